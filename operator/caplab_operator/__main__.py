@@ -1,4 +1,4 @@
-"""python3 -m caplab_operator: runs until it is told to stop."""
+"""Command line: python3 -m caplab_operator runs the operator until it is told to stop."""
 
 from __future__ import annotations
 

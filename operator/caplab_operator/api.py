@@ -1,4 +1,4 @@
-"""The API server as the operator uses it: read, and server-side apply of what is the cluster's own."""
+"""The API server as the operator uses it: reads, and server-side apply of objects that a cluster owns."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ Body = dict[str, Any]
 
 
 def stamp(at: datetime.datetime) -> str:
-    """A time as the API server's objects carry it: RFC 3339 in milliseconds."""
+    """Format a time as the API server's objects carry it: RFC 3339 in milliseconds."""
     return at.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def now() -> str:
-    """The time it is, as stamp has it."""
+    """Return the current time, in the format of stamp."""
     return stamp(datetime.datetime.now(datetime.UTC))
 
 
 def path_of(api_version: str, kind: str, namespace: str | None = None, name: str | None = None) -> str:
-    """Where the API server has an object, or all of its kind; nothing has to be discovered for that."""
+    """Return the API server's path of an object, or of all objects of a kind, without discovery."""
     plural = kind.lower()
     if plural.endswith("y"):
         plural = f"{plural[:-1]}ies"
@@ -54,7 +54,7 @@ def path_of(api_version: str, kind: str, namespace: str | None = None, name: str
 
 
 def sentence(error: Exception) -> str:
-    """What went wrong, in the API server's own words where it was that which refused."""
+    """Describe an error, in the API server's own words if the API server refused the request."""
     if isinstance(error, ApiException) and error.body:
         with contextlib.suppress(ValueError):
             status = json.loads(error.body)
@@ -64,9 +64,10 @@ def sentence(error: Exception) -> str:
 
 
 class Api:
-    """Calls block, each for a bounded time: they are made from worker threads, never from kopf's event loop.
+    """Blocking client of the API server, for worker threads only, never for kopf's event loop.
 
-    Raises ApiException where the API server refuses, and urllib3's errors where it does not answer.
+    Each call takes a bounded time. Calls raise ApiException if the API server refuses, and urllib3's errors if it
+    does not answer.
     """
 
     def __init__(self, client: ApiClient | None = None) -> None:
@@ -76,10 +77,10 @@ class Api:
         self.root_key = RootKey(self)
 
     def apply(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Make an object what the manifest says; whoever else owns a field of it loses it. The object's metadata.
+        """Apply a manifest by force, taking over fields of other owners. Returns the object's metadata.
 
-        One of a cluster's must not be there yet or be the cluster's own: raises ForeignObject, and touches nothing.
-        Whose it is was looked up, so the object's uid goes along: another one that has its name by now is refused.
+        An object of a cluster must not exist yet, or be the cluster's own: otherwise raises ForeignObject, and changes
+        nothing. The uid that the ownership was checked for goes along, so a later object of that name is refused.
         """
         if not controller(manifest["metadata"]):
             return self._apply(manifest, None)
@@ -89,25 +90,28 @@ class Api:
             self.ledger.invalidate(controller(manifest["metadata"])["uid"], _name_of(manifest))
             if error.status != _CONFLICT:
                 raise
-            applied = self._apply(manifest, self._uid(manifest))  # it is gone, or another, since it was looked up
+            applied = self._apply(manifest, self._uid(manifest))  # it was removed or replaced since the lookup
         if added := additions(applied, _MANAGER):
             applied = self._take_out(manifest, added) or applied
         self.ledger.note(manifest, applied)
         return applied
 
     def look(self, manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """The metadata of the object that has the manifest's name; None: there is none. Raises ForeignObject."""
+        """Return the metadata of the object that has the manifest's name, None if there is none.
+
+        Raises ForeignObject if it is not the cluster's own.
+        """
         existing = self.metadata(manifest)
         if existing is not None and not is_own(manifest, existing):
             raise ForeignObject([foreign(manifest["kind"], existing)])
         return existing
 
     def stands(self, manifest: Mapping[str, Any]) -> bool:
-        """Whether nobody is known to have changed or removed the manifest's object since it was applied."""
+        """Whether the manifest's object is not known to have been changed or removed since it was applied."""
         return self.ledger.uid(manifest) is not None
 
     def metadata(self, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The metadata, and nothing else, of the object that has the manifest's name; None where there is none."""
+        """Return only the metadata of the object that has the manifest's name; None if there is none."""
         with _absence_is_none():
             metadata = manifest["metadata"]
             path = path_of(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
@@ -115,13 +119,13 @@ class Api:
         return None
 
     def metadata_of_all(self, api_version: str, kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
-        """The metadata of all objects of a kind that a label selector selects."""
+        """Return the metadata of all objects of a kind that a label selector selects."""
         query = {"labelSelector": selector} if selector else {}
         listed = self._call("GET", path_of(api_version, kind, namespace), query, accept=METADATA_LIST)
-        return [item["metadata"] for item in listed["items"] or ()]  # null where there is none
+        return [item["metadata"] for item in listed["items"] or ()]  # null if there is none
 
     def delete(self, manifest: Mapping[str, Any]) -> bool:
-        """Delete a cluster's own object; whether there was one. One of that name that is somebody else's stays."""
+        """Delete a cluster's own object, and return whether there was one. A foreign object of that name stays."""
         existing = self.metadata(manifest)
         if existing is None or "deletionTimestamp" in existing or not is_own(manifest, existing):
             return False
@@ -134,7 +138,7 @@ class Api:
         return True
 
     def create(self, manifest: Mapping[str, Any]) -> bool:
-        """Create an object; whether it was not there yet."""
+        """Create an object. Returns False if it exists already."""
         path = path_of(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["namespace"])
         try:
             self._call("POST", path, {"fieldManager": _MANAGER}, dict(manifest))
@@ -145,7 +149,7 @@ class Api:
         return True
 
     def apply_status(self, body: Mapping[str, Any], status: Mapping[str, Any]) -> None:
-        """Write an object's status: fields that are no longer named go."""
+        """Write an object's status; fields that it no longer names are removed."""
         metadata = body["metadata"]
         identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
         manifest = {
@@ -159,43 +163,43 @@ class Api:
         self._call("PATCH", f"{path}/status", query, manifest, _APPLY, accept=METADATA)
 
     def delete_pod(self, namespace: str, name: str, uid: str) -> None:
-        """End just this pod, and no later one of its name; one that is gone already is no error."""
+        """Delete this pod, but no later one of its name; one that is gone already is no error."""
         only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
         with _gone_is_no_error():
             self._call("DELETE", path_of("v1", "Pod", namespace, name), body=only)
 
     def annotate_pod(self, namespace: str, name: str, uid: str, annotations: Mapping[str, str]) -> None:
-        """Annotate just this pod, and no later one of its name; one that is gone already is no error."""
+        """Annotate this pod, but no later one of its name; one that is gone already is no error."""
         self.patch_metadata("Pod", namespace, name, {"uid": uid, "annotations": dict(annotations)})
 
     def patch_metadata(self, kind: str, namespace: str, name: str, metadata: Mapping[str, Any]) -> None:
-        """Change the metadata of just the object whose uid it carries; one that is gone already is no error."""
+        """Change the metadata of the object whose uid it carries; one that is gone already is no error."""
         with _gone_is_no_error():
             path = path_of("v1", kind, namespace, name)
             self._call("PATCH", path, body={"metadata": dict(metadata)}, content=_MERGE, accept=METADATA)
 
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """An object, or None where there is none."""
+        """Read an object; None if there is none."""
         with _absence_is_none():
             return self._call("GET", path_of(api_version, kind, namespace, name))
         return None
 
     def pods(self, namespace: str, labels: Mapping[str, str]) -> Sequence[dict[str, Any]]:
-        """The pods that all labels select."""
+        """List the pods that have all these labels."""
         return self.pods_where(namespace, ",".join(f"{name}={value}" for name, value in labels.items()))
 
     def pods_where(self, namespace: str, selector: str) -> Sequence[dict[str, Any]]:
-        """The pods that a label selector selects; '' selects all of the namespace."""
+        """List the pods that a label selector selects; '' selects all pods of the namespace."""
         return self.all_of("v1", "Pod", namespace, selector)
 
     def all_of(self, api_version: str, kind: str, namespace: str, selector: str) -> Sequence[dict[str, Any]]:
-        """The objects of a kind that a label selector selects; '' selects all of the namespace."""
+        """List the objects of a kind that a label selector selects; '' selects all of the namespace."""
         query = {"labelSelector": selector} if selector else {}
         items: list[dict[str, Any]] = self._call("GET", path_of(api_version, kind, namespace), query)["items"]
         return items
 
     def warnings(self, namespace: str, kind: str, name: str) -> Sequence[dict[str, Any]]:
-        """The events that warn of an object."""
+        """List the warning events about an object."""
         chosen = f"involvedObject.kind={kind},involvedObject.name={name},type=Warning"
         items: list[dict[str, Any]] = self._call(
             "GET", path_of("v1", "Event", namespace), {"fieldSelector": chosen, "limit": "100"}
@@ -203,34 +207,34 @@ class Api:
         return items
 
     def log_end(self, namespace: str, pod: str, container: str, previous: bool) -> bytes:
-        """The last lines that a container logged, at most 8 KiB; of the one before the running one, if asked."""
+        """Read a container's last log lines, at most 8 KiB; with previous, those of its previous instance."""
         query = {"container": container, "tailLines": "20", "limitBytes": "8192", "previous": str(previous).lower()}
         path = f"{path_of('v1', 'Pod', namespace, pod)}/log"
         return self._answer("GET", path, query, timeout=_LOG_SECONDS)[:8192]
 
     def secret(self, namespace: str, name: str) -> dict[str, str]:
-        """A secret's values as text; {} where there is none."""
+        """Read a Secret's values as text; {} if there is none."""
         secret = self.get("v1", "Secret", namespace, name)
         data = (secret or {}).get("data") or {}
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def zone_of(self, node: str) -> str:
-        """A node's zone: asked once, since a node does not move."""
+        """Return a node's zone. It is read once, since a node does not move."""
         if node not in self._zones:
             self._zones[node] = _zone_of(self._call("GET", path_of("v1", "Node", name=node)))
         return self._zones[node]
 
     def zones(self) -> dict[str, str]:
-        """The zone of every node there is, '' where it has none."""
+        """Return the zone of every node by the node's name, '' if it has none."""
         listed = self._call("GET", path_of("v1", "Node"))["items"]
         return {node["metadata"]["name"]: _zone_of(node) for node in listed}
 
     def node_exists(self, node: str) -> bool:
-        """Whether the cluster knows a node of that name."""
+        """Whether the Kubernetes cluster has a node of that name."""
         return self.get("v1", "Node", "", node) is not None
 
     def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
-        """Whether the API server lets the operator do that."""
+        """Whether the API server allows the operator this verb on this resource."""
         attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
         kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
         path = path_of(kind["apiVersion"], kind["kind"])
@@ -238,13 +242,13 @@ class Api:
         return bool(answer["status"]["allowed"])
 
     def serves(self, group: str, version: str) -> set[str]:
-        """The plural names of the kinds that the API server has of a group; none where it knows no such group."""
+        """Return the plural names of the kinds that the API server serves in a group; none if it has no such group."""
         with _absence_is_none():
             return {kind["name"] for kind in self._call("GET", f"/apis/{group}/{version}")["resources"]}
         return set()
 
     def _take_out(self, manifest: Mapping[str, Any], added: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-        """Take out of an object of the cluster's own what others added; its metadata since then, None if unchanged."""
+        """Remove from a cluster's own object what others added. Returns its new metadata, None if unchanged."""
         metadata = manifest["metadata"]
         body = self.get(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
         patch = removal(body, added) if body and is_own(manifest, body["metadata"]) else {}
@@ -257,7 +261,7 @@ class Api:
         return changed
 
     def request(self, path: str, query: Mapping[str, str], accept: str) -> tuple[str, dict[str, str]]:
-        """URL and headers of a read, for who makes it otherwise: the token is read anew where it has expired."""
+        """Return URL and headers of a read, for other HTTP clients. An expired token is read again."""
         _, url, headers, *_ = self._client.param_serialize(
             "GET",
             path,
@@ -268,7 +272,7 @@ class Api:
         return url, headers
 
     def tls(self) -> ssl.SSLContext | None:
-        """What a connection to the API server is checked against; None where it is not encrypted."""
+        """Return the TLS context for connections to the API server; None if they are not encrypted."""
         settings = self._client.configuration
         if not settings.host.startswith("https"):
             return None
@@ -302,7 +306,7 @@ class Api:
         content: str = "application/json",
         accept: str = "application/json",
     ) -> Body:
-        """As it comes: the client's own objects take five times as long, and a fault waits for this."""
+        """Return the parsed answer. The client's own model objects would take five times as long, and faults wait."""
         answer: Body = json.loads(self._answer(method, path, query, body, content, accept))
         return answer
 

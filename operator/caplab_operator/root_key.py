@@ -1,4 +1,4 @@
-"""The lab's root key, which all passwords derive from: a Secret in the lab's own namespace, made once."""
+"""The lab's root key, from which all passwords are derived: a Secret in the lab's namespace, made once."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _log = logging.getLogger(__name__)
 
 
 class Store(Protocol):
-    """Where the Secret is."""
+    """Store of the Secret: the API server."""
 
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """An object, or None."""
+        """Read an object; None if there is none."""
 
     def create(self, manifest: Mapping[str, Any]) -> bool:
-        """Create an object; whether it was not there yet."""
+        """Create an object. Returns False if it exists already."""
 
 
 class UnusableRootKey(Exception):
@@ -35,7 +35,7 @@ class UnusableRootKey(Exception):
 
 
 class RootKey:
-    """Asked from any thread. Once read, it outlives its Secret: one that is deleted is made again."""
+    """The root key, kept in memory once read, so that a deleted Secret is made again. Safe between threads."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -43,18 +43,18 @@ class RootKey:
         self._key: bytes | None = None
 
     def value(self) -> bytes:
-        """The key as the Secret has it now; the Secret is made where there is none. Raises UnusableRootKey."""
+        """Read the key from the Secret, which is made if there is none. Raises UnusableRootKey."""
         namespace = os.environ[LAB_NAMESPACE_VARIABLE]
         with self._lock:
             while (secret := self._store.get("v1", "Secret", namespace, NAME)) is None:
                 if self._store.create(manifest(namespace, self._key or secrets.token_bytes(KEY_BYTES))):
-                    _log.info("the lab's root key was made: Secret %s/%s", namespace, NAME)
+                    _log.info("created the lab's root key: Secret %s/%s", namespace, NAME)
             self._key = _key_in(secret)
             return self._key
 
 
 def manifest(namespace: str, key: bytes) -> dict[str, Any]:
-    """The Secret."""
+    """Build the Secret."""
     metadata = {"name": NAME, "namespace": namespace, "labels": {"app.kubernetes.io/name": "caplab-operator"}}
     data = {_FIELD: base64.b64encode(key).decode()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
@@ -67,7 +67,7 @@ def _key_in(secret: Mapping[str, Any]) -> bytes:
         key = b""
     if len(key) != KEY_BYTES:
         raise UnusableRootKey(
-            f"Secret {NAME} in the lab's namespace holds no root key ({KEY_BYTES} bytes under '{_FIELD}'). Hint: put it"
-            " back as it was, or delete it: an operator that has read it once makes it again."
+            f"Secret {NAME} in the lab's namespace holds no root key ({KEY_BYTES} bytes under '{_FIELD}')."
+            " Hint: restore it, or delete it: an operator that has read it once makes it again."
         )
     return key

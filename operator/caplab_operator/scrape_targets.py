@@ -1,6 +1,6 @@
-"""What Prometheus is to scrape, over HTTP (http_sd): the ports of the lab's own pods, and of its clusters' pods.
+"""Scrape targets for Prometheus over HTTP (http_sd): the ports of the lab's own pods, and of its clusters' pods.
 
-Debian's Prometheus has no kubernetes_sd, and with this it needs no right in the API server. Labels are named as
+Debian's Prometheus has no kubernetes_sd, and this way it needs no rights in the API server. Labels are named as
 kubernetes_sd names them, so that the same relabelling serves both.
 """
 
@@ -22,10 +22,10 @@ PORT = 9189
 PATH = "/targets"
 OF_THE_LAB = "app.kubernetes.io/name in (caplab-operator,caplab-agent,caplab-prober)"  # selects, in its own namespace
 OF_CLUSTERS = "caplab.dev/cluster,caplab.dev/part"  # selects, in all namespaces
-_FRESH_SECONDS = 2.0  # each of Prometheus' jobs asks every 5 s, and the API server is asked no more often than this
+_FRESH_SECONDS = 2.0  # each of Prometheus' jobs asks every 5 s; the API server is asked at most this often
 _META = "__meta_kubernetes_"
-# By app.kubernetes.io/name Prometheus knows the lab's own pods, and it shows probers their token. A cluster's pods are
-# in anybody's namespace, and their labels are anybody's word: that label is not told of them.
+# Prometheus recognizes the lab's own pods by app.kubernetes.io/name, and sends probers their token. A cluster's pods
+# are in users' namespaces, and users may set their labels: so that label of theirs is not passed on.
 _LABELS_OF_CLUSTERS = ("caplab.dev/",)
 _LABELS_OF_THE_LAB = ("app.kubernetes.io/", *_LABELS_OF_CLUSTERS)
 
@@ -34,7 +34,7 @@ Group = dict[str, Any]
 
 
 def groups(lab: Iterable[Body], clusters: Iterable[Body]) -> list[Group]:
-    """The target groups of http_sd, one a port: of the lab's pods, and of those that a cluster's StatefulSet made."""
+    """Return http_sd's target groups, one a port: of the lab's pods, and of those that clusters' StatefulSets made."""
     of_clusters = (pod for pod in clusters if _is_of_cluster(pod["metadata"]))
     pods_and_labels = ((lab, _LABELS_OF_THE_LAB), (of_clusters, _LABELS_OF_CLUSTERS))
     return [
@@ -43,13 +43,13 @@ def groups(lab: Iterable[Body], clusters: Iterable[Body]) -> list[Group]:
 
 
 def _is_there(pod: Body) -> bool:
-    """Whether it has an address that is its own: that of one that is over may be another's by now."""
+    """Whether a pod has its own address: that of a finished pod may be in use by another."""
     status = pod.get("status") or {}
     return bool(status.get("podIP")) and status.get("phase") not in ("Succeeded", "Failed")
 
 
 def _is_of_cluster(metadata: Body) -> bool:
-    """Whether the StatefulSet of the cluster that its labels name made it: anybody may set labels."""
+    """Whether the StatefulSet of the cluster that a pod's labels name made it: anybody may set labels."""
     labels = metadata.get("labels") or {}
     named = {"caplab.dev/cluster", "caplab.dev/part"} <= labels.keys()
     return named and made_by(stateful_set_of(labels), metadata)
@@ -73,7 +73,7 @@ def _groups_of(pod: Body, label_prefixes: tuple[str, ...]) -> Iterator[Group]:
 
 
 class Listing:
-    """The groups as JSON, listed anew where they are older than some seconds. Safe between threads."""
+    """The groups as JSON, listed again if they are older than some seconds. Safe between threads."""
 
     def __init__(self, listed: Callable[[], list[Group]], clock: Callable[[], float] = time.monotonic) -> None:
         self._listed, self._clock = listed, clock
@@ -81,7 +81,7 @@ class Listing:
         self._text, self._at = b"", -_FRESH_SECONDS
 
     def text(self) -> bytes:
-        """What is told; raises what listing raises."""
+        """Return the page's text. Raises what listing raises."""
         with self._lock:
             if self._clock() - self._at >= _FRESH_SECONDS:
                 self._text = json.dumps(self._listed()).encode()
@@ -90,5 +90,5 @@ class Listing:
 
 
 def serve(listed: Callable[[], list[Group]], port: int = PORT) -> Any:
-    """Tell the groups on a port; where listing them fails, Prometheus hears 500 and keeps the targets it has."""
+    """Serve the groups on a port. If listing them fails, Prometheus gets a 500 and keeps the targets it has."""
     return metrics_port.serve_page(metrics_port.Page(PATH, "application/json", Listing(listed).text), port)

@@ -14,15 +14,15 @@ EXPORTERS_VARIABLE = "CAPLAB_EXPORTERS"  # whether clusters have exporters: char
 
 
 def exporters_enabled() -> bool:
-    """Whether each cluster is to have an exporter, and a login for it."""
+    """Whether each cluster has an exporter, and a login for it."""
     return os.environ.get(EXPORTERS_VARIABLE) == "true"
 
 
 def configure(settings: kopf.OperatorSettings) -> None:
-    """Set kopf up for a single replica that must recover within seconds."""
-    # One replica (Recreate): nobody to agree with.
+    """Configure kopf for a single replica that must recover within seconds."""
+    # There is one replica (Recreate), so no peer to agree with.
     settings.peering.standalone = True
-    # Progress in annotations: the status is what was observed, and nothing else.
+    # Progress is kept in annotations: the status holds what was observed, and nothing else.
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
     # Without time-outs a watch whose connection died silently would freeze for good.
@@ -31,10 +31,10 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.client_timeout = 90
     settings.watching.reconnect_backoff = 0.5
     settings.networking.request_timeout = 10
-    # A fault is to be live within 150 ms of its object; kopf would gather events for 100 ms.
+    # A fault must be live within 150 ms of its object, and kopf would batch events for 100 ms.
     settings.batching.batch_window = 0.01
-    # An operator that began before its kinds were served finds them when they are.
+    # An operator that started before its kinds were served finds them once they are.
     settings.scanning.disabled = False
-    # Events for people: what went wrong, not every round.
+    # Kubernetes events only report what went wrong, not every round.
     settings.posting.level = logging.WARNING
     settings.execution.max_workers = 8

@@ -1,7 +1,7 @@
-"""python3 -m caplab_operator.uninstall: the chart's pre-delete hook.
+"""The chart's pre-delete hook: python3 -m caplab_operator.uninstall.
 
-Heals faults first, then removes every object of the lab's kinds, while the operator and the agents
-are still there to do their part. What does not go within its time loses its finalizers, and is named:
+It heals faults first, then removes every object of the lab's kinds, while the operator and the agents
+still run to do their part. An object that is not gone in time loses its finalizers, and is named:
 an uninstall ends, whatever state the lab is in. A member that is kept down comes back by itself
 when its fault's time is over (its image's run-member).
 """
@@ -29,7 +29,7 @@ Body = Mapping[str, Any]
 
 
 def strip(objects: Sequence[Body]) -> list[tuple[str, str, list[str]]]:
-    """Namespace, name and finalizers of what has any: pure, for the sentence that names what was left."""
+    """Return namespace, name and finalizers of the objects that have any, for the message that names them."""
     return [
         (body["metadata"]["namespace"], body["metadata"]["name"], list(body["metadata"]["finalizers"]))
         for body in objects
@@ -38,14 +38,14 @@ def strip(objects: Sequence[Body]) -> list[tuple[str, str, list[str]]]:
 
 
 class Uninstall:
-    """One way through all kinds; bound_seconds is how long each may take by itself."""
+    """One pass through all kinds; bound_seconds is how long each kind may take."""
 
     def __init__(self, api: client.ApiClient, bound_seconds: float = _BOUND_SECONDS) -> None:
         self._custom = client.CustomObjectsApi(api)
         self._bound_seconds = bound_seconds
 
     def run(self) -> None:
-        """Remove everything, saying what is done."""
+        """Remove everything, and print what is done."""
         for plural in KINDS:
             objects = self._list(plural)
             if not objects:
@@ -86,8 +86,8 @@ class Uninstall:
 
     def _force(self, plural: str, left: Sequence[Body]) -> None:
         for namespace, name, finalizers in strip(left):
-            print(f"{plural} {namespace}/{name} did not go within {self._bound_seconds:g} s:", flush=True)
-            print(f"  its finalizers are taken away: {', '.join(finalizers)}", flush=True)
+            print(f"{plural} {namespace}/{name} was not gone within {self._bound_seconds:g} s:", flush=True)
+            print(f"  removing its finalizers: {', '.join(finalizers)}", flush=True)
             try:
                 self._custom.patch_namespaced_custom_object(
                     GROUP, VERSION, namespace, plural, name, {"metadata": {"finalizers": None}},

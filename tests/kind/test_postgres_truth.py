@@ -148,7 +148,7 @@ def test_a_running_cluster_is_what_its_status_says_whatever_is_changed_by_hand_o
     assert pg.status()["lastFailover"]["cause"] == "handed over by the operator"
 
     assert delete_primary_under_writes(pg) == (1, set())
-    assert pg.status()["lastFailover"]["cause"] == "its pod was told to end"
+    assert pg.status()["lastFailover"]["cause"] == "its pod was deleted"
 
 
 def logs_in(pg: Postgres) -> bool:

@@ -106,7 +106,7 @@ def test_a_primary_whose_pod_is_deleted_hands_over_and_loses_nothing_though_noth
         rd_status = await_ready(lab, rd)
     nothing_lost(measured)
     assert rd_status["primary"] != primary
-    assert rd_status["lastFailover"]["cause"] == "its pod was told to end"
+    assert rd_status["lastFailover"]["cause"] == "its pod was deleted"
     print(f"\ndeleted under load: {measured.outcomes(route='service')} by the Service")
 
 

@@ -258,7 +258,7 @@ def test_a_member_that_waits_is_told_how_to_begin_and_a_refusal_is_told_of(monke
     api, members = FakeApi(), Members(dict.fromkeys(range(3), WAITS), refusal="409 no")
     written = one_round(monkeypatch, api, members, {})
     assert members.sent == [("cs-0", "/start", "as=first")]
-    assert written["rollout"] == "cs-0 begins a new cluster: refused: 409 no"
+    assert written["rollout"] == "cs-0 starts a new cluster: refused: 409 no"
     assert written["phase"] == "Creating"
 
 

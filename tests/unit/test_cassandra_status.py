@@ -225,11 +225,11 @@ OTHER_SCHEMA = {address(0): "s1", address(1): "s2"}
         ({number: up(number, [0, 1]) for number in (0, 1)}, PODS[:2], "MembersNotReady", "2 members instead of 3"),
         (lost(1) | {1: Member("failed", "no such file")}, PODS, "MembersNotReady", "cs-1 says: no such file"),
         ({0: up(0, schemas=OTHER_SCHEMA)}, PODS, "SchemasDiffer", "2 versions"),
-        ({1: up(1, settings={})}, PODS, "DurabilityNotApplied", "what cs-1 would keep is unknown"),
+        ({1: up(1, settings={})}, PODS, "DurabilityNotApplied", "what cs-1 keeps is unknown"),
         ({1: changed(1, keyspaceDurableWrites=False)}, PODS, "DurabilityNotApplied", "cs-1: keyspaceDurableWrites"),
         ({1: changed(1, readMilliseconds=5000)}, PODS, "SettingsNotApplied", "cs-1: readMilliseconds is 5000, not 800"),
         ({1: up(1, application="there is no role caplab")}, PODS, "ClientsTurnedAway", "cs-1: there is no role caplab"),
-        ({1: up(1, application=None)}, PODS, "LoginsUnknown", "not yet known of cs-1"),
+        ({1: up(1, application=None)}, PODS, "LoginsUnknown", "whether clients can log in to cs-1"),
     ],
 )
 def test_a_cluster_that_lacks_something_is_degraded_and_says_what(
@@ -268,7 +268,8 @@ def test_settings_that_a_member_refuses_are_told_in_its_own_words() -> None:
     assert condition(build({1: off}), "SettingsApplied") == (
         "False",
         "NotYet",
-        "not the spec's: cs-1: heapBytes is 1, not 335544320 (waits for a restart), readMilliseconds is 5000, not 800",
+        "different from the spec: cs-1: heapBytes is 1, not 335544320 (waits for a restart),"
+        " readMilliseconds is 5000, not 800",
     )  # fmt: skip
     refused = build({1: off}, refusals={"cs-1": "400 no"})
     assert condition(refused, "SettingsApplied") == ("False", "Refused", "cs-1: 400 no")
@@ -292,8 +293,10 @@ def test_an_option_that_is_not_in_force_waits_for_a_restart() -> None:
     assert condition(build({1: up(1, options=options)}), "SettingsApplied")[0] == "True"
     other = up(1, options={**options, "compaction_throughput": "5MiB/s", "memtable_heap_space": "8MiB"})
     assert condition(build({1: other}), "SettingsApplied") == (
-        "False", "NotYet", "not the spec's: cs-1: memtable_heap_space is 8MiB, not 32MiB (waits for a restart)",
-    )  # fmt: skip
+        "False",
+        "NotYet",
+        "different from the spec: cs-1: memtable_heap_space is 8MiB, not 32MiB (waits for a restart)",
+    )
 
 
 @pytest.mark.parametrize(
@@ -316,8 +319,8 @@ def test_what_a_pod_of_an_earlier_template_still_lacks_waits_for_a_restart() -> 
     assert condition(build(outdated=("cs-0", "cs-1")), "SettingsApplied") == (
         "False",
         "NotYet",
-        "not the spec's: cs-0: what changes at a start only (waits for a restart);"
-        " cs-1: what changes at a start only (waits for a restart)",
+        "different from the spec: cs-0: settings that are read only at start (waits for a restart);"
+        " cs-1: settings that are read only at start (waits for a restart)",
     )
 
 
@@ -346,14 +349,14 @@ def test_durability_that_all_have_is_told_in_a_sentence_and_what_is_silent_is_un
     assert condition(build(), "DurabilityApplied") == (
         "True",
         "Observed",
-        "on every member the commit log is synced each 1000 ms, hints are kept for 10800 s,"
+        "on every member the commit log is synced every 1000 ms, hints are kept for 10800 s,"
         " and the keyspace has 3 copies of each key",
     )
     silent = condition(build({1: None}), "DurabilityApplied")
-    assert silent == ("Unknown", "NoAnswer", "what cs-1 would keep is unknown: no answer")
+    assert silent == ("Unknown", "NoAnswer", "what cs-1 keeps is unknown: no answer")
     both = condition(build({1: None, 2: changed(2, hintsPaused=True)}), "DurabilityApplied")
     assert both[0] == "False"
-    assert "cs-2: hintsPaused is true, not false; what cs-1 would keep is unknown" in both[2]
+    assert "cs-2: hintsPaused is true, not false; what cs-1 keeps is unknown" in both[2]
     dropped = {name: value for name, value in up(0).settings.items() if not name.startswith("keyspace")}
     durable = condition(build({0: up(0, settings=dropped)}), "DurabilityApplied")
     assert "keyspaceDurableWrites is unknown, not true" in durable[2]

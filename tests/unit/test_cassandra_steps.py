@@ -100,8 +100,8 @@ TWO = {0: up(0, [0, 1]), 1: up(1, [0, 1]), 2: WAITS}
 @pytest.mark.parametrize(
     ("members", "why"),
     [
-        ({**TWO, 0: up(0, [0, 1], down=[1])}, "until cs-1 is up for all"),
-        ({**TWO, 0: up(0, [0, 1], down=[1]), 1: None}, "until cs-0 is up for all"),
+        ({**TWO, 0: up(0, [0, 1], down=[1])}, "until cs-1 is seen up by all"),
+        ({**TWO, 0: up(0, [0, 1], down=[1]), 1: None}, "until cs-0 is seen up by all"),
         ({**TWO, 1: STARTS}, "until cs-1 has started"),
         ({**TWO, 1: leaving(1, others=[0, 1]), 0: up(0, [0, 1], leaving=frozenset({address(1)}))}, "cs-1 has left"),
         ({**TWO, 0: up(0, [0, 1], schemas={address(0): "s1", address(1): "s2"})}, "agree on the schema"),
@@ -114,7 +114,7 @@ def test_nobody_joins_while_another_is_not_up_for_all(members: Answers, why: str
 def test_nobody_joins_while_a_member_that_is_down_has_no_pod() -> None:
     views = {number: up(number, [0, 1, 2], down=[2]) for number in (0, 1)}
     members = ring({**views, 3: WAITS}, (*PODS[:2], pod(3)), before(0, 1, 2))
-    assert waits(step(members, spec=replace(SPEC, replicas=4)), "until cs-2 is up for all")
+    assert waits(step(members, spec=replace(SPEC, replicas=4)), "until cs-2 is seen up by all")
 
 
 def test_one_that_has_left_keeps_nobody_from_joining() -> None:
@@ -191,11 +191,11 @@ def test_members_leave_the_ring_before_their_pods_go_the_last_first() -> None:
 @pytest.mark.parametrize(
     ("members", "why"),
     [
-        ({4: None}, "cs-4 is not up for all"),
-        ({2: None, **{n: up(n, ALL, down=[2]) for n in (0, 1, 3, 4)}}, "not up for all: cs-2"),
-        ({0: up(0, ALL, down=[4])}, "cs-4 is not up for all"),
-        ({4: STARTS}, "cs-4 is not up for all"),
-        (dict.fromkeys(ALL), "not up for all"),
+        ({4: None}, "cs-4 is not seen up by all"),
+        ({2: None, **{n: up(n, ALL, down=[2]) for n in (0, 1, 3, 4)}}, "not seen up by all: cs-2"),
+        ({0: up(0, ALL, down=[4])}, "cs-4 is not seen up by all"),
+        ({4: STARTS}, "cs-4 is not seen up by all"),
+        (dict.fromkeys(ALL), "not seen up by all"),
     ],
 )
 def test_nobody_leaves_while_a_copy_might_be_lost_by_it(members: Answers, why: str) -> None:
@@ -203,17 +203,17 @@ def test_nobody_leaves_while_a_copy_might_be_lost_by_it(members: Answers, why: s
 
 
 def test_nobody_goes_by_what_is_not_known() -> None:
-    assert waits(step(ring(dict.fromkeys(ALL), FIVE, {}), GROWN), "not up for all")
+    assert waits(step(ring(dict.fromkeys(ALL), FIVE, {}), GROWN), "not seen up by all")
     four = Deployed(PersistedState(4, HOSTS), "r1", True)
     begins = ring({3: STARTS}, FIVE[:4], before(0, 1, 2))
-    assert waits(step(begins, four), "cs-3 is not up for all")
+    assert waits(step(begins, four), "cs-3 is not seen up by all")
     no_pod = ring({number: up(number, ALL) for number in (0, 1, 3, 4)}, FIVE[:2] + FIVE[3:], before(*ALL))
     assert waits(step(no_pod, GROWN), "there are 4 pods")
 
 
 def test_a_member_that_is_silent_while_somebody_unknown_is_in_the_ring_may_be_that_one() -> None:
     views = {number: up(number, [0, 1, 2, 3, 8], down=[8]) for number in range(4)}
-    assert waits(step(five({**views, 4: None}), GROWN), "not up for all")
+    assert waits(step(five({**views, 4: None}), GROWN), "not seen up by all")
 
 
 def test_a_leave_that_failed_is_tried_once_more_and_the_reason_told() -> None:
@@ -283,7 +283,7 @@ def test_members_are_restarted_one_by_one_while_all_others_serve(members: Ring, 
 
 def test_nothing_is_restarted_or_resized_by_what_is_not_yet_known() -> None:
     for standing in (PersistedState(3, HOSTS), PersistedState(5, HOSTS)):
-        assert waits(step(ring({}, OLD), Deployed(standing, "r1", False)), "not yet as the spec asks")
+        assert waits(step(ring({}, OLD), Deployed(standing, "r1", False)), "does not match the spec yet")
 
 
 def test_who_waits_begins_even_while_the_set_is_not_yet_known() -> None:
@@ -316,7 +316,7 @@ def test_after_a_join_the_others_drop_what_is_not_theirs_any_more_one_by_one() -
     assert isinstance(chosen, Send)
     assert chosen.is_maintenance
     assert step(ring(), SETTLED_BEFORE) == ("/cleanup", "cs-0", CLEANUP)
-    assert waits(step(ring({0: at("cleanup", CLEANUP, "running", 0)}), SETTLED_BEFORE), "cs-0 is at a cleanup")
+    assert waits(step(ring({0: at("cleanup", CLEANUP, "running", 0)}), SETTLED_BEFORE), "cs-0 is running a cleanup")
     first = at("cleanup", CLEANUP, "done", 0)
     assert step(ring({0: first}), SETTLED_BEFORE) == ("/cleanup", "cs-1", CLEANUP)
     both: Answers = {0: first, 1: at("cleanup", CLEANUP, "failed", 1)}
@@ -343,7 +343,7 @@ def test_a_repair_goes_from_member_to_member() -> None:
     assert step(ring(), spec=REPAIR_REQUESTED) == ("/repair", "cs-0", "r1")
     assert waits(
         step(ring({0: at("repair", "r1", "running", 0)}), spec=REPAIR_REQUESTED),
-        "repair r1: 0 members done: cs-0 is at",
+        "repair r1: 0 members done: cs-0 is running",
     )
     done = {0: at("repair", "r1", "done", 0)}
     assert step(ring(done), spec=REPAIR_REQUESTED) == ("/repair", "cs-1", "r1")
@@ -352,7 +352,7 @@ def test_a_repair_goes_from_member_to_member() -> None:
     assert step(ring(), spec=REPAIR_REQUESTED, so_far=so_far) == ("/repair", "cs-1", "r1")
     assert waits(step(ring({2: None}), spec=REPAIR_REQUESTED), "repair r1: 0 members done: not ready: cs-2")
     busy = {2: at("cleanup", "c", "running", 2)}
-    assert waits(step(ring(busy), spec=REPAIR_REQUESTED), "cs-2 is at a cleanup")
+    assert waits(step(ring(busy), spec=REPAIR_REQUESTED), "cs-2 is running a cleanup")
 
 
 def repair(

@@ -196,7 +196,7 @@ def test_what_is_somebody_elses_is_neither_changed_nor_removed_and_is_named(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = server.put("Service", "pg-exporter")
-    assert keep(server).startswith("it has no exporter: Service pg-exporter (nobody's cluster) is in its place. Hint:")
+    assert keep(server).startswith("it has no exporter: Service pg-exporter (owned by no cluster) has its name. Hint:")
     assert [request for request in server.requests if request.startswith("PATCH")] == []
     monkeypatch.setenv(EXPORTERS_VARIABLE, "false")
     keep(server)
@@ -205,7 +205,7 @@ def test_what_is_somebody_elses_is_neither_changed_nor_removed_and_is_named(
 
 def test_a_refusal_is_told_and_raises_nothing(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(OF_POSTGRES.image_variable)
-    assert keep(server).startswith("its exporter is not as it should be yet:")
+    assert keep(server).startswith("its exporter is not up to date yet:")
 
 
 def test_one_that_cannot_start_does_not_keep_its_cluster_from_starting(server: FakeServer) -> None:

@@ -135,7 +135,7 @@ def test_never_the_pods_own_address_nor_its_nodes() -> None:
 
 
 def test_an_unknown_word_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"partition\.from moon is none of"):
+    with pytest.raises(ValueError, match=r"partition\.from moon is not one of"):
         cut("moon", [PG[0]])
 
 

@@ -71,7 +71,7 @@ def test_a_fault_that_hits_nobody_is_refused_on_the_object_and_let_go() -> None:
     handlers = handlers_of(api)
     handlers.advance(body(fault_spec))
     assert api.fault
-    assert "pg-9: no member of pg" in api.fault["status"]["message"]
+    assert "pg-9: pg has no such member" in api.fault["status"]["message"]
     handlers.advance(deepcopy(api.fault))
     assert api.written == ["hold", "status Failed", "release"]
 

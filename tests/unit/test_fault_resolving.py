@@ -88,10 +88,10 @@ BARE = Inventory(pods=(*PG, *RD, *SENTINELS))
             "controlPlane",
             {"dns": "Cut"},
             replace(INVENTORY, dns=frozenset()),
-            "name service kube-system/kube-dns",
+            "DNS service kube-system/kube-dns",
         ),
-        (PRIMARY, "group", {"dns": "Cut"}, replace(INVENTORY, dns=frozenset()), "name service kube-system/kube-dns"),
-        (of("pg", members=["pg-0"]), "group", {}, replace(BARE, pods=PG[:1]), "nobody outside of these zones"),
+        (PRIMARY, "group", {"dns": "Cut"}, replace(INVENTORY, dns=frozenset()), "DNS service kube-system/kube-dns"),
+        (of("pg", members=["pg-0"]), "group", {}, replace(BARE, pods=PG[:1]), "nothing outside these zones"),
         (PRIMARY, "group", {}, with_pods(replace(PG[1], zone="")), "pg-1 on node-b: in no zone"),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_far_end_that_is_just_starting_is_left_to_be_caught_when_it_is_up() ->
 
 def test_more_entries_than_the_schema_allows_are_refused_with_the_mend() -> None:
     assert len(cut(of("pg", members=["pg-0"]), "peers", replace(INVENTORY, pods=MANY[:64]))) == 64
-    with pytest.raises(NoTarget, match=r"65 pods would carry something .* 64 is the most\. Hint:"):
+    with pytest.raises(NoTarget, match=r"65 pods would have a part in .* at most 64 may\. Hint:"):
         cut(of("pg", members=["pg-0"]), "peers", replace(INVENTORY, pods=MANY[:65]))
 
 

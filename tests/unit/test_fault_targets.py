@@ -52,11 +52,11 @@ def test_which_of_several_is_the_seeds_choice_and_always_the_same() -> None:
         (of("cs", role="any"), LED, "CassandraCluster cs has no member"),
         ({"kind": "RedisCluster", "name": "pg", "role": "any"}, LED, "RedisCluster pg has no member"),
         (of("cs", zone="a"), None, "CassandraCluster cs has no member"),
-        (of("pg", role="primary"), Roles(primary=None), "0 of role primary.*wait until the cluster is Ready"),
-        (of("pg", role="replica", count=3), LED, "2 of role replica, and the fault asks for 3"),
-        (of("pg", members=["pg-1", "pg-7"]), None, r"^pg-7: no member of pg.* are pg-0, pg-1, pg-2\."),
-        (of("rd", members=["rd-sentinel-0"]), None, "rd-sentinel-0: no member of rd"),
-        (of("pg", members=["rd-0"]), None, "rd-0: no member of pg"),
+        (of("pg", role="primary"), Roles(primary=None), "0 members of role primary.*wait until the cluster is Ready"),
+        (of("pg", role="replica", count=3), LED, "2 members of role replica, and the fault asks for 3"),
+        (of("pg", members=["pg-1", "pg-7"]), None, r"^pg-7: pg has no such member.* are pg-0, pg-1, pg-2\."),
+        (of("rd", members=["rd-sentinel-0"]), None, "rd-sentinel-0: rd has no such member"),
+        (of("pg", members=["rd-0"]), None, "rd-0: pg has no such member"),
         ({"zone": "z"}, None, "zone z has no member or Sentinel of any cluster.*: a, b, c"),
         (of("rd", zone="z"), None, "zone z has no member or Sentinel of rd.*: a, b, c"),
         ({"node": "z"}, None, "node z has no member or Sentinel.*: node-a, node-b, node-c"),
@@ -71,7 +71,7 @@ def test_a_target_that_means_nobody_is_refused_with_the_mend(
 
 
 def test_a_place_in_a_namespace_without_clusters_is_refused_with_the_mend() -> None:
-    with pytest.raises(NoTarget, match=r"no cluster of this namespace has a pod in a zone\. Hint:"):
+    with pytest.raises(NoTarget, match=r"no cluster of this namespace has a pod in a zone\. Hint: create"):
         choose({"zone": "a"}, 0, ())
 
 
@@ -79,20 +79,24 @@ def test_without_primaries_any_is_one_that_its_peers_see_up() -> None:
     up = Roles(has_primaries=False, up=frozenset({"cs-0", "cs-2"}))
     chosen = {choose(of("cs", role="any"), seed, CASSANDRA, up)[0].name for seed in range(20)}
     assert chosen == {"cs-0", "cs-2"}
-    with pytest.raises(NoTarget, match="2 of role any, and the fault asks for 3"):
+    with pytest.raises(NoTarget, match="2 members of role any, and the fault asks for 3"):
         choose(of("cs", role="any", count=3), 0, CASSANDRA, up)
 
 
 def test_a_ring_that_says_nothing_is_no_reason_to_guess() -> None:
     silent = Roles(has_primaries=False, up=frozenset())
-    with pytest.raises(NoTarget, match=r"no member of cs says who is up.*name members \(target.members\)"):
+    with pytest.raises(
+        NoTarget, match=r"no member of cs reports which members are up.*name members \(target.members\)"
+    ):
         choose(of("cs", role="any"), 0, CASSANDRA, silent)
     assert [pod.name for pod in choose(of("cs", members=["cs-1"]), 0, CASSANDRA)] == ["cs-1"]
 
 
 @pytest.mark.parametrize("role", ["primary", "replica"])
 def test_a_role_that_no_member_of_the_engine_ever_has_is_refused(role: str) -> None:
-    with pytest.raises(NoTarget, match=f"cs has no {role}: a CassandraCluster has no primary: target role any"):
+    with pytest.raises(
+        NoTarget, match=f"cs has no {role}: a CassandraCluster has no primary. Hint: set target.role to any"
+    ):
         choose(of("cs", role=role), 0, CASSANDRA, Roles(has_primaries=False, up=frozenset({"cs-0"})))
 
 
@@ -122,7 +126,7 @@ def test_a_fault_hits_a_minority_at_most_where_nothing_else_is_said(
 
 def test_too_many_are_refused_by_number_cluster_bound_and_mend() -> None:
     assert excess({"zone": "a"}, (*PG[:2], RD[0]), INVENTORY.pods) == (
-        "2 of 3 members of pg would be hit, and the bound is 1. Hint: raise target.maxMembers if that is meant,"
+        "2 of 3 members of pg would be hit, and the bound is 1. Hint: raise target.maxMembers if that is intended,"
         " or hit fewer."
     )
 

@@ -67,7 +67,7 @@ def test_each_object_of_a_cluster_may_be_somebody_elses_and_then_nothing_is_appl
         server, kind, name = FakeServer(), manifest["kind"], manifest["metadata"]["name"]
         theirs = server.put(kind, name, api_version=manifest["apiVersion"], spec={"of": "theirs"})
         server.put("Secret", NAME, namespace=LAB, data={"key": base64.b64encode(bytes(32)).decode()})
-        with pytest.raises(ForeignObject, match=f"{kind} {name} .nobody's cluster.*Hint"):
+        with pytest.raises(ForeignObject, match=f"{kind} {name} .owned by no cluster.*Hint"):
             apply(server, engine)
         assert server.changes() == []
         assert next(iter(server.objects.values())) == theirs
@@ -244,7 +244,7 @@ def test_with_another_root_key_the_secrets_that_are_there_win() -> None:
 def test_with_another_root_key_a_lost_secret_is_never_another_password() -> None:
     server = of_another_root_key()
     server.drop("secrets", "pg-application")
-    with pytest.raises(PasswordsLost, match=r"Secret pg-application is gone.*Hint: put"):
+    with pytest.raises(PasswordsLost, match=r"Secret pg-application is gone.*Hint: restore"):
         apply(server, "postgres")
     assert "secrets/pg-application" not in server.names()
 
@@ -336,9 +336,7 @@ def test_endpoints_that_patroni_would_write_over_are_in_the_way(name: str) -> No
     with pytest.raises(ForeignObject, match=f"Endpoints {name}"):
         apply_postgres()
     server.at("endpoints", name)["metadata"]["labels"] = {"caplab.dev/engine": "postgres", "caplab.dev/cluster": "pg"}
-    with pytest.raises(
-        EarlierClusterRemains, match=f"Endpoints {name} of an earlier cluster of this name are still there"
-    ):
+    with pytest.raises(EarlierClusterRemains, match=f"Endpoints {name} of an earlier cluster of this name still exist"):
         apply_postgres()
     assert "services/pg-primary" not in server.names()
     (service,) = (service for service in postgres.services(spec) if service["metadata"]["name"] == name)

@@ -241,7 +241,7 @@ def test_endpoints_whose_service_is_somebody_elses_get_no_labels(
     patronis: FakePatronis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = FakeApi()
-    api.lock["labels"], api.service = {}, ForeignObject(["Service pg-primary (nobody's cluster)"])
+    api.lock["labels"], api.service = {}, ForeignObject(["Service pg-primary (owned by no cluster)"])
     with pytest.raises(ForeignObject):
         look(api, monkeypatch, observed())
     assert api.labelled == []
@@ -272,9 +272,9 @@ def test_the_cause_of_a_switchover_is_kept_until_it_has_shown(patronis: FakePatr
     cache = postgres.ClusterCache()
     leaving = [pod("pg-0", terminating=True), pod("pg-1"), pod("pg-2")]
     postgres._note_causes(cache, observed(pods=leaving), "pg-0")
-    assert cache.causes == {"pg-0": "its pod was told to end"}
+    assert cache.causes == {"pg-0": "its pod was deleted"}
     postgres._note_causes(cache, observed(primary="pg-1"), "pg-1")
-    assert cache.causes == {"pg-0": "its pod was told to end"}
+    assert cache.causes == {"pg-0": "its pod was deleted"}
     postgres._note_causes(cache, observed(), "pg-0")
     assert cache.causes == {}
 

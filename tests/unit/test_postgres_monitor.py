@@ -76,7 +76,7 @@ def test_a_role_that_somebody_else_made_is_neither_changed_nor_dropped_and_that_
             clock.now += 5
         assert sessions.run == []
     assert logged(caplog) == [
-        "demo/pg: the role monitor: somebody else made it, so the exporter is not let in. Hint: rename it"
+        "demo/pg: the role monitor: somebody else made it, so the exporter does not log in. Hint: rename it"
     ]
 
 

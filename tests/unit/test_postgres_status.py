@@ -175,7 +175,7 @@ def test_what_alter_system_wrote_is_told_also_before_it_counts() -> None:
         "pg-1: fsync is off (by ALTER SYSTEM, in postgresql.auto.conf)"
     )
     assert weakened(reading(QUORUM, lines=lines)) == (
-        "pg-1: fsync is to be 'off' (by ALTER SYSTEM, in postgresql.auto.conf)"
+        "pg-1: fsync will be 'off' (by ALTER SYSTEM, in postgresql.auto.conf)"
     )
     for_nobody = (by_alter_system("synchronous_standby_names", ""),)
     assert "synchronous_standby_names" in weakened(reading(QUORUM, lines=for_nobody))
@@ -209,7 +209,9 @@ def test_a_member_that_does_not_say_its_settings_leaves_them_unknown() -> None:
     assert built["phase"] == "Creating"
     why = replace(observed(QUORUM, readings={"pg-2": None}), silences={"pg-2": "password authentication failed"})
     message = condition(build(why, QUORUM), "DurabilityApplied")[1]
-    assert message == "settings not told by pg-2 (password authentication failed); by the others' it is quorum"
+    assert (
+        message == "no settings reported by pg-2 (password authentication failed); by the others' settings it is quorum"
+    )
     built = build(observed(QUORUM, readings={"pg-0": None}), QUORUM)
     assert "durability" not in built
 
@@ -236,13 +238,16 @@ def test_every_way_to_write_a_value_is_the_same_value() -> None:
 
 def test_what_differs_is_told_by_setting_and_member() -> None:
     differs = {"work_mem": setting("work_mem", "4096", unit="kB", kind="integer")}
-    assert applied(differs, differs) == ("False", "not the spec's: work_mem is 4096kB, not 8MB (pg-1, pg-2)")
+    assert applied(differs, differs) == ("False", "different from the spec: work_mem is 4096kB, not 8MB (pg-1, pg-2)")
 
 
 def test_a_setting_of_patronis_that_differs_is_told() -> None:
     look = observed()
     built = build(replace(look, config={**(look.config or {}), "pause": True}), before={"phase": "Ready"})
-    assert condition(built, "SettingsApplied") == ("False", "not the spec's: pause is True, not False (Patroni)")
+    assert condition(built, "SettingsApplied") == (
+        "False",
+        "different from the spec: pause is True, not False (Patroni)",
+    )
     assert built["phase"] == "Degraded"
 
 
@@ -264,12 +269,12 @@ def test_what_postgres_refuses_is_told_in_its_words() -> None:
     differs = {"work_mem": setting("work_mem", "4096", unit="kB", kind="integer")}
     assert applied(differs, lines=(line,)) == (
         "False",
-        "Postgres does not take: work_mem '8MB': setting could not be applied (pg-1)",
+        "Postgres refuses: work_mem '8MB': setting could not be applied (pg-1)",
     )
     older = reading(MORE)
     without = replace(older, settings={name: setting for name, setting in older.settings.items() if name != "work_mem"})
     applied_condition = condition(build(observed(MORE, readings={"pg-1": without}), MORE), "SettingsApplied")
-    assert applied_condition == ("False", "Postgres does not take: work_mem is no parameter of it (pg-1)")
+    assert applied_condition == ("False", "Postgres refuses: work_mem is not a parameter of it (pg-1)")
 
 
 def test_what_no_spec_may_name_never_reaches_postgres_and_is_told() -> None:
@@ -308,7 +313,7 @@ def test_a_cluster_with_settings_or_members_still_to_change_is_not_ready() -> No
 def test_the_last_failover_comes_from_patronis_history() -> None:
     history = [[1, 100, "no recovery target", "t1", "pg-1"], [2, 200, "no recovery target", "t2", "pg-2"]]
     built = build(replace(observed(), history=history))
-    assert built["lastFailover"] == {"at": "t2", "from": "pg-1", "to": "pg-2", "cause": "no fault of the lab"}
+    assert built["lastFailover"] == {"at": "t2", "from": "pg-1", "to": "pg-2", "cause": "not a fault of the lab"}
     assert "lastFailover" not in build(observed())
 
 

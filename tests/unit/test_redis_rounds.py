@@ -88,7 +88,7 @@ def test_a_user_changed_by_hand_is_told_and_set_back_in_the_same_round(cluster: 
     cluster.sent.clear()
     cluster.look = with_users("user caplab off")
     status = round_of(cluster, clusters)
-    assert conditions(status)["SettingsApplied"] == ("False", "not the spec's: rd-1: users caplab")
+    assert conditions(status)["SettingsApplied"] == ("False", "different from the spec: rd-1: users caplab")
     assert any(command.startswith("rd-1 ACL SETUSER caplab reset on >c") for command in cluster.sent)
 
 

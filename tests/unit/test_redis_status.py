@@ -171,10 +171,10 @@ def test_a_cluster_that_lacks_something_is_degraded_and_says_what(look: Observed
 
 def test_settings_that_redis_refuses_are_told_in_its_own_words() -> None:
     look = observed({"rd-1": replica(settings={**configuration.directives(SPEC), "hz": "11"})})
-    assert condition(build(look), "SettingsApplied") == ("False", "not the spec's: rd-1: hz is 11, not 10")
+    assert condition(build(look), "SettingsApplied") == ("False", "different from the spec: rd-1: hz is 11, not 10")
     refused = build(look, refusals={"rd-1": "ERR no such hz"})
     assert condition(refused, "SettingsApplied") == (
-        "False", "refused: rd-1: ERR no such hz. not the spec's: rd-1: hz is 11, not 10",
+        "False", "refused: rd-1: ERR no such hz. different from the spec: rd-1: hz is 11, not 10",
     )  # fmt: skip
     silent = build(observed(pods=(), watchers=()))
     assert condition(silent, "SettingsApplied") == ("Unknown", "no answer: rd-0, rd-1, rd-2")
@@ -214,4 +214,4 @@ def test_a_primary_whose_pod_was_told_to_end_is_no_riddle() -> None:
     leaving = build(
         replace(observed(), place=replace(observed().place, members=(replace(PODS[0], terminating=True), *PODS[1:])))
     )
-    assert build(PROMOTED, leaving, LATER)["lastFailover"]["cause"] == "its pod was told to end"
+    assert build(PROMOTED, leaving, LATER)["lastFailover"]["cause"] == "its pod was deleted"

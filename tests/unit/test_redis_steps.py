@@ -101,7 +101,7 @@ UNLINKED: dict[str, Member | None] = {"rd-2": replica(link_up=False)}
         ),
         (
             observed({"rd-0": None}, pods=revised("r0", "r0", "r1")),
-            ("wait", "2 of 3 members to restart: no member is a"),
+            ("wait", "2 of 3 members to restart: no member that"),
         ),
         # one that was started with a setting that keeps it from starting is replaced, whatever else there is
         (observed({"rd-2": None}, pods=[*PODS[:2], replace(PODS[2], revision="r0", ready=False)]), ("restart", "rd-2")),

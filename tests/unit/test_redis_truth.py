@@ -68,7 +68,7 @@ def test_a_member_that_does_not_answer_leaves_the_persistence_unknown() -> None:
     for silent in (observed({"rd-2": None}), observed(pods=PODS[:2]), observed({"rd-2": replica(settings={})})):
         assert durability.persistence(SPEC, silent) == "unknown"
         assert durability.applied(SPEC, silent) == (
-            "Unknown", "NoAnswer", "what rd-2 would keep is unknown: no answer",
+            "Unknown", "NoAnswer", "what rd-2 keeps is unknown: no answer",
         )  # fmt: skip
     worse = observed({"rd-2": None, "rd-1": replica(settings=with_settings(SPEC, appendonly="no"))})
     assert durability.applied(SPEC, worse)[0] == "False"
@@ -112,7 +112,7 @@ def test_what_waits_for_a_restart_is_told_by_name() -> None:
 def test_users_that_somebody_changed_are_named() -> None:
     assert settings_state(observed(), users={"rd-1": ["caplab"]})[1:] == (
         "NotYet",
-        "not the spec's: rd-1: users caplab",
+        "different from the spec: rd-1: users caplab",
     )
 
 
@@ -270,5 +270,5 @@ def test_the_exporters_user_reads_and_does_nothing_else() -> None:
 
 @pytest.mark.parametrize("line", ["", "user", "user caplab", "users caplab on"])
 def test_a_line_that_names_no_user_is_no_answer(line: str) -> None:
-    with pytest.raises(ValueError, match="is no line of ACL LIST"):
+    with pytest.raises(ValueError, match="is not a line of ACL LIST"):
         observe.access_from({"run_id": "r"}, ["user default off", line])

@@ -201,7 +201,7 @@ def test_another_cluster_of_the_same_name_has_loops_of_its_own() -> None:
 
 def test_a_conflict_is_told_of_and_the_cluster_goes_on_by_itself_when_it_is_over() -> None:
     async def scenario(lab: FakeLab) -> None:
-        lab.handlers.refuse = ForeignObject(["Service rd-any (nobody's cluster)"])
+        lab.handlers.refuse = ForeignObject(["Service rd-any (owned by no cluster)"])
         lab.on_event(body("rd"))
         await wait_until(lambda: lab.api.condition("rd", "Conflict").get("status") == "True")
         assert lab.api.statuses["rd"]["phase"] == "Creating"

@@ -47,7 +47,7 @@ EXITS = container(3, last=ENDED, waiting={"reason": "CrashLoopBackOff"})
 CASES = {
     "no node takes it": (
         pod(node="", phase="Pending", conditions=[UNSCHEDULABLE]),
-        ("False", "Unschedulable", "no node takes pg-0: 0/4 nodes: Insufficient memory."),
+        ("False", "Unschedulable", "no node can run pg-0: 0/4 nodes: Insufficient memory."),
         None,
     ),
     "no image": (
@@ -72,9 +72,9 @@ CASES = {
         ("False", "KeepsExiting", "pg-0 keeps exiting (the last time with code 1); the last line of its log: boom"),
         Question("Pod", "pg-0", "postgres", previous=True),
     ),
-    "has a node and does not start": (
+    "is scheduled but does not start": (
         pod(phase="Pending", **container(waiting={"reason": "ContainerCreating"})),
-        ("Unknown", "NotStartedYet", "pg-0 has a node and does not start: boom"),
+        ("Unknown", "NotStartedYet", "pg-0 is scheduled but does not start: boom"),
         Question("Pod", "pg-0"),
     ),
     "runs and is not ready": (

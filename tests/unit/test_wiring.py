@@ -59,7 +59,7 @@ def test_the_liveness_probe_fails_when_rounds_stop_and_passes_while_they_go_on()
     wiring._register_life(registry, running)
     probe: Any = next(handler.fn for handler in registry._activities.get_all_handlers() if handler.id == "rounds")
     running.health.note("faults")
-    assert asyncio.run(probe()) == "every round goes on"
+    assert asyncio.run(probe()) == "all rounds make progress"
     seconds[0] = BOUND_SECONDS + 1
     with pytest.raises(kopf.PermanentError, match="faults: no round has ended for"):
         asyncio.run(probe())

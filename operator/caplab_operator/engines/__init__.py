@@ -1,1 +1,1 @@
-"""One folder an engine, and beside them what several need; engines never know each other."""
+"""One folder for each engine, and beside them what several need. Engines never import each other."""

@@ -1,6 +1,6 @@
-"""What every engine's cluster is asked for, parsed at the border.
+"""The part of a cluster's spec that all engines share, parsed at the border.
 
-Defaults and limits are the API server's (the CRDs' schemas): what arrives here is complete.
+The API server applies defaults and limits (the CRDs' schemas), so objects that arrive here are complete.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """One cluster object; KIND and ENGINE are set by each engine's own spec."""
+    """A cluster object; each engine's own spec sets KIND and ENGINE."""
 
     KIND: ClassVar[str]
     ENGINE: ClassVar[str]
@@ -30,7 +30,7 @@ class Cluster:
 
 
 def common_fields(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of Cluster, of an object as the API server returns it."""
+    """Parse the fields of Cluster from an object as the API server returns it."""
     metadata, spec = body["metadata"], body["spec"]
     storage, resources = spec["storage"], spec["resources"]
     return {

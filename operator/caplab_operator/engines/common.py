@@ -1,4 +1,4 @@
-"""What every cluster's status says beside its engine's own words: whether it can be applied and can start."""
+"""Conditions that every cluster's status has beside its engine's own: whether it can be applied, and can start."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _READY = "Ready"
 
 @dataclass(frozen=True, slots=True)
 class CommonConditions:
-    """What the operator's common layer found out about a cluster."""
+    """The common conditions of a cluster: whether its objects conflict, and whether its members can start."""
 
     conflict: ConditionState = NO_CONFLICT
     startable: ConditionState = CAN_START
 
     @property
     def obstacles(self) -> list[str]:
-        """In words, what is in the cluster's way."""
+        """The messages of the conditions that are not as they should be."""
         pairs = ((self.conflict, NO_CONFLICT), (self.startable, CAN_START))
         return [state[2] for state, fine in pairs if state != fine]
 
     @property
     def is_conflict(self) -> bool:
-        """Whether an object of the cluster's is somebody else's."""
+        """Whether an object that the cluster needs is somebody else's."""
         return self.conflict[0] == "True"
 
 
 def complete(
     status: Mapping[str, Any], common: CommonConditions, generation: int, before: Mapping[str, Any], now: str
 ) -> Status:
-    """The status with the common conditions; before is the status so far. A cluster in conflict is not Ready."""
+    """Add the common conditions to a status; before is the status so far. A cluster in conflict is not Ready."""
     so_far, own = before.get("conditions") or [], status.get("conditions") or []
     named = ((CONFLICT, common.conflict), (STARTABLE, common.startable))
     conditions = [entry for entry in own if entry["type"] not in (CONFLICT, STARTABLE)]
@@ -48,7 +48,7 @@ def complete(
 
 
 def in_conflict(before: Mapping[str, Any], generation: int, now: str) -> Status:
-    """The status of a cluster that is not looked at, since its objects are not its own: it is not Ready."""
+    """Build the status of a cluster that is not observed, since its objects are not its own: it is not Ready."""
     state = ("False", "Conflict", "the cluster is not applied: the condition Conflict says why")
     return {
         **_with_ready(before, state, generation, now),
@@ -58,8 +58,8 @@ def in_conflict(before: Mapping[str, Any], generation: int, now: str) -> Status:
 
 
 def unobserved(before: Mapping[str, Any], why: str, generation: int, now: str) -> Status:
-    """The status of a cluster that could not be looked at: whether it is Ready is not known."""
-    state = ("Unknown", "NotObserved", f"the cluster could not be looked at: {why}")
+    """Build the status of a cluster that could not be observed: whether it is Ready is not known."""
+    state = ("Unknown", "NotObserved", f"the cluster could not be observed: {why}")
     return {**_with_ready(before, state, generation, now), "phase": _not_ready(before, "Unknown")}
 
 

@@ -1,4 +1,4 @@
-"""Conditions and phase: what every cluster's status says in the same way."""
+"""Conditions and phase: the parts of a status that are the same for all engines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROLLOUT_CHARACTERS = 200
 def condition(
     name: str, state: ConditionState, generation: int, before: Sequence[Mapping[str, Any]], now: str
 ) -> Status:
-    """A condition keeps its time while its status stays; before are the conditions so far."""
+    """Build a condition, which keeps its time while its status stays; before are the conditions so far."""
     status, reason, message = state
     old: Mapping[str, Any] = next((c for c in before if c["type"] == name), {})
     since = old["lastTransitionTime"] if old.get("status") == status else now
@@ -30,9 +30,9 @@ def condition(
 
 
 def settings_applied(refusals: Mapping[str, str], silence: str, drifts: Mapping[str, Iterable[str]]) -> ConditionState:
-    """What is said of the spec's settings: refusals in the engine's own words, and settings that differ, by member.
+    """Build the condition SettingsApplied from refusals in the engine's own words, and from drifts by member.
 
-    silence: that nobody says what settings it has; '' where somebody does.
+    silence: the message if no member reports its settings; '' if one does.
     """
     if refusals:
         return "False", "Refused", "; ".join(f"{name}: {text}" for name, text in sorted(refusals.items()))
@@ -40,17 +40,17 @@ def settings_applied(refusals: Mapping[str, str], silence: str, drifts: Mapping[
         return "Unknown", "NoAnswer", silence
     if drifts:
         differing = "; ".join(f"{name}: {', '.join(sorted(changes))}" for name, changes in sorted(drifts.items()))
-        return "False", "NotYet", f"not the spec's: {differing}"
-    return "True", "Observed", "whoever answers has the spec's settings"
+        return "False", "NotYet", f"different from the spec: {differing}"
+    return "True", "Observed", "all members that answer have the spec's settings"
 
 
 def rollout_field(what: str) -> Status:
-    """The field of a status that says what its members' change is at; none where nothing changes."""
+    """Return the status field with the progress of the members' change; none if nothing changes."""
     return {"rollout": what[:_ROLLOUT_CHARACTERS]} if what else {}
 
 
 def phase(ready: bool, primary: str | None, before: Mapping[str, Any]) -> str:
-    """Creating until first Ready; then Ready, Degraded (a primary, and something amiss) or Down."""
+    """Return the phase: Creating until first Ready; then Ready, Degraded (there is a primary) or Down."""
     if ready:
         return "Ready"
     if never_ready(before):
@@ -59,5 +59,5 @@ def phase(ready: bool, primary: str | None, before: Mapping[str, Any]) -> str:
 
 
 def never_ready(status: Mapping[str, Any]) -> bool:
-    """Whether a cluster of that status has not been Ready yet."""
+    """Whether a cluster with that status has never been Ready."""
     return status.get("phase") in (None, "Creating")

@@ -1,7 +1,7 @@
-"""A cluster's exporter: one small pod beside the members, which tells Prometheus what each of them says of itself.
+"""A cluster's exporter: one small pod beside the members, which exports each member's own figures to Prometheus.
 
-It is no member: Ready does not wait for it, and no fault hits it. It runs on the control plane's node, from where it
-sees both sides of a partition, and asks the member that a request names (multi-target), as the login `monitor`.
+It is not a member: Ready does not wait for it, and no fault hits it. It runs on the control plane's node, from where
+it sees both sides of a partition. It asks the member that a request names (multi-target), as the login `monitor`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .cluster import Cluster
 from .objects import Manifest
 
 PART = "exporter"
-LOGIN = "monitor"  # as whom it logs in to members, and the purpose that its password is derived for
+LOGIN = "monitor"  # its login at the members, and the purpose that its password is derived for
 PORT_NAME = "metrics"
-_LOGIN_ANNOTATION = "caplab.dev/login"  # of its pod: another login, or other settings, start it anew
+_LOGIN_ANNOTATION = "caplab.dev/login"  # of its pod: another login, or other settings, restart it
 _USER_ID = 10001  # images/base
 _FOLDER = "/etc/caplab"
 _REQUESTS, _LIMITS = {"memory": "24Mi", "cpu": "10m"}, {"memory": "64Mi"}
@@ -30,25 +30,25 @@ _GO = {"GOMAXPROCS": "1", "GOMEMLIMIT": "48MiB"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exporter:
-    """What an engine's exporter is."""
+    """An engine's exporter."""
 
     image_variable: str  # of the operator's environment
     command: Sequence[str]
-    port: int  # where Prometheus asks it
+    port: int  # its own, which Prometheus scrapes
     asks: int  # the members' port
     files: Callable[[str], Mapping[str, str]]  # by name, from the login's password: its Secret, mounted in _FOLDER
     variables: Mapping[str, str]  # of its environment: the name of a file whose content is the value
 
 
 def name_of(cluster: Cluster) -> str:
-    """The name of each of its objects."""
+    """Return the name that all objects of a cluster's exporter have."""
     return f"{cluster.name}-{PART}"
 
 
 def build(
     cluster: Cluster, exporter: Exporter, image: str, lab_namespace: str, password: str, root: str
 ) -> list[Manifest]:
-    """Every object of it, in the order they are applied; root tells which root key the password is from."""
+    """Build its objects, in the order they are applied; root is the fingerprint of the password's root key."""
     name, pods = name_of(cluster), objects.part(cluster, PART)
     made = [
         objects.secret(cluster, name, exporter.files(password)),
@@ -60,7 +60,7 @@ def build(
 
 
 def stateful_set(cluster: Cluster, exporter: Exporter, image: str, root: str) -> Manifest:
-    """Its one pod; Kubernetes itself replaces it when this changes."""
+    """Build the StatefulSet of its one pod, which Kubernetes replaces when this changes."""
     pods = objects.part(cluster, PART)
     volume = {"name": "login", "secret": {"secretName": name_of(cluster)}}
     settings = json.dumps([root, dict(exporter.files(""))], sort_keys=True)
@@ -96,6 +96,6 @@ def _container(cluster: Cluster, exporter: Exporter, image: str) -> Manifest:
 
 
 def _labelled(manifest: Manifest) -> Manifest:
-    """With the label that tells it from what members need."""
+    """Add the label that tells the exporter's objects from the members'."""
     metadata: dict[str, Any] = manifest["metadata"]
     return {**manifest, "metadata": {**metadata, "labels": {**metadata["labels"], objects.PART_LABEL: PART}}}

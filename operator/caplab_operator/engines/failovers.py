@@ -1,4 +1,4 @@
-"""The time without a primary as the operator's rounds saw it, and what a failover is put down to."""
+"""The time without a primary as the operator's rounds saw it, and the cause of a failover."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .conditions import Status
 
 
 def primary_gap(primary: str | None, before: Mapping[str, Any], now: str) -> Status | None:
-    """The last time without a primary: since, until, and who was primary before."""
+    """Return the last time without a primary: since, until, and the primary before it."""
     gap: Status | None = before.get("primaryGap")
     if primary is None and (lost := before.get("primary")):
         return {"member": lost, "since": now}
@@ -22,13 +22,13 @@ def primary_gap(primary: str | None, before: Mapping[str, Any], now: str) -> Sta
 def explained(
     failover: Mapping[str, Any], previous: Mapping[str, Any], gap: Mapping[str, Any] | None, causes: Mapping[str, str]
 ) -> Status:
-    """The failover with its cause, and for how long there was no primary; once found they stay.
+    """Add to a failover its cause, and how long there was no primary; once set they stay.
 
-    previous is the failover in the status so far; causes tell what happened to a member.
+    previous is the failover in the status so far; causes say by member what happened to it.
     """
-    # Who tells of the first failover may not know the first primary: then it is who was there before the gap.
+    # The first failover may be reported without the first primary: then it is the primary before the gap.
     old = str(failover.get("from") or (gap or {}).get("member") or "")
-    result: Status = {**failover, "cause": causes.get(old, "no fault of the lab")}
+    result: Status = {**failover, "cause": causes.get(old, "not a fault of the lab")}
     if old:
         result["from"] = old
     if gap and "until" in gap and gap["member"] == old:
@@ -40,5 +40,5 @@ def explained(
 
 
 def faults(active_faults: Mapping[str, str]) -> dict[str, str]:
-    """Causes: of each member the fault that it is or was under, by its name."""
+    """Return as causes, by member, the fault that it is or was under."""
     return {member: f"fault {name}" for member, name in active_faults.items()}

@@ -1,7 +1,7 @@
-"""What others added to a cluster's object: fields that its manifest does not have, so that no apply takes them back.
+"""Foreign fields of a cluster's object: fields that its manifest does not have, so that no apply removes them.
 
-The API server keeps, for each who wrote an object, the fields that are theirs (metadata.managedFields, in the form
-FieldsV1). Once the operator has applied its manifest by force, what somebody else still has is an addition.
+The API server keeps for each manager the fields that it owns (metadata.managedFields, in the form FieldsV1). Once the
+operator has applied its manifest by force, the fields that another manager still owns are additions.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
-# What an object says, beside who it is and what became of it.
+# The fields of an object's content, without its metadata and status.
 _CONTENT = ("binaryData", "data", "endpoints", "ports", "rules", "spec", "subjects")
 
 Body = Mapping[str, Any]
 
 
 def additions(metadata: Body, manager: str) -> list[Body]:
-    """The fields of an object's content that others than the manager have, each in the form FieldsV1."""
+    """Return the fields of an object's content that others than the manager own, each in the form FieldsV1."""
     added: list[Body] = []
     for entry in metadata.get("managedFields") or ():
         fields = entry.get("fieldsV1") or {}
         content = {f"f:{name}": fields[f"f:{name}"] for name in _CONTENT if f"f:{name}" in fields}
-        # A subresource is the part of a controller's: a status, or a scale.
+        # A subresource is a controller's part: a status, or a scale.
         if entry.get("manager") != manager and not entry.get("subresource") and content:
             added.append(content)
     return added
 
 
 def removal(body: Body, added: Iterable[Body]) -> dict[str, Any]:
-    """The JSON merge patch (RFC 7396) that takes what was added out of an object; {} where nothing of it is there."""
+    """Build the JSON merge patch (RFC 7396) that removes additions from an object; {} if it has none of them."""
     stripped = deepcopy(dict(body))
     for fields in added:
         _strip(stripped, fields)

@@ -1,6 +1,6 @@
-"""Who may reach a cluster's pods, and whom they may reach: a NetworkPolicy, where the pod network enforces those.
+"""The NetworkPolicies of a cluster's pods: they take effect if the pod network enforces policies.
 
-The nodes' own kubelets reach their pods whatever a policy says, so probes need no rule.
+Kubelets reach the pods of their nodes whatever a policy says, so probes need no rule.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .objects import Manifest
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"  # the API server's own label of every namespace
 _APP = "app.kubernetes.io/name"
 _OPERATOR, _PROBER, _PROMETHEUS = "caplab-operator", "caplab-prober", "caplab-prometheus"  # charts/caplab/templates
-CLIENTS_LABEL = "caplab.dev/clients"  # of other namespaces whose pods may be clients: allowed
-MONITORING_LABEL = "caplab.dev/monitoring"  # of those whose pods may scrape metrics: allowed
+CLIENTS_LABEL = "caplab.dev/clients"  # of other namespaces; "allowed": their pods may be clients
+MONITORING_LABEL = "caplab.dev/monitoring"  # of other namespaces; "allowed": their pods may scrape metrics
 _DNS_PORT = 53
-_API_SERVER_PORTS = (443, 6443)  # the Service's, and where it leads to: policies are asked after that
+_API_SERVER_PORTS = (443, 6443)  # the Service's, and the one behind it, which policies see
 
 
 def policy(
@@ -30,10 +30,10 @@ def policy(
     needs_api: bool = False,
     metrics: Sequence[int] = (),
 ) -> Manifest:
-    """The policy of a cluster's members and Sentinels; its exporter has one of its own.
+    """Build the policy of a cluster's members and Sentinels; its exporter has one of its own.
 
-    clients are the ports that clients connect to, operator those that the lab's operator does besides, metrics those
-    that Prometheus asks members themselves at. needs_api: members keep their state in the API server.
+    clients are the ports for clients, operator the further ports for the lab's operator, metrics the ports at which
+    Prometheus scrapes the members themselves. needs_api: members keep their state in the API server.
     """
     parts = {"key": objects.PART_LABEL, "operator": "In", "values": ["member", "sentinel"]}
     own = {"podSelector": {"matchLabels": objects.labels(cluster), "matchExpressions": [parts]}}
@@ -55,7 +55,7 @@ def policy(
                 ],
                 "ports": client_ports,
             },
-            *([{"from": _who_scrapes(lab_namespace), "ports": _tcp(metrics)}] if metrics else ()),
+            *([{"from": _scrapers(lab_namespace), "ports": _tcp(metrics)}] if metrics else ()),
         ],
         "egress": outward,
     }
@@ -65,22 +65,22 @@ def policy(
 def policy_of_exporter(
     cluster: Cluster, name: str, pods: Mapping[str, str], lab_namespace: str, port: int, asks: int
 ) -> Manifest:
-    """The policy of a cluster's exporter: asked by Prometheus at a port, it asks members at theirs, and nobody else.
+    """Build the policy of a cluster's exporter: Prometheus reaches it, and it reaches the members only.
 
-    It logs in wherever a request names a target: so nobody but members can be one.
+    It logs in to any target that a request names, so only members may be reachable.
     """
     members = {"podSelector": {"matchLabels": objects.part(cluster)}}
     body = {
         "podSelector": {"matchLabels": dict(pods)},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": _who_scrapes(lab_namespace), "ports": _tcp([port])}],
+        "ingress": [{"from": _scrapers(lab_namespace), "ports": _tcp([port])}],
         "egress": [{"to": [members], "ports": _tcp([asks])}],
     }
     return {**objects.named(cluster, "networking.k8s.io/v1", "NetworkPolicy", name), "spec": body}
 
 
-def _who_scrapes(lab_namespace: str) -> list[dict[str, Any]]:
-    """The lab's own Prometheus, and one that runs in a namespace which is labelled for it."""
+def _scrapers(lab_namespace: str) -> list[dict[str, Any]]:
+    """Return the peers that may scrape: the lab's own Prometheus, and pods of namespaces that are labelled for it."""
     return [_of_lab(lab_namespace, _PROMETHEUS), {"namespaceSelector": {"matchLabels": {MONITORING_LABEL: "allowed"}}}]
 
 

@@ -1,4 +1,4 @@
-"""The Kubernetes objects that every engine's clusters have: plain dicts, owned by the cluster."""
+"""Kubernetes objects that the clusters of all engines have: plain dicts, owned by the cluster."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ from .cluster import Cluster
 
 Manifest = dict[str, Any]
 
-APPLICATION = "caplab"  # whom clients log in as
+APPLICATION = "caplab"  # the clients' login
 OPERATOR_ROLE = "caplab-operator-namespaced"  # charts/caplab/templates/operator.yaml
 PART_LABEL = "caplab.dev/part"
 _PROBER_ACCOUNT = "caplab-prober"  # charts/caplab/templates/prober.yaml
 
 
 def labels(cluster: Cluster) -> dict[str, str]:
-    """What every object of a cluster carries."""
+    """Return the labels that every object of a cluster has."""
     return {"caplab.dev/engine": cluster.ENGINE, "caplab.dev/cluster": cluster.name}
 
 
 def part(cluster: Cluster, name: str = "member") -> dict[str, str]:
-    """What selects a cluster's pods of one part: its members, or who watches them."""
+    """Return the labels that select a cluster's pods of one part: its members, Sentinels or exporter."""
     return selector(cluster.ENGINE, cluster.name, name)
 
 
 def selector(engine: str, cluster: str, part_name: str = "member") -> dict[str, str]:
-    """As part, where only names are known."""
+    """Return the same labels as part, from names."""
     return {"caplab.dev/engine": engine, "caplab.dev/cluster": cluster, PART_LABEL: part_name}
 
 
 def stateful_set_of(part_labels: Mapping[str, str]) -> str:
-    """The name of the StatefulSet that makes the pods of such labels: the members' has the cluster's own name."""
+    """Return the name of the StatefulSet that makes the pods of such labels: the members' has the cluster's name."""
     cluster, part_name = part_labels["caplab.dev/cluster"], part_labels[PART_LABEL]
     return cluster if part_name == "member" else f"{cluster}-{part_name}"
 
 
 def of_cluster(engine: str, cluster: str) -> str:
-    """The label selector of everything a cluster stands on: all it has but its exporter."""
+    """Return the label selector of all of a cluster's objects except its exporter's."""
     return f"caplab.dev/engine={engine},caplab.dev/cluster={cluster},{PART_LABEL}!=exporter"
 
 
 def secret_name(cluster: str) -> str:
-    """Where the members' own passwords are."""
+    """Return the name of the Secret with the members' own passwords."""
     return f"{cluster}-passwords"
 
 
 def login_name(cluster: str) -> str:
-    """Where clients find their login: apart from the members' passwords, which they have no use for."""
+    """Return the name of the Secret with the clients' login, apart from the members' passwords."""
     return f"{cluster}-application"
 
 
 def owner_of(cluster: Cluster) -> Manifest:
-    """The owner that controls a cluster's objects, as they name it."""
+    """Build the owner reference to the cluster, which controls its objects."""
     return {
         "apiVersion": "caplab.dev/v1alpha1",
         "kind": cluster.KIND,
@@ -65,7 +65,7 @@ def owner_of(cluster: Cluster) -> Manifest:
 
 
 def named(cluster: Cluster, api_version: str, kind: str, name: str) -> Manifest:
-    """What every object has: its owner, so that it goes with the cluster."""
+    """Build what every object has: name, labels, and the cluster as owner, with which it is deleted."""
     metadata = {
         "name": name,
         "namespace": cluster.namespace,
@@ -76,7 +76,7 @@ def named(cluster: Cluster, api_version: str, kind: str, name: str) -> Manifest:
 
 
 def operator_binding(body: Mapping[str, Any], lab_namespace: str) -> Manifest:
-    """Lets the operator, which runs in lab_namespace, work in the namespace of a cluster, as it is told of."""
+    """Build the role binding that lets the operator, which runs in lab_namespace, work in a cluster's namespace."""
     metadata, kind = body["metadata"], body["kind"]
     owner = {"apiVersion": body["apiVersion"], "kind": kind, "name": metadata["name"], "uid": metadata["uid"]}
     return {
@@ -97,25 +97,25 @@ def operator_binding(body: Mapping[str, Any], lab_namespace: str) -> Manifest:
 
 
 def secret(cluster: Cluster, name: str, values: Mapping[str, str]) -> Manifest:
-    """A secret; its values as the API server keeps them, so that a change by somebody else is one of these fields."""
+    """Build a Secret with its values encoded as the API server keeps them, so that a foreign change is seen as one."""
     data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
     return {**named(cluster, "v1", "Secret", name), "type": "Opaque", "data": data}
 
 
 def owned_as_well(manifest: Manifest, by: Manifest) -> Manifest:
-    """With a second owner, an object of the same cluster that is applied earlier: its uid is known only then."""
+    """Add a second owner, an object of the same cluster. It is applied earlier, and its uid is known only then."""
     owner = {"apiVersion": by["apiVersion"], "kind": by["kind"], "name": by["metadata"]["name"]}
     metadata = manifest["metadata"]
     return {**manifest, "metadata": {**metadata, "ownerReferences": [*metadata["ownerReferences"], owner]}}
 
 
 def config_map(cluster: Cluster, name: str, files: Mapping[str, str]) -> Manifest:
-    """Files that pods mount."""
+    """Build a ConfigMap with files that pods mount."""
     return {**named(cluster, "v1", "ConfigMap", name), "data": dict(files)}
 
 
 def client_role(cluster: Cluster) -> Manifest:
-    """What a client of this cluster may read: its login, and where the members are."""
+    """Build the role of a client of this cluster, which may read its login and list the members."""
     return {
         **named(cluster, "rbac.authorization.k8s.io/v1", "Role", f"{cluster.name}-client"),
         "rules": [
@@ -131,7 +131,7 @@ def client_role(cluster: Cluster) -> Manifest:
 
 
 def client_role_binding(cluster: Cluster, lab_namespace: str) -> Manifest:
-    """Lets the probers, who run in lab_namespace, be clients of this cluster."""
+    """Build the role binding that lets the probers, which run in lab_namespace, be clients of this cluster."""
     return {
         **named(cluster, "rbac.authorization.k8s.io/v1", "RoleBinding", f"{cluster.name}-client"),
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"{cluster.name}-client"},
@@ -140,17 +140,17 @@ def client_role_binding(cluster: Cluster, lab_namespace: str) -> Manifest:
 
 
 def service(cluster: Cluster, suffix: str, **fields: Any) -> Manifest:
-    """A Service of the cluster; without a selector somebody else writes whom it leads to."""
+    """Build a Service of the cluster; without a selector its endpoints are written elsewhere."""
     return {**named(cluster, "v1", "Service", f"{cluster.name}-{suffix}"), "spec": fields}
 
 
 def port(name: str, number: int) -> Manifest:
-    """A Service's port."""
+    """Build a Service's port."""
     return {"name": name, "port": number, "targetPort": number, "protocol": "TCP"}
 
 
 def disruption_budget(cluster: Cluster, name: str, pods: Mapping[str, str]) -> Manifest:
-    """At most one of those pods away at a time by anybody's plan."""
+    """Build a budget that lets voluntary disruptions take at most one of those pods at a time."""
     body = {"maxUnavailable": 1, "selector": {"matchLabels": dict(pods)}}
     return {**named(cluster, "policy/v1", "PodDisruptionBudget", name), "spec": body}
 
@@ -158,7 +158,7 @@ def disruption_budget(cluster: Cluster, name: str, pods: Mapping[str, str]) -> M
 def stateful_set(
     cluster: Cluster, name: str, pods: Mapping[str, str], replicas: int, template: Manifest, **fields: Any
 ) -> Manifest:
-    """A StatefulSet whose pods start all at once; template is the pods'."""
+    """Build a StatefulSet whose pods start all at once; template is the pods'."""
     body = {
         "replicas": replicas,
         "podManagementPolicy": "Parallel",
@@ -170,7 +170,7 @@ def stateful_set(
 
 
 def volumes_of_members(cluster: Cluster) -> Manifest:
-    """A StatefulSet's fields that give each member a volume, `data`, and say what becomes of it."""
+    """Build a StatefulSet's fields that give each member a volume, `data`, and say when it is deleted."""
     claim = {
         "metadata": {"name": "data", "labels": part(cluster)},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": cluster.storage_size}}},
@@ -186,9 +186,9 @@ def pod(
     volumes: Sequence[Manifest],
     spread: str = "DoNotSchedule",
 ) -> Manifest:
-    """A pod's spec: an ordinary user, one container, and all those pods spread over the zones.
+    """Build a pod's spec: an unprivileged user, one container, and the pods spread over the zones.
 
-    spread says what becomes of a pod that no zone has a place for: DoNotSchedule or ScheduleAnyway; '' spreads none.
+    spread is what to do with a pod that fits in no zone: DoNotSchedule or ScheduleAnyway; '' spreads none.
     """
     constraint = {
         "maxSkew": 1,
@@ -211,7 +211,7 @@ def pod(
 
 
 def container(name: str, image: str, requests: Mapping[str, str], **fields: Any) -> Manifest:
-    """A container without rights. No liveness probe: one that kills would turn every partition into a kill."""
+    """Build an unprivileged container, without a liveness probe: that would turn every partition into a kill."""
     return {
         "name": name,
         "image": image,
@@ -227,25 +227,25 @@ def container(name: str, image: str, requests: Mapping[str, str], **fields: Any)
 
 
 def requests_of_members(cluster: Cluster) -> dict[str, str]:
-    """What a member asks of its node."""
+    """Return the resources that a member requests."""
     return {"memory": cluster.memory_request, "cpu": cluster.cpu_request}
 
 
 def from_field(variable: str, path: str) -> Manifest:
-    """An environment variable that is a field of the pod."""
+    """Build an environment variable from a field of the pod."""
     return {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
 def from_secret(variable: str, name: str, key: str) -> Manifest:
-    """An environment variable that is a value of a secret."""
+    """Build an environment variable from a value of a Secret."""
     return {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
 
 
 def scratch(name: str, **limits: str) -> Manifest:
-    """A volume that goes with its pod."""
+    """Build a volume that is deleted with its pod."""
     return {"name": name, "emptyDir": limits}
 
 
 def gate() -> Manifest:
-    """The volume that the node's agent closes while a fault keeps the member down: its image's start script waits."""
+    """Build the start gate's volume, where the agent makes a member's start script wait while a fault keeps it down."""
     return scratch("gate", sizeLimit="1Mi")

@@ -1,4 +1,4 @@
-"""Whose an object is: asked before it is applied, since two may want one name."""
+"""Ownership of objects: checked before they are applied, since two clusters may want one name."""
 
 from __future__ import annotations
 
@@ -8,57 +8,57 @@ from typing import Any
 Manifest = Mapping[str, Any]
 Metadata = Mapping[str, Any]
 
-_NAMED = 6  # of all that is foreign: a sentence, and no list
+_NAMED = 6  # how many foreign objects a message names
 
 
 class ForeignObject(Exception):
-    """Objects that a cluster needs are somebody else's: nothing of it is applied. named tells which."""
+    """Objects that a cluster needs are somebody else's, so nothing of it is applied. named lists them."""
 
     def __init__(self, named: Sequence[str]) -> None:
         self.named = sorted(named)
         more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         super().__init__(
-            f"{'; '.join(self.named[:_NAMED])}{more}: not this cluster's own, so nothing of the cluster is applied and"
-            " nothing of theirs is touched. Hint: remove or rename them, or give the cluster another name."
+            f"{'; '.join(self.named[:_NAMED])}{more}: not owned by this cluster, so none of its objects is applied, and"
+            " the foreign ones stay as they are. Hint: remove or rename them, or give the cluster another name."
         )
 
 
 def controller(metadata: Metadata) -> Mapping[str, Any]:
-    """The owner that an object is controlled by; {} where it has none."""
+    """Return the owner that controls an object; {} if it has none."""
     owners: Iterable[Mapping[str, Any]] = metadata.get("ownerReferences") or ()
     return next((owner for owner in owners if owner.get("controller")), {})
 
 
 def is_own(manifest: Manifest, existing: Metadata) -> bool:
-    """Whether the object that has the manifest's name is controlled by the one that the manifest is for."""
+    """Whether the existing object of the manifest's name has the same controller as the manifest."""
     return bool(controller(existing).get("uid") == controller(manifest["metadata"])["uid"])
 
 
-def whose(metadata: Metadata) -> str:
-    """In words, whom an object belongs to."""
+def describe_owner(metadata: Metadata) -> str:
+    """Describe an object's owner."""
     owner = controller(metadata)
-    return f"{owner['kind']} {owner['name']} ({owner['uid']})" if owner else "nobody's cluster"
+    return f"{owner['kind']} {owner['name']} ({owner['uid']})" if owner else "owned by no cluster"
 
 
 def foreign(kind: str, metadata: Metadata) -> str:
-    """A sentence's part that names a foreign object."""
-    return f"{kind} {metadata['name']} ({whose(metadata)})"
+    """Describe a foreign object and its owner."""
+    return f"{kind} {metadata['name']} ({describe_owner(metadata)})"
 
 
 def stateful_pods(stateful_set: Manifest) -> list[str]:
-    """The names of the pods that a StatefulSet makes."""
+    """Return the names of the pods that a StatefulSet makes."""
     name, replicas = stateful_set["metadata"]["name"], stateful_set["spec"]["replicas"]
     return [f"{name}-{ordinal}" for ordinal in range(replicas)]
 
 
 def foreign_pods(stateful_set: Manifest, pods: Iterable[Metadata]) -> list[str]:
-    """Pods of a StatefulSet's names that it did not make: it could not make its own."""
+    """Describe pods that have names of a StatefulSet's pods, but were not made by it: they are in its way."""
     names = set(stateful_pods(stateful_set))
     return [foreign("Pod", pod) for pod in pods if pod["name"] in names and not made_by(stateful_set_name(pod), pod)]
 
 
 def stateful_set_name(pod: Metadata) -> str:
-    """The name of the StatefulSet whose pod has this name."""
+    """Return the name of the StatefulSet whose pod has this name."""
     return str(pod["name"]).rpartition("-")[0]
 
 
@@ -69,7 +69,7 @@ def made_by(stateful_set: str, pod: Metadata) -> bool:
 
 
 def claims_of(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[Metadata]:
-    """The volume claims that a StatefulSet takes for its pods, by their names."""
+    """Return the volume claims that a StatefulSet uses for its pods, matched by name."""
     pods = stateful_pods(stateful_set)
     templates = stateful_set["spec"].get("volumeClaimTemplates") or ()
     names = {f"{template['metadata']['name']}-{pod}" for template in templates for pod in pods}
@@ -77,7 +77,7 @@ def claims_of(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[Metada
 
 
 def claims_left_by(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[Metadata]:
-    """The volume claims of its cluster's members that are no more: of pods beyond its number."""
+    """Return the volume claims of former members, whose ordinals are beyond the StatefulSet's size."""
     labels, in_use = stateful_set["metadata"]["labels"], {claim["name"] for claim in claims_of(stateful_set, claims)}
     templates = [template["metadata"]["name"] for template in stateful_set["spec"].get("volumeClaimTemplates") or ()]
     sets = {f"{template}-{stateful_set['metadata']['name']}" for template in templates}
@@ -91,10 +91,10 @@ def claims_left_by(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[M
 
 
 def foreign_claims(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[str]:
-    """Those of them that no earlier cluster of this engine and name left."""
+    """Describe the claims of the StatefulSet's names that no cluster of this engine and name made."""
     labels = stateful_set["metadata"]["labels"]
     return [
-        f"PersistentVolumeClaim {claim['name']} (no volume of this cluster)"
+        f"PersistentVolumeClaim {claim['name']} (not a volume of this cluster)"
         for claim in claims_of(stateful_set, claims)
         if not labels.items() <= (claim.get("labels") or {}).items()
     ]

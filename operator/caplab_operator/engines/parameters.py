@@ -1,7 +1,7 @@
-"""The parameters that an engine knows, with their types and ranges, and those among them that no spec may name.
+"""The parameters of the engines, with types and ranges, and the ones that no spec may name.
 
-The tables (engines/ENGINE/parameters.json) are made from the engines themselves by bench/parameters, and the kinds'
-schemas from the tables: what arrives in a spec has been checked by the API server.
+bench/parameters makes the tables (engines/ENGINE/parameters.json) from the engines themselves, and the kinds' schemas
+come from the tables: the API server has checked the parameters of a spec.
 """
 
 from __future__ import annotations
@@ -20,42 +20,40 @@ class Parameter:
 
     name: str
     kind: str  # bool, enum, integer, real, size, time, rate, letters, text
-    unit: str = (
-        ""  # what a number without a unit counts: 8kB, ms; '' where the engine takes none or it is a plain count
-    )
+    unit: str = ""  # what a number without a unit counts: 8kB, ms; '' for a plain count, or if the engine takes no unit
     minimum: float | None = None  # in `unit`
     maximum: float | None = None
     values: tuple[str, ...] = ()  # of an enum; of letters: each letter
     live: bool = False  # whether the engine takes a change while it runs
-    default: str = ""  # the engine's own value, where it tells one
-    refused: str = ""  # why no spec may name it; '' where it may
+    default: str = ""  # the engine's own value, if it reports one
+    refused: str = ""  # why no spec may name it; '' if a spec may
 
 
 def from_row(name: str, row: Mapping[str, Any]) -> Parameter:
-    """A row of the file."""
+    """Parse a row of the file."""
     return Parameter(name=name, **{**row, "values": tuple(row.get("values", ()))})
 
 
 @cache
 def table(engine: str) -> Mapping[str, Parameter]:
-    """All parameters that an engine knows, by name."""
+    """Return all parameters of an engine, by name."""
     rows = json.loads((Path(__file__).parent / engine / "parameters.json").read_text())
     return {name: from_row(name, row) for name, row in rows.items()}
 
 
 @cache
 def allowed(engine: str) -> Mapping[str, Parameter]:
-    """Those that a spec may name."""
+    """Return the parameters that a spec may name."""
     return {name: parameter for name, parameter in table(engine).items() if not parameter.refused}
 
 
 def taken(engine: str, named: Mapping[str, str]) -> dict[str, str]:
-    """Those of a spec's parameters that reach a member: an object may be older than the API server's rules."""
+    """Return the parameters of a spec that reach a member: an object may be older than the API server's rules."""
     return {name: value for name, value in named.items() if name in allowed(engine)}
 
 
 def not_taken(engine: str, named: Mapping[str, str]) -> dict[str, str]:
-    """The others, and why each is refused."""
+    """Return the parameters of a spec that do not reach a member, and why each is refused."""
     parameters = table(engine)
     return {
         name: parameters[name].refused if name in parameters else "no parameter has that name"

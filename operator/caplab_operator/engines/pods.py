@@ -1,4 +1,4 @@
-"""A pod of a cluster, as the API server tells of it."""
+"""A pod of a cluster, as the API server reports it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """Node, zone and address are '' or None while it has none; revision is of the template it was made from.
+    """A cluster's pod. Node, zone and address are '' or None while it has none.
 
-    files tells which files its node was last told of.
+    revision is that of the template that it was made from; files is the digest of the files its node last fetched.
     """
 
     name: str
@@ -20,10 +20,10 @@ class Pod:
     address: str | None
     revision: str
     files: str
-    ready: bool  # by its own node's word
-    terminating: bool  # it was told to end
+    ready: bool  # as its own node reports
+    terminating: bool  # it is being deleted
 
 
 def ordinal(name: str) -> int:
-    """A StatefulSet's number of a pod."""
+    """Return a pod's ordinal in its StatefulSet."""
     return int(name.rpartition("-")[2])

@@ -1,4 +1,4 @@
-"""Members that the operator restarts itself, one by one: what tells it which of them are due, and the steps: pure."""
+"""Rolling restarts by the operator itself, one member at a time: which members are due, and the steps. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .cluster import Cluster
 from .pods import Pod, ordinal
 
 RESTART_ANNOTATION = "caplab.dev/restart"  # of a member's pod: another value restarts it
-GENERATION_ANNOTATION = "caplab.dev/generation"  # of their StatefulSet: the spec it was made for
+GENERATION_ANNOTATION = "caplab.dev/generation"  # of their StatefulSet: the generation of the spec it was made for
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,12 @@ class Deployed:
 
     replicas: int
     revision: str
-    is_current: bool  # made from the spec as it is now, and its controller knows
+    is_current: bool  # it was made from the current spec, and its controller has seen it
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Delete this pod: its StatefulSet makes it anew."""
+    """Delete this pod: its StatefulSet makes a new one."""
 
     pod: Pod
     why: str
@@ -40,19 +40,19 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing yet."""
+    """Do nothing yet."""
 
     why: str
 
 
 def deployed_from(cluster: Cluster, stateful_set: Mapping[str, Any]) -> Deployed:
-    """From the object as the API server returns it."""
+    """Read a StatefulSet as the API server returns it."""
     revision = (stateful_set.get("status") or {}).get("updateRevision", "")
     return Deployed(stateful_set["spec"]["replicas"], revision, is_current(cluster, stateful_set))
 
 
 def wanted_replicas(cluster: Cluster, primary: str | None, current: int | None) -> int:
-    """How many members there are to be now: no fewer while the primary would be among those to go."""
+    """Return how many members there should be now: no fewer while the primary would be among the removed ones."""
     if current is None or current <= cluster.replicas:
         return cluster.replicas
     stays = primary is not None and ordinal(primary) < cluster.replicas
@@ -60,14 +60,14 @@ def wanted_replicas(cluster: Cluster, primary: str | None, current: int | None) 
 
 
 def last_of(pods: Sequence[Pod]) -> Pod:
-    """The one of the highest number."""
+    """Return the pod with the highest ordinal."""
     return max(pods, key=lambda pod: ordinal(pod.name))
 
 
 def is_current(cluster: Cluster, stateful_set: Mapping[str, Any]) -> bool:
-    """Whether a StatefulSet, as the API server returns it, was made from the spec as it is now; its controller knows.
+    """Whether a StatefulSet, as the API server returns it, is from the current spec, and its controller has seen it.
 
-    Only then is the revision in its status the one that its pods should be of.
+    Only then is the revision in its status the one that its pods should have.
     """
     metadata, status = stateful_set["metadata"], stateful_set.get("status") or {}
     made_for = (metadata.get("annotations") or {}).get(GENERATION_ANNOTATION)

@@ -1,4 +1,4 @@
-"""Why a cluster's members do not start: a sentence from what the API server says of their pods, pure."""
+"""Why a cluster's members do not start: a message from what the API server reports of their pods. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from .common import CAN_START
 from .conditions import ConditionState
 
-# Of a container that waits: reasons that do not go away by waiting.
+# Reasons of a waiting container that waiting does not resolve.
 _STUCK = {
     "CreateContainerConfigError": "NoConfiguration",
     "CreateContainerError": "NoContainer",
@@ -22,9 +22,9 @@ _STUCK = {
     "InvalidImageName": "NoImage",
     "RunContainerError": "NoContainer",
 }
-NO_POD = "NoPod"  # it may just have been deleted: said of one that is missing at two looks
-_SLOW_SECONDS = 20.0  # from then on a start is told of that goes on without a word
-_RECENT_SECONDS = 60.0  # an exit that long ago is still told of, if it was not the first one
+NO_POD = "NoPod"  # it may just have been deleted: reported if it is missing at two looks
+_SLOW_SECONDS = 20.0  # after which a start that reports nothing is reported as slow
+_RECENT_SECONDS = 60.0  # for which an exit is reported, if it was not the first one
 _LINE_CHARACTERS = 300
 _UNPRINTABLE = re.compile(
     r"(?:\x1b\[[0-9;?]*[ -/]*[@-~])|[^\x20-\x7e\u00a1-\uffff]+|[\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+"
@@ -35,7 +35,7 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What has to be read to say why a pod does not start: its log's end, or the events that warn of an object."""
+    """A question about a pod that does not start: the end of its log, or the warning events of an object."""
 
     kind: str  # Pod or StatefulSet
     name: str
@@ -45,7 +45,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A pod, or a StatefulSet's pods, that do not start. text says why as far as it is known without the question."""
+    """A pod, or a StatefulSet's pods, that do not start. text says why, as far as known without the question."""
 
     status: str  # of the condition: False, or Unknown where it may just be slow
     reason: str
@@ -53,12 +53,12 @@ class Trouble:
     question: Question | None = None
 
     def as_state(self, answer: str = "") -> ConditionState:
-        """As a condition says it; answer is what the question's answer amounts to."""
+        """Return it as a condition's state; answer is the answer to the question, as text."""
         return self.status, self.reason, f"{self.text}: {answer}" if answer else self.text
 
 
 def trouble_of(pods: Sequence[Body], stateful_sets: Iterable[Body], now: datetime.datetime) -> Trouble | None:
-    """The first thing that keeps a member from starting, the certain ones first; None where nothing is known to."""
+    """Return the first thing that keeps a member from starting, certain ones first; None if nothing is known to."""
     troubles = [trouble for pod in sorted(pods, key=_name) if (trouble := _of_pod(pod, now))]
     there = {_name(pod) for pod in pods}
     troubles += [trouble for stateful_set in stateful_sets if (trouble := _of_missing(stateful_set, there, now))]
@@ -66,23 +66,23 @@ def trouble_of(pods: Sequence[Body], stateful_sets: Iterable[Body], now: datetim
 
 
 def conclude(trouble: Trouble | None, answer: str) -> ConditionState:
-    """What the condition says. A slow start that nothing warns of and that logs nothing is just slow."""
+    """Return the condition's state. A slow start without warnings and without a log is just slow."""
     if trouble is None:
         return CAN_START
     if trouble.reason == NO_POD:
         status, reason, text = trouble.as_state(answer)
-        return ("False" if answer else status), reason, text  # a warning: quota, or what admits pods, is in the way
+        return ("False" if answer else status), reason, text  # a warning: a quota or an admission check is in the way
     return trouble.as_state(answer) if answer or trouble.status == "False" else CAN_START
 
 
 def last_line(log: bytes) -> str:
-    """The last line of a log that says something, printable and not too long."""
+    """Return a log's last line that is not blank, printable and not too long."""
     lines = (_UNPRINTABLE.sub(" ", line).strip() for line in reversed(log.decode(errors="replace").splitlines()))
     return next((line[:_LINE_CHARACTERS] for line in lines if line), "")
 
 
 def latest_warning(events: Iterable[Body]) -> str:
-    """The text of the newest event; '' where there is none."""
+    """Return the text of the newest event; '' if there is none."""
     newest = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default={})
     return last_line(str(newest.get("message", "")).encode())
 
@@ -94,14 +94,14 @@ def _of_pod(pod: Body, now: datetime.datetime) -> Trouble | None:
     scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
         text = last_line(str(scheduled.get("message", "")).encode())
-        return Trouble("False", "Unschedulable", f"no node takes {name}: {text}")
+        return Trouble("False", "Unschedulable", f"no node can run {name}: {text}")
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         if trouble := _of_container(name, container, now):
             return trouble
     if not pod["spec"].get("nodeName") or _age(scheduled.get("lastTransitionTime"), now) < _SLOW_SECONDS:
         return None
     if status.get("phase") == "Pending":
-        return Trouble("Unknown", "NotStartedYet", f"{name} has a node and does not start", Question("Pod", name))
+        return Trouble("Unknown", "NotStartedYet", f"{name} is scheduled but does not start", Question("Pod", name))
     return None
 
 
@@ -142,7 +142,7 @@ def _condition(status: Body, name: str) -> Body:
 
 
 def _age(at: str | None, now: datetime.datetime) -> float:
-    """How many seconds ago a time of the API server's was; 0 where there is none."""
+    """Return how many seconds ago a time of the API server's was; 0 if there is none."""
     return (now - datetime.datetime.fromisoformat(at)).total_seconds() if at else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Members' volumes: whose they are, and what root key the passwords on them are from."""
+"""Members' volumes: their owner, and the root key of the passwords on them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .pods import ordinal
 
 
 def root_of(claim: Mapping[str, Any]) -> str:
-    """Which root key the passwords on a volume are from; '' where it does not say."""
+    """Return the fingerprint of the root key of a volume's passwords; '' if it names none."""
     return str((claim.get("annotations") or {}).get(ROOT_KEY_ANNOTATION, ""))
 
 
 def change(cluster: Cluster, claim: Mapping[str, Any], root: str) -> dict[str, Any] | None:
-    """The change of a volume claim's metadata that makes it the cluster's; None where it is as it should be.
+    """Return the change of metadata that makes a volume claim the cluster's; None if it is as it should be.
 
-    Its StatefulSet owns it too. But an object goes with the last of its owners: so who deletes the StatefulSet, which
-    is there again at once, has not deleted the data. A member that is to go takes its volume along: that is its
-    StatefulSet's alone. Where volumes are kept, nobody owns them. root is '' where the cluster's passwords are from no
+    Its StatefulSet owns it too. An object is deleted with the last of its owners: so deleting the StatefulSet, which
+    is there again at once, does not delete the data. A member that is removed takes its volume along: that one is
+    owned by its StatefulSet alone. Kept volumes have no owner. root is '' if the cluster's passwords are from no
     known key.
     """
     owners = list(claim.get("ownerReferences") or ())

@@ -1,4 +1,4 @@
-"""What the operator tells Prometheus: clusters, faults, and the latest runs; ids are no labels: docs/metrics.md."""
+"""The operator's metrics: clusters, faults, and the latest runs (docs/metrics.md). Ids are never labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The lab's objects as last heard of; a cluster has the status that was last written."""
+    """The lab's objects as last seen; a cluster has the status that was last written."""
 
     clusters: Sequence[Body] = ()
     faults: Sequence[Body] = ()
@@ -52,10 +52,10 @@ class _RunsCollector:
 
 
 class MetricsPage:
-    """What /metrics tells. Not for two threads at once.
+    """The page /metrics. Not safe between threads.
 
-    A lab with many runs has ten times as many samples of them as of all else, and they seldom change: they are written
-    anew only where they did.
+    A lab with many runs has ten times as many samples of runs as of all else, and they seldom change: they are
+    generated again only if they did.
     """
 
     def __init__(self, snapshot: Callable[[], Snapshot], oldest_round_seconds: Callable[[], float]) -> None:
@@ -65,7 +65,7 @@ class MetricsPage:
         self._of_runs = generate_latest(runs_registry(()))
 
     def __call__(self) -> bytes:
-        """As Prometheus reads it."""
+        """Return the page in Prometheus' text format."""
         now = self._snapshot().runs
         if len(now) != len(self._runs) or any(
             run is not previous for run, previous in zip(now, self._runs, strict=True)
@@ -76,11 +76,11 @@ class MetricsPage:
 
 
 def live_registry(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callable[[], float]) -> CollectorRegistry:
-    """All but the runs."""
+    """Build the registry of everything but the runs."""
     registry = CollectorRegistry()
     oldest = Gauge(
         "caplab_operator_oldest_round_seconds",
-        "Since the round that ended the longest ago: far over 1 s, something that the operator does is stuck.",
+        "The longest time since any of the operator's loops ended a round: if it is far over 1 s, a loop is stuck.",
         registry=registry,
     )
     oldest.set_function(oldest_round_seconds)
@@ -90,7 +90,7 @@ def live_registry(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callab
 
 
 def runs_registry(bodies: Sequence[Body]) -> CollectorRegistry:
-    """The latest of these runs."""
+    """Build the registry of the latest of these runs."""
     registry = CollectorRegistry()
     registry.register(_RunsCollector(bodies))
     return registry

@@ -1,4 +1,4 @@
-"""Clusters and their members as gauges, from their objects and status."""
+"""Gauges of clusters and their members, from their objects and status."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ENGINES: Mapping[str, str] = {spec.KIND: spec.ENGINE for spec in (CassandraSpec,
 LABELS = ("engine", "cluster_namespace", "cluster")
 _MEMBER = (*LABELS, "member", "zone")
 _STATES = ("True", "False", "Unknown")
-# A master of Redis that the Sentinels do not name: it takes writes, as a primary does.
+# A Redis master that the Sentinels do not name: it takes writes as a primary does.
 _STRAY = "stray master"
-# Of an epoch that is an id and no number: as many as a sample holds exactly.
+# Of an epoch that is an id and not a number: as many digits as a sample holds exactly.
 _HEX_DIGITS = 13
 
 Body = Mapping[str, Any]
@@ -28,19 +28,19 @@ Labels = tuple[str, str, str]
 
 
 def labels_of(cluster: Body) -> Labels:
-    """What every figure of a cluster is labelled with."""
+    """Return the labels that every figure of a cluster has."""
     metadata = cluster["metadata"]
     return ENGINES[cluster["kind"]], metadata["namespace"], metadata["name"]
 
 
 @dataclass(slots=True)
 class Members:
-    """The members that clusters have had, and in which zone: one whose pod is gone is down, and not forgotten."""
+    """The members that clusters have had, and their zones: a member whose pod is gone is down, not forgotten."""
 
     _zones: dict[Labels, dict[str, str]] = field(default_factory=dict)
 
     def of(self, cluster: Body) -> list[Body]:
-        """The members of a cluster's status, and those that it should have and that were there before."""
+        """Return the members of a cluster's status, and those that it should have and had before."""
         reported = list(_status(cluster).get("members") or ())
         zones = self._zones.setdefault(labels_of(cluster), {})
         zones |= {member["name"]: member.get("zone", "") for member in reported}
@@ -51,14 +51,14 @@ class Members:
         return [*reported, *gone]
 
     def keep(self, clusters: Sequence[Body]) -> None:
-        """Forget all other clusters."""
+        """Keep only these clusters."""
         kept = {labels_of(cluster) for cluster in clusters}
         for labels in self._zones.keys() - kept:
             del self._zones[labels]
 
 
 def cluster_metrics(clusters: Sequence[Body], members: Members) -> Iterator[Metric]:
-    """All gauges of clusters and members; what a status does not say has no sample."""
+    """Yield all gauges of clusters and members; a figure that a status lacks has no sample."""
     members.keep(clusters)
     yield from _of_clusters(clusters)
     yield _conditions(clusters)
@@ -75,7 +75,7 @@ def _of_clusters(clusters: Sequence[Body]) -> Iterator[Metric]:
     well = GaugeMetricFamily("caplab_cluster_members_ready", "Members that are ready.", labels=LABELS)
     epoch = GaugeMetricFamily(
         "caplab_cluster_epoch",
-        "The primary's term: Postgres' timeline, or of Redis' replication id the first 52 bits, which are in no order.",
+        "The primary's term: Postgres' timeline, or the first 52 bits of Redis' replication id, which have no order.",
         labels=LABELS,
     )
     for cluster in clusters:
@@ -89,7 +89,7 @@ def _of_clusters(clusters: Sequence[Body]) -> Iterator[Metric]:
 
 
 def epoch_number(epoch: object) -> float | None:
-    """An epoch as a sample; None where there is none."""
+    """Convert an epoch to a sample; None if there is none."""
     try:
         return float(int(epoch[:_HEX_DIGITS], 16) if isinstance(epoch, str) else epoch)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -99,7 +99,7 @@ def epoch_number(epoch: object) -> float | None:
 def _conditions(clusters: Sequence[Body]) -> Metric:
     family = GaugeMetricFamily(
         "caplab_cluster_condition",
-        "1 for the status that a condition of the cluster has, 0 for the others.",
+        "1 for the current status of the cluster's condition, 0 for the other statuses.",
         labels=(*LABELS, "condition", "status"),
     )
     for cluster in clusters:

@@ -1,4 +1,4 @@
-"""Faults as gauges of the clusters that they hit, from their objects."""
+"""Gauges of faults by the clusters that they hit, from their objects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Key = tuple[str, str, str, str]  # kind of fault, then the cluster's labels
 
 
 def fault_metrics(faults: Sequence[Body], clusters: Iterable[Body], now: datetime) -> Iterator[Metric]:
-    """Gauges of every kind for every cluster, and of every fault for the clusters that it hits; 0 where nothing is."""
+    """Yield gauges of each kind for each cluster, and of each fault for the clusters that it hits; 0 for no fault."""
     all_labels = [labels_of(cluster) for cluster in clusters]
     active: dict[Key, float] = {(kind, *labels): 0.0 for labels in all_labels for kind in KINDS}
     overdue = dict(active)
@@ -46,7 +46,7 @@ def _family(name: str, text: str, samples: Mapping[Key, float]) -> Metric:
 
 
 def clusters_hit(fault: Body, all_labels: Iterable[Labels]) -> set[Labels]:
-    """The clusters that a fault hits: those of its targets' entries, and the one that it names."""
+    """Return the clusters that a fault hits: those of its targets' entries, and the one that it names."""
     namespace, target = fault["metadata"]["namespace"], fault["spec"]["target"]
     names = {entry["cluster"] for entry in _entries(fault) if entry.get("cluster")}
     if "name" in target:
@@ -56,19 +56,19 @@ def clusters_hit(fault: Body, all_labels: Iterable[Labels]) -> set[Labels]:
 
 
 def is_live(fault: Body, cluster: str) -> bool:
-    """Whether a member of a cluster is under a fault, or the fault waits for the one that takes its place."""
+    """Whether a member of a cluster is under a fault, or the fault waits for its replacement."""
     if (fault.get("status") or {}).get("phase") == _ACTIVE:
         return True
     return any(entry.get("state") == _ACTIVE and entry.get("cluster", cluster) == cluster for entry in _entries(fault))
 
 
 def seconds_overdue(fault: Body, now: datetime) -> float:
-    """How long ago a fault was to end; 0 where it is in time, or says no time that can be read."""
+    """Return how long ago a fault should have ended; 0 if it is in time, or its end can't be read."""
     status = fault.get("status") or {}
     return max(timedelta(0), -time_left(status, now)).total_seconds()
 
 
 def _entries(fault: Body) -> list[Body]:
-    """Of what was aimed at: not of the far ends of a partition."""
+    """Return the entries of targets, without the far ends of a partition."""
     targets = (fault.get("status") or {}).get("targets") or ()
     return [entry for entry in targets if entry.get("end", TARGET) == TARGET]

@@ -1,4 +1,4 @@
-"""Figures of the latest runs as gauges, each beside what was predicted; a run's id is no label."""
+"""Gauges of the latest runs' figures, each beside its prediction. A run's id is never a label."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _RUN = ("experiment", "engine", "mode", "fault")
 _WHERE = (*_RUN, "vantage", "route")
 VERDICTS = ("valid", "invalid", "unknown")
 ALL = "all"
-# Field of a Run's status -> gauge and what it tells.
+# Field of a Run's status -> gauge and its help text.
 _TIMES = {
     "startedAt": ("started_timestamp_seconds", "When the run began."),
     "endedAt": ("ended_timestamp_seconds", "When the run ended."),
 }
-# Field of a Run's figures -> gauge and what it tells.
+# Field of a Run's figures -> gauge and its help text.
 _FIGURES = {
     "failoverSeconds": ("failover_seconds", "From the injection to the end of the last outage that began before heal."),
     "attempted": ("attempted_writes", "Writes that were sent."),
     "acked": ("acked_writes", "Writes that were acknowledged."),
     "survived": ("survived_writes", "Acknowledged writes that the final scan found."),
     "lost": ("acked_lost_writes", "Acknowledged writes that the final scan did not find."),
-    "unackedFound": ("unacked_found_writes", "Writes that nobody knew of, and the final scan found."),
+    "unackedFound": ("unacked_found_writes", "Writes without an acknowledgement that the final scan found."),
     "staleReads": ("stale_reads", "Reads that missed a write acknowledged before they began."),
-    "ackRatio": ("ack_ratio", "Acknowledged of all that was scheduled."),
+    "ackRatio": ("ack_ratio", "Share of scheduled operations that were acknowledged."),
 }
-# The same of its bounds.
+# The same for its bounds.
 _BOUNDS = {
     "failoverSeconds": ("failover_bound_seconds", "The longest failover that the settings promise."),
     "lost": ("acked_lost_writes_bound", "The most acknowledged writes that may be lost under the settings."),
@@ -40,7 +40,7 @@ Body = Mapping[str, Any]
 
 
 def latest(runs: Iterable[Body]) -> list[Body]:
-    """The run that ended last of each experiment, engine, mode and fault; one whose end cannot be read is left out."""
+    """Return the last run of each experiment, engine, mode and fault; a run whose end can't be read is left out."""
     newest: dict[tuple[str, ...], tuple[float, Body]] = {}
     for run in runs:
         ended = _unix((run.get("status") or {}).get("endedAt"))
@@ -51,7 +51,7 @@ def latest(runs: Iterable[Body]) -> list[Body]:
 
 
 def metrics(runs: Sequence[Body]) -> Iterator[Metric]:
-    """All gauges of the latest runs; a figure that was not measured, or has no bound, has no sample."""
+    """Yield all gauges of the latest runs; a figure that was not measured, or has no bound, has no sample."""
     for field, (name, text) in _TIMES.items():
         yield _moments(runs, field, f"caplab_run_{name}", text)
     verdicts = GaugeMetricFamily("caplab_run_verdict", "1 for the run's verdict.", labels=(*_RUN, "verdict"))
@@ -78,7 +78,7 @@ def _moments(runs: Sequence[Body], field: str, name: str, text: str) -> Metric:
 
 
 def _family(runs: Sequence[Body], part: Any, field: str, name: str, text: str) -> Metric:
-    """One gauge: of the run as a whole (vantage and route 'all'), of each side, and of each vantage and route."""
+    """Build a gauge of the run as a whole (vantage and route 'all'), of each side, and of each vantage and route."""
     family = GaugeMetricFamily(name, text, labels=_WHERE)
     for run in runs:
         for where, row in _rows(run["status"]).items():
@@ -88,7 +88,7 @@ def _family(runs: Sequence[Body], part: Any, field: str, name: str, text: str) -
 
 
 def _rows(status: Body) -> dict[tuple[str, str], Body]:
-    """By vantage and route: Prometheus takes nothing at all from who tells one of them twice, as a Run may do."""
+    """Return rows by vantage and route, each once: a Run may repeat them, and Prometheus rejects a whole page then."""
     rows = {(row["vantage"], row["route"]): row for row in status.get("byVantage") or ()}
     rows |= {(row["side"], row["route"]): row for row in status.get("bySide") or ()}
     rows[ALL, ALL] = {**(status.get("figures") or {}), "bounds": status.get("bounds")}
@@ -96,7 +96,7 @@ def _rows(status: Body) -> dict[tuple[str, str], Body]:
 
 
 def _unix(moment: object) -> float | None:
-    """Read a time in RFC 3339 as seconds since 1970; None where it is none: clients write these statuses."""
+    """Read a time in RFC 3339 as seconds since 1970; None if it is none, since clients write these statuses."""
     try:
         return datetime.fromisoformat(moment).timestamp()  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):

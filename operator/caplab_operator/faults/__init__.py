@@ -1,1 +1,1 @@
-"""Faults: whom they hit and how they stand, as pure choices; the agents carry them out."""
+"""Faults: their targets and their lifecycle, as pure functions. The agents carry the faults out."""

@@ -1,7 +1,7 @@
-"""A partition as pure data: sides, and who does not hear whom; then what each pod has to drop for that.
+"""A partition as pure data: its sides, which side does not hear which, and the packets that each pod drops for that.
 
-Rules are carried by members and Sentinels only. Between two of them a packet is dropped at both ends: a connection
-through a Service is translated on the node, so that only the far end sees the address.
+Only members and Sentinels carry rules. Between two of them a packet is dropped at both ends: a connection
+through a Service is translated on the node, so only the far end sees the address.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ TARGET, OTHER = "target", "other"
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a cut: pods that carry rules, and the addresses of those that carry none."""
+    """One side of a cut: the pods that carry rules, and the addresses of everything else on it."""
 
     pods: tuple[Pod, ...]
     bare: frozenset[str] = frozenset()
 
     @property
     def addresses(self) -> frozenset[str]:
-        """Of everybody on it."""
+        """All addresses on this side."""
         return self.bare | addresses_of(self.pods)
 
     def __bool__(self) -> bool:
         return bool(self.pods or self.bare)
 
 
-Cut = tuple[Side, Side]  # the targets' side, and who is cut off from it
+Cut = tuple[Side, Side]  # the targets' side, and the side that is cut off from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class End:
 
 
 def ends(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], inventory: Inventory) -> list[End]:
-    """Every pod that carries rules, the targets first, then by name; a target with nobody to be cut off from has none.
+    """Return every pod that carries rules, targets first, then by name. A target with nothing to cut off has none.
 
-    zones are those of a group; targets are then all pods of the inventory in them. The inventory holds what
+    zones are those of a group; targets are then all pods of the inventory in them. The inventory must hold what
     partition.needs names.
     """
     drops: dict[Pod, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
@@ -61,7 +61,7 @@ def ends(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], in
 
 
 def cuts(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], inventory: Inventory) -> list[Cut]:
-    """The pairs of sides that a partition's words mean, without those that have nobody on a side."""
+    """Return the pairs of sides that a partition means, without those that have an empty side."""
     near = Side(tuple(targets))
     control_plane = Side((), inventory.control_plane | (inventory.dns if partition.dns else frozenset()))
     match partition.source:
@@ -74,17 +74,17 @@ def cuts(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], in
         case "group":
             pairs = [_group(targets, zones, inventory), (near, control_plane)]
         case unknown:
-            raise ValueError(f"partition.from {unknown} is none of peers, controlPlane, clients and group")
+            raise ValueError(f"partition.from {unknown} is not one of peers, controlPlane, clients and group")
     return [(side, other) for side, other in pairs if side and other]
 
 
 def addresses_of(pods: Iterable[Pod]) -> frozenset[str]:
-    """All addresses that the pods have."""
+    """Return all addresses of the pods."""
     return frozenset(address for pod in pods for address in pod.addresses)
 
 
 def _from_peers(targets: Collection[Pod], inventory: Inventory) -> Iterator[Cut]:
-    """A cut for each cluster: its targets are one side, and hear each other."""
+    """Yield a cut for each cluster. Its targets are one side, and hear each other."""
     for cluster in sorted({(pod.engine, pod.cluster) for pod in targets}):
         own = [pod for pod in inventory.pods if (pod.engine, pod.cluster) == cluster]
         others = tuple(pod for pod in own if pod.is_member and pod not in targets)
@@ -102,7 +102,7 @@ def _group(targets: Sequence[Pod], zones: frozenset[str], inventory: Inventory) 
 def _drop(
     drops: dict[Pod, tuple[set[str], set[str]]], near: Side, far: Side, *, near_drops_from: bool, far_drops_from: bool
 ) -> None:
-    """Note for each pod of two sides what it drops."""
+    """Add to each pod of two sides what it drops."""
     for side, other, drop_from, drop_to in (
         (near, far, near_drops_from, far_drops_from),
         (far, near, far_drops_from, near_drops_from),
@@ -116,6 +116,6 @@ def _drop(
 
 
 def _end(pod: Pod, end: str, drops_from: set[str], drops_to: set[str]) -> End:
-    # Without its node's address it would fail kubelet's probes: a partition would turn into a kill.
+    # A pod that drops its node's address fails kubelet's probes: the partition would become a kill.
     own = pod.addresses | pod.node_addresses
     return End(pod, end, tuple(sorted(drops_from - own)), tuple(sorted(drops_to - own)))

@@ -1,4 +1,4 @@
-"""What a fault can be aimed at, and what a partition can cut it off from: values."""
+"""Inventory of what a fault can be aimed at, and what a partition can cut it off from: plain values."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 MEMBER, SENTINEL = "member", "sentinel"  # parts of a cluster
 
-# What more of the inventory a fault needs than the pods that it is aimed at.
+# The parts of the inventory that a fault may need beside the pods that it is aimed at.
 OUTSIDERS, CONTROL_PLANE, DNS = "outsiders", "control plane", "dns"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """A pod on a node; addresses are empty while it has none, engine, cluster and part where it is of no cluster."""
+    """A pod on a node. addresses is empty while it has none; engine, cluster and part are '' if it has no cluster."""
 
     uid: str
     name: str
@@ -28,18 +28,18 @@ class Pod:
 
     @property
     def is_member(self) -> bool:
-        """Whether it is a database of its cluster, and does not just watch one."""
+        """Whether it is a database of its cluster, not a Sentinel."""
         return self.part == MEMBER
 
     @property
     def is_up(self) -> bool:
-        """Whether its network is made: before that there is nothing to put rules into."""
+        """Whether its network is set up: before that there is nothing to put rules into."""
         return bool(self.addresses and self.node_addresses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """Everybody who may be on a side of a fault, as far as it was asked for; pods on no node are not in it.
+    """Everything that may be on a side of a fault, as far as it was read; pods without a node are left out.
 
     pods are members and Sentinels of the Fault's namespace, clients its pods that belong to no cluster. A prober's zone
     is its vantage.
@@ -53,7 +53,7 @@ class Inventory:
     dns: frozenset[str] = frozenset()
 
     def of(self, target: Mapping[str, Any]) -> Inventory:
-        """The inventory with the pods of the target's cluster only, where it names one."""
+        """Return the inventory with only the pods of the target's cluster, if it names one."""
         if "name" not in target:
             return self
         cluster = engine_of(target["kind"]), target["name"]
@@ -61,13 +61,13 @@ class Inventory:
 
 
 def engine_of(kind: str) -> str:
-    """The engine of a kind of clusters, as its pods' label names it: postgres of PostgresCluster."""
+    """Return the engine of a kind of clusters as its pods' label names it: postgres for PostgresCluster."""
     return kind.removesuffix("Cluster").lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A Fault's spec.partition: whom the targets are cut off from, which way is cut, and whether DNS goes too."""
+    """A Fault's spec.partition: what the targets are cut off from, in which direction, and whether DNS is cut too."""
 
     source: str  # peers, controlPlane, clients, group
     direction: str = "both"  # in: the targets do not hear the others; out: the others do not hear the targets
@@ -80,14 +80,14 @@ class Partition:
 
     @property
     def needs(self) -> frozenset[str]:
-        """What has to be known of the inventory."""
+        """The parts of the inventory that it needs."""
         outsiders = {OUTSIDERS} if self.source in ("clients", "group") else set()
         control_plane = {CONTROL_PLANE} if self.source in ("controlPlane", "group") else set()
         return frozenset(outsiders | control_plane | ({DNS} if self.dns else set()))
 
 
 def partition_of(spec: Mapping[str, Any]) -> Partition | None:
-    """The partition that a Fault's spec asks for, if it does."""
+    """Parse the partition of a Fault's spec; None if it has none."""
     partition = spec.get("partition")
     if partition is None:
         return None
@@ -95,6 +95,6 @@ def partition_of(spec: Mapping[str, Any]) -> Partition | None:
 
 
 def needs_of(specs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """What has to be known of the inventory for all these faults."""
+    """Return the parts of the inventory that all these faults need."""
     partitions = [partition_of(spec) for spec in specs]
     return frozenset(need for partition in partitions if partition for need in partition.needs)

@@ -1,4 +1,4 @@
-"""How a fault stands, and what the operator does next about it: pure, from the object as last heard of."""
+"""A fault's lifecycle: its phase, and what the operator does next about it. Pure, from the object as last seen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-# Held while a member may still be under the fault: it goes when every target has ended.
+# It stays while a member may still be under the fault, and is removed when every target has ended.
 FINALIZER = "caplab.dev/heal"
 GONE = "Gone"
 ENDED = frozenset({"Healed", "Failed", GONE})
@@ -20,7 +20,7 @@ Entries = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class ResolveTargets:
-    """Choose the members, and write them down for the agents."""
+    """Choose the targets, and write them into the status for the agents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,16 @@ class UpdateStatus:
 
 @dataclass(frozen=True, slots=True)
 class RemoveFinalizer:
-    """Take the finalizer away: nobody is under this fault any more."""
+    """Remove the finalizer: no pod is under this fault any more."""
 
 
 Action = ResolveTargets | UpdateStatus | RemoveFinalizer | None
 
 
 def decide(body: Body, now: datetime, lost_nodes: Collection[str] = ()) -> Action:
-    """The next action for a Fault; None: nothing to do until something changes.
+    """Return the next action for a Fault; None if there is nothing to do until something changes.
 
-    A target on one of lost_nodes has ended: there is no agent to say so, and nothing left to heal.
+    A target on one of lost_nodes has ended: it has no agent to report that, and nothing is left to heal.
     """
     status, going = body.get("status") or {}, is_being_deleted(body)
     held = has_finalizer(body)
@@ -66,12 +66,12 @@ def is_being_deleted(body: Body) -> bool:
 
 
 def has_finalizer(body: Body) -> bool:
-    """Whether a Fault cannot go yet."""
+    """Whether a Fault still has the lab's finalizer."""
     return FINALIZER in (body["metadata"].get("finalizers") or ())
 
 
 def time_left(status: Mapping[str, Any], now: datetime) -> timedelta:
-    """Until a resolved fault ends at the latest; none where it says no time that can be read."""
+    """Return the time until a resolved fault ends at the latest; zero if its end can't be read."""
     try:
         return datetime.fromisoformat(status["until"]) - now
     except (KeyError, TypeError, ValueError):
@@ -79,7 +79,7 @@ def time_left(status: Mapping[str, Any], now: datetime) -> timedelta:
 
 
 def unhealed_nodes(body: Body) -> list[str]:
-    """The nodes of targets that have not ended, of a fault that is being deleted: are they still there?"""
+    """Return the nodes of targets that have not ended, of a fault that is being deleted: they may be gone."""
     if not is_being_deleted(body):
         return []
     targets = (body.get("status") or {}).get("targets") or []
@@ -87,10 +87,10 @@ def unhealed_nodes(body: Body) -> list[str]:
 
 
 def phase_of(targets: Entries, over: bool, going: bool, lost_nodes: Collection[str], before: str) -> str:
-    """Pending, Active, Healing, Healed or Failed, from what the agents wrote.
+    """Derive the phase (Pending, Active, Healing, Healed, Failed) from what the agents wrote.
 
-    over: nothing more is to be begun; before: the phase so far. While it is not over, a fault whose every pod is gone
-    goes on: it waits for those that take their places.
+    over: nothing more is to be injected. before: the phase so far. A fault whose pods are all gone goes on until it is
+    over: it waits for the pods that replace them.
     """
     states = [
         "Healed" if target.get("node") in lost_nodes and target.get("state") not in ENDED else target.get("state")
@@ -100,7 +100,7 @@ def phase_of(targets: Entries, over: bool, going: bool, lost_nodes: Collection[s
         return "Failed" if "Failed" in states else "Healed"
     if going or "Healed" in states:
         return "Healing"
-    # Who takes a place under a fault that is live does not make it Pending again.
+    # A replacement under a fault that is live does not make it Pending again.
     return "Active" if before == "Active" or all(states) else "Pending"
 
 
@@ -110,21 +110,21 @@ def _awaits_replacement(targets: Entries) -> bool:
 
 
 def resolved(targets: Entries, until: str) -> dict[str, Any]:
-    """The status that sets the agents to work."""
+    """Build the status that starts the agents' work."""
     return {"phase": "Pending", "until": until, "targets": list(targets)}
 
 
 def refused(why: str) -> dict[str, Any]:
-    """The status of a fault that hits nobody."""
+    """Build the status of a fault that hits nothing."""
     return {"phase": "Failed", "message": why[:_MESSAGE_CHARACTERS]}
 
 
 def operator_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The operator's part of an entry of status.targets."""
+    """Return the operator's part of an entry of status.targets."""
     return {name: entry[name] for name in _OWN if name in entry}
 
 
 def with_entries(status: Mapping[str, Any], entries: Entries, **changes: str) -> dict[str, Any]:
-    """The operator's own fields with these entries and changes: whoever applies a status names all that is his."""
+    """Build the operator's part of a status with these entries and changes: an apply names all fields that it owns."""
     kept = {name: status[name] for name in ("phase", "until", "message") if name in status}
     return {**kept, **changes, "targets": list(entries)}

@@ -1,4 +1,4 @@
-"""What a Fault's spec means at a moment: the entries of status.targets, pure."""
+"""Resolving a Fault's spec to the entries of status.targets at a moment: pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .targets import NoTarget, Roles, choose, excess, in_zones, zones_of
 
 MOST_ENTRIES = MOST_ADDRESSES = 64  # the kind's schema allows no more
 
-Entry = dict[str, Any]  # the operator's part of one; agents add what they do to their own
+Entry = dict[str, Any]  # the operator's part of one; agents report in fields of their own
 
 
 def resolve(spec: Mapping[str, Any], inventory: Inventory, roles: Roles | None = None) -> list[Entry]:
-    """An entry for each pod that carries something of the fault. Raises NoTarget where it is not to be carried out."""
+    """Return an entry for each pod that has a part in the fault. Raises NoTarget if it can't be carried out."""
     target, partition = spec["target"], partition_of(spec)
     near = inventory.of(target)
     chosen = choose(target, spec["seed"], near.pods, roles)
@@ -28,21 +28,21 @@ def resolve(spec: Mapping[str, Any], inventory: Inventory, roles: Roles | None =
     entries = _cut(partition, chosen, zones, near) if partition else [entry_of(pod) for pod in chosen]
     if len(entries) > MOST_ENTRIES:
         raise NoTarget(
-            f"{len(entries)} pods would carry something of this fault, and {MOST_ENTRIES} is the most."
+            f"{len(entries)} pods would have a part in this fault, and at most {MOST_ENTRIES} may."
             " Hint: name one cluster (target.kind, target.name)."
         )
     return entries
 
 
 def entry_of(pod: Pod) -> Entry:
-    """A target's, of a fault that needs to know no addresses."""
+    """Build a target's entry, for a fault that needs no addresses."""
     return {
         "uid": pod.uid, "pod": pod.name, "node": pod.node, "zone": pod.zone, "cluster": pod.cluster, "end": TARGET,
     }  # fmt: skip
 
 
 def entry_of_end(end: End) -> Entry:
-    """An end's of a partition."""
+    """Build the entry of a partition's end."""
     return {
         **entry_of(end.pod), "end": end.end, "dropsFrom": list(end.drops_from), "dropsTo": list(end.drops_to),
     }  # fmt: skip
@@ -57,30 +57,30 @@ def _cut(partition: Partition, chosen: Sequence[Pod], zones: frozenset[str], inv
     if too_many := [end for end in carriers if max(len(end.drops_from), len(end.drops_to)) > MOST_ADDRESSES]:
         raise NoTarget(
             f"{too_many[0].pod.name} would have to drop the packets of more than {MOST_ADDRESSES} addresses."
-            " Hint: name one cluster (target.kind, target.name), or have fewer clients in the namespace."
+            " Hint: name one cluster (target.kind, target.name), or remove clients from the namespace."
         )
-    # A far end that is just starting is caught when it is up.
+    # A far end that is just starting gets its entry when it is up.
     return [entry_of_end(end) for end in carriers if end.end == TARGET or end.pod.is_up]
 
 
 _NOBODY = {
-    "peers": "the cluster has no other member to be cut off from. Hint: more replicas, or another partition.from.",
-    "controlPlane": "no address of the control plane is known. Hint: see why the Service default/kubernetes has none.",
+    "peers": "the cluster has no other member to be cut off from. Hint: add replicas, or change partition.from.",
+    "controlPlane": "no address of the control plane is known. Hint: check the Service default/kubernetes.",
     "clients": "there is no prober, and no client in the namespace, to be cut off from. Hint: install the probers.",
-    "group": "there is nobody outside of these zones to be cut off from. Hint: another partition.from.",
+    "group": "there is nothing outside these zones to be cut off from. Hint: change partition.from.",
 }
 
 
 def _check_control_plane(partition: Partition, chosen: Sequence[Pod], inventory: Inventory) -> None:
-    """Raise NoTarget where what is to be cut off is not known, or shares an address with a target's node."""
+    """Raise NoTarget if what is to be cut off is not known, or shares an address with a target's node."""
     if partition.dns and not inventory.dns:
-        raise NoTarget("no address of the name service kube-system/kube-dns is known. Hint: partition.dns Keep.")
+        raise NoTarget("no address of the DNS service kube-system/kube-dns is known. Hint: set partition.dns to Keep.")
     if partition.source not in ("controlPlane", "group"):
         return
     services = inventory.control_plane | (inventory.dns if partition.dns else frozenset())
     for pod in chosen:
         if shared := services & pod.node_addresses:
             raise NoTarget(
-                f"{pod.name} is on {pod.node}, whose own address {min(shared)} is the control plane's: it cannot be"
-                " cut off from one without the other, which are kubelet's probes. Hint: a target on another node."
+                f"{pod.name} is on {pod.node}, whose own address {min(shared)} is the control plane's: cutting"
+                " it off would block kubelet's probes too. Hint: choose a target on another node."
             )

@@ -1,6 +1,6 @@
-"""A fault that is live follows its targets: pods that take a place are caught, and cuts go by the addresses there are.
+"""Target sync: a live fault follows its targets. Replacement pods are hit too, and cuts use the current addresses.
 
-Pure: from the entries of status.targets and the inventory as it is now.
+Pure: computed from the entries of status.targets and the inventory as it is now.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .resolving import MOST_ADDRESSES, MOST_ENTRIES, Entry, entry_of, entry_of_e
 from .targets import excess, in_zones, is_in_place
 
 _LIVE = frozenset({"Pending", "Active", "Healing"})
-# An entry that its agent gets to only when the time is over is Failed.
+# An entry that its agent reaches only when the time is over becomes Failed.
 _LATEST_BEGIN = timedelta(seconds=1)
 
 Body = Mapping[str, Any]
@@ -24,7 +24,7 @@ Entries = Sequence[Mapping[str, Any]]
 
 
 def is_live(body: Body, now: datetime) -> bool:
-    """Whether a Fault's targets are to be synced: it is resolved, its time is not over, and it goes on by itself."""
+    """Whether a Fault's targets need syncing: it is resolved, not over, and lasts (not so a kill without keepDown)."""
     status, kill = body.get("status") or {}, body["spec"].get("kill")
     strikes_once = kill is not None and not kill.get("keepDown", True)
     is_on = status.get("phase") in _LIVE and not lifecycle.is_being_deleted(body) and bool(status.get("targets"))
@@ -32,7 +32,7 @@ def is_live(body: Body, now: datetime) -> bool:
 
 
 def synced(body: Body, inventory: Inventory, now: datetime) -> dict[str, Any] | None:
-    """The status to be written for a fault that is live; None: its entries are as they should be."""
+    """Return the status to write for a live fault; None if its entries are as they should be."""
     spec, status = body["spec"], body["status"]
     existing: Entries = status["targets"]
     near = inventory.of(spec["target"])
@@ -48,23 +48,23 @@ def synced(body: Body, inventory: Inventory, now: datetime) -> dict[str, Any] | 
 
 
 def _held(spec: Mapping[str, Any], existing: Entries, inventory: Inventory) -> dict[str, Entry]:
-    """By uid, what a kill or a freeze holds: the pods with the names of those it hit."""
+    """Return by uid the pods that a kill or a freeze holds: those with the names of its targets."""
     names = _names_of_targets(existing)
     return {pod.uid: entry_of(pod) for pod in inventory.pods if pod.name in names and is_in_place(spec["target"], pod)}
 
 
 def _cut(spec: Mapping[str, Any], existing: Entries, partition: Partition, inventory: Inventory) -> dict[str, Entry]:
-    """By uid, the ends of a partition as the inventory is now."""
+    """Return by uid the ends of a partition in the current inventory."""
     zones: frozenset[str] = frozenset()
     if partition.is_group:
-        # As resolved, and not of those who are there now: a zone stays cut off while its pods are made anew.
+        # The zones as resolved, not those of the current pods: a zone stays cut off while its pods are replaced.
         zones = frozenset(entry["zone"] for entry in existing if _is_target(entry))
     targets = _targets(spec["target"], zones, existing, inventory)
     return {end.pod.uid: entry_of_end(end) for end in ends(partition, targets, zones, inventory)}
 
 
 def _targets(target: Mapping[str, Any], zones: frozenset[str], existing: Entries, inventory: Inventory) -> list[Pod]:
-    """Those of the same names; where zones or a node are meant, all that are there, unless they are too many."""
+    """Return the pods of the targets' names; for zones or a node all pods there, unless they are too many."""
     names = _names_of_targets(existing)
     if zones:
         fitting = in_zones(zones, inventory.pods)
@@ -76,7 +76,7 @@ def _targets(target: Mapping[str, Any], zones: frozenset[str], existing: Entries
 
 
 def _kept(existing: Entries, wanted: Mapping[str, Entry], inventory: Inventory) -> list[Entry]:
-    """The entries there are, with what they are to drop now; none is ever taken away."""
+    """Return the existing entries with what they must drop now; none is ever removed."""
     there = {pod.uid for pod in inventory.pods}
     return [_now(entry, wanted.get(entry["uid"]), entry["uid"] in there) for entry in existing]
 
@@ -85,14 +85,14 @@ def _now(entry: Mapping[str, Any], wanted: Entry | None, is_there: bool) -> Entr
     mine = lifecycle.operator_fields(entry)
     if "dropsFrom" not in mine or not is_there or entry.get("state") in lifecycle.ENDED:
         return mine
-    fresh = wanted or {"dropsFrom": [], "dropsTo": []}  # nobody is left on the other side
+    fresh = wanted or {"dropsFrom": [], "dropsTo": []}  # the other side is empty
     return mine | {name: fresh[name] for name in ("end", "dropsFrom", "dropsTo") if name in fresh}
 
 
 def _begun(existing: Entries, wanted: Mapping[str, Entry], inventory: Inventory) -> list[Entry]:
-    """New entries, each with whose place it takes, unless that one has ended: it stays so.
+    """Return new entries, each with the pod that it replaces. A pod whose predecessor has ended gets none.
 
-    Agents wait for a pod that takes a place to start. Another one's entry comes when it is up.
+    Agents wait until a replacement starts. The entry of any other new pod comes when it is up.
     """
     uids, up = {entry["uid"] for entry in existing}, {pod.uid for pod in inventory.pods if pod.is_up}
     replaced = {entry.get("replaces") for entry in existing}
@@ -110,7 +110,7 @@ def _begun(existing: Entries, wanted: Mapping[str, Entry], inventory: Inventory)
 
 
 def _bounded(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
-    """As many entries and addresses as the kind's schema allows, and a sentence where that is not all."""
+    """Return as many entries and addresses as the kind's schema allows, and a message if some are left out."""
     fitting = [
         entry | {name: entry[name][:MOST_ADDRESSES] for name in ("dropsFrom", "dropsTo") if name in entry}
         for entry in entries[:MOST_ENTRIES]
@@ -118,8 +118,8 @@ def _bounded(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
     if fitting == list(entries):
         return fitting, ""
     return fitting, (
-        f"not all is held: the fault has come to more than {MOST_ENTRIES} pods, or {MOST_ADDRESSES} addresses a pod."
-        " Hint: delete it, and make one of a cluster alone."
+        f"not every pod is covered: the fault has grown to more than {MOST_ENTRIES} pods, or {MOST_ADDRESSES} addresses"
+        " a pod. Hint: delete it, and aim a new one at one cluster."
     )
 
 

@@ -1,4 +1,4 @@
-"""Whom a fault hits: pure, from the pods there are and what the engine's own authority says at that moment."""
+"""Choosing a fault's targets: pure, from the existing pods and what the engine's own authority says at that moment."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Target = Mapping[str, Any]  # a Fault's spec.target
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """What the engine's own authority says of a cluster's members, by name; never from labels.
+    """Members' roles by name, as the engine's own authority reports them; never from labels.
 
-    up: whom their peers see up; None where nobody keeps such a list.
+    up: the members that their peers see up; None if the engine keeps no such list.
     """
 
     primary: str | None = None
@@ -26,14 +26,14 @@ class Roles:
 
 
 class NoTarget(Exception):
-    """The fault hits nobody; the message says why, and has the hint."""
+    """The fault hits nothing; the message says why, and has the hint."""
 
 
 def choose(target: Target, seed: int, pods: Sequence[Pod], roles: Roles | None = None) -> list[Pod]:
-    """The pods that a target means, by name; pods are those of its cluster, or all where it names none.
+    """Choose the pods that a target means, sorted by name; pods are those of its cluster, or all if it names none.
 
-    roles: needed where the target names a role. Which of several is the seed's choice.
-    Raises NoTarget where nobody is meant, or fewer than asked for.
+    roles: needed if the target names a role. The seed decides among several candidates.
+    Raises NoTarget if the target means no pod, or fewer than it asks for.
     """
     if "name" in target and not any(pod.is_member for pod in pods):
         raise NoTarget(f"{target['kind']} {target['name']} has no member. Hint: name a cluster of this namespace.")
@@ -47,7 +47,7 @@ def choose(target: Target, seed: int, pods: Sequence[Pod], roles: Roles | None =
 
 
 def zones_of(chosen: Sequence[Pod]) -> frozenset[str]:
-    """The zones whose all is the targets' side of a group. Raises NoTarget where a target is in none."""
+    """Return the zones that are the targets' side of a group. Raises NoTarget if a target is in no zone."""
     if without := [f"{pod.name} on {pod.node}" for pod in chosen if not pod.zone]:
         raise NoTarget(
             f"{', '.join(without)}: in no zone, and partition.from group cuts off whole zones."
@@ -57,15 +57,15 @@ def zones_of(chosen: Sequence[Pod]) -> frozenset[str]:
 
 
 def in_zones(zones: frozenset[str], pods: Iterable[Pod]) -> list[Pod]:
-    """Those of the pods that are in the zones."""
+    """Return the pods that are in the zones."""
     return _sorted(pod for pod in pods if pod.zone in zones)
 
 
 def excess(target: Target, chosen: Iterable[Pod], pods: Iterable[Pod]) -> str:
-    """By which cluster's members a fault would hit too many, and the hint; '' where it keeps to its bound.
+    """Describe the cluster of which a fault would hit too many members, with the hint; '' if it keeps to its bound.
 
     The bound is the target's maxMembers, else a minority of the members that are on a node, but at least one:
-    what is left must be able to go on.
+    the rest must be able to go on.
     """
     there = _members(pods)
     for cluster, targeted in sorted(_members(chosen).items()):
@@ -73,13 +73,13 @@ def excess(target: Target, chosen: Iterable[Pod], pods: Iterable[Pod]) -> str:
         if targeted > bound:
             return (
                 f"{targeted} of {there[cluster]} members of {cluster[1]} would be hit, and the bound is {bound}."
-                " Hint: raise target.maxMembers if that is meant, or hit fewer."
+                " Hint: raise target.maxMembers if that is intended, or hit fewer."
             )
     return ""
 
 
 def _members(pods: Iterable[Pod]) -> Counter[tuple[str, str]]:
-    """How many members each cluster has among the pods."""
+    """Count each cluster's members among the pods."""
     return Counter((pod.engine, pod.cluster) for pod in pods if pod.is_member)
 
 
@@ -90,16 +90,16 @@ def _sorted(pods: Iterable[Pod]) -> list[Pod]:
 def _by_role(target: Target, seed: int, members: Sequence[Pod], roles: Roles) -> list[Pod]:
     role, count, name = target["role"], target.get("count", 1), target["name"]
     if role != "any" and not roles.has_primaries:
-        raise NoTarget(f"{name} has no {role}: a {target['kind']} has no primary: target role any.")
+        raise NoTarget(f"{name} has no {role}: a {target['kind']} has no primary. Hint: set target.role to any.")
     if role == "any" and roles.up is not None and not roles.up:
         raise NoTarget(
-            f"no member of {name} says who is up in the ring. Hint: wait until the cluster is Ready,"
+            f"no member of {name} reports which members are up. Hint: wait until the cluster is Ready,"
             " or name members (target.members)."
         )
     fitting = [pod for pod in members if _fits(pod, role, roles)]
     if len(fitting) < count:
         raise NoTarget(
-            f"{name} has {len(fitting)} of role {role}, and the fault asks for {count}."
+            f"{name} has {len(fitting)} members of role {role}, and the fault asks for {count}."
             " Hint: wait until the cluster is Ready, or lower target.count."
         )
     return random.Random(seed).sample(fitting, count)
@@ -115,23 +115,24 @@ def _by_name(target: Target, pods: Sequence[Pod]) -> list[Pod]:
     members = {pod.name: pod for pod in pods if pod.is_member}
     if strangers := [name for name in target["members"] if name not in members]:
         raise NoTarget(
-            f"{', '.join(strangers)}: no member of {target['name']} that is on a node."
-            f" Those are {', '.join(sorted(members))}. Hint: name some of them in target.members."
+            f"{', '.join(strangers)}: {target['name']} has no such member on a node."
+            f" Its members are {', '.join(sorted(members))}. Hint: name some of them in target.members."
         )
     return [members[name] for name in target["members"]]
 
 
 def _by_place(target: Target, pods: Sequence[Pod]) -> list[Pod]:
-    """Members and Sentinels in a zone, or on a node."""
+    """Return the members and Sentinels in a zone, or on a node."""
     kind = "zone" if "zone" in target else "node"
     if chosen := [pod for pod in pods if is_in_place(target, pod)]:
         return chosen
     there = sorted({pod.zone if kind == "zone" else pod.node for pod in pods} - {""})
     if not there:
-        raise NoTarget(f"no cluster of this namespace has a pod in a {kind}. Hint: make the cluster first.")
+        place = "in a zone" if kind == "zone" else "on a node"
+        raise NoTarget(f"no cluster of this namespace has a pod {place}. Hint: create the cluster first.")
     whose = target.get("name", "any cluster of this namespace")
     raise NoTarget(
-        f"{kind} {target[kind]} has no member or Sentinel of {whose}. Hint: name in target.{kind} one that has:"
+        f"{kind} {target[kind]} has no member or Sentinel of {whose}. Hint: set target.{kind} to one that has:"
         f" {', '.join(there)}."
     )
 

@@ -1,1 +1,1 @@
-"""Wiring: what kopf calls, and the loops that observe."""
+"""Wiring: kopf's handlers, and the loops that observe clusters and faults."""

@@ -1,4 +1,4 @@
-"""A cluster's objects: all are looked at before any is applied, and some are kept as they should be all the time."""
+"""Applying a cluster's objects: the owners of all are checked before any is applied; some are enforced each round."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..engines.ownership import (
 )
 from ..engines.passwords import ROOT_KEY_ANNOTATION, Passwords, are_to_be_derived
 
-_AGAIN_SECONDS = 30.0  # somebody else may have changed or removed it
+_AGAIN_SECONDS = 30.0  # after which an object is applied again: it may have been changed or removed
 
 Manifest = Mapping[str, Any]
 Metadata = Mapping[str, Any]
@@ -33,11 +33,11 @@ Secrets = Callable[[Callable[[str], str]], Sequence[Manifest]]
 def apply_all(
     api: Api, cluster: Cluster, secrets: Secrets, objects: Sequence[Manifest], later: Sequence[Manifest] = ()
 ) -> None:
-    """Make all of a cluster's objects what their manifests say: its secrets, then the objects in their order.
+    """Apply all of a cluster's objects: its Secrets, then the objects in their order.
 
-    later are those that are applied, or made by members, once it runs: only whose they are is asked here.
-    Raises ForeignObject where one of them is somebody else's, before anything is applied, and PasswordsLost where
-    nobody can know the passwords any more.
+    later are those that are applied, or made by members, once it runs: only their ownership is checked here.
+    Raises ForeignObject if one of them is somebody else's, before anything is applied, and PasswordsLost if the
+    passwords can't be derived any more. Raises EarlierClusterRemains.
     """
     passwords = Passwords(cluster, api.root_key.value())
     made = [_marked(secret, passwords.root) for secret in secrets(passwords)]
@@ -49,7 +49,7 @@ def apply_all(
     left = [claim for stateful_set in sets for claim in claims_left_by(stateful_set, claims)]
     derived = are_to_be_derived(passwords.root, _roots(made, there), frozenset(map(volumes.root_of, own)) - {""})
     root = passwords.root if derived else ""
-    if cluster.keep_volumes:  # before anything tells that the cluster is as it is asked for, and may be deleted
+    if cluster.keep_volumes:  # before the status reports the cluster as applied: then it may be deleted
         _adopt_volumes(api, cluster, [*own, *left], root)
     uids = {name: str(metadata["uid"]) for name, metadata in there.items()}
     for manifest in [*(made if derived else ()), *objects]:
@@ -59,16 +59,16 @@ def apply_all(
 
 
 class EarlierClusterRemains(Exception):
-    """What an earlier cluster of the name has left is about to go."""
+    """Objects of an earlier cluster of this name are about to be deleted."""
 
 
 def _check_earlier_cluster_is_gone(
     api: Api, objects: Sequence[Manifest], later: Sequence[Manifest], there: Mapping[Name, Metadata]
 ) -> None:
-    """Raises StillThere for members of an earlier cluster of this name, whose objects have gone, and what they made.
+    """Raise EarlierClusterRemains if members of a deleted cluster of this name, or objects they made, still exist.
 
     They end a moment later. Under new Services of their name Patroni's Endpoints would stay, and the new members would
-    take the old cluster's state for theirs: they would wait for ever for a primary that is no more.
+    take over the old cluster's state: they would wait for ever for a primary that no longer exists.
     """
     if any(_name(manifest) in there for manifest in objects if manifest["kind"] in ("Service", "StatefulSet")):
         return
@@ -79,7 +79,7 @@ def _check_earlier_cluster_is_gone(
     left += [f"{kind} {name}" for kind, name in map(_name, later) if kind == "Endpoints" and (kind, name) in there]
     if left:
         raise EarlierClusterRemains(
-            f"{', '.join(left)} of an earlier cluster of this name are still there: waiting until they go"
+            f"{', '.join(left)} of an earlier cluster of this name still exist: waiting until they are gone"
         )
 
 
@@ -90,7 +90,7 @@ def _adopt_volumes(api: Api, cluster: Cluster, claims: Sequence[Metadata], root:
 
 
 def look_at_all(api: Api, manifests: Sequence[Manifest], claims: Sequence[Metadata]) -> dict[Name, Metadata]:
-    """The metadata of those that are there. Raises ForeignObject, which names all that are somebody else's."""
+    """Return the metadata of the existing objects. Raises ForeignObject, which names all foreign ones."""
     not_own: list[str] = []
     there: dict[Name, Metadata] = {}
     sets = [manifest for manifest in manifests if manifest["kind"] == "StatefulSet"]
@@ -109,10 +109,10 @@ def look_at_all(api: Api, manifests: Sequence[Manifest], claims: Sequence[Metada
 
 
 def _look(api: Api, manifest: Manifest, there: Mapping[Name, Metadata]) -> Metadata | None:
-    """An object's metadata; there are those that were looked at before.
+    """Return an object's metadata; there has the objects that were read before.
 
-    One that members make has no owner. Its labels say whose it is; but Endpoints are those of the Service of their
-    name, which has its own labels written on them, whatever somebody makes of these.
+    An object that members make has no owner, and its labels show the cluster. Endpoints belong to the Service of their
+    name, which copies its own labels to them, so others may have changed those.
     """
     if controller(manifest["metadata"]):
         return api.look(manifest)
@@ -125,7 +125,7 @@ def _look(api: Api, manifest: Manifest, there: Mapping[Name, Metadata]) -> Metad
 
 
 def _roots(secrets: Sequence[Manifest], there: Mapping[Name, Metadata]) -> dict[str, str | None]:
-    """Which root key each Secret that is there is from, as are_to_be_derived has it."""
+    """Return the root key of each Secret by name, as are_to_be_derived takes them."""
     existing = {secret["metadata"]["name"]: there.get(_name(secret)) for secret in secrets}
     return {name: metadata and volumes.root_of(metadata) for name, metadata in existing.items()}  # type: ignore[misc]
 
@@ -139,7 +139,7 @@ def _name(manifest: Manifest) -> Name:
 
 
 def _with_owner_uids(manifest: Manifest, uids: Mapping[Name, str]) -> Manifest:
-    """With the uids of owners that are the cluster's own objects, known only once those are applied."""
+    """Add the uids of owners that are the cluster's own objects, known only once those are applied."""
     metadata = manifest["metadata"]
     owners = [
         owner if "uid" in owner else {**owner, "uid": uids[owner["kind"], owner["name"]]}
@@ -149,19 +149,19 @@ def _with_owner_uids(manifest: Manifest, uids: Mapping[Name, str]) -> Manifest:
 
 
 class ApplyCache:
-    """Objects as they were last applied; one thread at a time."""
+    """Objects as they were last applied. Safe between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last: dict[Name, tuple[Manifest, float]] = {}
 
     def ensure(self, api: Api, manifest: Manifest) -> None:
-        """Apply it if it differs from the last time, if somebody changed it, or if that is a while ago."""
+        """Apply an object if its manifest or the object has changed, or if it was last applied a while ago."""
         key, now = _name(manifest), time.monotonic()
         with self._lock:
             last = self._last.get(key)
             fresh = last is not None and last[0] == manifest and now - last[1] <= _AGAIN_SECONDS
             if not fresh or not api.stands(manifest):
-                self._last.pop(key, None)  # what fails half-way is done again
+                self._last.pop(key, None)  # an apply that fails is done again
                 api.apply(manifest)
                 self._last[key] = (manifest, now)

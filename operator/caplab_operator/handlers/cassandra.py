@@ -1,4 +1,4 @@
-"""CassandraCluster: applied when its spec changes, observed, held to it, and taken on step by step all the time."""
+"""Handlers of CassandraCluster: it is applied when its spec changes, and observed and corrected in rounds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Body = Mapping[str, Any]
 
 @dataclass
 class ClusterCache:
-    """What is kept of a cluster between two rounds; all of it can be found again."""
+    """State of a cluster that is kept between two rounds; all of it can be read again."""
 
     applied: ApplyCache = field(default_factory=ApplyCache)
     password: str = ""  # of the management ports
@@ -42,14 +42,14 @@ class ClusterCache:
 
 
 class CassandraClusters:
-    """The handlers of the kind."""
+    """The handlers of CassandraClusters."""
 
     def __init__(self) -> None:
         self._caches: dict[str, ClusterCache] = {}
-        self._sizing = threading.Lock()  # held by who decides on a StatefulSet
+        self._sizing = threading.Lock()  # held while deciding on a StatefulSet
 
     def reconcile(self, api: Api, body: Body) -> None:
-        """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
+        """Apply the cluster's objects as its spec asks for; the number of members can only grow here."""
         spec = parse(body)
         image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
         with self._sizing:
@@ -58,16 +58,16 @@ class CassandraClusters:
             apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it)
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:
-        """None is primary; who is up is their peers' word at this moment. One that is silent is waited for 1 s."""
+        """Read which members their peers see up at this moment; none is primary. A silent member is waited for 1 s."""
         passwords = api.secret(namespace, objects.secret_name(cluster))  # while pods are being listed
         pods = pods_among(api, listed(), objects.selector(CassandraSpec.ENGINE, cluster))
         ring = ring_of(observe.look(Place(pods, passwords.get("management", ""))), {})
         return Roles(has_primaries=False, up=frozenset(row.name for row in ring.rows if row.is_up))
 
     def run_round(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Status:
-        """Look at a running cluster, do what it needs next, and return its status.
+        """Observe a running cluster, take its next step, and return its status.
 
-        active_faults is of no use here: without a primary there are no failovers to explain.
+        active_faults is not used: without a primary there are no failovers to explain.
         """
         spec, cache, at = parse(body), self._of(body), now()
         pods = pods_of(api, spec.namespace, objects.part(spec))
@@ -88,7 +88,7 @@ class CassandraClusters:
         return status.build(spec, observed, ring, before, at, done)
 
     async def follow(self, api: Api, body: Body) -> None:
-        """Nothing changes between rounds: only forget the cluster when it goes. Until cancelled."""
+        """Wait until cancelled, then forget the cluster: nothing has to be done between rounds."""
         try:
             await asyncio.Event().wait()
         finally:
@@ -98,7 +98,7 @@ class CassandraClusters:
         return self._caches.setdefault(body["metadata"]["uid"], ClusterCache())
 
     def _take_step(self, api: Api, spec: CassandraSpec, observed: ObservedCassandra, step: steps.Step) -> str:
-        """Take a step; what the status says of it."""
+        """Take a step. Returns its progress for the status."""
         if not isinstance(step, steps.Wait) and step.why:
             _log.info("%s/%s: %s", spec.namespace, spec.name, step.why)
         match step:
@@ -113,7 +113,7 @@ class CassandraClusters:
         return step.why
 
     def _keep(self, api: Api, spec: CassandraSpec, persisted: manifests.PersistedState) -> None:
-        """Unless a newer spec has been applied meanwhile: then the next round decides anew."""
+        """Persist state, unless a newer spec has been applied meanwhile: then the next round decides again."""
         with self._sizing:
             deployed = _deployed(api, spec)
             if deployed and deployed.is_current:
@@ -121,7 +121,7 @@ class CassandraClusters:
 
 
 def _refresh(api: Api, spec: CassandraSpec, cache: ClusterCache, pods: tuple[Pod, ...]) -> None:
-    """Learn what is not known yet, and see to it that members find their files as they should be."""
+    """Read what is not cached yet, and keep the members' files up to date."""
     if not cache.password:
         cache.password = api.secret(spec.namespace, objects.secret_name(spec.name)).get("management", "")
     if not cache.zones or any(pod.node and pod.node not in cache.zones for pod in pods):
@@ -137,24 +137,22 @@ def _deployed(api: Api, spec: CassandraSpec) -> steps.Deployed | None:
 
 
 def _correct_drift(spec: CassandraSpec, observed: ObservedCassandra) -> dict[str, str]:
-    """Set what differs from the spec and can change while Cassandra runs; what was refused, by member."""
+    """Correct settings that differ from the spec and can change while Cassandra runs. Returns refusals by member."""
     changes, refusals = settings_drift.live_changes(spec, observed), {}
     for pod in observed.place.pods:
         if pod.name in changes:
             refused = observe.send(observed.place, pod, "/settings", changes[pod.name])
             ending = f", and refused: {refused}" if refused else ""
-            _log.info("%s/%s was told: %s%s", spec.namespace, pod.name, changes[pod.name], ending)
+            _log.info("%s/%s was sent: %s%s", spec.namespace, pod.name, changes[pod.name], ending)
             if refused:
                 refusals[pod.name] = refused
     return refusals
 
 
 def _restore(spec: CassandraSpec, observed: ObservedCassandra) -> None:
-    """Make good what clients lack to log in and find their keyspace."""
+    """Restore what clients lack to log in and find their keyspace."""
     if not (pod := settings_drift.member_to_restore(observed)):
         return
-    _log.info(
-        "%s/%s makes good what clients lack: %s", spec.namespace, pod.name, observed.members[pod.name].application
-    )
+    _log.info("%s/%s restores what clients lack: %s", spec.namespace, pod.name, observed.members[pod.name].application)
     if refused := observe.send(observed.place, pod, "/application", {}):
-        _log.warning("%s/%s did not: %s", spec.namespace, pod.name, refused)
+        _log.warning("%s/%s could not restore it: %s", spec.namespace, pod.name, refused)

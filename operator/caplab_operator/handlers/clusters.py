@@ -1,4 +1,4 @@
-"""What is done for clusters of every engine around the engine's own handlers."""
+"""Work around the engines' own handlers that is the same for all engines."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ..root_key import UnusableRootKey
 from . import rights
 from .engines import Handlers
 
-_REFUSALS = range(400, 500)  # what the API server says of a request, and not of itself
+_REFUSALS = range(400, 500)  # statuses that are about the request, not about the API server
 _NOT_REFUSED = (409, 429)
 
 Body = Mapping[str, Any]
 
 
 def apply(api: Api, handlers: Handlers, body: Body) -> CommonConditions:
-    """Make a cluster's objects what its spec asks for; what kept it from that."""
+    """Apply a cluster's objects as its spec asks for. Returns what kept them from being applied."""
     try:
         rights.ensure(api, body)
         handlers.reconcile(api, body)
-    except Exception as error:  # one cluster's trouble is its own: it is told of, and tried again
+    except Exception as error:  # one cluster's error must not affect others: it is reported, and retried
         return obstacle(error)
     return CommonConditions()
 
 
 def obstacle(error: Exception) -> CommonConditions:
-    """What an error that kept a cluster from being applied means for its status."""
+    """Return the conditions for an error that kept a cluster from being applied."""
     match error:
         case ForeignObject():
             return CommonConditions(conflict=("True", "ForeignObject", str(error)))
@@ -55,13 +55,13 @@ def look(
     applied: CommonConditions = CommonConditions(),  # noqa: B008 - frozen
     why: Callable[[], ConditionState] = lambda: CAN_START,
 ) -> Body:
-    """Look at a cluster, and write its status if it changed; the status. before is the one last written.
+    """Observe a cluster, and write its status if it changed. Returns the status; before is the one last written.
 
-    applied is what kept it from being applied; why, asked while it is not Ready, tells what keeps it from starting.
+    applied is what kept it from being applied; why, called while it is not Ready, returns what keeps it from starting.
     """
     common, generation = applied, body["metadata"]["generation"]
     if common.is_conflict and never_ready(before):
-        status: Body = in_conflict(before, generation, now())  # nothing of it is there
+        status: Body = in_conflict(before, generation, now())  # none of its objects exist
     else:
         try:
             status = handlers.run_round(api, body, before, active_faults)
@@ -73,7 +73,7 @@ def look(
 
 
 def report_unobserved(api: Api, body: Body, before: Body, error: Exception) -> Body:
-    """Have a cluster's status say that it could not be looked at: what it said so far may be wrong by now."""
+    """Write to a cluster's status that it could not be observed: what it says so far may be outdated."""
     return _write(api, body, before, unobserved(before, sentence(error), body["metadata"]["generation"], now()))
 
 

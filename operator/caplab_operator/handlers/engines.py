@@ -1,4 +1,4 @@
-"""The engines there are, and what the operator's handlers ask of each."""
+"""The engines, and the interface of their handlers."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Body = Mapping[str, Any]
 
 
 class Handlers(Protocol):
-    """What can be done for clusters of a kind; all of it blocks."""
+    """Handlers for clusters of a kind; all of them block."""
 
     def reconcile(self, api: Api, body: Body) -> None:
-        """Make the cluster's objects what its spec asks for."""
+        """Apply the cluster's objects as its spec asks for."""
 
     def run_round(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Body:
-        """Look at a running cluster, correct it, and return its status, which the common layer completes and writes.
+        """Observe a running cluster, correct it, and return its status, which the common layer completes and writes.
 
-        active_faults names the fault that each member under one is under.
+        active_faults names the fault of each member that is under one.
         """
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:
-        """Who is primary, or up, by the word of the engine's own authority at this moment.
+        """Read from the engine's own authority which member is primary, or which are up, at this moment.
 
         listed waits for the pods of the namespace's clusters, which are being read meanwhile.
         """
@@ -41,9 +41,9 @@ class Handlers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A kind of clusters. follow, where there is one, runs beside the rounds as long as a cluster is there.
+    """A kind of clusters. follow, if there is one, runs beside the rounds as long as a cluster exists.
 
-    exporting: None where members tell Prometheus themselves.
+    exporting: None if members export metrics themselves.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Engine:
 
 
 def engines() -> list[Engine]:
-    """A line an engine."""
+    """Build the list of engines."""
     cassandra, postgres, redis = CassandraClusters(), PostgresClusters(), RedisClusters()
     of_postgres, of_redis = Exporting(parse_postgres, POSTGRES_EXPORTER), Exporting(parse_redis, REDIS_EXPORTER)
     return [

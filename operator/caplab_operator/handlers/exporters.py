@@ -1,4 +1,4 @@
-"""Clusters' exporters: kept as they should be, or taken away where the lab is to have none. Nothing waits for them."""
+"""Clusters' exporters: kept up to date, or removed if the lab has none. Nothing waits for them."""
 
 from __future__ import annotations
 
@@ -22,31 +22,29 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Exporting:
-    """How an engine's clusters are exported; parse reads an object of its kind."""
+    """An engine's exporter, and the parser of its kind's objects."""
 
     parse: Callable[[Body], Cluster]
     exporter: Exporter
 
 
 def password(api: Api, cluster: Cluster) -> str:
-    """What the exporter logs in to members with; '' where there is to be none.
+    """Return the exporter's password for members; '' if the lab has no exporters.
 
-    It is derived whatever the cluster's other passwords are from: members have it from the operator, at any time.
+    It is always derived, even if the cluster's other passwords are not: members get it from the operator at any time.
     """
     return Passwords(cluster, api.root_key.value())(LOGIN) if exporters_enabled() else ""
 
 
 def keep(api: Api, exporting: Exporting, body: Body) -> str:
-    """Make or remove a cluster's exporter; what kept it from that, '' where nothing did."""
+    """Make or remove a cluster's exporter. Returns what prevented that, '' if nothing did."""
     cluster = exporting.parse(body)
     try:
         (_apply if exporters_enabled() else _remove)(api, cluster, exporting.exporter)
     except ForeignObject as error:
-        return (
-            f"it has no exporter: {error.named[0]} is in its place. Hint: remove or rename that, or rename the cluster."
-        )
+        return f"it has no exporter: {error.named[0]} has its name. Hint: remove or rename that, or rename the cluster."
     except Exception as error:  # a cluster without metrics is a cluster all the same
-        return f"its exporter is not as it should be yet: {sentence(error)}"
+        return f"its exporter is not up to date yet: {sentence(error)}"
     return ""
 
 
@@ -56,14 +54,14 @@ def _apply(api: Api, cluster: Cluster, exporter: Exporter) -> None:
     manifests = build(cluster, exporter, image, lab_namespace, derived(LOGIN), derived.root)
     for manifest in manifests:
         if not api.stands(manifest):
-            api.look(manifest)  # whose each is, before anything is made
+            api.look(manifest)  # checks all owners before anything is made
     for manifest in manifests:
         api.apply(manifest)
 
 
 def _remove(api: Api, cluster: Cluster, exporter: Exporter) -> None:
-    """Its pod first: without its Secret and policy it would be of no use, and open to others."""
+    """Remove an exporter, its pod first: without its Secret and policy it would be useless, and open to others."""
     for manifest in reversed(build(cluster, exporter, "", os.environ[LAB_NAMESPACE_VARIABLE], "", "")):
         if api.delete(manifest):
             name = manifest["metadata"]["name"]
-            _log.info("%s %s/%s is removed: clusters have no exporters", manifest["kind"], cluster.namespace, name)
+            _log.info("%s %s/%s was removed: the lab has no exporters", manifest["kind"], cluster.namespace, name)

@@ -1,4 +1,4 @@
-"""Pods as the API server lists them, as the inventory that faults know."""
+"""Building the inventory for faults from pods as the API server lists them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME, _VANTAGE = "app.kubernetes.io/name", "caplab.dev/vantage"
 _PROBER, _OPERATOR = "caplab-prober", "caplab-operator"  # charts/caplab/templates
 
 OF_CLUSTERS = _CLUSTER  # selects the pods that may be of a namespace's clusters
-OF_THE_LAB = f"{_NAME} in ({_PROBER},{_OPERATOR})"  # selects, in the lab's own namespace, whom partitions know
+OF_THE_LAB = f"{_NAME} in ({_PROBER},{_OPERATOR})"  # selects, in the lab's own namespace, the pods partitions know
 
 Body = Mapping[str, Any]
 ZoneOf = Callable[[str], str]
@@ -28,12 +28,12 @@ def inventory_from(
     control_plane: frozenset[str] = frozenset(),
     dns: frozenset[str] = frozenset(),
 ) -> Inventory:
-    """The inventory, from the pods of a namespace and those of the lab; zone_of tells a node's zone."""
+    """Build the inventory from the pods of a namespace and those of the lab; zone_of returns a node's zone."""
     there = [(body, _pod(body, zone_of)) for body in listed if _can_talk(body)]
     of_lab = [(_labels(body).get(_NAME), _pod(body, zone_of)) for body in lab if _can_talk(body)]
     return Inventory(
         pods=tuple(pod for _, pod in there if pod.part in (MEMBER, SENTINEL)),
-        # One on its node's own network cannot be told from the node.
+        # A pod on its node's own network cannot be told from the node.
         clients=tuple(
             pod for body, pod in there if _CLUSTER not in _labels(body) and not pod.addresses & pod.node_addresses
         ),
@@ -45,7 +45,7 @@ def inventory_from(
 
 
 def _can_talk(body: Body) -> bool:
-    """Whether it is on a node and not over: then its address may be another's by now. One that is to end can talk."""
+    """Whether a pod is on a node and not finished: then another may have its address. A terminating pod counts."""
     return bool(body["spec"].get("nodeName")) and (body.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
 
 
@@ -66,13 +66,13 @@ def _pod(body: Body, zone_of: ZoneOf) -> Pod:
 
 
 def _is_of_cluster(body: Body) -> bool:
-    """Whether the StatefulSet of the cluster that its labels name made it: anybody may set labels."""
+    """Whether the StatefulSet of the cluster that a pod's labels name made it: anybody may set labels."""
     labels = _labels(body)
     return {_CLUSTER, _PART} <= labels.keys() and made_by(stateful_set_of(labels), body["metadata"])
 
 
 def _addresses(status: Body, name: str) -> frozenset[str]:
-    """All of its addresses: where there are two families, a list beside the first one."""
+    """Return all of a pod's addresses: with two families there is a list beside the first one."""
     return frozenset(filter(None, [status.get(name), *(address.get("ip") for address in status.get(f"{name}s") or ())]))
 
 

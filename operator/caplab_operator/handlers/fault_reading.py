@@ -1,4 +1,4 @@
-"""Reads the inventory for faults, all of it at once: whoever is to be hit waits for nothing else."""
+"""Reading the inventory for faults, all parts at once: resolving a fault waits for nothing else."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..faults.inventory import CONTROL_PLANE, DNS, OUTSIDERS, Inventory
 from ..settings import LAB_NAMESPACE_VARIABLE
 from .fault_pods import OF_CLUSTERS, OF_THE_LAB, inventory_from
 
-# What is cut off with the control plane: a Service each, with its Endpoints.
+# The Services that partitions cut off by address, with their Endpoints.
 _SERVICES = {CONTROL_PLANE: ("default", "kubernetes"), DNS: ("kube-system", "kube-dns")}
-_FRESH_SECONDS = 2.0  # for how long their addresses are used again: they hardly ever change
+_FRESH_SECONDS = 2.0  # for which their addresses are reused: they hardly ever change
 
 Bodies = Sequence[dict[str, Any]]
 P = ParamSpec("P")
@@ -34,11 +34,11 @@ class Reading:
     services: Mapping[str, Sequence[Future[frozenset[str]]]]
 
     def bodies(self) -> Bodies:
-        """The pods of the namespace's clusters, and perhaps others of it, when they are there."""
+        """Wait for the pods of the namespace's clusters, perhaps with others of it, and return them."""
         return self.listed.result()
 
     def inventory(self) -> Inventory:
-        """All that was asked for, when it is there."""
+        """Wait for all that is read, and return it as the inventory."""
         return inventory_from(
             self.api.zone_of,
             self.listed.result(),
@@ -53,7 +53,7 @@ class Reading:
 
 @dataclass
 class Reader:
-    """Begins reads; clock tells monotonic seconds."""
+    """Starts reads; clock returns monotonic seconds."""
 
     api: Api
     clock: Callable[[], float] = time.monotonic
@@ -61,7 +61,7 @@ class Reader:
     _reads: dict[str, tuple[float, list[Future[frozenset[str]]]]] = field(default_factory=dict)  # by the need
 
     def begin(self, namespace: str, needs: frozenset[str]) -> Reading:
-        """Begin to read a namespace's inventory; pods of no cluster only where outsiders are needed."""
+        """Start reading a namespace's inventory; pods of no cluster are read only if outsiders are needed."""
         with_outsiders = OUTSIDERS in needs
         listed = self.submit(self.api.pods_where, namespace, "" if with_outsiders else OF_CLUSTERS)
         home = os.environ[LAB_NAMESPACE_VARIABLE]
@@ -69,7 +69,7 @@ class Reader:
         return Reading(self.api, listed, lab, {need: self._addresses(need) for need in _SERVICES if need in needs})
 
     def submit(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Do it beside the rest. Whatever waits for another read is to be submitted after that."""
+        """Read in a thread. A read that waits for another one must be submitted after that one."""
         return self._threads.submit(read, *args, **kwargs)
 
     def _addresses(self, need: str) -> list[Future[frozenset[str]]]:
@@ -82,12 +82,12 @@ class Reader:
 
 
 def _own_addresses(api: Api, namespace: str, name: str) -> frozenset[str]:
-    """A Service's; none where there is no such Service."""
+    """Read a Service's own addresses; none if there is no such Service."""
     service = (api.get("v1", "Service", namespace, name) or {}).get("spec") or {}
     return frozenset(service.get("clusterIPs") or ()) - {"None", ""}
 
 
 def _led_to(api: Api, namespace: str, name: str) -> frozenset[str]:
-    """The addresses that a Service leads to."""
+    """Read the addresses of a Service's Endpoints."""
     subsets = (api.get("v1", "Endpoints", namespace, name) or {}).get("subsets") or ()
     return frozenset(address["ip"] for subset in subsets for address in subset.get("addresses") or ())

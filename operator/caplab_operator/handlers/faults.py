@@ -1,4 +1,4 @@
-"""Fault: resolved once, followed until it has ended."""
+"""Handlers of Fault: it is resolved once, and followed until it has ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..faults.targets import NoTarget, Roles
 from .fault_reading import Reader
 
 Body = Mapping[str, Any]
-# What the authority of a kind says of a cluster, given what waits for the list of its pods.
+# Reads the roles of a cluster's members, given a function that waits for the list of its pods.
 RolesOf = Callable[[Api, str, str, Callable[[], Sequence[Body]]], Roles]
 
 _FORBIDDEN = 403
@@ -28,14 +28,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FaultHandlers:
-    """What is done for a Fault, one thread at a time; roles_of is given the kind of a cluster."""
+    """The handlers of Faults, for one thread at a time; roles_of takes the kind of a cluster."""
 
     api: Api
     roles_of: Callable[[str], RolesOf]
     reader: Reader
 
     def advance(self, body: Body) -> None:
-        """Take the next action, if there is one; what it changes comes back as an event."""
+        """Take the next action, if there is one; its change comes back as an event."""
         lost = [node for node in lifecycle.unhealed_nodes(body) if not self.api.node_exists(node)]
         match lifecycle.decide(body, _now(), lost):
             case lifecycle.ResolveTargets():
@@ -46,7 +46,7 @@ class FaultHandlers:
                 self.api.apply(_identity(body))
 
     def sync_targets(self, body: Body, inventory: Inventory) -> None:
-        """Have a live fault hold whom it is to hold by the inventory as it is now."""
+        """Update a live fault's targets to the inventory as it is now."""
 
         def next_status(now: Body) -> lifecycle.Action:
             status = target_sync.synced(now, inventory, _now()) if target_sync.is_live(now, _now()) else None
@@ -56,9 +56,9 @@ class FaultHandlers:
             self._update_status(body, next_status)
 
     def _update_status(self, body: Body, decide: Callable[[Body], lifecycle.Action]) -> None:
-        """Decide again on the object as it is, and write that.
+        """Decide again on the current object, and write that.
 
-        What was last heard may be older than what was written, and would take entries away.
+        The object as last seen may be older than the last write, and would remove entries.
         """
         now = self._read(body)
         action = decide(now) if now else None
@@ -68,11 +68,11 @@ class FaultHandlers:
 
     def _resolve_targets(self, body: Body) -> None:
         if lifecycle.has_finalizer(body) and _is_resolved(self._read(body)):
-            return  # what was last heard is older than what was written
+            return  # the object as last seen is older than the last write
         namespace, spec = body["metadata"]["namespace"], body["spec"]
         reading = self.reader.begin(namespace, needs_of([spec]))
         now = self.reader.submit(self._read, body)
-        # First the finalizer, then the assignments: an object that can go at once might leave a member under its fault.
+        # First the finalizer, then the assignments: an object without it could vanish with a member under its fault.
         held = self.reader.submit(self.api.apply, _identity(body, finalizers=[lifecycle.FINALIZER]))
         target, roles = spec["target"], None
         if "role" in target:
@@ -80,15 +80,15 @@ class FaultHandlers:
         try:
             entries = resolve(spec, reading.inventory(), roles.result() if roles else None)
             status = lifecycle.resolved(entries, _until(spec))
-        except NoTarget as nobody:
-            status = lifecycle.refused(str(nobody))
+        except NoTarget as refusal:
+            status = lifecycle.refused(str(refusal))
         held.result()
         if not _is_resolved(now.result()):
             self.api.apply_status(body, status)
             _log.info("%s: %s", _name(body), _log_line(status))
 
     def _roles(self, namespace: str, target: Body, listed: Callable[[], Sequence[Body]]) -> Roles:
-        """The authority's word; nobody's where the operator has no rights, which come with each cluster."""
+        """Read the members' roles; no roles if the operator has no rights there, which come with each cluster."""
         try:
             return self.roles_of(target["kind"])(self.api, namespace, target["name"], listed)
         except ApiException as error:
@@ -97,14 +97,14 @@ class FaultHandlers:
             return Roles()
 
     def _read(self, body: Body) -> Body | None:
-        """The object as it is now; None where it is gone, or another of its name."""
+        """Read the object again; None if it is gone, or replaced by another of its name."""
         metadata = body["metadata"]
         now = self.api.get(body["apiVersion"], body["kind"], metadata["namespace"], metadata["name"])
         return now if now and now["metadata"]["uid"] == metadata["uid"] else None
 
 
 def _is_resolved(now: Body | None) -> bool:
-    """Whether there is nothing to be resolved any more."""
+    """Whether nothing is left to resolve."""
     return now is None or bool((now.get("status") or {}).get("phase"))
 
 
@@ -121,12 +121,12 @@ def _name(body: Body) -> str:
 
 
 def _log_line(status: Mapping[str, Any]) -> str:
-    """A status in a line of the log."""
+    """Format a status for the log."""
     pods = [f"{entry['pod']} ({entry['uid']})" for entry in status.get("targets") or () if entry.get("end") != "other"]
     return " ".join(filter(None, [status["phase"], ", ".join(pods), status.get("message", "")]))
 
 
 def _identity(body: Body, **metadata: Any) -> dict[str, Any]:
-    """Just this object and no later one of its name: an apply with a uid never makes one."""
+    """Build a manifest of this object and no later one of its name: an apply with a uid never creates one."""
     own = {name: body["metadata"][name] for name in ("name", "namespace", "uid")}
     return {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": {**own, **metadata}}

@@ -1,4 +1,4 @@
-"""The targets of live faults are synced round by round; while there are none nothing is done at all."""
+"""Target sync of live faults, in rounds; while there are none, nothing is done."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class LiveFaults:
-    """Syncs the targets of those of the faults heard of that are live."""
+    """Syncs the targets of live faults."""
 
     watched: WatchedObjects
     handlers: FaultHandlers
@@ -35,11 +35,11 @@ class LiveFaults:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
-        """A fault was heard of: it may be live."""
+        """Check all faults now: one that has changed may be live."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Sync targets until cancelled."""
         while True:
             await self._woken.wait()
             self._woken.clear()
@@ -50,7 +50,7 @@ class LiveFaults:
                 await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - began)))
 
     def _live(self) -> dict[str, list[Body]]:
-        """By namespace, the faults that are live."""
+        """Return the live faults by namespace."""
         now, live = datetime.datetime.now(datetime.UTC), defaultdict(list)
         for body in self.watched.bodies.values():
             if _is_live(body, now):
@@ -58,7 +58,7 @@ class LiveFaults:
         return live
 
     async def _sync(self, namespace: str, bodies: Sequence[Body]) -> None:
-        """Read a namespace's inventory once, and go by it for each of its faults."""
+        """Read a namespace's inventory once, and sync each of its faults with it."""
         try:
             needs = needs_of(body["spec"] for body in bodies)
             inventory = await self._in_thread(lambda: self.handlers.reader.begin(namespace, needs).inventory())
@@ -71,20 +71,20 @@ class LiveFaults:
         key = key_of(body)
         async with self.watched.locks[key]:
             if not self.watched.same(key, body):
-                return  # another one of its name may need to know more of the inventory
+                return  # a later fault of its name may need more of the inventory
             try:
                 await self._in_thread(lambda: self.handlers.sync_targets(self.watched.bodies[key], inventory))
             except Exception as error:  # the next round tries again
-                _log.warning("%s %s/%s has had no target sync: %s", *key, error)
+                _log.warning("the targets of %s %s/%s were not synced: %s", *key, error)
 
     async def _in_thread(self, do: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, do)
 
 
 def _is_live(body: Body, now: datetime.datetime) -> bool:
-    """False also where that can't be told: one odd object must not end the target sync of all others."""
+    """Whether a fault is live. False also if that is unclear: one odd object must not stop the sync of all others."""
     try:
         return target_sync.is_live(body, now)
     except Exception as error:
-        _log.warning("%s %s/%s can have no target sync: %s", *key_of(body), error)
+        _log.warning("the targets of %s %s/%s can't be synced: %s", *key_of(body), error)
         return False

@@ -1,4 +1,4 @@
-"""Hears of every change of what clusters own, metadata only: no Secret's content comes along."""
+"""Watches of all objects that clusters own, metadata only, so that no Secret's content is sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = (
     ("rbac.authorization.k8s.io/v1", "Role"),
     ("rbac.authorization.k8s.io/v1", "RoleBinding"),
 )
-# A watch ends by itself and is followed by a list, which is the net for whatever it missed.
+# A watch ends by itself and is followed by a list, which shows what the watch missed.
 _WATCH_SECONDS = 60
 _SILENCE_SECONDS = _WATCH_SECONDS + 10.0
 _CONNECT_SECONDS, _LIST_SECONDS = 3.0, 10.0
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class OwnedWatch:
-    """Watches the namespaces that have clusters; clusters_in tells a namespace's."""
+    """Watches the namespaces that have clusters; clusters_in returns a namespace's."""
 
     api: Api
     clusters_in: Callable[[str], Sequence[ClusterRounds]]
@@ -70,7 +70,7 @@ class OwnedWatch:
             await self._session.close()
 
     def on_event(self, namespace: str, kind: str, event: str, metadata: Metadata) -> None:
-        """Take in one event: a cluster whose object changed without the operator's doing is applied again."""
+        """Take in one event: a cluster is applied again if others changed one of its objects."""
         name = kind, str(metadata["name"])
         for cluster in self.clusters_in(namespace):
             if kind == CLAIM:
@@ -80,7 +80,7 @@ class OwnedWatch:
                 self._apply_again(cluster, name)
 
     def on_list(self, namespace: str, kind: str, there: Sequence[Metadata]) -> None:
-        """Take in all objects of a kind that there are."""
+        """Take in the list of all objects of a kind."""
         for cluster in self.clusters_in(namespace):
             if kind == CLAIM:
                 self._look_at_claims(cluster, there)
@@ -93,9 +93,9 @@ class OwnedWatch:
                 self._invalidate(cluster, name)
 
     def _look_at_claims(self, cluster: ClusterRounds, claims: Sequence[Metadata]) -> None:
-        """A cluster takes in its volumes (engines/volumes.py) whenever one of them is new to it, or has changed.
+        """Wake a cluster to adopt its volumes (engines/volumes.py) if one of them is new or has changed.
 
-        StatefulSets make them, so the ledger does not know them. They may be there before they are watched.
+        StatefulSets make them, so the ledger does not have them. They may exist before they are watched.
         """
         own = {claim["uid"]: claim["resourceVersion"] for claim in claims if _cluster_of(claim) == cluster.key[2]}
         versions = self._claims.setdefault(cluster.uid, {})
@@ -130,9 +130,9 @@ class OwnedWatch:
                 async for event in self._events(path, listed["metadata"]["resourceVersion"]):
                     self.on_event(namespace, kind, event["type"], event["object"]["metadata"])
             except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
-                # Once: where a cluster may not be applied, nobody has the rights to watch for as long as that lasts.
+                # Logged once: while a cluster can't be applied, the operator has no rights to watch its namespace.
                 if (text := str(error) or type(error).__name__) != logged:
-                    _log.warning("%s of %s are watched anew: %s", kind, namespace, text)
+                    _log.warning("the watch of %s in %s starts again: %s", kind, namespace, text)
                 logged = text
                 await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -152,7 +152,7 @@ class OwnedWatch:
         async with self._connection().get(url, headers=headers, timeout=limits, raise_for_status=True) as answer:
             async for line in answer.content:
                 event = json.loads(line)
-                if event["type"] == "ERROR":  # too old a version: the next list begins anew
+                if event["type"] == "ERROR":  # the version is too old: the next list starts over
                     return
                 yield event
 
@@ -164,5 +164,5 @@ class OwnedWatch:
 
 
 def _cluster_of(metadata: Metadata) -> str:
-    """The name of the cluster that an object's label says."""
+    """Return the name of the cluster in an object's label."""
     return str((metadata.get("labels") or {}).get(SELECTOR, ""))

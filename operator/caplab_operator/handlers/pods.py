@@ -1,4 +1,4 @@
-"""Pods as the API server lists them, for the engines."""
+"""Pods for the engines, parsed as the API server lists them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ _FILES_ANNOTATION = "caplab.dev/files"
 
 
 def pods_of(api: Api, namespace: str, labels: Mapping[str, str]) -> tuple[Pod, ...]:
-    """The pods of a cluster's part, which its labels select and its StatefulSet made: anybody may set labels."""
+    """List the pods of a cluster's part: its labels select them, and its StatefulSet made them.
+
+    Labels alone do not count, since anybody may set them.
+    """
     return pods_among(api, api.pods(namespace, labels), labels)
 
 
 def pods_among(api: Api, bodies: Iterable[Mapping[str, Any]], labels: Mapping[str, str]) -> tuple[Pod, ...]:
-    """Those of listed pods that are of a cluster's part."""
+    """Select the pods of a cluster's part among listed ones."""
     made_by_it = partial(made_by, stateful_set_of(labels))
     return tuple(
         _pod(api, body)
@@ -52,9 +55,9 @@ def _pod(api: Api, body: Mapping[str, Any]) -> Pod:
 
 
 def refresh_files(api: Api, pods: Sequence[Pod], config_map: Mapping[str, Any]) -> None:
-    """Have the pods' nodes bring them a ConfigMap's files now, and not when a minute is over.
+    """Have the pods' nodes update a ConfigMap's files now, rather than within a minute.
 
-    A node looks at a pod's files again whenever anything of the pod changes, and so when it is told of them here.
+    A node checks a pod's files whenever the pod changes, so also when it is annotated here.
     """
     text = json.dumps(config_map["data"], sort_keys=True)
     files = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""PostgresCluster: applied when its spec changes, observed, held to it, and taken on step by step all the time."""
+"""Handlers of PostgresCluster: it is applied when its spec changes, and observed and corrected in rounds."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ Body = Mapping[str, Any]
 
 @dataclass
 class ClusterCache:
-    """What is kept of a cluster between two rounds; all of it can be found again."""
+    """State of a cluster that is kept between two rounds; all of it can be read again."""
 
     sessions: Sessions = field(default_factory=Sessions)
     logins: Logins = field(default_factory=Logins)
     drift_correction: DriftCorrection = field(default_factory=DriftCorrection)
     monitor: Monitor = field(default_factory=Monitor)
     steps: Steps = field(default_factory=Steps)
-    sizing: threading.Lock = field(default_factory=threading.Lock)  # held by who decides on the members' number
+    sizing: threading.Lock = field(default_factory=threading.Lock)  # held while deciding on the number of members
     causes: dict[str, str] = field(default_factory=dict)  # why a member may have ceased to be primary
 
 
 class PostgresClusters:
-    """The handlers of the kind."""
+    """The handlers of PostgresClusters."""
 
     def __init__(self) -> None:
         self._caches: dict[str, ClusterCache] = {}
 
     def reconcile(self, api: Api, body: Body) -> None:
-        """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
+        """Apply the cluster's objects as its spec asks for; the number of members can only grow here."""
         spec, cache = parse(body), self._of(body)
         image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
         cache.monitor.password = exporters.password(api, spec)
@@ -69,13 +69,13 @@ class PostgresClusters:
             apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it, manifests.state(spec))
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], object]) -> Roles:
-        """The primary is who holds the leader object; nobody has to be asked for that."""
+        """Read the primary, which is the holder of the leader object; no member has to be asked."""
         return Roles(primary=_holder(_lock(api, namespace, cluster)))
 
     def run_round(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Status:
-        """Look at a running cluster, do what it needs next, and return its status.
+        """Observe a running cluster, take its next step, and return its status.
 
-        active_faults names the fault that each member under one is under.
+        active_faults names the fault of each member that is under one.
         """
         spec, cache = parse(body), self._of(body)
         passwords = api.secret(spec.namespace, objects.secret_name(spec.name))
@@ -93,7 +93,7 @@ class PostgresClusters:
         return status.build(spec, observed, before, now(), active_faults, done)
 
     async def follow(self, api: Api, body: Body) -> None:
-        """Nothing changes between rounds: only forget the cluster when it goes. Until cancelled."""
+        """Wait until cancelled, then forget the cluster: nothing has to be done between rounds."""
         try:
             await asyncio.Event().wait()
         finally:
@@ -112,7 +112,7 @@ class PostgresClusters:
         passwords: Mapping[str, str],
         step: rollout.Step,
     ) -> str:
-        """Take a step; what the status says of it."""
+        """Take a step. Returns its progress for the status."""
         match step:
             case Restart(pod):
                 _log.info("%s/%s is restarted: %s", spec.namespace, pod.name, step.why)
@@ -126,7 +126,7 @@ class PostgresClusters:
 
 
 def _look(api: Api, spec: PostgresSpec, cache: ClusterCache, passwords: Mapping[str, str]) -> ObservedPostgres:
-    """What Patroni says and what each member's own Postgres does, asked at the same time."""
+    """Observe the cluster: Patroni and each member's own Postgres are asked at the same time."""
     pods = pods_of(api, spec.namespace, objects.part(spec))
     lock = _lock(api, spec.namespace, spec.name)
     _keep_labelled(api, spec, lock)
@@ -150,7 +150,7 @@ def _look(api: Api, spec: PostgresSpec, cache: ClusterCache, passwords: Mapping[
 
 
 def _lock(api: Api, namespace: str, cluster: str) -> Mapping[str, Any]:
-    """The metadata of the Endpoints that carry the leader lock; {} where there are none."""
+    """Read the metadata of the Endpoints that carry the leader lock; {} if there are none."""
     endpoints = api.get("v1", "Endpoints", namespace, manifests.scope(cluster)) or {}
     return endpoints.get("metadata") or {}
 
@@ -160,14 +160,14 @@ def _holder(lock: Mapping[str, Any]) -> str | None:
 
 
 def _keep_labelled(api: Api, spec: PostgresSpec, lock: Mapping[str, Any]) -> None:
-    """Patroni finds the lock by its labels, and without them waits for ever for one that it cannot make.
+    """Keep the lock's labels: Patroni finds it by them, and without them waits for ever for one that it cannot make.
 
-    Kubernetes takes them from the lock when somebody gives the primary's Service a selector. Raises ForeignObject where
+    Kubernetes removes them from the lock when somebody gives the primary's Service a selector. Raises ForeignObject if
     that Service is not the cluster's own.
     """
     change = manifests.relabelled(spec, lock) if lock else None
     if change and api.look(manifests.services(spec)[0]):
-        _log.warning("%s/%s: the leader lock gets its labels again", spec.namespace, spec.name)
+        _log.warning("%s/%s: the leader lock lacked its labels, and gets them again", spec.namespace, spec.name)
         api.patch_metadata("Endpoints", spec.namespace, lock["name"], change)
 
 
@@ -177,7 +177,7 @@ def _deployed(api: Api, spec: PostgresSpec) -> Deployed | None:
 
 
 def _resize(api: Api, spec: PostgresSpec, cache: ClusterCache, replicas: int) -> None:
-    """Unless a newer spec has been applied meanwhile: then the next round decides anew."""
+    """Resize the StatefulSet, unless a newer spec has been applied meanwhile: then the next round decides again."""
     with cache.sizing:
         deployed = _deployed(api, spec)
         if deployed and deployed.is_current:
@@ -185,9 +185,9 @@ def _resize(api: Api, spec: PostgresSpec, cache: ClusterCache, replicas: int) ->
 
 
 def _note_causes(cache: ClusterCache, observed: ObservedPostgres, primary: str | None) -> None:
-    """One whose pod is told to end hands over by itself, maybe between two rounds; who is primary has no cause."""
+    """Record causes of failovers: a member whose pod is deleted hands over by itself. The primary has no cause."""
     for pod in observed.pods:
         if pod.terminating:
-            cache.causes.setdefault(pod.name, "its pod was told to end")
+            cache.causes.setdefault(pod.name, "its pod was deleted")
         elif pod.name == primary and not cache.steps.hands_over(pod.name):
             cache.causes.pop(pod.name, None)

@@ -1,4 +1,4 @@
-"""Brings a Postgres cluster's settings back to its spec's, wherever somebody changed them."""
+"""Correction of a Postgres cluster's settings drift, and of replicas that can't rejoin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..engines.postgres.observe import ObservedPostgres
 from ..engines.postgres.sessions import Sessions
 from ..engines.postgres.spec import PostgresSpec
 
-_RELOAD_SECONDS = 5.0  # until a setting that still differs is due to be written anew: Patroni needs two or three itself
+_RELOAD_SECONDS = 5.0  # until a setting that still differs is written again: Patroni itself needs two or three
 _COPY_AGAIN_SECONDS = 60.0
 _RESTART_AGAIN_SECONDS = 30.0
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class DriftCorrection:
-    """Of one cluster: since when its members have been amiss."""
+    """Drift correction of one cluster, with the times since when members have deviated."""
 
     _differing: dict[str, float] = field(default_factory=dict)  # since when, by member
     _standing_still: dict[str, float] = field(default_factory=dict)
@@ -31,34 +31,34 @@ class DriftCorrection:
     def correct(
         self, spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, passwords: Mapping[str, str]
     ) -> None:
-        """Change what differs from the spec; a member that does not take it is asked again next time."""
+        """Change what differs from the spec; a change that a member refuses is tried again in the next round."""
         superuser, patronis = passwords.get("superuser", ""), passwords.get("patroni", "")
         _correct_patroni(spec, observed, patronis)
         _correct_postgres(spec, observed, sessions, superuser)
-        self._write_anew(spec, observed, patronis)
-        self._copy_anew(spec, observed, sessions, passwords)
-        self._have_follow(spec, observed, patronis)
+        self._rewrite_settings(spec, observed, patronis)
+        self._reinitialize_lagging(spec, observed, sessions, passwords)
+        self._restart_without_upstream(spec, observed, patronis)
 
-    def _write_anew(self, spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:
-        """Where a setting differs for long, somebody wrote into the file that is Patroni's: it writes it again."""
+    def _rewrite_settings(self, spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:
+        """Have Patroni write its file again if a setting differs for long: somebody has edited the file."""
         differing = {name for name, gap in settings.gaps(spec, observed).items() if gap.differs}
         _keep_since(self._differing, differing)
         for pod in observed.pods:
             if pod.address and _is_past(self._differing, pod.name, _RELOAD_SECONDS):
                 self._differing[pod.name] = time.monotonic()
                 refused = observe.send(pod.address, password, "/reload", {})
-                _note(spec, pod, "writes its settings anew", refused)
+                _note(spec, pod, "writes its settings again", refused)
 
-    def _have_follow(self, spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:
-        """A replica that follows nobody though there is a primary is restarted: Patroni then reads what it has."""
-        _keep_since(self._alone, set(rejoin.follows_nobody(observed)))
+    def _restart_without_upstream(self, spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:
+        """Restart a replica that follows no primary though there is one: then Patroni reads its actual settings."""
+        _keep_since(self._alone, set(rejoin.without_upstream(observed)))
         for pod in observed.pods:
             if pod.address and _is_past(self._alone, pod.name, rejoin.SECONDS_BEFORE_A_RESTART):
                 self._alone[pod.name] = time.monotonic() + _RESTART_AGAIN_SECONDS
                 refused = observe.send(pod.address, password, "/restart", {})
-                _note(spec, pod, "follows nobody, and is restarted", refused)
+                _note(spec, pod, "follows no primary, and is restarted", refused)
 
-    def _copy_anew(
+    def _reinitialize_lagging(
         self, spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, passwords: Mapping[str, str]
     ) -> None:
         lagging = rejoin.lagging(observed)
@@ -82,7 +82,7 @@ def _correct_patroni(spec: PostgresSpec, observed: ObservedPostgres, password: s
     patch = patroni.drift(patroni.dynamic_settings(spec), observed.config)
     pod = next((pod for pod in observed.pods if pod.name in observed.answers and pod.address), None)
     if patch and pod and pod.address:
-        _note(spec, pod, f"is told {patch}", observe.send(pod.address, password, "/config", patch, method="PATCH"))
+        _note(spec, pod, f"is sent {patch}", observe.send(pod.address, password, "/config", patch, method="PATCH"))
 
 
 def _correct_postgres(spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, password: str) -> None:
@@ -95,7 +95,7 @@ def _correct_postgres(spec: PostgresSpec, observed: ObservedPostgres, sessions: 
         statements += settings_drift.override_resets(reading) if pod.name == primary else []
         if statements:
             refused = sessions.change(pod, password, statements)
-            _note(spec, pod, f"had been changed by hand, and does: {'; '.join(statements)}", "; ".join(refused))
+            _note(spec, pod, f"had been changed by hand, and runs: {'; '.join(statements)}", "; ".join(refused))
 
 
 def _keep_since(since: dict[str, float], names: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""Logs in to every member as clients do, and gives them back a login that somebody has taken away."""
+"""Check of the clients' login at every member, which is restored if somebody has changed it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..engines.postgres.sessions import Sessions, log_in
 from ..engines.postgres.spec import PostgresSpec
 from ..engines.postgres.sql import SqlError
 
-_AGAIN_SECONDS = 5.0  # a login costs both sides some milliseconds of a processor
-_REFUSED_LOGIN = ("28P01", "28000")  # of a password, or of whoever may log in
+_AGAIN_SECONDS = 5.0  # a login costs both sides some milliseconds of CPU time
+_REFUSED_LOGIN = ("28P01", "28000")  # a wrong password, or a role that may not log in
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class Logins:
-    """Of one cluster: how the last try at each member ended."""
+    """Logins of one cluster: the result of the last attempt at each member."""
 
-    _tried: dict[str, tuple[str, float, str]] = field(default_factory=dict)  # by member: pod's uid, when, what it said
+    _tried: dict[str, tuple[str, float, str]] = field(default_factory=dict)  # by member: pod's uid, time, refusal
 
     def check(
         self,
@@ -35,7 +35,7 @@ class Logins:
         passwords: Mapping[str, str],
         login: Mapping[str, str],
     ) -> dict[str, str]:
-        """Why a client can't log in, '' where it can, by member; those that are ready are tried when it is time."""
+        """Return by member why a client can't log in, '' if it can. Ready members are tried when they are due."""
         ready = {member["name"] for member in health.members(observed) if member["ready"]}
         due = [pod for pod in observed.pods if pod.name in ready and self._is_due(pod)]
         with ThreadPoolExecutor(max(1, len(due))) as pool:
@@ -62,7 +62,7 @@ def _try(pod: Pod, login: Mapping[str, str]) -> SqlError | None:
 def _restore_password(
     spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, superuser: str, login: Mapping[str, str]
 ) -> None:
-    """The password that the Secret tells clients is the one that counts."""
+    """Set the clients' password to the one in their Secret."""
     primary = next((pod for pod in observed.pods if pod.name == health.primary_of(observed)), None)
     if primary is None or not login.get("password"):
         return

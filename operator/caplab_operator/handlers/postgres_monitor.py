@@ -1,4 +1,4 @@
-"""Keeps the role that the exporter logs in as: on the primary, from where the others have it."""
+"""Correction of the exporter's role, on the primary, from which it is replicated."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ..engines.postgres.sessions import Sessions
 from ..engines.postgres.spec import PostgresSpec
 from ..engines.postgres.sql import SqlError
 
-_AGAIN_SECONDS = 5.0  # as often as clients' logins are tried
+_AGAIN_SECONDS = 5.0  # the same as for clients' logins
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class Monitor:
-    """Of one cluster. password: None while it is not known, '' where there is to be no such role."""
+    """The exporter's role in one cluster. password: None while it is not known, '' if there must be no such role."""
 
     password: str | None = None
-    _last_query: tuple[str, float] = ("", 0.0)  # of the primary: its pod's uid, and when
-    _is_gone: bool = False  # it was taken away, or never there: nobody but the operator makes it
-    _logged: str = ""  # what was logged last; '' where the role is as it should be
+    _last_query: tuple[str, float] = ("", 0.0)  # of the primary: its pod's uid, and the time
+    _is_gone: bool = False  # it was removed, or never existed: only the operator makes it
+    _logged: str = ""  # the last logged text; '' if the role is as it should be
 
     def keep(self, spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, superuser: str) -> None:
-        """Make the role what it is to be, or take it away; what is refused is tried again next time."""
+        """Correct the role, or remove it; a refused change is tried again in a later round."""
         primary = next((pod for pod in observed.pods if pod.name == health.primary_of(observed)), None)
-        # One that said nothing in this round would only be waited for once more.
+        # A primary that was silent in this round would only be waited for once more.
         if (
             primary is None
             or primary.name not in observed.readings
@@ -50,7 +50,7 @@ class Monitor:
             self._note(spec, logging.WARNING, str(foreign))
             return
         except (SqlError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            self._note(spec, logging.WARNING, f"could not be looked at: {error}")
+            self._note(spec, logging.WARNING, f"could not be read: {error}")
             return
         self._is_gone = not self.password and not statements
         if not statements:
@@ -62,7 +62,7 @@ class Monitor:
         self._note(spec, logging.INFO, f"{what}: {done}")
 
     def _note(self, spec: PostgresSpec, level: int, text: str) -> None:
-        """Log it, unless it is what was logged last: what is refused is tried again every few seconds."""
+        """Log a text once, if it is repeated: a refused change is tried again every few seconds."""
         if text != self._logged:
             _log.log(level, "%s/%s: the role %s: %s", spec.namespace, spec.name, LOGIN, text)
         self._logged = text

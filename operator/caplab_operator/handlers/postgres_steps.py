@@ -1,4 +1,4 @@
-"""The steps of a rollout that Patroni takes: each is begun once, and then given time."""
+"""The steps of a rollout that Patroni takes: each is started once, and then given time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..engines.postgres.observe import ObservedPostgres
 from ..engines.postgres.rollout import RestartPostgres, Switchover
 from ..engines.postgres.spec import PostgresSpec
 
-_STEP_SECONDS = 15.0  # until a step that seems to have come to nothing is tried again
-# For this long a primary that is restarted in its place keeps its lock: beyond it another takes over.
+_STEP_SECONDS = 15.0  # until a step without effect is tried again
+# For this long a restarted primary keeps its lock: after it another member takes over.
 _START_SECONDS = 30
-# What a member still waits for after so many restarts, no further one brings it.
+# If a setting still waits after this many restarts, a further one does not help.
 _MOST_RESTARTS, _WITHIN_SECONDS = 3, 300.0
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Steps:
-    """Of one cluster: the step that was begun last."""
+    """The steps of one cluster, with the one that was started last."""
 
     _about: tuple[str, str] | None = None  # the member, and when its Postgres had started by then
     _until: float = 0.0
@@ -37,7 +37,7 @@ class Steps:
         password: str,
         causes: dict[str, str],
     ) -> str:
-        """Begin a step, if it is not begun yet; what the status says of it."""
+        """Start a step, if it is not under way. Returns its progress for the status."""
         pod = step.pod if isinstance(step, RestartPostgres) else step.primary
         about = (pod.name, str((observed.answers.get(pod.name) or {}).get("postmaster_start_time")))
         if (about == self._about and time.monotonic() < self._until) or not pod.address:
@@ -58,7 +58,7 @@ class Steps:
         return step.why
 
     def _has_restarted_too_often(self, member: str) -> bool:
-        """Whether a member was restarted so often lately that once more would not help; else it is about to be."""
+        """Whether another restart of a member would not help, after so many recent ones; else one is counted."""
         now = time.monotonic()
         lately = [at for at in self._restarts.get(member, []) if now - at < _WITHIN_SECONDS]
         in_vain = len(lately) >= _MOST_RESTARTS
@@ -66,7 +66,7 @@ class Steps:
         return in_vain
 
     def hands_over(self, member: str) -> bool:
-        """Whether a member was told lately to hand over."""
+        """Whether the operator recently had a member hand over."""
         return (
             self._hands_over and self._about is not None and self._about[0] == member and time.monotonic() < self._until
         )

@@ -1,4 +1,4 @@
-"""RedisCluster: applied when its spec changes, observed and held to it all the time, followed between the rounds."""
+"""Handlers of RedisCluster: it is applied when its spec changes, observed in rounds, and followed between them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .redis_users import Users, send_commands
 from .redis_watch import PromotionWatch
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_REDIS"
-_QUICK_SECONDS = 0.1  # how long the fast watch waits for one who is silent
+_QUICK_SECONDS = 0.1  # how long the promotion watch waits for a silent member
 
 _log = logging.getLogger(__name__)
 
@@ -39,25 +39,25 @@ Body = Mapping[str, Any]
 
 @dataclass
 class ClusterCache:
-    """What is kept of a cluster between two rounds."""
+    """State of a cluster that is kept between two rounds."""
 
     routes: Routes = field(default_factory=Routes)
     applied: ApplyCache = field(default_factory=ApplyCache)
-    sizing: threading.Lock = field(default_factory=threading.Lock)  # held by who decides on the members' number
+    sizing: threading.Lock = field(default_factory=threading.Lock)  # held while deciding on the number of members
     place: Place | None = None  # as last observed
-    handed_over: str | None = None  # whom the operator had hand over, until that has shown
+    handed_over: str | None = None  # the member that the operator had hand over, until the new primary is seen
     users: Users = field(default_factory=Users)
-    exporters_password: str = ""  # '' where there is to be no exporter, or it is not known yet
+    exporters_password: str = ""  # '' if there is no exporter, or the password is not known yet
 
 
 class RedisClusters:
-    """The handlers of the kind."""
+    """The handlers of RedisClusters."""
 
     def __init__(self) -> None:
         self._caches: dict[str, ClusterCache] = {}
 
     def reconcile(self, api: Api, body: Body) -> None:
-        """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
+        """Apply the cluster's objects as its spec asks for; the number of members can only grow here."""
         spec, cache = parse(body), self._of(body)
         cache.exporters_password = exporters.password(api, spec)
         with cache.sizing:
@@ -69,7 +69,7 @@ class RedisClusters:
             apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it, slices_of_it)
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:
-        """The primary is who the Sentinels want at this moment."""
+        """Read the primary that the Sentinels have chosen at this moment."""
         passwords = api.secret(namespace, objects.secret_name(cluster))  # while pods are being listed
         members, sentinels = (
             pods_among(api, listed(), objects.selector(RedisSpec.ENGINE, cluster, part))
@@ -78,9 +78,9 @@ class RedisClusters:
         return Roles(primary=primary_of(observe.look(Place(members, sentinels, passwords.get("operator", "")))))
 
     def run_round(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Status:
-        """Look at a running cluster, do what it needs next, and return its status.
+        """Observe a running cluster, take its next step, and return its status.
 
-        active_faults names the fault that each member under one is under.
+        active_faults names the fault of each member that is under one.
         """
         spec, cache = parse(body), self._of(body)
         passwords = {**_passwords(api, spec), MONITOR: cache.exporters_password}
@@ -102,11 +102,11 @@ class RedisClusters:
         done = status.RoundResult(refusals, step.why if step else "", cache.handed_over, changed_users, outdated)
         new_status = status.build(spec, observed, primary, before, now(), active_faults, done)
         if primary not in (None, cache.handed_over, before.get("primary")):
-            cache.handed_over = None  # it has shown
+            cache.handed_over = None  # the new primary has been seen
         return new_status
 
     async def follow(self, api: Api, body: Body) -> None:
-        """Have the primary's Service follow a promotion at once; until cancelled."""
+        """Have the primary's Service follow promotions at once, until cancelled."""
         spec, cache = parse(body), self._of(body)
         try:
             await PromotionWatch(lambda: cache.place, lambda: _look_quickly(api, spec, cache)).run()
@@ -118,18 +118,18 @@ class RedisClusters:
 
 
 def _look_quickly(api: Api, spec: RedisSpec, cache: ClusterCache) -> bool:
-    """Whether the primary is another than before."""
+    """Observe the cluster with short time-outs. Returns whether the primary has changed."""
     if cache.place is None:
         return False
     try:
         return cache.routes.lead_to_primary(api, spec, observe.look(cache.place, seconds=_QUICK_SECONDS))
-    except Exception as error:  # the API server's; the round will do it
-        _log.warning("the primary of %s/%s could not be followed: %s", spec.namespace, spec.name, error)
+    except Exception as error:  # the API server's; the next round catches up
+        _log.warning("the Service of %s/%s's primary could not be updated: %s", spec.namespace, spec.name, error)
         return False
 
 
 def _passwords(api: Api, spec: RedisSpec) -> dict[str, str]:
-    """Every user's, by its name."""
+    """Read every user's password, by the user's name."""
     own = api.secret(spec.namespace, objects.secret_name(spec.name))
     login = api.secret(spec.namespace, objects.login_name(spec.name))
     return {**own, objects.APPLICATION: login.get("password", "")}
@@ -151,14 +151,14 @@ def _deployed(api: Api, spec: RedisSpec) -> rollout.Deployed | None:
 def _persisted_state(
     spec: RedisSpec, deployed: rollout.Deployed | None, primary: str | None, before: Body
 ) -> manifests.PersistedState:
-    """What start scripts have to know; before is the status so far."""
+    """Return the state that start scripts need; before is the status so far."""
     last = primary or before.get("primary") or (before.get("primaryGap") or {}).get("member")
     replicas = rollout.wanted_replicas(spec, primary, deployed.replicas if deployed else None)
     return manifests.PersistedState(replicas, last, never_ready(before))
 
 
 def _correct_drift(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> dict[str, str]:
-    """Set what differs from the spec, and have a Sentinel forget who is gone; what was refused, by pod."""
+    """Correct what differs from the spec, and have a Sentinel forget former pods. Returns refusals by pod."""
     place = observed.place
     members, sentinels = settings_drift.members_drift(spec, observed), settings_drift.sentinels_drift(spec, observed)
     refusals = {
@@ -180,7 +180,7 @@ def _correct_drift(spec: RedisSpec, observed: ObservedRedis, primary: str | None
 
 
 def _take(api: Api, spec: RedisSpec, cache: ClusterCache, observed: ObservedRedis, step: rollout.Step) -> None:
-    """Take the next step of a rolling restart or of a change of size."""
+    """Take a step of a rolling restart or of a change of size."""
     match step:
         case rollout.Restart(pod):
             _log.info("%s/%s is restarted: %s", spec.namespace, pod.name, step.why)

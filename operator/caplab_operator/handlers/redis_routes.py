@@ -1,4 +1,4 @@
-"""Whom the Services of a RedisCluster lead to: kept right by the rounds, and between them by the fast watch."""
+"""Endpoints of a RedisCluster's Services, updated by the rounds, and between them by the promotion watch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .applied import ApplyCache
 
 
 class Routes:
-    """One cluster's. Without a primary both Services lead where they led: there is nobody better."""
+    """The endpoints of one cluster's Services, which stay as they are while there is no primary."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,10 +24,10 @@ class Routes:
         self._looked = -math.inf
 
     def lead_to_primary(self, api: Api, spec: RedisSpec, observed: ObservedRedis) -> bool:
-        """Have NAME-primary lead to the primary; whether that is another than before.
+        """Have NAME-primary lead to the primary. Returns whether the primary has changed.
 
-        Of two looks the one that began later counts, whichever is done first: a round that waits for silent
-        members must not undo what the fast watch found meanwhile.
+        Of two observations the one that began later counts, whichever ends first: a round that waits for silent
+        members must not undo what the promotion watch found meanwhile.
         """
         primary = primary_of(observed)
         with self._lock:
@@ -39,7 +39,7 @@ class Routes:
             return primary != before
 
     def lead_to_all(self, api: Api, spec: RedisSpec, observed: ObservedRedis) -> None:
-        """Have both Services lead where they should."""
+        """Update the endpoints of both Services."""
         self.lead_to_primary(api, spec, observed)
         primary = primary_of(observed)
         if primary is not None and observed.began >= self._looked:

@@ -1,4 +1,4 @@
-"""Another member made primary on purpose, so that no acknowledged write is lost."""
+"""Switchover: another member becomes primary on purpose, without loss of acknowledged writes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ..engines.redis.users import Command
 _CATCH_UP_SECONDS = 1.0  # a linked replica takes milliseconds
 _SWITCHOVER_SECONDS = 5.0  # a promotion takes less than one
 _LOOK_SECONDS = 0.02
-# Until every node's Services lead to the new primary (docs/evidence/redis.md): a client that comes back sooner
-# lands where it was, and would stay there, with all its writes refused.
+# Until every node's Services lead to the new primary (docs/evidence/redis.md): a client that reconnects sooner
+# reaches the old primary, and would stay there, with all its writes refused.
 _SERVICES_FOLLOW_SECONDS = 0.5
 _SEND_AWAY = ("CLIENT", "KILL", "TYPE", "normal")
-# The old primary holds writes back for no longer than this, whatever becomes of the operator meanwhile.
+# The old primary holds writes back for no longer than this, even if the operator dies meanwhile.
 _PAUSE_MILLISECONDS = round((_CATCH_UP_SECONDS + _SWITCHOVER_SECONDS) * 1000)
 
 _log = logging.getLogger(__name__)
@@ -29,12 +29,12 @@ _log = logging.getLogger(__name__)
 def switch_over(
     spec: RedisSpec, observed: ObservedRedis, sentinel: Pod, on_look: Callable[[ObservedRedis], object]
 ) -> bool:
-    """Have a Sentinel make another member primary, and the old one its replica; whether it came to that.
+    """Have a Sentinel make another member primary, and the old one its replica. Returns whether that succeeded.
 
-    on_look gets each look, so that Services can follow at once. Left to themselves, Sentinels would choose
-    while the old primary still takes writes, and let it go on for eight seconds more, all of them lost. So: writes
-    are held back first, what there is reaches the replicas, and in the end the old primary's clients are sent away,
-    with whatever they had still to say.
+    on_look gets each observation, so that Services can follow at once. Left to themselves, Sentinels would choose
+    while the old primary still takes writes, and let it go on for eight seconds more, all of them lost. So writes
+    are paused first, then pending ones reach the replicas, and at the end the old primary's clients are disconnected,
+    with the writes that they still had pending.
     """
     old = primary_of(observed)
     former = next(pod for pod in observed.place.members if pod.name == old)
@@ -46,7 +46,7 @@ def switch_over(
         host = manifests.member_host(spec, new)
         follow = ("REPLICAOF", host, str(manifests.REDIS_PORT))
         _send(spec, observed, former, follow, ("CONFIG", "REWRITE"), _SEND_AWAY)
-        time.sleep(_SERVICES_FOLLOW_SECONDS)  # no node says when its rules lead elsewhere
+        time.sleep(_SERVICES_FOLLOW_SECONDS)  # no node reports when its rules are updated
         _send(spec, observed, former, _SEND_AWAY)
     _send(spec, observed, former, ("CLIENT", "UNPAUSE"))
     return new is not None
@@ -81,6 +81,6 @@ def _await_another(observed: ObservedRedis, old: str, on_look: Callable[[Observe
 
 
 def _send(spec: RedisSpec, observed: ObservedRedis, pod: Pod, *commands: Command) -> None:
-    """Have a member do all that; what it refuses is only noted, since the next round looks anew."""
+    """Send commands to a member; refusals are only logged, since the next round observes again."""
     if refused := observe.send_to_member(observed.place, pod, commands):
         _log.warning("%s/%s refused in a switchover: %s", spec.namespace, pod.name, "; ".join(refused))

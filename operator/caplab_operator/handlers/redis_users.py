@@ -1,4 +1,4 @@
-"""The users of members and Sentinels, held to what they are to be."""
+"""Correction of the users of members and Sentinels."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ SendTo = Callable[[Place, Pod, Sequence[Command]], list[str]]
 
 @dataclass
 class Users:
-    """What the users of each process were set to, as it lists them itself: Redis has its own spelling of rules."""
+    """Users as they were set, as each process itself lists them: Redis has its own spelling of rules."""
 
     _users_set: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by run id
 
     def changed(self, observed: ObservedRedis) -> dict[str, list[str]]:
-        """Users that somebody changed since, by member or Sentinel."""
+        """Return the users that somebody changed since, by member or Sentinel."""
         return settings_drift.users_drift(observed, self._users_set)
 
     def correct(self, spec: RedisSpec, observed: ObservedRedis, passwords: Mapping[str, str]) -> dict[str, str]:
-        """Set the users of each process that is new, has other ones, or refuses clients; what was refused, by pod."""
+        """Set the users of each process that is new, has other users, or refuses clients. Returns refusals by pod."""
         access = observed.access
         self._users_set = {
             access.run_id: self._users_set[access.run_id]
@@ -70,21 +70,21 @@ class Users:
 
 
 def users_of_members(passwords: Mapping[str, str]) -> Sequence[User]:
-    """Whom members are to let in: the exporter where it has a password ('' where there is to be none)."""
+    """Return the users of members, with the exporter's if it has a password ('' if there is no exporter)."""
     return (*MEMBER_USERS, EXPORTERS_USER) if passwords.get(EXPORTERS_USER.name) else MEMBER_USERS
 
 
 def _has_exporters(place: Place, pod: Pod, passwords: Mapping[str, str], access: Access) -> bool:
-    """Whether a member lets the exporter in, where it is to."""
+    """Whether a member lets the exporter in, or does not have to."""
     password = passwords.get(EXPORTERS_USER.name)
     return not password or pod not in place.members or has_login(EXPORTERS_USER.name, password, access.users)
 
 
 def send_commands(spec: RedisSpec, pod: Pod, do: SendTo, place: Place, commands: Sequence[Command]) -> str:
-    """Have a member or a Sentinel do that; what was refused, '' where nothing was."""
+    """Send commands to a member or a Sentinel. Returns the refusals, '' if there are none."""
     if not commands:
         return ""
     refused = "; ".join(do(place, pod, commands))
     text = "; ".join(printable(command) for command in commands)
-    _log.info("%s/%s was told: %s%s", spec.namespace, pod.name, text, f", and refused: {refused}" if refused else "")
+    _log.info("%s/%s was sent: %s%s", spec.namespace, pod.name, text, f", and refused: {refused}" if refused else "")
     return refused

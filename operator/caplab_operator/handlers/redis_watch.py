@@ -1,4 +1,4 @@
-"""Hears of a promotion when it happens, so that clients of NAME-primary need not wait for the next round."""
+"""Watch for promotions as they happen, so that clients of NAME-primary need not wait for the next round."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from ..engines.redis.manifests import REDIS_PORT, SENTINEL_PORT
 from ..engines.redis.observe import Place
 from ..engines.redis.users import OPERATOR
 
-# From here on a replica may be primary at any moment.
+# After this event a replica may become primary at any moment.
 _PROMOTING = "+failover-state-wait-promotion"
 _CHANNELS = (_PROMOTING, "+promoted-slave", "+switch-master", "-failover-abort-slave-timeout")
-_POLL_SECONDS = 1.0  # for how long the promoted one is looked for
-_PAUSE_SECONDS = 0.02  # between two looks for it
-_AGAIN_SECONDS = 0.5  # between two attempts to connect, and between two looks at where the pods are
+_POLL_SECONDS = 1.0  # for how long the promoted member is looked for
+_PAUSE_SECONDS = 0.02  # between two polls for it
+_AGAIN_SECONDS = 0.5  # between two attempts to connect, and between two checks of the pods' addresses
 _CONNECT_SECONDS = 1.0
-_MOST_BYTES = 1 << 20  # that are read of a connection before it is made anew: a failover has some hundred
-# A peer that was cut off without a word is noticed within 4 s.
+_MOST_BYTES = 1 << 20  # that are read of a connection before it is replaced: a failover has some hundred
+# A peer that was cut off silently is noticed within 4 s.
 _KEEPALIVE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2}
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class PromotionWatch:
-    """One cluster's, for as long as run() does.
+    """Watches one cluster while run() runs.
 
-    place tells where the cluster was last; look, which blocks, looks at it quickly, has the Service lead to
-    the primary, and returns whether that is another than before.
+    place returns the cluster's last known place. look, which blocks, observes the cluster with short time-outs, has the
+    Service lead to the primary, and returns whether the primary has changed.
     """
 
     def __init__(self, place: Callable[[], Place | None], look: Callable[[], bool]) -> None:
@@ -44,7 +44,7 @@ class PromotionWatch:
     async def run(self) -> None:
         """Watch until cancelled."""
         connections: dict[tuple[str, int], asyncio.Task[None]] = {}
-        pool = ThreadPoolExecutor(1, "promotion-watch")  # its own: others may be waiting for somebody silent
+        pool = ThreadPoolExecutor(1, "promotion-watch")  # its own: other threads may be waiting for silent members
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
@@ -57,7 +57,7 @@ class PromotionWatch:
             pool.shutdown(wait=False)
 
     def _follow_pods(self, group: asyncio.TaskGroup, connections: dict[tuple[str, int], asyncio.Task[None]]) -> None:
-        """Be connected to every pod there is, and to no other."""
+        """Keep a connection to every existing pod, and to no other."""
         place = self._place() or Place((), (), "")
         wanted = {(pod.address, REDIS_PORT) for pod in place.members if pod.address}
         wanted |= {(pod.address, SENTINEL_PORT) for pod in place.sentinels if pod.address}
@@ -68,7 +68,7 @@ class PromotionWatch:
             connections[address, port] = group.create_task(self._stay_connected(address, port, place.password, listen))
 
     async def _poll(self, pool: ThreadPoolExecutor) -> None:
-        """Look once; while a promotion is due, look until it is found."""
+        """Observe once, or while a promotion is due, until it is found."""
         loop = asyncio.get_running_loop()
         while True:
             self._woken.clear()
@@ -94,7 +94,7 @@ class PromotionWatch:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _until_closed(self, streams: Streams, _password: str) -> None:
-        """Of a member: Sentinel closes all its clients' connections in the same step in which it promotes it."""
+        """Wait until a member closes the connection: Sentinel closes all its clients when it promotes it."""
         left = _MOST_BYTES
         with contextlib.suppress(OSError):
             while left > 0 and (data := await streams[0].read(1024)):
@@ -102,10 +102,10 @@ class PromotionWatch:
         self._woken.set()
 
     async def _to_events(self, streams: Streams, password: str) -> None:
-        """Of a Sentinel: what it is doing, as it says itself."""
+        """Subscribe to a Sentinel's events."""
         reader, writer = streams
         writer.write(f"AUTH {OPERATOR} {password}\r\nSUBSCRIBE {' '.join(_CHANNELS)}\r\n".encode())
-        before: deque[bytes] = deque(maxlen=2)  # lines; of a message they are: message, a length, its channel
+        before: deque[bytes] = deque(maxlen=2)  # lines; in a message: "message", a length, then its channel
         left = _MOST_BYTES
         while left > 0 and (line := await reader.readline()):
             left -= len(line)

@@ -1,4 +1,4 @@
-"""The operator's own rights in a cluster's namespace: given by a role binding that goes with the cluster."""
+"""The operator's rights in a cluster's namespace: a role binding that is deleted with the cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..api import Api
 from ..engines.objects import operator_binding
 from ..settings import LAB_NAMESPACE_VARIABLE
 
-_PROPAGATION_SECONDS = 3.0  # for which the API server may not have heard of a binding yet; some milliseconds as a rule
+_PROPAGATION_SECONDS = 3.0  # until the API server applies a binding at the latest; usually some milliseconds
 _LOOK_SECONDS = 0.02
 
 
@@ -20,7 +20,7 @@ class NoRights(Exception):
 
 
 def ensure(api: Api, body: Mapping[str, Any]) -> None:
-    """Have the operator's rights in the namespace of a cluster. Raises NoRights where they do not come."""
+    """Give the operator its rights in the namespace of a cluster. Raises NoRights if they do not take effect."""
     binding = operator_binding(body, os.environ[LAB_NAMESPACE_VARIABLE])
     if api.stands(binding):
         return

@@ -1,4 +1,4 @@
-"""Each cluster's loops: its objects are kept applied, and it is looked at. No cluster waits for another."""
+"""Each cluster's loops: one keeps its objects applied, one observes it. No cluster waits for another."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .engines import Engine
 from .starting import Starting
 from .watched import Key, WatchedClusters, is_being_deleted, key_of
 
-_ROUND_SECONDS = 1.0  # between two looks at a cluster, and at least between two times that it is applied
-_RETRY_SECONDS = 2.0  # until what could not be applied is tried again
-_EXPORTER_SECONDS = 30.0  # the same, where it is only the exporter
-_RESYNC_SECONDS = 300.0  # until everything is applied again though nothing is known to have changed
-_UNOBSERVED_ROUNDS = 3  # that fail one after the other, until the status says so
-_MOST_THREADS = 128  # made as they are needed: two a cluster
+_ROUND_SECONDS = 1.0  # between two observations of a cluster, and at least between two applies
+_RETRY_SECONDS = 2.0  # until a failed apply is tried again
+_EXPORTER_SECONDS = 30.0  # the same, if only the exporter's failed
+_RESYNC_SECONDS = 300.0  # until everything is applied again without a known change
+_UNOBSERVED_ROUNDS = 3  # consecutive failed rounds until the status says so
+_MOST_THREADS = 128  # made as needed: two a cluster
 
 T = TypeVar("T")
 Body = Mapping[str, Any]
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Rounds:
-    """Of all clusters there are; active_faults names the fault of each member of a namespace that is under one."""
+    """The rounds of all clusters; active_faults names the fault of each member of a namespace that is under one."""
 
     api: Api
     engines: Mapping[str, Engine]
@@ -47,7 +47,7 @@ class Rounds:
     )
 
     def keep(self) -> None:
-        """Have each cluster that is there its loops, and no other."""
+        """Start the loops of each existing cluster, and end those of all others."""
         there = {body["metadata"]["uid"]: body for body in self.watched.bodies.values() if not is_being_deleted(body)}
         for uid in [uid for uid, cluster in self.running.items() if uid not in there or cluster.task.done()]:
             self.running.pop(uid).end()
@@ -58,49 +58,49 @@ class Rounds:
                 self.running[uid] = ClusterRounds(self, key_of(body), uid)
 
     def on_event(self, body: Body, generation: int | None) -> None:
-        """A cluster was heard of, whose generation was another before: a new spec is applied at once."""
+        """Take in an event of a cluster, with its last known generation: a new spec is applied at once."""
         self.keep()
         metadata = body["metadata"]
         if generation != metadata["generation"] and (cluster := self.running.get(metadata["uid"])):
             cluster.wake()
 
     def clusters_in(self, namespace: str) -> list[ClusterRounds]:
-        """The clusters of a namespace."""
+        """Return the clusters of a namespace."""
         return [cluster for cluster in self.running.values() if cluster.key[1] == namespace]
 
     def tasks(self) -> list[asyncio.Task[None]]:
-        """All of their tasks."""
+        """Return the tasks of all clusters."""
         return [cluster.task for cluster in self.running.values()]
 
 
 class ClusterRounds:
-    """One cluster's, from now on."""
+    """The rounds of one cluster, which start at once."""
 
     def __init__(self, rounds: Rounds, key: Key, uid: str) -> None:
         self.key, self.uid = key, uid
         self._rounds = rounds
         self._engine = rounds.engines[key[0]]
         self._woken = asyncio.Event()
-        self._applied = CommonConditions()  # what kept it from being applied last
-        self._unexported = ""  # what kept its exporter from being as it should be last
-        self._tried = asyncio.Event()  # to apply it, for the first time
+        self._applied = CommonConditions()  # what kept it from being applied the last time
+        self._unexported = ""  # what was wrong with its exporter the last time
+        self._tried = asyncio.Event()  # set after the first attempt to apply it
         self._starting = Starting(rounds.api, key)
         self._failures = 0
         self.task = asyncio.create_task(self._run())
 
     @property
     def was_tried(self) -> bool:
-        """Whether it was applied, or could not be: before that nobody has the rights to watch its objects."""
+        """Whether an apply was attempted: before that the operator has no rights to watch its objects."""
         return self._tried.is_set()
 
     def wake(self) -> None:
-        """Its spec, or one of its objects, has changed: it is to be applied."""
+        """Apply the cluster now: its spec, or one of its objects, has changed."""
         self._woken.set()
 
     def end(self) -> None:
-        """Its cluster is gone, or it has ended itself."""
+        """End its loops: its cluster is gone, or the loops have failed."""
         if self.task.done() and not self.task.cancelled() and (error := self.task.exception()):
-            _log.warning("%s %s/%s is looked at anew: %s", *self.key, error)
+            _log.warning("%s %s/%s: its loops start again: %s", *self.key, error)
         self.task.cancel()
         self._rounds.health.forget(self._name)
 
@@ -133,7 +133,7 @@ class ClusterRounds:
             await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - began)))
 
     async def _keep_exporter(self, body: Body) -> None:
-        """Keep the cluster's exporter, where all else of it is applied; log once what is in the way."""
+        """Keep the cluster's exporter, if all else of it is applied; log once what prevents that."""
         exporting = self._engine.exporting
         if exporting is None or self._applied != CommonConditions():
             return
@@ -143,13 +143,13 @@ class ClusterRounds:
         self._unexported = trouble
 
     def _seconds_to_resync(self) -> float:
-        """For how long nothing is applied again where nothing is heard of."""
+        """Return how many seconds to wait before the next apply if no event comes."""
         if self._applied != CommonConditions():
             return _RETRY_SECONDS
         return _EXPORTER_SECONDS if self._unexported else _RESYNC_SECONDS
 
     def _note(self, applied: CommonConditions) -> None:
-        """Keep what came of applying it, and log that once."""
+        """Keep the result of an apply, and log it once."""
         if applied != self._applied:
             obstacles = "; ".join(applied.obstacles)
             _log.warning("%s %s", self._name, f"is not applied: {obstacles}" if obstacles else "is applied again")
@@ -176,12 +176,12 @@ class ClusterRounds:
         try:
             status = await self._in_thread(look)
             self._failures = 0
-        except Exception as error:  # one round's trouble must not end the rounds
-            _log.warning("%s could not be looked at: %s", self._name, error)
+        except Exception as error:  # a failed round must not end the loop
+            _log.warning("%s could not be observed: %s", self._name, error)
             self._failures += 1
             if self._failures < _UNOBSERVED_ROUNDS:
                 return
-            with contextlib.suppress(Exception):  # who cannot write it either tries again in the next round
+            with contextlib.suppress(Exception):  # if this can't be written either, the next round tries again
                 reason = error
                 status = await self._in_thread(lambda: clusters.report_unobserved(rounds.api, body, before, reason))
                 rounds.watched.note_written(self.key, body, status)
@@ -189,7 +189,7 @@ class ClusterRounds:
         rounds.watched.note_written(self.key, body, status)
 
     def _body(self) -> Body | None:
-        """The cluster as it was last heard of."""
+        """Return the cluster as last seen."""
         body = self._rounds.watched.bodies.get(self.key)
         return body if body and body["metadata"]["uid"] == self.uid and not is_being_deleted(body) else None
 

@@ -1,4 +1,4 @@
-"""Reads why a cluster's members do not start."""
+"""Reading why a cluster's members do not start."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ..engines.objects import of_cluster
 from ..faults.inventory import engine_of
 from .watched import Key
 
-_AGAIN_SECONDS = 3.0  # between two readings: a log costs the node something
+_AGAIN_SECONDS = 3.0  # between two reads: reading a log costs the node CPU time
 
 
 class Starting:
-    """Of one cluster."""
+    """The condition Startable of one cluster."""
 
     def __init__(self, api: Api, key: Key) -> None:
         self._api = api
         kind, self._namespace, name = key
         self._selector = of_cluster(engine_of(kind), name)
         self._read: tuple[float, ConditionState] | None = None
-        self._missing = ""  # the pod that was not there at the last look
+        self._missing = ""  # the message about a pod that was missing the last time
 
     def why(self) -> ConditionState:
-        """What the condition Startable says; read anew every few seconds at most."""
+        """Return the condition Startable, which is read again every few seconds at most."""
         now = time.monotonic()
         if self._read is None or now - self._read[0] >= _AGAIN_SECONDS:
             self._read = now, self._look()
@@ -44,11 +44,11 @@ class Starting:
         return starting.conclude(trouble, self._answer(trouble.question) if trouble.question else "")
 
     def _answer(self, question: starting.Question) -> str:
-        """The answer in a line; '' where there is none to be had."""
+        """Return the answer to a question in one line; '' if there is none."""
         try:
             if question.container:
                 log = self._api.log_end(self._namespace, question.name, question.container, question.previous)
                 return starting.last_line(log)
             return starting.latest_warning(self._api.warnings(self._namespace, question.kind, question.name))
-        except Exception:  # the log of a container that is just gone: the next look reads another one
+        except Exception:  # the log of a container that was just removed: the next read gets another one
             return ""

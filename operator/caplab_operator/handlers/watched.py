@@ -1,4 +1,4 @@
-"""The objects there are, as last heard of."""
+"""Watched objects, as last seen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Body = Mapping[str, Any]
 
 
 def key_of(body: Body) -> Key:
-    """What tells an object from all others there are at a time."""
+    """Return an object's key, which is unique among existing objects."""
     return body["kind"], body["metadata"]["namespace"], body["metadata"]["name"]
 
 
@@ -26,13 +26,13 @@ def is_being_deleted(body: Body) -> bool:
 
 @dataclass
 class WatchedObjects:
-    """Objects, with a lock each for whoever acts on one."""
+    """Objects, each with a lock for the task that acts on it."""
 
     bodies: dict[Key, Body] = field(default_factory=dict)
     locks: defaultdict[Key, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def on_event(self, event_type: str | None, body: Body) -> Key:
-        """Take in what a watch says of one object; its key."""
+        """Take in an event of an object. Returns its key."""
         key = key_of(body)
         if event_type == "DELETED":
             self.bodies.pop(key, None)
@@ -42,7 +42,7 @@ class WatchedObjects:
         return key
 
     def same(self, key: Key, body: Body) -> bool:
-        """Whether the object of that name is still the one the body tells of."""
+        """Whether the object of that key still has the body's uid."""
         current = self.bodies.get(key)
         return current is not None and bool(current["metadata"]["uid"] == body["metadata"]["uid"])
 
@@ -54,7 +54,7 @@ class WatchedClusters(WatchedObjects):
     written: dict[Key, Body] = field(default_factory=dict)
 
     def on_event(self, event_type: str | None, body: Body) -> Key:
-        """As Heard; a new object of an old name begins with its own status."""
+        """Take in an event as WatchedObjects does; a new object of an old name starts with its own status."""
         key = key_of(body)
         if event_type == "DELETED":
             self.written.pop(key, None)
@@ -63,15 +63,15 @@ class WatchedClusters(WatchedObjects):
         return super().on_event(event_type, body)
 
     def note_written(self, key: Key, body: Body, status: Body) -> None:
-        """A status was written for the object of the body, if that is still there."""
+        """Record a status that was written for the body's object, if that still exists."""
         if self.same(key, body):
             self.written[key] = status
 
 
 def active_faults(faults: Iterable[Body], namespace: str) -> dict[str, str]:
-    """Pod -> name of the fault that it is or was under, the latest last; of one namespace.
+    """Return by pod of a namespace the name of the latest fault that it is or was under.
 
-    The far end of a partition is not what was aimed at.
+    The far end of a partition does not count, since the fault was not aimed at it.
     """
     own = [fault for fault in faults if fault["metadata"]["namespace"] == namespace]
     own.sort(key=lambda fault: str(fault["metadata"].get("creationTimestamp")))

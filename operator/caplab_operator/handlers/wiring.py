@@ -1,4 +1,4 @@
-"""What kopf calls. No finalizers by kopf: no timers, no daemons, no delete handlers."""
+"""Registration of kopf's handlers. There are no timers, daemons or delete handlers: kopf would add finalizers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from .rounds import Rounds
 from .watched import Key, WatchedClusters, WatchedObjects, active_faults, is_being_deleted, key_of
 
 _ROUND_SECONDS = 1.0
-_KINDS_SECONDS = 60.0  # for which the kinds are waited for, until the operator ends and is started anew
+_KINDS_SECONDS = 60.0  # for which the operator waits for its kinds, before it exits and is restarted
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class Lab:
-    """What the handlers share: the API server, and the objects as last heard of."""
+    """State that all handlers share: the API server's client, and the objects as last seen."""
 
     api: Api = field(default_factory=Api)
     engines: Mapping[str, Engine] = field(default_factory=lambda: {engine.kind: engine for engine in engines()})
@@ -42,7 +42,7 @@ class Lab:
     runs: WatchedObjects = field(default_factory=WatchedObjects)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     followers: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by the uid of the cluster
-    # Of faults alone: a look at clusters may wait for silent members for seconds, and a fault must not wait for that.
+    # For faults alone: observing clusters may wait for silent members for seconds, and a fault must not wait for that.
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="fault"))
     fault_handlers: FaultHandlers = field(init=False)
     live_faults: LiveFaults = field(init=False)
@@ -57,7 +57,7 @@ class Lab:
         self.owned = OwnedWatch(self.api, self.rounds.clusters_in)
 
     def snapshot(self) -> exporter.Snapshot:
-        """Take the objects as last heard of; safe to call from any thread."""
+        """Take the objects as last seen; safe to call from any thread."""
         clusters = [
             {**body, "status": self.clusters.written.get(key_of(body), body.get("status"))}
             for body in list(self.clusters.bodies.values())
@@ -97,7 +97,7 @@ def _register_life(registry: kopf.OperatorRegistry, lab: Lab) -> None:
         if trouble := lab.health.trouble():
             _log.error("unhealthy: %s", trouble)
             raise kopf.PermanentError(trouble)
-        return "every round goes on"
+        return "all rounds make progress"
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
@@ -109,7 +109,7 @@ def _register_life(registry: kopf.OperatorRegistry, lab: Lab) -> None:
 
 
 def _register_clusters(registry: kopf.OperatorRegistry, lab: Lab, engine: Engine) -> None:
-    # Only heard of: what is to be done is done by its rounds, from what is there, whatever happened.
+    # The event is only recorded: the cluster's rounds do the work, from the current state, whatever happened.
     @kopf.on.event(GROUP, VERSION, engine.plural, registry=registry)
     async def on_cluster_event(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         previous = lab.clusters.bodies.get(key_of(body))
@@ -130,13 +130,13 @@ def _register_events(registry: kopf.OperatorRegistry, lab: Lab) -> None:
 
 
 def _scrape_targets(api: Api) -> list[scrape_targets.Group]:
-    """What Prometheus is to scrape, by the pods there are now."""
+    """List Prometheus' scrape targets from the current pods."""
     of_lab = api.pods_where(os.environ[LAB_NAMESPACE_VARIABLE], scrape_targets.OF_THE_LAB)
     return scrape_targets.groups(of_lab, api.pods_where("", scrape_targets.OF_CLUSTERS))
 
 
 async def _kinds_are_served(lab: Lab) -> None:
-    """Wait until the API server has the lab's kinds: kopf would not watch those that it has not, at the start."""
+    """Wait until the API server serves the lab's kinds: kopf does not watch kinds that are missing at its start."""
     wanted = {"faults", "runs", *(engine.plural for engine in lab.engines.values())}
     end = time.monotonic() + _KINDS_SECONDS
     while missing := wanted - await asyncio.to_thread(lab.api.serves, GROUP, VERSION):
@@ -158,14 +158,14 @@ async def _in_rounds(name: str, one_round: Callable[[Lab], Awaitable[None]], lab
 
 
 async def _keep_clusters(lab: Lab) -> None:
-    """Have each cluster that is there its loops, its namespace its watches, and its engine follow it."""
+    """Keep each existing cluster's loops, its namespace's watches, and its engine's follower."""
     lab.rounds.keep()
     lab.owned.keep({cluster.key[1] for cluster in lab.rounds.running.values() if cluster.was_tried})
     await _keep_following(lab)
 
 
 async def _keep_following(lab: Lab) -> None:
-    """Each cluster that is there is followed, where its engine does that, and no other."""
+    """Start a follower for each existing cluster whose engine has one, and end all others."""
     there = {body["metadata"]["uid"]: body for body in lab.clusters.bodies.values() if not is_being_deleted(body)}
     for uid in [uid for uid, task in lab.followers.items() if uid not in there or task.done()]:
         _end(lab.followers.pop(uid))
@@ -177,17 +177,17 @@ async def _keep_following(lab: Lab) -> None:
 
 def _end(follower: asyncio.Task[None]) -> None:
     if follower.done() and not follower.cancelled() and (error := follower.exception()):
-        _log.warning("a cluster is followed anew: %s", error)
+        _log.warning("a cluster's follower starts again: %s", error)
     follower.cancel()
 
 
 async def _look_at_faults(lab: Lab) -> None:
-    """Again for whatever an event's handler could not do; where all is done, nothing happens."""
+    """Retry what an event's handler could not do; if nothing is left to do, nothing happens."""
     await asyncio.gather(*(_follow_fault(lab, key) for key in list(lab.faults.bodies)))
 
 
 async def _follow_fault(lab: Lab, key: Key) -> None:
-    """One action at a time for a fault, each from the object as it was last heard of."""
+    """Take a fault's next action, one at a time, from the object as last seen."""
     async with lab.faults.locks[key]:
         body = lab.faults.bodies.get(key)
         if body is None:

@@ -1,1 +1,1 @@
-"""Cassandra without a primary: the operator tells members how to begin, and takes their peers' word for how each is."""
+"""Cassandra, which has no primary: the operator tells members how to start, and reads their state from their peers."""

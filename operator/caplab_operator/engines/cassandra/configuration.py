@@ -1,4 +1,4 @@
-"""The settings of Cassandra for a cluster: what members start with, and what can change while they run."""
+"""Cassandra's settings for a cluster: those that members start with, and those that can change while they run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ..parameters import taken
 from .spec import CassandraSpec
 
-Setting = str | float | bool  # as a member says it; whole numbers are numbers
+Setting = str | float | bool  # as a member reports it; whole numbers are numbers
 
 NUM_TOKENS = 4
 # The lab's own, for three members on a small machine: buffers and pools for hundreds of operations a second, a commit
@@ -38,17 +38,17 @@ _OWN: dict[str, str] = {
     "permissions_validity": "60s",
     "credentials_validity": "60s",
 }
-# Of heartbeats, those longer apart say nothing of how often they come. Cassandra means 2 s, and without this takes 23
-# days (ArrivalWindow.getMaxInterval of 5.0.6 reads its default of 2e9 ns as milliseconds): the silence of each outage
+# Longer intervals between heartbeats are not counted as intervals. Cassandra means 2 s, and without this takes 23 days
+# (ArrivalWindow.getMaxInterval of 5.0.6 reads its default of 2e9 ns as milliseconds): then the silence of each outage
 # counts as one more interval, and the next outage is noticed later.
 _LONGEST_HEARTBEAT_MILLISECONDS = 2000
 _SHUTDOWN_MILLISECONDS = 500  # that a member waits for the others to hear that it ends; 2 s by itself
-# Cassandra's own keyspaces, which without this have more copies than a small cluster has members: none could leave.
+# Cassandra's own keyspaces. By default they have more copies than a small cluster has members, so none could leave.
 _OWN_KEYSPACES = ("system_auth", "system_distributed", "system_traces")
 
 
 def _live_options(spec: CassandraSpec) -> dict[str, str]:
-    """Options that follow from settings which a running member takes; no restart is due to them."""
+    """Return the options of settings that a running member takes, so that they need no restart."""
     timeouts = spec.timeouts
     return {
         "phi_convict_threshold": str(spec.phi_convict_threshold),
@@ -62,7 +62,7 @@ def _live_options(spec: CassandraSpec) -> dict[str, str]:
 
 
 def start_options(spec: CassandraSpec) -> dict[str, str]:
-    """Options that Cassandra reads only when it starts."""
+    """Return the options that Cassandra reads only when it starts."""
     return {
         "cluster_name": spec.name,
         "allocate_tokens_for_local_replication_factor": str(spec.replication_factor),
@@ -74,14 +74,14 @@ def start_options(spec: CassandraSpec) -> dict[str, str]:
 
 
 def _commitlog(spec: CassandraSpec) -> dict[str, str]:
-    """Cassandra refuses a period that the way of syncing has no use for."""
+    """Return the commit log's options. Cassandra refuses a period that its way of syncing does not use."""
     period = f"{spec.commitlog_sync_period_milliseconds}ms"
     periods = {"periodic": {"commitlog_sync_period": period}, "group": {"commitlog_sync_group_window": period}}
     return {"commitlog_sync": spec.commitlog_sync, **periods.get(spec.commitlog_sync, {})}
 
 
 def cassandra_yaml(spec: CassandraSpec) -> str:
-    """What every member's cassandra.yaml begins with; its start script adds what differs between members."""
+    """Build the cassandra.yaml that all members share; the start script adds what differs between members."""
     lines = {**start_options(spec), **_live_options(spec)}
     # Quoted, since a name may look like a number; the others are numbers, words and sizes.
     lines["cluster_name"] = json.dumps(spec.name)
@@ -89,17 +89,17 @@ def cassandra_yaml(spec: CassandraSpec) -> str:
 
 
 def jvm_options(spec: CassandraSpec) -> str:
-    """A line each for the command line of Java."""
+    """Build the options for Java's command line, one a line."""
     gossip = spec.gossip
     properties = {
         "cassandra.gossip_settle_min_wait_ms": gossip.settle_milliseconds,
         "cassandra.gossip_settle_interval_ms": gossip.settle_interval_milliseconds,
         "cassandra.ring_delay_ms": gossip.ring_delay_milliseconds,
-        # Who takes a dead member's place first listens for that long, a minute by itself, whether it is dead indeed.
+        # A replacement listens for this long, a minute by default, whether the member that it replaces is dead.
         "cassandra.broadcast_interval_ms": gossip.ring_delay_milliseconds,
         "cassandra.fd_max_interval_ms": _LONGEST_HEARTBEAT_MILLISECONDS,
         "cassandra.shutdown_announce_in_ms": _SHUTDOWN_MILLISECONDS,
-        # Who joins streams from whoever is there: a dead member must not keep another from taking its place.
+        # A joining member streams from any members that are up: a dead one must not keep another from replacing it.
         "cassandra.consistent.rangemovement": "false",
         "cassandra.superuser_setup_delay_ms": 0,
         **{f"cassandra.{name}.default_rf": spec.replication_factor for name in _OWN_KEYSPACES},
@@ -109,18 +109,18 @@ def jvm_options(spec: CassandraSpec) -> str:
 
 
 def racks(zones: Mapping[str, str]) -> str:
-    """A line a node that has a zone, its rack; zones are by node."""
+    """Build a line for each node that has a zone, with the zone as its rack; zones are by node."""
     return "".join(f"{node} {zone}\n" for node, zone in sorted(zones.items()) if zone)
 
 
 def restart_digest(spec: CassandraSpec) -> str:
-    """Changes if and only if something changes that takes a restart, or one is asked for."""
+    """Return a digest that changes if and only if a setting changes that needs a restart, or one is requested."""
     settings = [start_options(spec), jvm_options(spec), spec.operations.restart]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def live_settings(spec: CassandraSpec) -> dict[str, Setting]:
-    """What a running member is held to, by the names that it says and takes them under."""
+    """Return the settings enforced on a running member, by the names of its management port."""
     return {
         "phiConvictThreshold": spec.phi_convict_threshold,
         "hintedHandoffEnabled": spec.hinted_handoff.enabled,
@@ -129,7 +129,7 @@ def live_settings(spec: CassandraSpec) -> dict[str, Setting]:
         "writeMilliseconds": spec.timeouts.write_milliseconds,
         "casMilliseconds": spec.timeouts.cas_milliseconds,
         "paxosVariant": spec.paxos_variant,
-        # Nobody asks for these; they can be changed by hand, and durability stands on them.
+        # No spec names these, but they can be changed by hand, and durability depends on them.
         "hintsPaused": False,
         "hintsDisabledDatacenters": "",
         "keyspaceDurableWrites": True,
@@ -137,7 +137,7 @@ def live_settings(spec: CassandraSpec) -> dict[str, Setting]:
 
 
 def durability(spec: CassandraSpec) -> dict[str, Setting]:
-    """What decides over what a member keeps of an acknowledged write, and for how long it keeps what another missed."""
+    """Return the settings that decide what a member keeps of acknowledged writes, and how long it keeps hints."""
     wanted: dict[str, Setting] = {
         "commitlogSync": spec.commitlog_sync,
         "hintedHandoffEnabled": spec.hinted_handoff.enabled,
@@ -145,7 +145,7 @@ def durability(spec: CassandraSpec) -> dict[str, Setting]:
         "hintsPaused": False,
         "hintsDisabledDatacenters": "",
         "keyspaceDurableWrites": True,
-        # In the words of images/cassandra. To copy all keys anew is for people to decide: told, not corrected.
+        # In the words of images/cassandra. Copying all keys again is for people to decide: reported, not corrected.
         "keyspaceReplication": f"NetworkTopologyStrategy {{dc1={spec.replication_factor}}}",
     }
     if spec.commitlog_sync != "batch":
@@ -154,7 +154,7 @@ def durability(spec: CassandraSpec) -> dict[str, Setting]:
 
 
 def settings(spec: CassandraSpec) -> dict[str, Setting]:
-    """All settings that a member of the spec says of itself; those beside the live ones take a restart."""
+    """Return all settings that a member reports; those beside the live ones need a restart."""
     return {
         **live_settings(spec),
         **durability(spec),
@@ -165,18 +165,18 @@ def settings(spec: CassandraSpec) -> dict[str, Setting]:
 
 
 def drift(wanted: Mapping[str, Setting], actual: Mapping[str, Setting]) -> dict[str, Setting]:
-    """What has to be set so that a member that said `actual` does what is wanted; {} where it does."""
+    """Return the settings to change so that a member with `actual` has the wanted ones; {} if it has them."""
     return {name: value for name, value in wanted.items() if actual.get(name) != value}
 
 
 def options_drift(spec: CassandraSpec, actual: Mapping[str, str]) -> dict[str, str]:
-    """What a member's file names otherwise than the spec has it; of what the member says."""
+    """Return the options that differ in a member's file from the spec's, among those that the member reports."""
     wanted = start_options(spec)
     return {name: value for name, value in wanted.items() if name in actual and not _is_option(value, actual[name])}
 
 
 def _is_option(wanted: str, actual: str) -> bool:
-    """Whether an option is as asked for. Cassandra chooses itself where it is asked for none or for -1."""
+    """Whether an option is as asked for. With 0 and -1 Cassandra chooses the value itself."""
     if wanted in (actual, "0", "-1"):
         return True
     try:
@@ -186,5 +186,5 @@ def _is_option(wanted: str, actual: str) -> bool:
 
 
 def as_text(value: Setting) -> str:
-    """A setting as a member takes it."""
+    """Format a setting as a member takes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)

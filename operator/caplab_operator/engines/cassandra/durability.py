@@ -1,4 +1,4 @@
-"""What is kept of an acknowledged write, by each member's own settings and the keyspace in force: pure."""
+"""Durability of acknowledged writes, from each member's own settings and the keyspace in force. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .observe import RUNNING, ObservedCassandra
 from .spec import CassandraSpec
 
 _HOW = {
-    "periodic": "the commit log is synced each {period} ms",
-    "group": "a write waits for the commit log's next sync, one each {period} ms",
+    "periodic": "the commit log is synced every {period} ms",
+    "group": "a write waits for the commit log's next sync, one every {period} ms",
     "batch": "a write waits for a sync of its own",
 }
 
 
 def silent_members(spec: CassandraSpec, observed: ObservedCassandra) -> list[str]:
-    """Members that there are or are to be, and that do not say how they are set."""
+    """Return the members, existing or missing, that do not report their settings."""
     there = {pod.name for pod in observed.place.pods} | {f"{spec.name}-{number}" for number in range(spec.replicas)}
     return sorted(
         there - {name for name, member in observed.members.items() if member.stage == RUNNING and member.settings}
@@ -24,10 +24,10 @@ def silent_members(spec: CassandraSpec, observed: ObservedCassandra) -> list[str
 
 
 def applied(spec: CassandraSpec, observed: ObservedCassandra) -> ConditionState:
-    """Whether every member keeps what the spec promises; else where, and what it does instead."""
+    """Build the condition DurabilityApplied: whether every member keeps what the spec promises, else what differs."""
     wrong = settings_drift.differences(durability(spec), observed)
     silent = silent_members(spec, observed)
-    unknown = [f"what {', '.join(silent)} would keep is unknown: no answer"] if silent else []
+    unknown = [f"what {', '.join(silent)} keeps is unknown: no answer"] if silent else []
     if wrong:
         return (
             "False",

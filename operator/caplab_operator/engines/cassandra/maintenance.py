@@ -1,7 +1,7 @@
-"""What a cluster needs from time to time while all its members are up: pure.
+"""Maintenance of a cluster while all its members are up. Pure.
 
-After a member has joined, the others still hold what is now its own: they are told to drop it (cleanup). Which ring
-that was done for is an annotation of the StatefulSet, so that no round does it twice.
+After a member has joined, the others still hold data that is now its own: they are told to drop it (cleanup). An
+annotation of the StatefulSet names the ring that was cleaned up, so that no round does it twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CLEANUP = "cleanup"
 
 
 def next_step(spec: CassandraSpec, ring: Ring, deployed: Deployed, repair: Repair | None) -> Step | None:
-    """A cleanup or a repair, one member at a time; None: neither is due."""
+    """Return the next cleanup or repair, one member at a time; None if neither is due."""
     if problem := health.not_serving(spec, ring):
         return Wait(f"{repairs.so_far(repair)}: {problem}", is_maintenance=True) if repair and repair.is_due else None
     return _cleanup(ring, deployed) or repairs.next_step(ring, repair)
@@ -30,7 +30,7 @@ def _cleanup(ring: Ring, deployed: Deployed) -> Step | None:
     hosts, settled = frozenset(row.host_id for row in ring.rows), deployed.persisted.settled
     if hosts == settled or "" in hosts:
         return None
-    # A first ring has nothing to drop, and who took a place took just what its former self had.
+    # A first ring has nothing to drop, and a member that took its own place took just what it had before.
     if len(hosts) > len(settled):
         name = cleanup_name(hosts)
         for row in ring.rows:
@@ -40,15 +40,17 @@ def _cleanup(ring: Ring, deployed: Deployed) -> Step | None:
 
 
 def _of(row: RingMember, name: str) -> Step | None:
-    """None where it is through; a failure too, since what is held too much does no harm."""
+    """Return a member's cleanup; None if it has ended, even in failure, since surplus data does no harm."""
     work = row.member.work if row.member else None
     if work and work.state == "running":
-        return Wait(f"{row.name} is at a {work.kind}", is_maintenance=True)
+        return Wait(f"{row.name} is running a {work.kind}", is_maintenance=True)
     if work and (work.kind, work.id) == (_CLEANUP, name):
         return None
-    return Send(row.pod, "/cleanup", {"id": name}, f"{row.name} drops what others have taken over", is_maintenance=True)
+    return Send(
+        row.pod, "/cleanup", {"id": name}, f"{row.name} drops data that others have taken over", is_maintenance=True
+    )
 
 
 def cleanup_name(hosts: Collection[str]) -> str:
-    """The same for the same ring."""
+    """Return a cleanup's name, which is the same for the same ring."""
     return f"{_CLEANUP}-{hashlib.sha256(','.join(sorted(hosts)).encode()).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""The Kubernetes objects of a CassandraCluster: one pure builder a kind, plain dicts."""
+"""The Kubernetes objects of a CassandraCluster: one pure builder for each kind, plain dicts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ CQL_PORT = 9042
 MANAGEMENT_PORT = 7480
 STORAGE_PORT = 7000  # among members
 METRICS_PORT = 7070  # of the agent in the member's own JVM (images/cassandra/conf/exporter.yaml)
-# Of their StatefulSet: the host ids of the ring that has been cleaned up after its last change.
+# Annotation of the StatefulSet: the host ids of the ring that has been cleaned up after its last change.
 SETTLED_ANNOTATION = "caplab.dev/settled"
 _USER_ID = 10004  # images/cassandra
-_GRACE_SECONDS = 30  # to write down what is in memory, and to tell the others
+_GRACE_SECONDS = 30  # to flush its memory to disk, and to tell the others
 _MOUNTS = [
     {"name": "data", "mountPath": "/data"},
     {"name": "configuration", "mountPath": "/etc/caplab"},
@@ -29,21 +29,21 @@ _MOUNTS = [
 
 @dataclass(frozen=True, slots=True)
 class PersistedState:
-    """What the StatefulSet keeps of a running cluster."""
+    """The state of a running cluster that its StatefulSet keeps."""
 
-    replicas: int  # those there are, which may be more than are asked for
+    replicas: int  # the current number, which may be more than the spec's
     settled: frozenset[str] = frozenset()  # host ids
 
 
 def members_service(cluster: str) -> str:
-    """The headless Service by which members are named."""
+    """Return the name of the headless Service that gives members their DNS names."""
     return f"{cluster}-members"
 
 
 def build(
     spec: CassandraSpec, image: str, lab_namespace: str, zones: Mapping[str, str], persisted: PersistedState
 ) -> list[Manifest]:
-    """Every object but the secrets, in the order they are applied.
+    """Build all objects except the Secrets, in the order they are applied.
 
     lab_namespace is the prober's; zones are those of the Kubernetes cluster's nodes.
     """
@@ -59,7 +59,7 @@ def build(
 
 
 def secrets(spec: CassandraSpec, password: Callable[[str], str]) -> list[Manifest]:
-    """The secrets, from what makes a password for a purpose: the operator's way in and the clients' login."""
+    """Build the Secrets: the operator's login and the clients' login. password returns the password for a purpose."""
     login = {"username": objects.APPLICATION, "password": password(objects.APPLICATION)}
     return [
         objects.secret(spec, objects.secret_name(spec.name), {"management": password("management")}),
@@ -68,13 +68,13 @@ def secrets(spec: CassandraSpec, password: Callable[[str], str]) -> list[Manifes
 
 
 def config_map(spec: CassandraSpec, zones: Mapping[str, str]) -> Manifest:
-    """What members start with."""
+    """Build the ConfigMap with the files that members start with."""
     files = {"cassandra.yaml": cassandra_yaml(spec), "jvm.options": jvm_options(spec), "racks": racks(zones)}
     return objects.config_map(spec, f"{spec.name}-cassandra", files)
 
 
 def services(spec: CassandraSpec) -> list[Manifest]:
-    """For clients: the members that serve, each by its address. For the members themselves: a name each."""
+    """Build the Services: one for clients, with the members that serve, and one that gives members their DNS names."""
     fields = {"ports": [objects.port("cql", CQL_PORT)], "selector": objects.part(spec), "clusterIP": "None"}
     return [
         objects.service(spec, "any", **fields),
@@ -83,7 +83,7 @@ def services(spec: CassandraSpec) -> list[Manifest]:
 
 
 def stateful_set(spec: CassandraSpec, image: str, persisted: PersistedState) -> Manifest:
-    """The members: the operator restarts them itself, one by one."""
+    """Build the members' StatefulSet. The operator itself restarts them, one by one."""
     members = objects.part(spec)
     volumes = [
         {"name": "configuration", "configMap": {"name": f"{spec.name}-cassandra"}},
@@ -93,7 +93,7 @@ def stateful_set(spec: CassandraSpec, image: str, persisted: PersistedState) -> 
     template = {
         "metadata": {"labels": members, "annotations": {RESTART_ANNOTATION: restart_digest(spec)}},
         "spec": {
-            # Softly: a fourth member shares a zone with another, and is a further one of its rack.
+            # A soft rule: a fourth member shares a zone, and so a rack, with another.
             **objects.pod(members, _USER_ID, _container(spec, image), volumes, spread="ScheduleAnyway"),
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": _GRACE_SECONDS,

@@ -1,4 +1,4 @@
-"""What members say of themselves and of each other: asked by address at their management ports."""
+"""Observation of a cluster: what members report of themselves and of each other at their management ports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ID_CHARACTERS = 45  # an IPv6 address at its longest; a host id has 36
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a cluster is, and how to be let in."""
+    """A cluster's pods, and the password of their management ports."""
 
     pods: tuple[Pod, ...]
     password: str
@@ -33,7 +33,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The last long piece of work of a member's process; all '' before the first."""
+    """The last long-running task of a member's process; all '' before the first."""
 
     kind: str = ""  # decommission, repair, cleanup
     id: str = ""
@@ -43,16 +43,16 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a member says of itself and of the ring; of the ring nothing before it runs.
+    """A member's report of itself and, while it runs, of the ring.
 
-    Addresses are text. owns: the share of the keys that each has a copy of, 0 to 1.
+    Addresses are text. owns: the share of the keys that each member has a copy of, 0 to 1.
     """
 
     stage: str
     problem: str = ""
-    fresh: bool = False  # no member's data is in its volume
+    fresh: bool = False  # its volume has no data of a member
     work: Work = Work()
-    mode: str = ""  # Cassandra's own word
+    mode: str = ""  # in Cassandra's own term
     host_id: str = ""
     native: bool = False  # it serves clients
     live: frozenset[str] = frozenset()
@@ -62,13 +62,13 @@ class Member:
     owns: Mapping[str, float] = field(default_factory=dict)
     schemas: Mapping[str, str] = field(default_factory=dict)  # by address
     settings: Mapping[str, Setting] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)  # of its file, as in force
+    options: Mapping[str, str] = field(default_factory=dict)  # those of its file, as in force
     application: str | None = None  # what clients lack to log in and find their keyspace; None: not yet known
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedCassandra:
-    """One look at a cluster; who was silent is missing in members. refused: they do not take the password."""
+    """One observation of a cluster. members lacks the silent ones; refused are those that refuse the password."""
 
     place: Place
     members: Mapping[str, Member]
@@ -76,7 +76,7 @@ class ObservedCassandra:
 
 
 def look(place: Place) -> ObservedCassandra:
-    """Ask everybody at once; silence is an answer too."""
+    """Ask all members at once; those that do not answer are left out."""
     with ThreadPoolExecutor(max(1, len(place.pods))) as pool:
         futures = {pod.name: pool.submit(_state, place, pod) for pod in place.pods}
         answers = {name: answer.result() for name, answer in futures.items()}
@@ -87,7 +87,7 @@ def look(place: Place) -> ObservedCassandra:
 
 
 def send(place: Place, pod: Pod, path: str, query: Mapping[str, str]) -> str:
-    """Have a member do something; what it or the way to it refused, '' where nothing did."""
+    """Have a member do something. Returns the refusal, or the connection's error; '' on success."""
     try:
         status, body = _ask(place, pod, "POST", f"{path}?{urlencode(query)}")
     except OSError as error:
@@ -96,7 +96,7 @@ def send(place: Place, pod: Pod, path: str, query: Mapping[str, str]) -> str:
 
 
 def _refusal(body: bytes) -> str:
-    """The sentence of an answer that is none of success."""
+    """Return the message of an answer that reports no success."""
     try:
         return str(json.loads(body)["error"])
     except (KeyError, TypeError, ValueError):
@@ -104,7 +104,7 @@ def _refusal(body: bytes) -> str:
 
 
 def _state(place: Place, pod: Pod) -> Member | int | None:
-    """What it says; else the answer's status, or None where there was none. What nobody can read is no answer."""
+    """Read a member's state; else the answer's HTTP status, or None if there was no answer that can be read."""
     try:
         status, body = _ask(place, pod, "GET", "/state")
         return member_from(json.loads(body)) if status == 200 else status
@@ -113,16 +113,16 @@ def _state(place: Place, pod: Pod) -> Member | int | None:
 
 
 def _ask(place: Place, pod: Pod, method: str, path: str) -> tuple[int, bytes]:
-    """Status and body. Raises OSError where nobody answers."""
+    """Return status and body of an answer. Raises OSError if there is none."""
     if pod.address is None:
         raise ConnectionError(f"{pod.name} has no address")
     return request(pod.address, MANAGEMENT_PORT, method, path, TIMEOUT_SECONDS, login(USER, place.password))
 
 
 def member_from(answer: Mapping[str, Any]) -> Member:
-    """A member from its answer to /state.
+    """Parse a member's answer to /state.
 
-    Raises AttributeError, KeyError, TypeError or ValueError where it is none.
+    Raises AttributeError, KeyError, TypeError or ValueError if it can't be parsed.
     """
     work = answer.get("work") or {}
     return Member(
@@ -147,12 +147,12 @@ def member_from(answer: Mapping[str, Any]) -> Member:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a string")
     return value
 
 
 def _id(value: object) -> str:
-    """A host id or an address; TypeError where it is none."""
+    """Parse a host id or an address. Raises TypeError if it is too long for either."""
     if len(text := _text(value)) > _ID_CHARACTERS:
         raise TypeError(f"{text[:_ID_CHARACTERS]}... is neither a host id nor an address")
     return text
@@ -166,17 +166,17 @@ def _flag(value: object) -> bool:
 
 def _texts(value: object) -> frozenset[str]:
     if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
+        raise TypeError(f"{value!r} is not a list")
     return frozenset(map(_text, value))
 
 
 def _share(value: object) -> float:
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"{value!r} is no share")
+        raise TypeError(f"{value!r} is not a share")
     return float(value)
 
 
 def _setting(value: object) -> Setting:
     if not isinstance(value, str | int | float):
-        raise TypeError(f"{value!r} is no setting")
+        raise TypeError(f"{value!r} is not a setting")
     return value

@@ -1,4 +1,4 @@
-"""A repair of all keys, member after member, once for each text that asks for one: pure."""
+"""Repair of all keys, member after member, once for each new text in the spec that requests one. Pure."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ _PROBLEM_CHARACTERS = 500  # the kind's schema allows no more
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """How the repair that was asked for last stands."""
+    """Progress of the repair that was requested last."""
 
     request: str
     done: tuple[str, ...] = ()  # members
-    at: str = ""  # RFC 3339: when all had done their part
-    problem: str = ""  # why it goes no further
+    at: str = ""  # RFC 3339: when all members were done
+    problem: str = ""  # why it stopped
 
     @property
     def is_due(self) -> bool:
-        """Whether there is still something to do for it."""
+        """Whether it is unfinished."""
         return not self.at and not self.problem
 
     def as_status(self) -> dict[str, Any]:
-        """As the cluster's status has it."""
+        """Return it as a field of the cluster's status."""
         status: dict[str, Any] = {"request": self.request, "done": list(self.done)}
         status |= {name: text for name, text in (("at", self.at), ("problem", self.problem)) if text}
         return status
 
 
 def repair_of(spec: CassandraSpec, ring: Ring, before: Mapping[str, Any], now: str) -> Repair | None:
-    """The repair so far, with what is observed now; None where none was ever asked for. before is the status so far.
+    """Return the repair's progress; None if none was ever requested. before is the status so far.
 
-    A request that failed is not tried again: another text asks once more.
+    A request that failed is not tried again: another text requests a new repair.
     """
     previous = before.get("repair") or {}
     repair = Repair(
@@ -64,12 +64,12 @@ def _looked_at(spec: CassandraSpec, ring: Ring, repair: Repair, now: str) -> Rep
 
 
 def next_step(ring: Ring, repair: Repair | None) -> Step | None:
-    """The next member's part; None: none is due. All members are up."""
+    """Return the next member's part; None if none is due. All members are up."""
     if repair is None or not repair.is_due:
         return None
     for row in ring.rows:
         if row.member and row.member.work.state == "running":
-            return Wait(f"{so_far(repair)}: {row.name} is at a {row.member.work.kind}", is_maintenance=True)
+            return Wait(f"{so_far(repair)}: {row.name} is running a {row.member.work.kind}", is_maintenance=True)
     for row in ring.rows:
         if row.name not in repair.done:
             return Send(
@@ -79,7 +79,7 @@ def next_step(ring: Ring, repair: Repair | None) -> Step | None:
 
 
 def so_far(repair: Repair) -> str:
-    """What a status says while it is under way."""
+    """Describe a repair's progress for the status."""
     return f"repair {repair.request}: {len(repair.done)} members done"
 
 

@@ -1,4 +1,4 @@
-"""A look at a cluster as its members' word amounts to: values, made by ring_state.py."""
+"""The ring as its members report it: plain values, computed by ring_state.py."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ DECOMMISSIONED = "DECOMMISSIONED"
 
 @dataclass(frozen=True, slots=True)
 class RingMember:
-    """A member: its pod, its own word, and its peers'."""
+    """A member: its pod, its own report, and its peers'."""
 
     pod: Pod
     member: Member | None
-    host_id: str  # '' while it has none, or nobody knows it
-    address: str  # as the ring has it, else its pod's
-    up_by: int  # peers that answer and see it up
+    host_id: str  # '' while it has none, or it is unknown
+    address: str  # its address in the ring, else its pod's
+    up_by: int  # the number of peers that answer and see it up
     down_by: int
     state: str  # UN, DN, UJ, UL; '' where no peer knows it
 
     @property
     def name(self) -> str:
-        """Of its pod."""
+        """Its pod's name."""
         return self.pod.name
 
     @property
     def stage(self) -> str:
-        """By its own word; '' where it is silent."""
+        """The stage that it reports; '' if it is silent."""
         return self.member.stage if self.member else ""
 
     @property
     def waits(self) -> bool:
-        """Whether it has no data, and waits to be told how to begin."""
+        """Whether it has no data, and waits to be told how to start."""
         return self.member is not None and self.member.stage == WAITING and self.member.fresh
 
     @property
     def is_up(self) -> bool:
-        """Whether it is up and normal by everybody's word."""
+        """Whether all that answer see it up and normal."""
         return self.state == UP and not self.down_by
 
     @property
@@ -53,42 +53,42 @@ class RingMember:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """All members, by ordinal, and what their peers' word amounts to."""
+    """All members, by ordinal, and the ring as they see it."""
 
     rows: tuple[RingMember, ...]
-    absent: tuple[RingMember, ...]  # members without a pod at the moment, whom the ring still knows
-    views: Mapping[str, Member]  # of those who take part in gossip, by name
+    absent: tuple[RingMember, ...]  # members that have no pod at the moment, but are still in the ring
+    views: Mapping[str, Member]  # by name, the reports of members that take part in gossip
 
     @property
     def schemas(self) -> frozenset[str]:
-        """The versions there are: one, where all agree."""
+        """The schema versions in use: one if all agree."""
         return frozenset(version for view in self.views.values() for version in view.schemas.values())
 
     def joining(self, host_id: str) -> bool:
-        """Whether somebody sees this host join."""
+        """Whether any member sees this host join."""
         return any(view.host_ids.get(address) == host_id for view in self.views.values() for address in view.joining)
 
     def addresses(self, host_id: str) -> set[str]:
-        """Where the ring has this host."""
+        """Return the addresses of this host in the ring."""
         hosts = (item for view in self.views.values() for item in view.host_ids.items())
         return {address for address, host in hosts if host == host_id}
 
     def sees_up(self, host_id: str) -> bool:
-        """Whether somebody sees this host up."""
+        """Whether any member sees this host up."""
         return any(view.host_ids.get(address) == host_id for view in self.views.values() for address in view.live)
 
     def is_live(self, address: str) -> bool:
-        """Whether somebody sees anybody up there."""
+        """Whether any member sees a host up at this address."""
         return any(address in view.live for view in self.views.values())
 
     @property
     def strangers(self) -> list[tuple[str, str]]:
-        """Host id and address of those in the ring that are no member's, and that everybody sees down."""
+        """Host id and address of hosts in the ring that belong to no member, and that no member sees up."""
         own = {row.host_id for row in (*self.rows, *self.absent)} | {""}
         hosts = {host: address for view in self.views.values() for address, host in view.host_ids.items()}
         return sorted((host, address) for host, address in hosts.items() if host not in own and not self.sees_up(host))
 
 
 def address_of(view: Member, host_id: str) -> str | None:
-    """Where a member sees a host; None where it does not know it."""
+    """Return the address at which a member sees a host; None if it does not know it."""
     return next((address for address, host in view.host_ids.items() if host == host_id), None)

@@ -1,7 +1,7 @@
-"""Who is who in the ring, and how each member is by the word of its peers: pure.
+"""The ring state: which host each member is, and how its peers see it. Pure.
 
-A pod that was made anew has another address, and one that lost its volume does not know its host id any more: who it
-was is then what the others still call by that id, as the status so far has it.
+A replaced pod has another address, and one that lost its volume no longer knows its host id: then the status so far
+says which id it had, under which the others still know it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from .observe import RUNNING, STARTING, Member, ObservedCassandra
 from .ring import DOWN, JOINING, LEAVING, UP, Ring, RingMember, address_of
 
 _NORMAL = "NORMAL"
-# In these a member takes part in gossip: what it sees of others is fresh.
+# Modes in which a member takes part in gossip, so that its view of the others is current.
 _GOSSIPING = frozenset({_NORMAL, "LEAVING", "MOVING", "DECOMMISSION_FAILED"})
 
 Before = Mapping[str, Any]
 
 
 def ring_of(observed: ObservedCassandra, before: Before) -> Ring:
-    """The members of one look; before is the status so far."""
+    """Compute the ring from one observation; before is the status so far."""
     views = {name: member for name, member in observed.members.items() if _gossips(member)}
     remembered = {row["name"]: row for row in before.get("members") or ()}
     there = {pod.name: pod for pod in observed.place.pods}
@@ -36,7 +36,7 @@ def ring_of(observed: ObservedCassandra, before: Before) -> Ring:
 
 
 def _no_pod(before: Before) -> Pod:
-    """In the place of a pod that is just being made anew: who it was must not be forgotten meanwhile."""
+    """Build a stand-in for a pod that is being replaced, so that its host id is not forgotten meanwhile."""
     return Pod(
         name=before["name"], namespace="", uid="", node="", zone=before.get("zone", ""), address=None, revision="",
         files="", ready=False, terminating=True,
@@ -53,7 +53,7 @@ def _row(
     member, before = observed.members.get(pod.name), remembered.get(pod.name, {})
     host = member.host_id if member and member.host_id else _former(pod, observed, views, remembered)
     addresses = {address for view in views.values() if host and (address := address_of(view, host))}
-    # Before it is told to begin it is in no ring, whatever the others still hear of its address.
+    # Before it is told to start it is in no ring, even if the others still know its address.
     can_gossip = member is None or member.stage == STARTING or _gossips(member)
     current = pod.address if can_gossip else None
     words = [word for name, view in views.items() if name != pod.name and (word := _word(view, current, host))]
@@ -78,9 +78,9 @@ def _address(pod: Pod, addresses: set[str], before: Before) -> str:
 def _former(
     pod: Pod, observed: ObservedCassandra, views: Mapping[str, Member], remembered: Mapping[str, Before]
 ) -> str:
-    """The host id of a member that does not say it: as it was before, or by its address.
+    """Return the host id of a member that does not report it: its former one, or that of its address; else ''.
 
-    One that nobody in the ring knows any more counts as none; where nobody is to be asked it stays.
+    A former id that the ring no longer knows does not count; it stays while no member's view is there.
     """
     before = remembered.get(pod.name, {})
     hosts_in_ring = {host for view in views.values() for host in view.host_ids.values()}
@@ -88,7 +88,7 @@ def _former(
     old = str(before.get("hostId") or "")
     if old and old not in claimed and (old in hosts_in_ring or not views):
         return old
-    # An address may be somebody else's former one.
+    # An address may have belonged to another member.
     claimed |= {str(row.get("hostId") or "") for name, row in remembered.items() if name != pod.name}
     where = [pod.address or "", str(before.get("address") or "")]
     hosts = (view.host_ids.get(address, "") for address in where for view in views.values())
@@ -96,7 +96,7 @@ def _former(
 
 
 def _word(view: Member, address: str | None, host_id: str) -> str:
-    """How one peer sees a member; '' where it does not know it."""
+    """Return the state in which a peer sees a member; '' if it does not know it."""
     is_own = address in view.live and view.host_ids.get(address, host_id) == host_id  # and not the next one's
     where = address if is_own else address_of(view, host_id) if host_id else None
     if where is None:
@@ -109,9 +109,9 @@ def _word(view: Member, address: str | None, host_id: str) -> str:
 
 
 def _state(member: Member | None, up: Sequence[str], down: int) -> str:
-    """What most peers say; where they are at one with each other, its own word decides.
+    """Return the state that most peers see; on a tie, its own report decides.
 
-    Where no peer answers for it, its own word counts only if its ring has no other.
+    If no peer reports it, its own report counts only if its ring has no other member.
     """
     itself = _own_word(member)
     if not up and not down:

@@ -1,7 +1,7 @@
-"""The next step of a cluster that is to become what its spec asks for: pure.
+"""The next step that brings a cluster to its spec. Pure.
 
-Everything is decided by what is observed now, so that an operator that has just started goes on where the last one was.
-In this order: who waits begins, who is to go leaves, who has an old template restarts, then maintenance.
+Every decision is made from the current observation, so that a restarted operator continues where it was. The order:
+waiting members start, surplus members leave, members of an old template restart, then maintenance.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _DECOMMISSION = "decommission"
 
 
 def next_step(spec: CassandraSpec, ring: Ring, deployed: Deployed, repair: Repair | None) -> Step | None:
-    """What to do now; None: nothing has to change. repair is how the one that is asked for stands."""
+    """Return the next step; None if nothing has to change. repair is the progress of the requested repair."""
     old = outdated(ring, deployed)
-    if first := _begin_anew(spec, ring, old) or next_start(spec, ring):
+    if first := _restart_unserving(spec, ring, old) or next_start(spec, ring):
         return first
     if not deployed.is_current:
-        return Wait("the members' StatefulSet is not yet as the spec asks for")
+        return Wait("the members' StatefulSet does not match the spec yet")
     if deployed.replicas != spec.replicas:
         return _resize(spec, ring, deployed)
     if old:
@@ -36,27 +36,27 @@ def next_step(spec: CassandraSpec, ring: Ring, deployed: Deployed, repair: Repai
 
 
 def outdated(ring: Ring, deployed: Deployed) -> Sequence[RingMember]:
-    """Members whose pods were made of an earlier template; none is known until the StatefulSet is as asked for."""
+    """Return members whose pods have an earlier template; none until the StatefulSet is of the current spec."""
     return [row for row in ring.rows if row.pod.revision != deployed.revision] if deployed.is_current else []
 
 
-def _begin_anew(spec: CassandraSpec, ring: Ring, old: Sequence[RingMember]) -> Restart | None:
-    """A pod whose end costs nobody anything, and may be what the others wait for."""
+def _restart_unserving(spec: CassandraSpec, ring: Ring, old: Sequence[RingMember]) -> Restart | None:
+    """Restart a pod that serves nothing, and that the others may be waiting for."""
     if stuck := [row for row in old if _is_stuck(row)]:
         return Restart(stuck[-1].pod, f"{_to_restart(spec, old)}: {stuck[-1].name} does not run")
     returning = [row for row in ring.rows if _has_left(row) and ordinal(row.name) < spec.replicas]
-    return Restart(returning[0].pod, f"{returning[0].name} has left, and is to join again") if returning else None
+    return Restart(returning[0].pod, f"{returning[0].name} has left, and must join again") if returning else None
 
 
 def _is_stuck(row: RingMember) -> bool:
-    """Whether it is not up, nor about to be: it waits, has failed, or says nothing and is not ready."""
+    """Whether a member is neither up nor about to be: it waits, has failed, or is silent and not ready."""
     if row.pod.terminating or row.state not in ("", DOWN):
         return False
     return row.waits or (not row.pod.ready and row.stage in ("", FAILED))
 
 
 def _has_left(row: RingMember) -> bool:
-    """Whether it has left the ring for good, by its peers' word too; once it is written down it calls itself fresh."""
+    """Whether a member has left the ring for good, as its peers see too. Once that is on disk it reports fresh."""
     if row.member is None or row.pod.terminating or row.state not in ("", DOWN):
         return False
     return row.member.mode == DECOMMISSIONED and row.member.fresh
@@ -79,19 +79,19 @@ def _resize(spec: CassandraSpec, ring: Ring, deployed: Deployed) -> Step:
         return Persist(replace(deployed.persisted, replicas=spec.replicas), why)
     last = next((row for row in ring.rows if ordinal(row.name) == deployed.replicas - 1), None)
     if last is None:
-        return Wait(f"{why}: the pod of the last is not there")
+        return Wait(f"{why}: the last member's pod is missing")
     if _is_gone(last, ring):
         return Persist(replace(deployed.persisted, replicas=deployed.replicas - 1), f"{why}: {last.name} has left")
     return _leave(last, ring, deployed, why)
 
 
 def _is_gone(row: RingMember, ring: Ring) -> bool:
-    """Whether it has left the ring, or never was in it, by its own word or by that of all others that answer."""
+    """Whether a member has left the ring, or never was in it, as it or all others that answer report."""
     if row.member and row.member.mode == DECOMMISSIONED:
         return True
     if row.stage in (STARTING, RUNNING) or not ring.views:
         return False
-    # Somebody in the ring that nobody claims may be this one.
+    # A stranger in the ring may be this member.
     return not row.host_id and not row.state and not ring.strangers
 
 
@@ -101,10 +101,10 @@ def _leave(row: RingMember, ring: Ring, deployed: Deployed, why: str) -> Step:
         return Wait(f"{why}: {row.name} is leaving")
     if len(ring.rows) != deployed.replicas:
         return Wait(f"{why}: there are {len(ring.rows)} pods")
-    # Its data goes to the others: with one of them away, copies would be missing afterwards.
+    # Its data goes to the others: if one of them were away, copies would be missing afterwards.
     if not_up := [other.name for other in ring.rows if not (other.is_up or other is row)]:
-        return Wait(f"{why}: not up for all: {', '.join(not_up)}")
+        return Wait(f"{why}: not seen up by all: {', '.join(not_up)}")
     if row.stage != RUNNING or row.down_by:
-        return Wait(f"{why}: {row.name} is not up for all")
+        return Wait(f"{why}: {row.name} is not seen up by all")
     again = f" once more ({work.problem})" if work.state == "failed" else ""
     return Send(row.pod, "/decommission", {"id": row.name}, f"{why}: {row.name} leaves{again}")

@@ -1,4 +1,4 @@
-"""Settings of running members that differ from the spec's: pure."""
+"""Settings drift: settings of running members that differ from the spec's. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .spec import CassandraSpec
 
 
 def differences(wanted: Mapping[str, Setting], observed: ObservedCassandra) -> dict[str, list[str]]:
-    """A sentence each setting that is not as wanted, by member; of those that run."""
+    """Describe each setting that is not as wanted, by running member."""
     differing = {}
     for name, member in sorted(observed.members.items()):
         if member.stage == RUNNING and (changes := drift(wanted, member.settings)):
@@ -26,7 +26,7 @@ def differences(wanted: Mapping[str, Setting], observed: ObservedCassandra) -> d
 
 
 def not_applied(spec: CassandraSpec, observed: ObservedCassandra, outdated: Collection[str]) -> dict[str, list[str]]:
-    """What of the spec is not in force, by member; outdated: pods that are still to be made anew for it."""
+    """Describe by member the settings of the spec that are not in force; outdated are pods still to be replaced."""
     live = live_settings(spec)
     differing = differences(live, observed)
     at_start = {name: value for name, value in settings(spec).items() if name not in live}
@@ -39,14 +39,14 @@ def not_applied(spec: CassandraSpec, observed: ObservedCassandra, outdated: Coll
             )
     for name in outdated:
         if name not in differing:
-            differing[name] = ["what changes at a start only (waits for a restart)"]
+            differing[name] = ["settings that are read only at start (waits for a restart)"]
     return differing
 
 
 def member_to_restore(observed: ObservedCassandra) -> Pod | None:
-    """Who is to give clients back their login and keyspace: the first member, where all that know say they lack it.
+    """Return the member that has to restore the clients' login and keyspace: the first, if all that know lack it.
 
-    Where some say otherwise there are two passwords: one of them would take it away from the other again and again.
+    If some have it there are two passwords, and restoring one would remove the other again and again.
     """
     applications = {
         name: member.application
@@ -60,7 +60,7 @@ def member_to_restore(observed: ObservedCassandra) -> Pod | None:
 
 
 def live_changes(spec: CassandraSpec, observed: ObservedCassandra) -> dict[str, Mapping[str, str]]:
-    """What members can be told while they run, by member: only of what they know."""
+    """Return by member the changes that it takes while it runs, of the settings that it knows."""
     wanted = live_settings(spec)
     changes = {
         name: {

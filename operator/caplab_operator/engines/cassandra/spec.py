@@ -1,4 +1,4 @@
-"""What a CassandraCluster object asks for, parsed at the border."""
+"""The spec of a CassandraCluster object, parsed at the border."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..cluster import Cluster, common_fields
 
 @dataclass(frozen=True, slots=True)
 class HintedHandoff:
-    """Writes that are kept for a member that is down."""
+    """Settings of the writes that are kept for a member that is down."""
 
     enabled: bool
     window_seconds: int
@@ -22,7 +22,7 @@ class HintedHandoff:
 
 @dataclass(frozen=True, slots=True)
 class Gossip:
-    """Waits of a member that starts, joins or leaves."""
+    """Waiting times of a member that starts, joins or leaves."""
 
     settle_milliseconds: int
     settle_interval_milliseconds: int
@@ -31,7 +31,7 @@ class Gossip:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a coordinator waits for other members."""
+    """Time-outs of a coordinator that waits for other members."""
 
     read_milliseconds: int
     write_milliseconds: int
@@ -40,7 +40,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """What was asked for last: a name each, '' where it never was."""
+    """The last requested operations: a name each, '' if never requested."""
 
     repair: str
     restart: str
@@ -48,7 +48,7 @@ class Operations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CassandraSpec(Cluster):
-    """One cluster as asked for."""
+    """The spec of a CassandraCluster."""
 
     KIND: ClassVar[str] = "CassandraCluster"
     ENGINE: ClassVar[str] = "cassandra"
@@ -66,7 +66,7 @@ class CassandraSpec(Cluster):
 
 
 def parse(body: Mapping[str, Any]) -> CassandraSpec:
-    """A CassandraCluster object as the API server returns it."""
+    """Parse a CassandraCluster object as the API server returns it."""
     spec = body["spec"]
     hints, gossip, timeouts, operations = (spec[name] for name in ("hintedHandoff", "gossip", "timeouts", "operations"))
     return CassandraSpec(

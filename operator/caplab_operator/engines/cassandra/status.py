@@ -1,4 +1,4 @@
-"""A CassandraCluster's status: a pure function of the spec, of what was observed, and of what was done."""
+"""A CassandraCluster's status: a pure function of the spec, of the observation, and of the round's result."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .spec import CassandraSpec
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What the operator did, and is at."""
+    """Result of a round, for the status: what was done, and what is under way."""
 
-    refusals: Mapping[str, str] = field(default_factory=dict)  # of settings, in the members' words, by name
+    refusals: Mapping[str, str] = field(default_factory=dict)  # of settings, in the members' own words, by name
     rollout: str = ""
     is_settled: bool = True  # nothing is under way that changes the members
     repair: Repair | None = None
-    outdated: tuple[str, ...] = ()  # pods that are still to be made anew
+    outdated: tuple[str, ...] = ()  # pods still to be replaced
 
 
 def build(
     spec: CassandraSpec, observed: ObservedCassandra, ring: Ring, before: Mapping[str, Any], now: str, done: RoundResult
 ) -> Status:
-    """The status to be written; before is the status so far, now an RFC 3339 time."""
+    """Build the status to write; before is the status so far, now an RFC 3339 time."""
     applied = _settings_applied(spec, observed, done)
     durable = durability.applied(spec, observed)
     ready = _ready(spec, ring, durable, applied, done)
@@ -83,11 +83,11 @@ def _ready(
         return "False", "MembersChange", done.rollout
     if applied[0] != "True":
         return "False", "SettingsNotApplied", applied[2]
-    return "True", "AllReady", f"{len(ring.rows)} members, each up for all others"
+    return "True", "AllReady", f"{len(ring.rows)} members, each seen up by all others"
 
 
 def _settings_applied(spec: CassandraSpec, observed: ObservedCassandra, done: RoundResult) -> ConditionState:
-    silence = "" if any(member.settings for member in observed.members.values()) else "no member says its settings"
+    silence = "" if any(member.settings for member in observed.members.values()) else "no member reports its settings"
     forbidden = {f"parameter {name}": why for name, why in not_taken(spec.ENGINE, spec.parameters).items()}
     return settings_applied(
         {**forbidden, **done.refusals}, silence, settings_drift.not_applied(spec, observed, done.outdated)

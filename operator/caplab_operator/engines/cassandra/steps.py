@@ -1,4 +1,4 @@
-"""What the operator does for a cluster, one step at a time: values."""
+"""Steps that the operator takes for a cluster, one at a time: plain values."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Deployed:
     """The members' StatefulSet as it is."""
 
     persisted: PersistedState
-    revision: str  # that its pods should be of
-    is_current: bool  # made from the spec as it is now, and its controller knows
+    revision: str  # the one that its pods should have
+    is_current: bool  # it was made from the current spec, and its controller has seen it
 
     @property
     def replicas(self) -> int:
@@ -28,18 +28,18 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Have a member begin, leave, clean up or repair: a POST to its management port."""
+    """Have a member start, leave, clean up or repair: a POST to its management port."""
 
     pod: Pod
     path: str
     query: Mapping[str, str]
     why: str
-    is_maintenance: bool = False  # it changes neither who is a member nor how one is
+    is_maintenance: bool = False  # it changes neither the set of members nor their state
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Delete this pod: its StatefulSet makes it anew."""
+    """Delete this pod: its StatefulSet makes a new one."""
 
     pod: Pod
     why: str
@@ -48,7 +48,7 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Give the StatefulSet this size, and have it remember this."""
+    """Store this in the StatefulSet, which also sets its size."""
 
     persisted: PersistedState
     why: str
@@ -57,7 +57,7 @@ class Persist:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing yet."""
+    """Do nothing yet."""
 
     why: str
     is_maintenance: bool = False
@@ -67,7 +67,7 @@ Step = Send | Restart | Persist | Wait
 
 
 def deployed_from(spec: CassandraSpec, stateful_set: Mapping[str, Any]) -> Deployed:
-    """From the object as the API server returns it."""
+    """Read a StatefulSet as the API server returns it."""
     settled = (stateful_set["metadata"].get("annotations") or {}).get(SETTLED_ANNOTATION) or ""
     persisted = PersistedState(stateful_set["spec"]["replicas"], frozenset(settled.split(",")) - {""})
     revision = (stateful_set.get("status") or {}).get("updateRevision", "")
@@ -75,7 +75,7 @@ def deployed_from(spec: CassandraSpec, stateful_set: Mapping[str, Any]) -> Deplo
 
 
 def persisted_for(spec: CassandraSpec, deployed: Deployed | None) -> PersistedState:
-    """As the spec asks; no fewer members than there are, since who goes has to leave the ring first."""
+    """Return the state to store for a spec: no fewer members than now, since one must leave the ring before it goes."""
     if deployed is None:
         return PersistedState(spec.replicas)
     return PersistedState(max(spec.replicas, deployed.replicas), deployed.persisted.settled)

@@ -1,6 +1,6 @@
-"""What a member's Patroni answers, made sure to be what it should be: a member may say anything. Pure.
+"""Validation of the answers of members' Patroni, which may be anything. Pure.
 
-What is of another type, or longer than Patroni has it, is left out: it counts as not said.
+Values of another type, or longer than Patroni's, are left out, as if they had not been reported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Answer = dict[str, Any]
 
 
 def answer_from(raw: object) -> Answer | None:
-    """A member's own word, from /patroni."""
+    """Parse a member's own report, from /patroni."""
     if not isinstance(raw, Mapping):
         return None
     answer = _with(raw, _TEXTS, _is_text) | _with(raw, ("timeline",), _is_number)
@@ -30,7 +30,7 @@ def answer_from(raw: object) -> Answer | None:
 
 
 def topology_from(raw: object) -> Answer | None:
-    """What the leader says of all, from /cluster."""
+    """Parse the leader's report of all members, from /cluster."""
     if not isinstance(raw, Mapping):
         return None
     rows = [row for row in _rows(raw.get("members")) if isinstance(row, Mapping) and _is_name(row.get("name"))]
@@ -38,12 +38,12 @@ def topology_from(raw: object) -> Answer | None:
 
 
 def config_from(raw: object) -> Mapping[str, Any] | None:
-    """The settings of the cluster, from /config."""
+    """Parse the settings of the cluster, from /config."""
     return raw if isinstance(raw, Mapping) else None
 
 
 def history_from(raw: object) -> Sequence[Sequence[Any]]:
-    """The timelines that ended, from /history: [timeline, lsn, reason, time, new leader]; the latest of them."""
+    """Parse the latest timelines that ended, from /history: [timeline, lsn, reason, time, new leader]."""
     rows = [row for row in _rows(raw) if isinstance(row, list)]
     return tuple(row for row in rows if len(row) < 5 or (_is_text(row[3]) and _is_name(row[4])))
 

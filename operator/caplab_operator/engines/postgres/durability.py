@@ -1,7 +1,7 @@
-"""What the settings of all members add up to for an acknowledged commit: pure.
+"""Durability of acknowledged commits, from the settings of all members. Pure.
 
-A commit is as safe as the weakest member that may be, or may become, the primary: so every member's own settings
-count, and those that hold for one role or one database only.
+A commit is as safe as the weakest member that is, or may become, the primary: so every member's own settings
+count, and so do those that apply to one role or one database only.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _SAFE: Mapping[str, frozenset[str]] = {
     "wal_level": frozenset({"replica", "logical"}),
 }
 NAMES: Sequence[str] = (*_SAFE, STANDBY_NAMES)
-# Of pg_settings: such a value is the asking session's own.
+# Sources in pg_settings of values that are the asking session's own.
 OF_A_SESSION = frozenset({"client", "database", "database user", "global", "override", "session", "user"})
 OTHER = "other"
 
 
 def weaknesses(readings: Mapping[str, Reading]) -> list[str]:
-    """Every setting that keeps less than is promised, with its member, its value and where that comes from."""
+    """Describe every setting that keeps less than is promised: its member, its value, and the source of that."""
     texts: dict[str, None] = {}  # in the order they were found, each once
     for member, reading in sorted(readings.items()):
         for text in _weak_settings(reading):
@@ -41,7 +41,7 @@ def weaknesses(readings: Mapping[str, Reading]) -> list[str]:
 
 
 def weak_overrides(reading: Reading) -> list[Override]:
-    """What holds for a role or a database only, and keeps less than is promised."""
+    """Return the overrides for a role or a database that keep less than is promised."""
     return [
         override
         for override in reading.overrides
@@ -50,7 +50,7 @@ def weak_overrides(reading: Reading) -> list[Override]:
 
 
 def in_force(config: Mapping[str, object] | None, primary: Reading | None, weak: bool) -> str:
-    """What a commit waits for on the running primary; 'other' where that is none of the spec's words, '' unknown."""
+    """Return what commits wait for on the running primary; 'other' if the spec has no word for it, '' if unknown."""
     if weak:
         return OTHER
     if config is None or primary is None or STANDBY_NAMES not in primary.settings:
@@ -60,13 +60,13 @@ def in_force(config: Mapping[str, object] | None, primary: Reading | None, weak:
         return "async"
     if configured not in ("quorum", "sync"):
         return OTHER
-    # '*': nobody may be waited for yet, and until then writes block.
+    # '*': no standby counts yet, and until one does writes block.
     fits = names == "*" or names.startswith("ANY ") == (configured == "quorum")
     return configured if fits else OTHER
 
 
 def assess(spec: PostgresSpec, observed: ObservedPostgres, primary: str | None) -> tuple[str, ConditionState]:
-    """What is in force ('' where nobody can know), and the condition DurabilityApplied."""
+    """Return the durability in force ('' if it can't be known), and the condition DurabilityApplied."""
     weak = weaknesses(observed.readings)
     actual = in_force(observed.config, observed.readings.get(primary or ""), bool(weak))
     return actual, _condition(spec, observed, primary, weak, actual)
@@ -80,12 +80,12 @@ def _condition(
     if observed.config is None:
         return "Unknown", "NoAnswer", "no member answers"
     if not actual:
-        reason = f"settings not told by {health.unread(observed)}" if primary else "there is no primary"
-        return "Unknown", "NoPrimary", f"{reason}: what its commits wait for is not known"
+        reason = f"no settings reported by {health.unread(observed)}" if primary else "there is no primary"
+        return "Unknown", "NoPrimary", f"{reason}: what commits wait for is not known"
     if actual != spec.durability:
         return "False", "Observed", f"the running cluster is {actual}"
     if silent := health.unread(observed):
-        return "Unknown", "NoAnswer", f"settings not told by {silent}; by the others' it is {actual}"
+        return "Unknown", "NoAnswer", f"no settings reported by {silent}; by the others' settings it is {actual}"
     return "True", "Observed", f"the running cluster is {actual}, by every member's own settings"
 
 
@@ -95,10 +95,10 @@ def _weak_settings(reading: Reading) -> Iterator[str]:
         if setting and setting.source not in OF_A_SESSION and setting.value not in safe:
             yield f"{name} is {setting.value} {_where(setting)}"
     for line in reading.lines:
-        # Also what no reload has brought into force yet.
+        # This includes lines that no reload has brought into force yet.
         weakens = line.name == STANDBY_NAMES or line.value.lower() not in _SAFE.get(line.name, (line.value.lower(),))
         if line.is_of_alter_system and weakens and not _is_shown(line.name, reading):
-            yield f"{line.name} is to be '{line.value}' (by ALTER SYSTEM, in {AUTO_CONF})"
+            yield f"{line.name} will be '{line.value}' (by ALTER SYSTEM, in {AUTO_CONF})"
 
 
 def _is_shown(name: str, reading: Reading) -> bool:

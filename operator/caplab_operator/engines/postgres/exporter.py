@@ -1,7 +1,7 @@
-"""Postgres' exporter (Debian's prometheus-postgres-exporter): what it collects, once a second, and as whom it logs in.
+"""Postgres' exporter (Debian's prometheus-postgres-exporter): what it collects, once a second, and its login.
 
-What costs most is the connections that each scrape makes; a collector more costs a statement. Left out are those that
-go over files (database sizes), or over each table, role or setting.
+The connections that each scrape makes cost most; each further collector costs a statement. Collectors that go over
+files (database sizes), or over each table, role or setting, are left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WITH = (
 )  # fmt: skip
 _MODULE = {
     "type": "userpass",
-    # For the connection: a member that is frozen or cut off is waited for no longer than until the next scrape.
+    # The exporter waits for a member that is frozen or cut off only until the next scrape.
     "options": {
         "application_name": "caplab-exporter",
         "connect_timeout": "1",

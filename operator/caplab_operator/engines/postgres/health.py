@@ -1,4 +1,4 @@
-"""Who is primary, how the members are, and what keeps a cluster from serving its clients: pure."""
+"""The primary, the members' states, and what keeps a cluster from serving its clients. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STANDBY_ROLE = {"quorum": "quorum_standby", "sync": "sync_standby"}  # in Patro
 
 
 def primary_of(observed: ObservedPostgres) -> str | None:
-    """The holder of the leader object, if it says itself that it is a running primary."""
+    """Return the holder of the leader object, if it reports itself as a running primary."""
     answer = observed.answers.get(observed.leader or "")
     if answer and answer.get("role") in ("primary", "master") and answer.get("state") == _PRIMARY:
         return observed.leader
@@ -22,17 +22,17 @@ def primary_of(observed: ObservedPostgres) -> str | None:
 
 
 def members(observed: ObservedPostgres) -> list[Status]:
-    """Every member as it describes itself, and its lag as the topology has it.
+    """Return the status of every member: its state as it reports it, and its lag from the topology.
 
-    A replica is ready while it streams by its own word and by its primary's: one that was frozen takes a moment to see
-    that its primary has long hung up.
+    A replica is ready while both it and its primary report that it streams: one that was frozen takes a moment to see
+    that its primary has closed the connection.
     """
     topology_rows = {member["name"]: member for member in (observed.topology or {}).get("members", [])}
     primary = primary_of(observed)
     statuses = []
     for pod in sorted(observed.pods, key=lambda pod: pod.name):
         answer, row = observed.answers.get(pod.name), topology_rows.get(pod.name, {})
-        # Its own word: the topology's may be of a second ago, before it was restarted.
+        # Its own report: the topology's may be from a second ago, before it was restarted.
         state = str(answer.get("replication_state") or answer.get("state") or "unknown") if answer else "silent"
         if state == _STREAMING and not _is_streamed_to(observed, primary, pod.name):
             state = _CUT_OFF
@@ -55,7 +55,7 @@ def _is_streamed_to(observed: ObservedPostgres, primary: str | None, name: str) 
 
 
 def standbys(spec: PostgresSpec, observed: ObservedPostgres) -> dict[str, int]:
-    """The replicas that may take over and lose nothing, by name, each with the bytes that it lags behind."""
+    """Return the replicas that can take over without loss, by name, each with its lag in bytes."""
     role = _STANDBY_ROLE.get(spec.durability)
     streaming = {member["name"] for member in members(observed) if member["ready"] and member["role"] == "replica"}
     return {
@@ -66,7 +66,7 @@ def standbys(spec: PostgresSpec, observed: ObservedPostgres) -> dict[str, int]:
 
 
 def trouble(spec: PostgresSpec, observed: ObservedPostgres) -> tuple[str, str] | None:
-    """Why members are not all as they should be, as a reason and a sentence; None where they are."""
+    """Return reason and message of why members are not all as they should be; None if they are."""
     statuses = members(observed)
     waiting = [f"{member['name']} ({member['state']})" for member in statuses if not member["ready"]]
     missing = spec.replicas - len(statuses)
@@ -82,16 +82,16 @@ def trouble(spec: PostgresSpec, observed: ObservedPostgres) -> tuple[str, str] |
 
 
 def unread(observed: ObservedPostgres) -> str:
-    """Whose Postgres does not say its settings, and why; '' where everybody's does."""
+    """Name the members whose Postgres does not report its settings, and why; '' if all do."""
     silent = [pod.name for pod in observed.pods if pod.name not in observed.readings]
     return ", ".join(f"{name} ({why})" if (why := observed.silences.get(name)) else name for name in silent)
 
 
 def locked_out(observed: ObservedPostgres, logins: Mapping[str, str]) -> tuple[str, str] | None:
-    """Where clients can't log in, as a reason and a sentence; logins: why not, by member, '' where they can."""
+    """Return reason and message of where clients can't log in; logins says by member why not, '' if they can."""
     refused: Sequence[str] = [f"{name}: {text}" for name, text in sorted(logins.items()) if text]
     if refused:
         return "LoginRefused", f"clients cannot log in: {'; '.join(refused)}"
     if untried := [pod.name for pod in observed.pods if pod.name not in logins]:
-        return "LoginNotTried", f"nobody has logged in yet as clients do: {', '.join(sorted(untried))}"
+        return "LoginNotTried", f"the clients' login has not been tried yet at {', '.join(sorted(untried))}"
     return None

@@ -1,4 +1,4 @@
-"""The Kubernetes objects of a PostgresCluster: one pure builder a kind, plain dicts."""
+"""The Kubernetes objects of a PostgresCluster: one pure builder for each kind, plain dicts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .spec import PostgresSpec
 
 POSTGRES_PORT = 5432
 PATRONI_PORT = 8008
-GRACE_SECONDS = 20  # for handing over (images/postgres/switchover) and a clean end after it
+GRACE_SECONDS = 20  # for the switchover (images/postgres/switchover) and a clean shutdown after it
 _USER_ID = 10002  # images/postgres
 _STATE = ("config", "sync", "failover")  # what Patroni keeps, beside the leader object, each in Endpoints of its own
 _MOST_MEMBERS = 9  # spec.replicas' maximum in the CRD
@@ -26,14 +26,14 @@ _PASSWORDS = {
 
 
 def scope(cluster: str) -> str:
-    """Patroni's scope, and so the name of the primary's Service and of the leader object."""
+    """Return Patroni's scope, which is the name of the primary's Service and of the leader object."""
     return f"{cluster}-primary"
 
 
 def build(spec: PostgresSpec, image: str, lab_namespace: str, replicas: int) -> list[Manifest]:
-    """Every object but the secrets, in the order they are applied; lab_namespace is the prober's.
+    """Build all objects except the Secrets, in the order they are applied; lab_namespace is the prober's.
 
-    replicas is the StatefulSet's size: more than the spec's for as long as the primary is one that is to go.
+    replicas is the StatefulSet's size: more than the spec's while the primary is among the members to remove.
     """
     return [
         member_role(spec),
@@ -50,14 +50,14 @@ def build(spec: PostgresSpec, image: str, lab_namespace: str, replicas: int) -> 
 
 
 def state(spec: PostgresSpec) -> list[Manifest]:
-    """The Endpoints that Patroni makes itself, as far as they say whose they are."""
+    """Build the identities of the Endpoints that Patroni makes itself: their names and labels."""
     names = [scope(spec.name), *(f"{scope(spec.name)}-{kept}" for kept in _STATE)]
     metadata = {"namespace": spec.namespace, "labels": objects.labels(spec)}
     return [{"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name, **metadata}} for name in names]
 
 
 def relabelled(spec: PostgresSpec, lock: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The change of metadata that has Patroni find its leader lock by its labels; None where it does."""
+    """Return the change of metadata that lets Patroni find its leader lock by its labels; None if none is needed."""
     wanted = {**objects.labels(spec), SCOPE_LABEL: scope(spec.name)}
     if wanted.items() <= (lock.get("labels") or {}).items():
         return None
@@ -65,14 +65,14 @@ def relabelled(spec: PostgresSpec, lock: Mapping[str, Any]) -> dict[str, Any] | 
 
 
 def service_account(spec: PostgresSpec) -> Manifest:
-    """Whom the members are to the API server."""
+    """Build the service account with which members use the API server."""
     return objects.named(spec, "v1", "ServiceAccount", f"{spec.name}-member")
 
 
 def member_role(spec: PostgresSpec) -> Manifest:
-    """What Patroni needs of Kubernetes as its configuration store, of this cluster alone where that can be said.
+    """Build the role that lets Patroni use Kubernetes as its configuration store, for this cluster alone if possible.
 
-    A list can't be narrowed to names, nor can create: a ValidatingAdmissionPolicy knows accounts that may `be` members,
+    RBAC can't restrict list and create to names. A ValidatingAdmissionPolicy recognizes accounts that may `be` members,
     and lets them make Endpoints of their own cluster only (charts/caplab/templates/member-guard.yaml).
     """
     state = [scope(spec.name), *(f"{scope(spec.name)}-{kept}" for kept in _STATE)]
@@ -96,7 +96,7 @@ def _rule(resources: list[str], verbs: list[str], names: list[str] | None) -> Ma
 
 
 def role_binding(spec: PostgresSpec) -> Manifest:
-    """Lets Patroni keep its state: gives members their role, which is to be there before."""
+    """Build the binding of the members' role, which is applied before it: it lets Patroni keep its state."""
     return {
         **objects.named(spec, "rbac.authorization.k8s.io/v1", "RoleBinding", f"{spec.name}-patroni"),
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"{spec.name}-member"},
@@ -105,7 +105,7 @@ def role_binding(spec: PostgresSpec) -> Manifest:
 
 
 def secrets(spec: PostgresSpec, password: Callable[[str], str]) -> list[Manifest]:
-    """The secrets, from what makes a password for a purpose: the members' passwords and the clients' login."""
+    """Build the Secrets: the members' passwords and the clients' login. password returns the password for a purpose."""
     # Role and database: images/postgres/create-application.
     login = {
         "username": objects.APPLICATION,
@@ -119,17 +119,17 @@ def secrets(spec: PostgresSpec, password: Callable[[str], str]) -> list[Manifest
 
 
 def config_map(spec: PostgresSpec) -> Manifest:
-    """patroni.yml as members start with it; JSON is YAML."""
+    """Build the ConfigMap with the patroni.yml that members start with. It is written as JSON, which is YAML."""
     settings = configuration(spec, scope(spec.name), objects.labels(spec))
     text = json.dumps(settings, indent=1, sort_keys=True)
     return objects.config_map(spec, f"{spec.name}-patroni", {"patroni.yml": text})
 
 
 def services(spec: PostgresSpec) -> list[Manifest]:
-    """For clients: primary, replicas and any. For Patroni: names that keep its state from being collected.
+    """Build the Services: primary, replicas and any for clients, and those that own the Endpoints with Patroni's state.
 
-    Patroni's Endpoints go with their Services, and a Patroni that still may would make them anew, for nobody ever to
-    remove. So these Services are the role binding's too: they outlive what lets Patroni write.
+    Patroni's Endpoints are deleted with their Services, and a Patroni that still has its rights would make them again,
+    never to be removed. So the role binding owns these Services too: they outlive Patroni's rights.
     """
     members, ports = objects.part(spec), [objects.port("postgres", POSTGRES_PORT)]
     replicas = {**members, "caplab.dev/role": "replica"}
@@ -146,12 +146,12 @@ def services(spec: PostgresSpec) -> list[Manifest]:
 
 
 def _outliving(spec: PostgresSpec, service: Manifest) -> Manifest:
-    """A Service that goes only when the role binding is gone as well: an object goes with the last of its owners."""
+    """Make a Service outlive the role binding: an object is deleted with the last of its owners."""
     return objects.owned_as_well(service, role_binding(spec))
 
 
 def stateful_set(spec: PostgresSpec, image: str, replicas: int) -> Manifest:
-    """The members, spread over the zones. The operator restarts them itself, since only it knows who is primary."""
+    """Build the members' StatefulSet. The operator itself restarts them, since only it knows which is primary."""
     members = objects.part(spec)
     volumes = [
         {"name": "patroni", "configMap": {"name": f"{spec.name}-patroni"}},
@@ -193,7 +193,7 @@ def _container(spec: PostgresSpec, image: str) -> Manifest:
             {"name": "postgres", "containerPort": POSTGRES_PORT},
             {"name": "patroni", "containerPort": PATRONI_PORT},
         ],
-        # A primary that is told to end hands over before it does; one that is killed is not asked.
+        # A primary whose pod is deleted hands over first; one that is killed can't.
         lifecycle={"preStop": {"exec": {"command": ["switchover"]}}},
         readinessProbe={"httpGet": {"path": "/readiness", "port": "patroni"}, "periodSeconds": 2, "timeoutSeconds": 2},
         volumeMounts=[

@@ -1,6 +1,6 @@
-"""The role that the exporter logs in as: what there is of it, and the statement that makes it what it is to be. Pure.
+"""The exporter's role in Postgres: its current state, and the statements that correct it. Pure.
 
-It reads statistics (pg_monitor) and nothing else. Members have their roles from the primary, so it is asked there only.
+It reads statistics (pg_monitor) and nothing else. Roles are replicated, so only the primary is queried for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..exporter import LOGIN
 RIGHTS = "pg_monitor"
 _NOTE = "of caplab: reads statistics for the exporter"
 _MOST_ROUNDS = 1_000_000  # of a password's hash: the server's own 4096 take a millisecond
-# Three for each scrape, and those of scrapes that a frozen member has not answered yet.
+# Three for each scrape, and more for the scrapes that a frozen member has not answered yet.
 _CONNECTIONS = 12
 _ATTRIBUTES = (
     f"login nosuperuser inherit nocreaterole nocreatedb noreplication nobypassrls connection limit {_CONNECTIONS}"
@@ -27,7 +27,7 @@ _AS_WANTED = (
     "rolcanlogin and not rolsuper and rolinherit and not rolcreaterole and not rolcreatedb and not rolreplication"
     f" and not rolbypassrls and rolconnlimit = {_CONNECTIONS} and coalesce(rolvaliduntil, 'infinity') = 'infinity'"
 )
-# One row always: null where there is no such role, so that no answer is not taken for that.
+# It always returns a row, null if there is no such role, so that a missing answer is not mistaken for that.
 QUESTION = f"""
 select coalesce((select json_build_object(
   'asWanted', {_AS_WANTED},
@@ -40,7 +40,7 @@ from pg_authid a where rolname = '{LOGIN}')::text, 'null')
 
 
 class ForeignRole(Exception):
-    """There is such a role, and the operator did not make it."""
+    """The role exists, and the operator did not make it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Role:
 
 
 def parse(answer: str) -> Role | None:
-    """What QUESTION's answer means; None where there is no such role.
+    """Parse QUESTION's answer; None if there is no such role.
 
-    Raises LookupError, TypeError, ValueError and RecursionError where it makes no sense.
+    Raises LookupError, TypeError, ValueError or RecursionError if it can't be parsed.
     """
     row = json.loads(answer)
     if row is None:
@@ -66,12 +66,12 @@ def parse(answer: str) -> Role | None:
 
 
 def corrections(role: Role | None, password: str, encrypted: Callable[[], str]) -> Sequence[str]:
-    """What makes the role what it is to be; nothing where it is. encrypted: a password as the server is to keep it.
+    """Return the statements that correct the role; none if it is right. encrypted returns the password's stored form.
 
     Raises ForeignRole.
     """
     if role is not None and not role.is_ours:
-        raise ForeignRole("somebody else made it, so the exporter is not let in. Hint: rename it")
+        raise ForeignRole("somebody else made it, so the exporter does not log in. Hint: rename it")
     statements = [f"create role {LOGIN}", f"comment on role {LOGIN} is '{_NOTE}'"] if role is None else []
     if role is None or not role.as_wanted or not is_of(password, role.password):
         statements.append(f"alter role {LOGIN} {_ATTRIBUTES} password '{encrypted()}'")
@@ -85,12 +85,12 @@ def corrections(role: Role | None, password: str, encrypted: Callable[[], str]) 
 
 
 def removal(role: Role | None) -> Sequence[str]:
-    """What takes the role away, if the operator made it."""
+    """Return the statement that removes the role, if the operator made it."""
     return [f"drop role {LOGIN}"] if role and role.is_ours else []
 
 
 def at_once(statements: Sequence[str]) -> str:
-    """All of them as one transaction that waits for no standby: it can be made again, and a round must not hang."""
+    """Join statements to one transaction that waits for no standby: it can be repeated, and a round must not hang."""
     body, quote = "; ".join(["set local synchronous_commit = local", *statements]), "$caplab$"
     while quote in body:  # a role may be called so
         quote = f"{quote[:-1]}x$"
@@ -98,12 +98,12 @@ def at_once(statements: Sequence[str]) -> str:
 
 
 def printable(statement: str) -> str:
-    """A statement as it may be logged: without the password."""
+    """Return a statement without the password, for the log."""
     return statement.partition(" password ")[0]
 
 
 def is_of(password: str, kept: str) -> bool:
-    """Whether what the server keeps is made from that password (SCRAM-SHA-256: RFC 5803)."""
+    """Whether the server's stored form is of this password (SCRAM-SHA-256: RFC 5803)."""
     try:
         scheme, rounds_and_salt, keys = kept.split("$")
         rounds, salt = rounds_and_salt.split(":")

@@ -1,4 +1,4 @@
-"""What Patroni says of a cluster: asked from its members, never read from labels."""
+"""Observation of a cluster through its members' Patroni, never from labels."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _REFUSAL_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class ObservedPostgres:
-    """One look at a cluster.
+    """One observation of a cluster.
 
-    answers holds each answering member's own /patroni; topology, config and history are
-    what one of them (the leader, if it answers) says of the whole. readings are what each
-    member's own Postgres says.
+    answers holds each answering member's own /patroni. topology, config and history are
+    what one of them (the leader, if it answers) reports of the whole. readings are what each
+    member's own Postgres reports.
     """
 
     pods: tuple[Pod, ...]
@@ -35,15 +35,15 @@ class ObservedPostgres:
     config: Mapping[str, Any] | None = None
     history: Sequence[Sequence[Any]] = ()
     readings: Mapping[str, Reading] = field(default_factory=dict)
-    silences: Mapping[str, str] = field(default_factory=dict)  # why a member's Postgres does not say its settings
+    silences: Mapping[str, str] = field(default_factory=dict)  # why a member's Postgres does not report its settings
 
 
 def look(pods: Sequence[Pod], leader: str | None) -> ObservedPostgres:
-    """Ask every member at once; silence is an answer too (a missing entry)."""
+    """Ask all members at once; those that do not answer have no entry."""
     with ThreadPoolExecutor(max(1, len(pods))) as pool:
         bodies = dict(zip([pod.name for pod in pods], pool.map(lambda pod: _get(pod, "/patroni"), pods), strict=True))
     answers = {name: answer for name, body in bodies.items() if (answer := answer_from(body)) is not None}
-    # The leader knows best; without it, anyone who answers repeats what the store holds.
+    # The leader knows best; without it, any member repeats what the store holds.
     askable = sorted((pod for pod in pods if pod.name in answers), key=lambda pod: pod.name != leader)
     if not askable:
         return ObservedPostgres(tuple(pods), leader, answers)
@@ -59,9 +59,9 @@ def look(pods: Sequence[Pod], leader: str | None) -> ObservedPostgres:
 
 
 def send(address: str, password: str, path: str, what: Mapping[str, Any], method: str = "POST") -> str:
-    """Have a member's Patroni do something; what it refuses ('' where nothing), in its own words.
+    """Have a member's Patroni do something. Returns its refusal in its own words, '' if there is none.
 
-    No answer in time is no refusal: it may be at it for longer than anybody waits here.
+    No answer in time is no refusal: the task may take longer than the time-out.
     """
     headers = {"Content-Type": "application/json", **login("patroni", password)}
     try:
@@ -77,7 +77,7 @@ def send(address: str, password: str, path: str, what: Mapping[str, Any], method
 
 
 def _get(pod: Pod, path: str) -> object:
-    """What is answered, with whatever status: /patroni answers 503 with its state while Postgres is down."""
+    """Return the answer whatever its status: /patroni answers 503 with its state while Postgres is down."""
     if pod.address is None:
         return None
     try:

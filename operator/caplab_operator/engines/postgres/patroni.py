@@ -1,4 +1,4 @@
-"""Patroni's settings for a cluster: what it starts with, and what can change while it runs."""
+"""Patroni's settings for a cluster: those that it starts with, and those that can change while it runs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from caplab.model.sizes import size_bytes
 from ..parameters import taken
 from .spec import PostgresSpec
 
-# By this label of the pods Patroni finds the members of its scope.
+# Patroni finds the members of its scope by this label of their pods.
 SCOPE_LABEL = "caplab.dev/scope"
 
-# Of Postgres itself, for short runs on a small machine: a dead peer is noticed within 3 s,
+# Postgres' own, for short runs on a small machine: a dead peer is noticed within 3 s,
 # a rejoining one finds its log still there, and pg_rewind always works.
 _PARAMETERS: dict[str, str] = {
-    # Clients of three probers on every route, each with writes that hang for want of a standby. A process each, and
-    # a node that is a podman container gives a pod no more than 307: past that no standby could connect again.
+    # Clients of three probers on every route, each with writes that block without a standby. Each has a process, and
+    # a node that is a podman container allows a pod only 307: beyond that no standby could connect again.
     "max_connections": "240",
-    # And room for Patroni beside them: a former primary that finds none for its pg_rewind would never follow again.
+    # Room for Patroni beside them: a former primary without a connection for its pg_rewind would never rejoin.
     "superuser_reserved_connections": "12",
     "shared_buffers": "32MB",
     "wal_log_hints": "on",
@@ -34,7 +34,7 @@ _PARAMETERS: dict[str, str] = {
 
 _WAL_KEPT_MEBIBYTES = 256  # without a slot: a rejoining member finds its log still there
 
-# Strict: without a standby that may be waited for, writes block instead of turning asynchronous.
+# Strict: without a standby that counts for commits, writes block instead of turning asynchronous.
 _SYNCHRONOUS: dict[str, dict[str, Any]] = {
     "async": {"synchronous_mode": False, "synchronous_mode_strict": False, "synchronous_node_count": 1},
     "quorum": {"synchronous_mode": "quorum", "synchronous_mode_strict": True, "synchronous_node_count": 1},
@@ -43,15 +43,15 @@ _SYNCHRONOUS: dict[str, dict[str, Any]] = {
 
 
 def parameters(spec: PostgresSpec) -> dict[str, str]:
-    """Postgres' own, the lab's and the spec's: but for those that no spec may name."""
+    """Return Postgres' parameters: the lab's and the spec's, without those that no spec may name."""
     return {**_PARAMETERS, **_bounds_of_the_log(size_bytes(spec.storage_size)), **taken(spec.ENGINE, spec.parameters)}
 
 
 def _bounds_of_the_log(volume_bytes: int) -> dict[str, str]:
-    """What the write-ahead log may take of a volume, whoever is away: about half of it at the very worst.
+    """Return the parameters that bound the write-ahead log to about half of a volume, whichever replicas are away.
 
-    Kept for a replica that is away, by its slot or without one: a quarter of the volume; between two checkpoints:
-    another quarter. A replica that was away for longer gets a new copy (rejoin.py).
+    A quarter of the volume is kept for a replica that is away, by its slot or without one; another quarter is for the
+    log between two checkpoints. A replica that was away for longer gets a new copy (rejoin.py).
     """
     quarter = f"{volume_bytes // 4 // 2**20}MB"
     return {
@@ -62,7 +62,7 @@ def _bounds_of_the_log(volume_bytes: int) -> dict[str, str]:
 
 
 def dynamic_settings(spec: PostgresSpec) -> dict[str, Any]:
-    """What Patroni keeps in its configuration store, and what a PATCH of /config changes live."""
+    """Return the settings in Patroni's configuration store, which a PATCH of /config changes live."""
     failover = spec.failover
     return {
         "ttl": failover.ttl_seconds,
@@ -71,12 +71,12 @@ def dynamic_settings(spec: PostgresSpec) -> dict[str, Any]:
         "primary_start_timeout": failover.primary_start_timeout_seconds,
         "maximum_lag_on_failover": failover.maximum_lag_on_failover_bytes,
         "failsafe_mode": failover.failsafe_mode,
-        "pause": False,  # a Patroni that was told to pause promotes nobody
+        "pause": False,  # a paused Patroni promotes no member
         **_SYNCHRONOUS[spec.durability],
         "postgresql": {
             "use_pg_rewind": True,
-            # A member that could not be rewound starts on its old timeline, waits for what nobody has, and counts as
-            # well: rather a new copy.
+            # A member that could not be rewound would start on its old timeline, wait for log that no member has, and
+            # count as healthy: a new copy is better.
             "remove_data_directory_on_rewind_failure": True,
             "use_slots": True,
             "parameters": parameters(spec),
@@ -85,9 +85,9 @@ def dynamic_settings(spec: PostgresSpec) -> dict[str, Any]:
 
 
 def drift(wanted: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
-    """The patch that brings found settings to the wanted ones; {} where none is needed.
+    """Build the patch that brings actual settings to the wanted ones; {} if none is needed.
 
-    A parameter that is no longer wanted is taken out by a null, as Patroni's PATCH has it.
+    A null removes a parameter that is no longer wanted, as Patroni's PATCH defines it.
     """
     patch: dict[str, Any] = {}
     for name, value in wanted.items():
@@ -104,12 +104,12 @@ def drift(wanted: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    """What a member says may be anything."""
+    """Return a value that is a mapping, else {}: a member may report anything."""
     return value if isinstance(value, Mapping) else {}
 
 
 def durability_of(config: Mapping[str, Any]) -> str:
-    """The durability that found settings amount to; 'other' where somebody mixed their own."""
+    """Return the durability that actual settings amount to; 'other' for any other mix."""
     for name, settings in _SYNCHRONOUS.items():
         if all(config.get(key) == value for key, value in settings.items()):
             return name
@@ -117,7 +117,7 @@ def durability_of(config: Mapping[str, Any]) -> str:
 
 
 def configuration(spec: PostgresSpec, scope: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """patroni.yml, the same for every member; passwords come from the environment."""
+    """Build patroni.yml, the same for every member; passwords come from the environment."""
     return {
         "scope": scope,
         "log": {"level": "INFO"},
@@ -144,7 +144,7 @@ def configuration(spec: PostgresSpec, scope: str, labels: Mapping[str, str]) -> 
             "data_dir": "/data/pg",
             "bin_dir": "/usr/lib/postgresql/17/bin",
             "pgpass": "/tmp/pgpass",
-            # Without it a new replica waits for the primary's next leisurely checkpoint.
+            # Without it a new replica waits for the primary's next spread checkpoint.
             "basebackup": [{"checkpoint": "fast"}],
             "parameters": {"unix_socket_directories": "/tmp", "password_encryption": "scram-sha-256"},
             "pg_hba": [

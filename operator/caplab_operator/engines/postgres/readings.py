@@ -1,4 +1,4 @@
-"""What a member's own Postgres says of its settings and its standbys: one statement, parsed at the border."""
+"""Readings of a member's own Postgres, its settings and standbys: one statement, parsed at the border."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 AUTO_CONF = "postgresql.auto.conf"  # where ALTER SYSTEM writes
-# $1: names of settings, parted by commas.
+# $1: names of settings, separated by commas.
 QUESTION = """
 with wanted as (select string_to_array($1, ',') as names)
 select json_build_object(
@@ -31,7 +31,7 @@ select json_build_object(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A row of pg_settings: what is in force, and where it comes from."""
+    """A row of pg_settings: a value in force, and its source."""
 
     name: str  # lower case
     value: str
@@ -44,7 +44,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a configuration file, as it is now; applied: it is, or will be with the next reload."""
+    """A line of a configuration file as it is now; applied: it is in force, or will be after the next reload."""
 
     name: str
     value: str
@@ -70,18 +70,18 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One member's own word at one moment."""
+    """One member's own report at one moment."""
 
     settings: Mapping[str, Setting] = field(default_factory=dict)
     lines: tuple[Line, ...] = ()
     overrides: tuple[Override, ...] = ()
     recovering: bool = False
-    follows: bool = True  # whether it knows of anybody to stream from
-    streams_to: frozenset[str] | None = None  # the names of those that it streams to; None where it was not asked
+    follows: bool = True  # whether it knows a server to stream from
+    streams_to: frozenset[str] | None = None  # the names of the standbys that it streams to; None if unknown
 
 
 def parse(answer: str) -> Reading:
-    """What QUESTION's one field means. Raises LookupError, TypeError, ValueError where it is no answer to it."""
+    """Parse the one field of QUESTION's answer. Raises LookupError, TypeError or ValueError if it can't be parsed."""
     fields = json.loads(answer)
     settings = (_setting(row) for row in fields["settings"] or ())
     return Reading(
@@ -114,7 +114,7 @@ def _overrides(role: Any, database: Any, assignments: Any) -> list[Override]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a string")
     return value
 
 

@@ -1,8 +1,9 @@
-"""Replicas that can't go on from where they are: pure.
+"""Replicas that can't rejoin by themselves. Pure.
 
-What they need of the log may be gone, since what is kept for a replica that is away is bounded (patroni.py); Patroni
-would have it ask for ever. Or they follow nobody: Patroni takes the address away while nobody is primary, and may read
-it back before Postgres has taken that in. It then believes that it is still there, when the same one is primary again.
+The log that they need may be gone, since the log kept for a replica that is away is bounded (patroni.py). Patroni
+would have it ask for ever. Or they follow no primary: Patroni removes the primary's address while there is none, and
+may read it back before Postgres has applied that. When the same primary is back, Patroni believes that the address is
+still in force.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 from . import health
 from .observe import ObservedPostgres
 
-SECONDS_BEFORE_A_COPY = 15.0  # a replica that only starts streams within a few
-SECONDS_BEFORE_A_RESTART = 5.0  # Patroni looks each second or two
+SECONDS_BEFORE_A_COPY = 15.0  # a replica that is just starting streams within a few
+SECONDS_BEFORE_A_RESTART = 5.0  # Patroni checks every second or two
 _SEGMENT_BYTES = 16 << 20
-# The oldest segment that the primary has, whatever timeline it is of.
+# The oldest segment that the primary has, of any timeline.
 OLDEST_SEGMENT = """
 select min(('x' || substr(name, 9, 8))::bit(32)::bigint * 256 + ('x' || substr(name, 17, 8))::bit(32)::bigint)
 from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'
@@ -21,19 +22,19 @@ from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'
 
 
 def lagging(observed: ObservedPostgres) -> list[str]:
-    """The replicas that run and do not stream, while there is a primary."""
+    """Return the replicas that run but do not stream, while there is a primary."""
     if health.primary_of(observed) is None:
         return []
     rows = health.members(observed)
     return [row["name"] for row in rows if row["role"] == "replica" and row["state"] == "running"]
 
 
-def follows_nobody(observed: ObservedPostgres) -> list[str]:
-    """Those of them that know of nobody to stream from."""
+def without_upstream(observed: ObservedPostgres) -> list[str]:
+    """Return the lagging replicas that know no server to stream from."""
     return [name for name in lagging(observed) if (reading := observed.readings.get(name)) and not reading.follows]
 
 
 def needs_copy(observed: ObservedPostgres, member: str, oldest_segment: int) -> bool:
-    """Whether the primary no longer has what a replica needs next."""
+    """Whether the primary no longer has the log that a replica needs next."""
     place = (observed.answers[member].get("xlog") or {}).get("received_location")
     return isinstance(place, int) and place // _SEGMENT_BYTES < oldest_segment

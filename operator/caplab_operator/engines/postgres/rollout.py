@@ -1,7 +1,7 @@
-"""The next step of a rolling restart or of a change of size: pure.
+"""The next step of a rolling restart or of a change of size. Pure.
 
-Members are restarted one by one, replicas first, each streaming again before the next; then the primary hands over,
-once. One that has to go when the cluster shrinks hands over first, to one that stays.
+Members are restarted one by one, replicas first, each streaming again before the next; then there is one switchover.
+A primary that is removed when the cluster shrinks first hands over to a member that stays.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ Step = Restart | RestartPostgres | Switchover | Resize | Wait
 def next_step(
     spec: PostgresSpec, observed: ObservedPostgres, deployed: Deployed, gaps: Mapping[str, Gap]
 ) -> Step | None:
-    """What to do now; None: nothing has to change. gaps are what parts each member from the spec's settings."""
+    """Return the next step; None if nothing has to change. gaps are each member's deviations from the spec."""
     if not deployed.is_current:
-        return Wait("the members' StatefulSet is not yet as the spec asks for")
+        return Wait("the members' StatefulSet does not match the spec yet")
     if deployed.replicas != spec.replicas:
         return _resize(spec, observed, deployed)
     outdated = [pod for pod in observed.pods if pod.revision != deployed.revision]
@@ -67,10 +67,10 @@ def _renew(
     waiting: Sequence[Pod],
     gaps: Mapping[str, Gap],
 ) -> Step:
-    """Pods whose template is not the present one, and members with settings that count only from their next start."""
+    """Restart pods of an earlier template, and members with settings that take effect only at their next start."""
     why = f"{len(outdated) + len(waiting)} of {spec.replicas} members to restart"
     primary = health.primary_of(observed)
-    # One that does not even run costs nobody anything, and may be what the others wait for.
+    # Restarting one that does not even run costs nothing, and the others may be waiting for it.
     if stuck := [pod for pod in outdated if not pod.ready and not pod.terminating and pod.name != primary]:
         return Restart(last_of(stuck), why)
     if problem := health.trouble(spec, observed):
@@ -78,7 +78,7 @@ def _renew(
     if replicas := [pod for pod in outdated if pod.name != primary]:
         return Restart(last_of(replicas), why)
     lowered = _lowered(spec, observed, primary)
-    # One for which the primary has to have less first is restarted after it.
+    # A replica with a value that the primary must lower first is restarted after it.
     if replicas := [pod for pod in waiting if pod.name != primary and not lowered >= gaps[pod.name].waits.keys()]:
         return RestartPostgres(last_of(replicas), why)
     return _renew_primary(spec, observed, outdated, waiting, lowered, why)
@@ -92,20 +92,20 @@ def _renew_primary(
     lowered: set[str],
     why: str,
 ) -> Step:
-    """All others are as far as they can be."""
+    """Restart the primary, or have it hand over: the replicas are as far as they can be."""
     primary = health.primary_of(observed)
     if spec.replicas == 1 and outdated:
         return Restart(outdated[0], why)
     if not outdated and (spec.replicas == 1 or lowered):
-        # Whoever took over would have the old values too, for as long as this one has them.
+        # A new primary would have the old values too, for as long as this one has them.
         if former := [pod for pod in waiting if pod.name == primary]:
             return RestartPostgres(former[0], why)
-        return Wait(f"{why}: replicas can't have less than the primary: {', '.join(sorted(lowered))}")
+        return Wait(f"{why}: replicas can't have lower values than the primary: {', '.join(sorted(lowered))}")
     return _switchover(spec, observed, range(spec.replicas), why)
 
 
 def _lowered(spec: PostgresSpec, observed: ObservedPostgres, primary: str | None) -> set[str]:
-    """What the spec asks less of than the primary has, so that no standby may have so little yet."""
+    """Return parameters that the spec lowers below the primary's value, so that no standby may have it yet."""
     reading, wanted = observed.readings.get(primary or ""), parameters(spec)
     if reading is None:
         return set()
@@ -121,12 +121,12 @@ def _whole(text: str) -> int:
 
 
 def _switchover(spec: PostgresSpec, observed: ObservedPostgres, ordinals: Iterable[int], why: str) -> Step:
-    """To the replica of these ordinals that lags least, of those that lose nothing."""
+    """Hand over to the replica of these ordinals with the least lag, among those that lose nothing."""
     among = set(ordinals)
     lags = {name: lag for name, lag in health.standbys(spec, observed).items() if ordinal(name) in among}
     primary = next((pod for pod in observed.pods if pod.name == health.primary_of(observed)), None)
     if primary is None or not lags:
-        return Wait(f"{why}: there is no replica that may take over")
+        return Wait(f"{why}: no replica can take over")
     return Switchover(primary, min(sorted(lags), key=lambda name: lags[name]), f"{why}: the primary hands over")
 
 
@@ -139,5 +139,5 @@ def _resize(spec: PostgresSpec, observed: ObservedPostgres, deployed: Deployed) 
     if deployed.replicas > ordinal(primary) + 1:
         return Resize(ordinal(primary) + 1, why)
     stays = _switchover(spec, observed, range(spec.replicas), why)
-    # Where only one that goes as well may be waited for, it is primary in between: another stands by for it then.
+    # If only a member that is removed too can take over, it is primary in between: another becomes its standby then.
     return stays if isinstance(stays, Switchover) else _switchover(spec, observed, range(deployed.replicas), why)

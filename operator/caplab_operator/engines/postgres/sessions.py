@@ -1,4 +1,4 @@
-"""A connection to each member's own Postgres, kept from round to round: a new one costs both sides milliseconds."""
+"""Connections to each member's own Postgres, kept from round to round: a new one costs both sides milliseconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .durability import NAMES, OF_A_SESSION
 from .readings import QUESTION, Reading, parse
 from .sql import Session, SqlError
 
-_SUPERUSER = "postgres"  # whom Postgres keeps connections for when clients have all others
+_SUPERUSER = "postgres"  # Postgres reserves connections for it when clients have all others
 _DATABASE = "postgres"
 _LOOK_SECONDS = 2.0
 _CHANGE_SECONDS = 2.0
@@ -25,7 +25,7 @@ class Sessions:
         self._locks: dict[str, threading.Lock] = {}
 
     def look(self, pods: Sequence[Pod], password: str, names: Sequence[str]) -> dict[str, Reading | str]:
-        """What each member says of these settings, or why it does not; nobody is waited for longer than 2 s."""
+        """Read these settings of each member, or why they can't be read; no member is waited for longer than 2 s."""
         self.keep_only({pod.uid for pod in pods})
         question = ",".join(sorted({*names, *NAMES}))
         with ThreadPoolExecutor(max(1, len(pods))) as pool:
@@ -33,7 +33,7 @@ class Sessions:
         return {pod.name: reading for pod, reading in zip(pods, readings, strict=True)}
 
     def change(self, pod: Pod, password: str, statements: Sequence[str]) -> list[str]:
-        """Run statements, each a transaction of its own; what was refused."""
+        """Run statements, each a transaction of its own. Returns the refusals."""
         refused = []
         for statement in statements:
             try:
@@ -43,7 +43,7 @@ class Sessions:
         return refused
 
     def ask(self, pod: Pod, password: str, statement: str) -> str:
-        """The one field of a statement's one row; '' where there is none, or no answer."""
+        """Return the one field of a statement's one row; '' if there is no row, or no answer."""
         try:
             rows = self._ask(pod, password, statement, seconds=_LOOK_SECONDS)
         except SqlError:
@@ -51,12 +51,12 @@ class Sessions:
         return (rows[0][0] or "") if rows else ""
 
     def encrypted(self, pod: Pod, password: str, role: str, secret: str) -> str:
-        """A password as the server keeps it; SqlError where there is no connection."""
+        """Return a password in the server's stored form. Raises SqlError if there is no connection."""
         with self._lock(pod):
             return self._session(pod, password).encrypted(role, secret)
 
     def keep_only(self, uids: set[str]) -> None:
-        """Close the connections to all others."""
+        """Close the connections to all other pods."""
         for uid in self._kept.keys() - uids:
             self._kept.pop(uid).close()
             self._locks.pop(uid, None)
@@ -70,7 +70,7 @@ class Sessions:
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
             return "its answer can't be read"
         if any(setting.source in OF_A_SESSION for setting in reading.settings.values()):
-            self._drop(pod)  # what holds for this connection hides what holds for others
+            self._drop(pod)  # the connection's own values hide those of others
         return reading
 
     def _ask(self, pod: Pod, password: str, statement: str, *values: str, seconds: float) -> list[list[str | None]]:
@@ -98,7 +98,7 @@ class Sessions:
 
 
 def log_in(pod: Pod, user: str, password: str, database: str) -> SqlError | None:
-    """Log in as a client does, and leave again; why that is not possible."""
+    """Log in as a client does, and disconnect. Returns the error, None if there was none."""
     if pod.address is None:
         return SqlError("it has no address yet")
     try:

@@ -1,4 +1,4 @@
-"""How far every member has the spec's settings: what differs, what Postgres refused, what waits for a restart: pure."""
+"""Whether members have the spec's settings: what differs, what Postgres refused, what waits for a restart. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .units import is_in_force
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What parts one member from the spec, each by the setting's name."""
+    """A member's deviations from the spec, each by the setting's name."""
 
     differs: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Gap:
 
 
 def gaps(spec: PostgresSpec, observed: ObservedPostgres) -> dict[str, Gap]:
-    """Of each member that says its settings, and has not all of the spec's."""
+    """Return the gap of each member that reports its settings, and lacks some of the spec's."""
     wanted = {name.lower(): value for name, value in parameters(spec).items()}
     by_member = {
         name: _gap(wanted, reading, (observed.answers.get(name) or {}).get("pending_restart_reason") or {})
@@ -38,26 +38,26 @@ def gaps(spec: PostgresSpec, observed: ObservedPostgres) -> dict[str, Gap]:
 
 
 def applied(spec: PostgresSpec, observed: ObservedPostgres, member_gaps: Mapping[str, Gap]) -> ConditionState:
-    """The condition SettingsApplied."""
+    """Build the condition SettingsApplied."""
     if forbidden := not_taken(spec.ENGINE, spec.parameters):
         named = "; ".join(f"{name}: {why}" for name, why in sorted(forbidden.items()))
-        return "False", "Refused", f"spec.parameters names what it may not, take it out: {named}"
+        return "False", "Refused", f"spec.parameters has parameters that are not allowed, remove them: {named}"
     if not observed.readings:
-        return "Unknown", "NoAnswer", "no member says its settings"
+        return "Unknown", "NoAnswer", "no member reports its settings"
     for reason, lead, what in (
-        ("Refused", "Postgres does not take", {name: gap.refused for name, gap in member_gaps.items()}),
-        ("NotYet", "not the spec's", {"Patroni": _of_patroni(spec, observed), **_differing(member_gaps)}),
+        ("Refused", "Postgres refuses", {name: gap.refused for name, gap in member_gaps.items()}),
+        ("NotYet", "different from the spec", {"Patroni": _of_patroni(spec, observed), **_differing(member_gaps)}),
         ("RestartNeeded", "waiting for a restart", {name: gap.waits for name, gap in member_gaps.items()}),
     ):
         if text := _by_setting(what):
             return "False", reason, f"{lead}: {text}"
     if silent := health.unread(observed):
-        return "Unknown", "NoAnswer", f"settings not told by {silent}"
+        return "Unknown", "NoAnswer", f"no settings reported by {silent}"
     return "True", "Observed", "every member has the spec's settings"
 
 
 def _of_patroni(spec: PostgresSpec, observed: ObservedPostgres) -> dict[str, str]:
-    """Patroni's own settings that differ; of Postgres' members tell themselves."""
+    """Describe Patroni's own settings that differ; Postgres' are read from the members themselves."""
     config = observed.config or {}
     changed = drift(dynamic_settings(spec), config) if config else {}
     return {name: f"is {config.get(name)}, not {value}" for name, value in changed.items() if name != "postgresql"}
@@ -68,7 +68,7 @@ def _differing(member_gaps: Mapping[str, Gap]) -> dict[str, Mapping[str, str]]:
 
 
 def names(spec: PostgresSpec) -> list[str]:
-    """The settings that members are to be asked for."""
+    """Return the settings to read from members."""
     return sorted(name.lower() for name in dynamic_settings(spec)["postgresql"]["parameters"])
 
 
@@ -82,8 +82,8 @@ def _gap(wanted: Mapping[str, str], reading: Reading, reasons: Mapping[str, obje
     for name, value in wanted.items():
         setting, line = reading.settings.get(name), lines.get(name)
         if setting is None:
-            # Of an extension, where it has a dot: Postgres takes any.
-            refused |= {} if "." in name else {name: "is no parameter of it"}
+            # A name with a dot is an extension's: Postgres takes any.
+            refused |= {} if "." in name else {name: "is not a parameter of it"}
         elif name in pending:
             waits[name] = f"{_shown(setting)}, not yet {value}"
         elif line and line.error and line.value == value:
@@ -94,7 +94,7 @@ def _gap(wanted: Mapping[str, str], reading: Reading, reasons: Mapping[str, obje
 
 
 def _has(value: str, setting: Setting, line: Line | None) -> bool:
-    """By its value, or by Postgres' own word that the file's line, which is as asked for, counts."""
+    """Whether a setting has a value, or Postgres reports that the file's line with that value is in force."""
     if is_in_force(value, setting):
         return True
     by_file = line is not None and line.value == value and line.applied and not line.error
@@ -107,7 +107,7 @@ def _shown(setting: Setting) -> str:
 
 
 def _by_setting(by_member: Mapping[str, Mapping[str, str]]) -> str:
-    """Settings, each with its members, those that say the same together."""
+    """List settings with their members, grouped by equal texts."""
     members: dict[tuple[str, str], list[str]] = {}
     for member, texts in sorted(by_member.items()):
         for name, text in texts.items():

@@ -1,4 +1,4 @@
-"""What a PostgresCluster object asks for, parsed at the border."""
+"""The spec of a PostgresCluster object, parsed at the border."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..cluster import Cluster, common_fields
 
 @dataclass(frozen=True, slots=True)
 class Failover:
-    """Patroni's timing: seconds and bytes, in Patroni's own meaning."""
+    """Patroni's failover settings, in seconds and bytes, as Patroni defines them."""
 
     ttl_seconds: int
     loop_wait_seconds: int
@@ -23,7 +23,7 @@ class Failover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresSpec(Cluster):
-    """One cluster as asked for."""
+    """The spec of a PostgresCluster."""
 
     KIND: ClassVar[str] = "PostgresCluster"
     ENGINE: ClassVar[str] = "postgres"
@@ -33,7 +33,7 @@ class PostgresSpec(Cluster):
 
 
 def parse(body: Mapping[str, Any]) -> PostgresSpec:
-    """A PostgresCluster object as the API server returns it."""
+    """Parse a PostgresCluster object as the API server returns it."""
     spec, failover = body["spec"], body["spec"]["failover"]
     return PostgresSpec(
         **common_fields(body),

@@ -1,4 +1,4 @@
-"""One connection to a member's own Postgres, where no wait is longer than its caller allows."""
+"""A connection to a member's own Postgres, in which every wait has a time-out."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from psycopg.pq.abc import PGresult
 
 from .manifests import POSTGRES_PORT
 
-# The server gives up by itself too, so that nothing of ours goes on there after we have gone.
+# The server gives up by itself too, so that no statement goes on after its client has gone.
 _STATEMENT_MILLISECONDS = 2000
-# libpq keeps some of what nobody asked for, such as notifications: a connection that has brought so much is made anew.
+# libpq keeps unrequested data, such as notifications: a connection that has received this much is replaced.
 _MOST_KEPT_BYTES = 64 << 20
 _LOGIN_REFUSALS = {"password authentication failed": "28P01", "is not permitted to log in": "28000"}
 _GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
 class SqlError(Exception):
-    """A member's Postgres did not do what it was asked for; sqlstate is '' where it did not answer at all."""
+    """A member's Postgres did not do what it was asked; sqlstate is '' if it did not answer at all."""
 
     def __init__(self, text: str, sqlstate: str = "") -> None:
         super().__init__(text)
@@ -31,7 +31,7 @@ class SqlError(Exception):
 
 
 class Session:
-    """One connection; psycopg's own would wait for ever for a server that is frozen."""
+    """A connection with time-outs; psycopg's own would wait for ever for a frozen server."""
 
     def __init__(self, address: str, user: str, password: str, database: str, seconds: float) -> None:
         info = conninfo.make_conninfo(
@@ -46,7 +46,7 @@ class Session:
             gssencmode="disable",
             options=f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
         )
-        self._begun_bytes = 0  # what had come before the answer that is waited for
+        self._begun_bytes = 0  # received before the current answer
         self._connection: Connection = PGconn.connect_start(info.encode())
         try:
             self._connect(time.monotonic() + seconds)
@@ -55,7 +55,7 @@ class Session:
             raise
 
     def ask(self, statement: str, *values: str, seconds: float) -> list[list[str | None]]:
-        """The rows of one statement, whose $1, $2, ... are values; SqlError where it fails, or is over a bound."""
+        """Run a statement, whose $1, $2, ... are values, and return its rows. Raises SqlError, also over a bound."""
         end = time.monotonic() + seconds
         try:
             self._begun_bytes = received_bytes(self._connection.socket)
@@ -65,7 +65,7 @@ class Session:
             return self._rows(end)
         except SqlError as error:
             if not error.sqlstate:
-                self.close()  # whatever comes back later must not be taken for the next answer
+                self.close()  # a late answer must not be taken for the next one
             raise
         except Exception as error:  # psycopg's own, where the connection is lost
             self.close()
@@ -76,15 +76,15 @@ class Session:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the connection is usable."""
         return self._connection.status == ConnStatus.OK
 
     def encrypted(self, user: str, password: str) -> str:
-        """A password as the server keeps it, so that no log can show it."""
+        """Return a password in the server's stored form, so that no log can show it."""
         return self._connection.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
 
     def close(self) -> None:
-        """End it; a second time does nothing."""
+        """Close the connection; a second call does nothing."""
         self._connection.finish()
 
     def _connect(self, end: float) -> None:
@@ -107,7 +107,7 @@ class Session:
         poll.register(socket, select.POLLIN | (select.POLLOUT if writing else 0))
         if left <= 0 or not poll.poll(left * 1000):
             raise SqlError("no answer in time")
-        # libpq takes in all there is: looked at before, so that it never holds much more than the bound.
+        # libpq reads all there is: this check before it keeps it from holding much more than the bound.
         if received_bytes(socket) - self._begun_bytes > MOST_BYTES:
             raise SqlError(f"the answer is over {MOST_BYTES:,} bytes")
 
@@ -131,7 +131,7 @@ class Session:
 
 
 def _login_refusal(text: str) -> str:
-    """The sqlstate of a refused login, which libpq only tells in words."""
+    """Return the sqlstate of a refused login, which libpq reports only in words; '' for another error."""
     return next((state for words, state in _LOGIN_REFUSALS.items() if words in text), "")
 
 

@@ -1,4 +1,4 @@
-"""A PostgresCluster's status: a pure function of the spec, of what was observed, and of what was done."""
+"""A PostgresCluster's status: a pure function of the spec, of the observation, and of the round's result."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .spec import PostgresSpec
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What the operator did, and found out beside its look."""
+    """Result of a round, for the status: what was done, and found out beside the observation."""
 
-    gaps: Mapping[str, Gap] = field(default_factory=dict)  # from the spec's settings, by member
+    gaps: Mapping[str, Gap] = field(default_factory=dict)  # deviations from the spec's settings, by member
     logins: Mapping[str, str] = field(default_factory=dict)  # why a client can't log in, '' where it can, by member
-    rollout: str = ""  # what a rolling restart or a change of size is at
+    rollout: str = ""  # progress of a rolling restart or of a change of size
     causes: Mapping[str, str] = field(default_factory=dict)  # why a member may have ceased to be primary
 
 
@@ -32,9 +32,9 @@ def build(
     active_faults: Mapping[str, str],
     done: RoundResult,
 ) -> Status:
-    """The status to be written; before is the status so far, now an RFC 3339 time.
+    """Build the status to write; before is the status so far, now an RFC 3339 time.
 
-    active_faults names the fault that a member is or was under: what a failover from it is put down to.
+    active_faults names by member the fault that it is or was under, which is the cause of a failover from it.
     """
     primary, members = health.primary_of(observed), health.members(observed)
     in_force, durable = durability.assess(spec, observed, primary)
@@ -79,7 +79,7 @@ def _ready(
 
 
 def _last_failover(history: Sequence[Sequence[Any]]) -> Status | None:
-    """Patroni's history has a row a timeline that ended: [timeline, lsn, reason, time, new leader]."""
+    """Return the last failover from Patroni's history of ended timelines: [timeline, lsn, reason, time, new leader]."""
     rows = [row for row in history if len(row) >= 5 and row[4]]
     if not rows:
         return None

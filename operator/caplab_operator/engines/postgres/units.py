@@ -1,4 +1,4 @@
-"""Values of settings as Postgres compares them: one may be written in many ways (its manual, 19.1.1): pure."""
+"""Values of settings as Postgres compares them: one may be written in many ways (its manual, 19.1.1). Pure."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def _same_number(text: str, setting: Setting) -> bool:
     wanted, step = _in_unit(text, setting.unit), 1 if setting.kind == "integer" else 0
     if wanted is None:
         return False
-    # Postgres rounds to whole ones of the setting's own unit.
+    # Postgres rounds to whole numbers of the setting's own unit.
     return abs(wanted - Decimal(setting.value)) <= Decimal(step) / 2
 
 
 def _in_unit(text: str, unit: str) -> Decimal | None:
-    """A number in a setting's own unit, such as 8kB; None where the text is no such number."""
+    """Convert a number to a setting's own unit, such as 8kB; None if the text is no such number."""
     match = _NUMBER.fullmatch(text)
     if match is None:
         return None

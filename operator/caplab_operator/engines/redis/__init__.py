@@ -1,1 +1,1 @@
-"""Replicated Redis, with Sentinels that decide who is primary."""
+"""Replicated Redis, with Sentinels that decide which member is primary."""

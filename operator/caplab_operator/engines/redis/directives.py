@@ -1,4 +1,4 @@
-"""The directives of redis.conf that members are held to beside the lab's own."""
+"""The directives of redis.conf that are enforced on members beside the lab's own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 from ..parameters import table
 
-# No spec may name these, since durability, or who may be primary, stands on them; a member that somebody changed goes
-# back to Redis' own values.
+# No spec may name these, since durability or the choice of the primary depends on them. If somebody changes them, they
+# are set back to Redis' own values.
 _HELD_TOO = frozenset({"activedefrag", "no-appendfsync-on-rewrite", "replica-priority"})
 _HELD = {name: parameter for name, parameter in table("redis").items() if not parameter.refused or name in _HELD_TOO}
 # Redis' own values: a directive that is no longer named goes back to it, on running members too.
@@ -23,7 +23,7 @@ _EVERY_EVENT = "g$lshzxetd"  # what the letter A of notify-keyspace-events stand
 
 
 def canonical(name: str, value: str) -> str:
-    """A value in one of its spellings: two that Redis takes for the same become the same."""
+    """Normalize a value's spelling: two spellings that mean the same to Redis become the same."""
     if name == "notify-keyspace-events":
         return "".join(sorted(set(value.replace("A", _EVERY_EVENT))))
     plain = value.lower()

@@ -1,4 +1,4 @@
-"""What a restart of each member would find again, by its own settings and its own word: pure."""
+"""Durability: what each member would recover at a restart, by its own settings and its own report. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ACKNOWLEDGED = ("min-replicas-to-write", "min-replicas-max-lag")
 
 
 def persistence(spec: RedisSpec, observed: ObservedRedis) -> str:
-    """What all members' own settings amount to; other where they differ or mix, unknown while one is silent."""
+    """Return the persistence of all members: other if they differ or mix settings, unknown while one is silent."""
     if silent_members(spec, observed):
         return UNKNOWN
     kinds = {persistence_of(member) for member in observed.members.values()}
@@ -22,7 +22,7 @@ def persistence(spec: RedisSpec, observed: ObservedRedis) -> str:
 
 
 def persistence_of(member: Member) -> str:
-    """The persistence that one member's settings amount to, if its append-only file is whole."""
+    """Return the persistence that a member's settings amount to, if its append-only file is complete."""
     for name, settings in persistence_settings().items():
         if all(member.settings.get(directive) == value for directive, value in settings.items()):
             return OTHER if member.append_only_trouble and name != "none" else name
@@ -30,20 +30,20 @@ def persistence_of(member: Member) -> str:
 
 
 def silent_members(spec: RedisSpec, observed: ObservedRedis) -> list[str]:
-    """Members that there are or are to be, and that do not say how they are set."""
+    """Return the members, existing or missing, that do not report their settings."""
     there = {pod.name for pod in observed.place.members} | {f"{spec.name}-{number}" for number in range(spec.replicas)}
     return sorted(there - {name for name, member in observed.members.items() if member.settings})
 
 
 def applied(spec: RedisSpec, observed: ObservedRedis) -> ConditionState:
-    """Whether each member keeps what the spec promises; else where, and what it does instead."""
+    """Build the condition DurabilityApplied: whether every member keeps what the spec promises, else what differs."""
     wrong = [
         f"{name}: {'; '.join(lacks)}"
         for name, member in sorted(observed.members.items())
         if (lacks := _lacks(spec, member))
     ]
     silent = silent_members(spec, observed)
-    unknown = f"what {', '.join(silent)} would keep is unknown: no answer"
+    unknown = f"what {', '.join(silent)} keeps is unknown: no answer"
     if wrong:
         return "False", "NotInForce", "; ".join([*wrong, *([unknown] if silent else [])])
     if silent:
@@ -53,7 +53,7 @@ def applied(spec: RedisSpec, observed: ObservedRedis) -> ConditionState:
 
 def _floor(spec: RedisSpec) -> str:
     wanted = spec.min_replicas_to_write
-    return f", and a primary with fewer than {wanted} replicas in touch refuses writes" if wanted else ""
+    return f", and a primary with fewer than {wanted} connected replicas refuses writes" if wanted else ""
 
 
 def _lacks(spec: RedisSpec, member: Member) -> Sequence[str]:
@@ -66,5 +66,5 @@ def _lacks(spec: RedisSpec, member: Member) -> Sequence[str]:
         if member.settings.get(name) != value
     ]
     if not lacks and spec.persistence != "none" and member.append_only_trouble:
-        return (f"its append-only file may not bring all back: {member.append_only_trouble}",)
+        return (f"its append-only file may not restore all data: {member.append_only_trouble}",)
     return lacks

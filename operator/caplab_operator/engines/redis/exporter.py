@@ -1,4 +1,4 @@
-"""Redis' exporter (Debian's prometheus-redis-exporter): what INFO says, once a second."""
+"""Redis' exporter (Debian's prometheus-redis-exporter): the figures of INFO, once a second."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ EXPORTER = Exporter(
     image_variable=IMAGE_VARIABLE,
     command=(
         "prometheus-redis-exporter",
-        "-redis.addr=",  # none but those that a request names
+        "-redis.addr=",  # only those that a request names
         "-connection-timeout=1s",
-        "-config-command=-",  # which the login may not
+        "-config-command=-",  # the login may not use it
         "-exclude-latency-histogram-metrics",  # a series for each bucket of each command
         "-redis-only-metrics",
     ),

@@ -1,4 +1,4 @@
-"""How members and Sentinels are, and what keeps a cluster from being Ready: pure."""
+"""States of members and Sentinels, and what keeps a cluster from being Ready. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from .primary import FAILING_OVER, named_by, pod_named
 from .spec import RedisSpec
 
 _WELL = frozenset({"running", "linked", "watching"})
-# What a linked replica may lack: more than a look under load sees between two answers, far less than the backlog.
+# How far a linked replica may lag: more than it lags under load between two answers, far less than the backlog.
 _BEHIND_BYTES = 2**20
 _LINKED = ("linked", "behind")
 _HAVE_DATA = ("unlinked", "follows another")
 _NO_LOGIN = "refuses clients' login"
-# Of a replica as a Sentinel sees it: one that it would not promote.
+# Flags of replicas that a Sentinel would not promote.
 _OUT_OF_TOUCH = frozenset({"s_down", "o_down", "disconnected"})
 
 
 def member_state(observed: ObservedRedis, primary: str | None, pod: Pod) -> str:
-    """State: running (the primary), linked (a replica), or what keeps it from being either."""
+    """Return a member's state: running (the primary), linked (a replica), or what keeps it from being either."""
     member = observed.members.get(pod.name)
     if pod.terminating or member is None or member.loading:
         return "leaving" if pod.terminating else _silence(observed, pod) if member is None else "loading"
@@ -47,7 +47,7 @@ def _silence(observed: ObservedRedis, pod: Pod) -> str:
 
 
 def sentinel_state(spec: RedisSpec, observed: ObservedRedis, primary: str | None, pod: Pod) -> str:
-    """State: watching, or what keeps it from that."""
+    """Return a Sentinel's state: watching, or what keeps it from that."""
     sentinel = observed.sentinels.get(pod.name)
     if pod.terminating or sentinel is None:
         return "leaving" if pod.terminating else _silence(observed, pod)
@@ -69,17 +69,17 @@ def _watch_state(spec: RedisSpec, observed: ObservedRedis, primary: str | None, 
 
 
 def beyond(spec: RedisSpec, sentinel: Sentinel) -> tuple[int, int]:
-    """How many replicas and other Sentinels it knows more than there are to be; negative: fewer."""
+    """Return how many replicas and other Sentinels a Sentinel knows beyond the spec's; negative if fewer."""
     return len(sentinel.replicas) - (spec.replicas - 1), sentinel.others - (spec.sentinels - 1)
 
 
 def is_well(state: str) -> bool:
-    """Whether that state is nothing to wait for."""
+    """Whether a state is healthy."""
     return state in _WELL
 
 
 def members(observed: ObservedRedis, primary: str | None) -> list[Status]:
-    """Every member, as its status has it."""
+    """Return the status of every member."""
     rows = []
     for pod in sorted(observed.place.members, key=lambda pod: pod.name):
         state = member_state(observed, primary, pod)
@@ -92,7 +92,7 @@ def members(observed: ObservedRedis, primary: str | None) -> list[Status]:
 
 
 def sentinels(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> list[Status]:
-    """Every Sentinel, as its status has it."""
+    """Return the status of every Sentinel."""
     rows = []
     for pod in sorted(observed.place.sentinels, key=lambda pod: pod.name):
         state = sentinel_state(spec, observed, primary, pod)
@@ -101,16 +101,16 @@ def sentinels(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> 
 
 
 def replicas_of(observed: ObservedRedis, primary: str) -> list[Pod]:
-    """The replicas whose link to the primary is up; while none is, those that answer: they still have data."""
+    """Return the replicas whose link to the primary is up; if there are none, those that answer and have data."""
     states = {pod.name: member_state(observed, primary, pod) for pod in observed.place.members if pod.name != primary}
     linked = [pod for pod in observed.place.members if states.get(pod.name) in _LINKED]
     return linked or [pod for pod in observed.place.members if states.get(pod.name) in _HAVE_DATA]
 
 
 def trouble(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> tuple[str, str] | None:
-    """Reason and sentence of what a cluster lacks apart from settings; None: nothing."""
+    """Return reason and message of what a cluster lacks apart from settings; None if it lacks nothing."""
     if primary is None:
-        return "NoPrimary", "no member is a master by its own word and the Sentinels' decision"
+        return "NoPrimary", "no member that reports itself as master is the Sentinels' choice"
     if lacking := _lacking(spec.replicas, members(observed, primary)):
         return "MembersNotReady", lacking
     if lacking := _lacking(spec.sentinels, sentinels(spec, observed, primary)):

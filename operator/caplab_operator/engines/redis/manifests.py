@@ -1,4 +1,4 @@
-"""The Kubernetes objects of a RedisCluster: one pure builder a kind, plain dicts."""
+"""The Kubernetes objects of a RedisCluster: one pure builder for each kind, plain dicts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SENTINEL_PORT = 26379
 MEMBER, SENTINEL = "member", "sentinel"  # the parts of a cluster
 _USER_ID = 10003  # images/redis
 _PASSWORDS = {name: variable for name, variable in VARIABLES.items() if name != objects.APPLICATION}
-# A primary that is told to go hands its role over first (images/redis/switchover), and has a moment left to end in.
+# A primary whose pod is deleted hands over first (images/redis/switchover), and then has time left to shut down.
 GRACE_SECONDS = 30
 _SWITCHOVER = {"preStop": {"exec": {"command": ["switchover"]}}}
 _SENTINEL_REQUESTS = {"memory": "16Mi", "cpu": "20m"}
@@ -31,8 +31,8 @@ _MOUNTS = [
 _POD: Manifest = {
     "automountServiceAccountToken": False,
     "terminationGracePeriodSeconds": 10,
-    # A Sentinel looks names up in its event loop: one that hangs would have it take itself for mad (TILT).
-    # All names are full ones, so nothing is searched for first.
+    # A Sentinel looks names up in its event loop: a lookup that hangs would put it into TILT mode.
+    # All names are fully qualified, so no search domains are tried first.
     "dnsConfig": {
         "options": [
             {"name": "timeout", "value": "1"},
@@ -45,35 +45,35 @@ _POD: Manifest = {
 
 @dataclass(frozen=True, slots=True)
 class PersistedState:
-    """What start scripts have to know of a running cluster."""
+    """The state of a running cluster that start scripts need."""
 
-    replicas: int  # those there are, which may be more than are asked for
-    primary: str | None  # who was seen as primary last
-    bootstrap: bool  # it was never Ready: a member without data may begin with none
+    replicas: int  # the current number, which may be more than the spec's
+    primary: str | None  # the last known primary
+    bootstrap: bool  # it was never Ready: a member without data may start empty
 
 
 def members_service(cluster: str) -> str:
-    """The headless Service by which members are named."""
+    """Return the name of the headless Service that gives members their DNS names."""
     return f"{cluster}-members"
 
 
 def sentinels_service(cluster: str) -> str:
-    """The headless Service by which Sentinels are named."""
+    """Return the name of the headless Service that gives Sentinels their DNS names."""
     return f"{cluster}-sentinels"
 
 
 def sentinels_name(cluster: str) -> str:
-    """The StatefulSet of the Sentinels."""
+    """Return the name of the Sentinels' StatefulSet."""
     return f"{cluster}-sentinel"
 
 
 def member_host(spec: RedisSpec, pod: str) -> str:
-    """A member's name for everybody: one that stays when its address changes."""
+    """Return a member's DNS name, which stays when its address changes."""
     return f"{pod}.{members_service(spec.name)}.{spec.namespace}.svc.cluster.local"
 
 
 def build(spec: RedisSpec, image: str, lab_namespace: str, persisted: PersistedState) -> list[Manifest]:
-    """Every object but the secrets and the slices, in the order they are applied; lab_namespace is the prober's."""
+    """Build all objects but Secrets and slices, in the order they are applied; lab_namespace is the prober's."""
     return [
         objects.client_role(spec),
         objects.client_role_binding(spec, lab_namespace),
@@ -88,7 +88,7 @@ def build(spec: RedisSpec, image: str, lab_namespace: str, persisted: PersistedS
 
 
 def secrets(spec: RedisSpec, password: Callable[[str], str]) -> list[Manifest]:
-    """The secrets, from what makes a password for a purpose: the lab's own passwords and the clients' login."""
+    """Build the Secrets: the lab's own passwords and the clients' login. password returns that for a purpose."""
     login = {"username": objects.APPLICATION, "password": password(objects.APPLICATION)}
     return [
         objects.secret(spec, objects.secret_name(spec.name), {name: password(name) for name in _PASSWORDS}),
@@ -97,7 +97,7 @@ def secrets(spec: RedisSpec, password: Callable[[str], str]) -> list[Manifest]:
 
 
 def config_map(spec: RedisSpec, persisted: PersistedState) -> Manifest:
-    """What members and Sentinels start with: a change reaches their files without a restart."""
+    """Build the ConfigMap that members and Sentinels start with; a change reaches their files without a restart."""
     files = {
         "redis.conf": redis_conf(spec),
         "timing.conf": timing_conf(spec),
@@ -109,7 +109,7 @@ def config_map(spec: RedisSpec, persisted: PersistedState) -> Manifest:
 
 
 def _lab_env(spec: RedisSpec, persisted: PersistedState) -> str:
-    """For start scripts to source."""
+    """Build the file of variables that start scripts source."""
     watchers = [
         f"{sentinels_name(spec.name)}-{number}.{sentinels_service(spec.name)}.{spec.namespace}.svc.cluster.local"
         for number in range(spec.sentinels)
@@ -127,12 +127,12 @@ def _lab_env(spec: RedisSpec, persisted: PersistedState) -> str:
 
 
 def services(spec: RedisSpec) -> list[Manifest]:
-    """For clients: primary, replicas, any, and the Sentinels. For themselves: a name each."""
+    """Build the Services: primary, replicas, any and sentinel for clients, and two that give pods their DNS names."""
     watched, watching = objects.part(spec, MEMBER), objects.part(spec, SENTINEL)
     redis, sentinel = [objects.port("redis", REDIS_PORT)], [objects.port("sentinel", SENTINEL_PORT)]
     names = {"clusterIP": "None", "publishNotReadyAddresses": True}
     return [
-        # No selector: the operator writes whom these two lead to (slices.py).
+        # No selector: the operator writes the endpoints of these two (slices.py).
         objects.service(spec, "primary", ports=redis),
         objects.service(spec, "replicas", ports=redis),
         objects.service(spec, "any", ports=redis, selector=watched),
@@ -143,7 +143,7 @@ def services(spec: RedisSpec) -> list[Manifest]:
 
 
 def members(spec: RedisSpec, image: str, replicas: int) -> Manifest:
-    """The members: the operator restarts them itself, the primary last."""
+    """Build the members' StatefulSet. The operator itself restarts them, the primary last."""
     volumes = [_configuration(spec), objects.scratch("temporary"), objects.gate()]
     container = objects.container(
         "redis",
@@ -173,7 +173,7 @@ def members(spec: RedisSpec, image: str, replicas: int) -> Manifest:
 
 
 def sentinels(spec: RedisSpec, image: str) -> Manifest:
-    """The Sentinels: what one knows it learns again from the others."""
+    """Build the Sentinels' StatefulSet. A restarted Sentinel learns its state again from the others."""
     volumes = [_configuration(spec), objects.scratch("temporary"), objects.gate(), objects.scratch("data")]
     container = objects.container(
         "sentinel",
@@ -192,7 +192,7 @@ def sentinels(spec: RedisSpec, image: str) -> Manifest:
     }
     return objects.stateful_set(
         spec, sentinels_name(spec.name), selector, spec.sentinels, template,
-        # The next one waits until this one has heard of the others: they say hello every two seconds.
+        # The next one waits until this one has discovered the others, which announce themselves every two seconds.
         serviceName=sentinels_service(spec.name), minReadySeconds=5,
     )  # fmt: skip
 
@@ -202,7 +202,7 @@ def _configuration(spec: RedisSpec) -> Manifest:
 
 
 def _environment(spec: RedisSpec, service: str) -> list[Manifest]:
-    """Only what stays as it is: a change would restart the pod. The rest is in lab.env."""
+    """Build the variables that never change: a change would restart the pod. The rest is in lab.env."""
     return [
         objects.from_field("POD_NAME", "metadata.name"),
         {"name": "MEMBER_HOST", "value": f"$(POD_NAME).{service}.{spec.namespace}.svc.cluster.local"},

@@ -1,4 +1,4 @@
-"""What members and Sentinels say of themselves and of each other: asked by address, never read from labels."""
+"""Observation of a cluster: what members and Sentinels report, asked at their addresses, never from labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WRONG_LOGIN = "WRONGPASS"
 
 
 class Silence(Enum):
-    """Why a member or a Sentinel says nothing to the operator."""
+    """Why a member or a Sentinel reports nothing to the operator."""
 
     SILENT = "it does not answer"
     SHUT_OUT = "it refuses the operator's login"
@@ -38,7 +38,7 @@ SHUT_OUT: Final = Silence.SHUT_OUT
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a cluster is, and how to be let in; login is the clients' own password, '' where it is not known."""
+    """A cluster's pods, and the operator's password; login is the clients' password, '' if it is not known."""
 
     members: tuple[Pod, ...]
     sentinels: tuple[Pod, ...]
@@ -48,16 +48,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Whom a member or a Sentinel lets in."""
+    """The users that a member or a Sentinel lets in."""
 
-    run_id: str = ""  # of the process: it begins with the users of its own file
-    users: tuple[str, ...] = ()  # as ACL LIST has them; () where that was not asked for
-    refusal: str = ""  # of the clients' login, in its own words; '' where it works or was not tried
+    run_id: str = ""  # of the process, which starts with the users of its own file
+    users: tuple[str, ...] = ()  # as ACL LIST lists them; () if it was not asked
+    refusal: str = ""  # of the clients' login, in its own words; '' if it works or was not tried
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a member says of itself."""
+    """A member's own report."""
 
     is_master: bool
     replication_id: str
@@ -65,8 +65,8 @@ class Member:
     follows: str  # the host of its master; '' for a master
     link_up: bool
     loading: bool
-    settings: Mapping[str, str]  # of the directives that were asked for
-    append_only_trouble: str = ""  # why the append-only file would not bring all back; '' where it would
+    settings: Mapping[str, str]  # of the requested directives
+    append_only_trouble: str = ""  # why the append-only file would not restore all data; '' if it would
     access: Access = Access()
 
 
@@ -81,9 +81,9 @@ class KnownReplica:
 
 @dataclass(frozen=True, slots=True)
 class Sentinel:
-    """What a Sentinel says of the cluster."""
+    """A Sentinel's report of the cluster."""
 
-    names: str  # the host of whom it takes for primary
+    names: str  # the host that it names as primary
     flags: frozenset[str]
     replicas: tuple[KnownReplica, ...]
     others: int  # Sentinels beside itself
@@ -94,25 +94,25 @@ class Sentinel:
 
 @dataclass(frozen=True, slots=True)
 class ObservedRedis:
-    """One look at a cluster; who was silent is missing in members and sentinels."""
+    """One observation of a cluster; members and sentinels lack the silent ones."""
 
     place: Place
     began: float  # monotonic seconds
     members: Mapping[str, Member]
     sentinels: Mapping[str, Sentinel]
-    shut_out: frozenset[str] = frozenset()  # silent since they refuse the operator's own login
+    shut_out: frozenset[str] = frozenset()  # silent, because they refuse the operator's own login
 
     @property
     def access(self) -> dict[str, Access]:
-        """Whom everybody who answers lets in."""
+        """The access of every member and Sentinel that answers."""
         of_members = {name: member.access for name, member in self.members.items()}
         return of_members | {name: sentinel.access for name, sentinel in self.sentinels.items()}
 
 
 def look(place: Place, directives: Sequence[str] = (), seconds: float = TIMEOUT_SECONDS) -> ObservedRedis:
-    """Ask everybody at once; silence is an answer too. seconds bounds each wait for one of them.
+    """Ask all members and Sentinels at once; silent ones are left out. seconds bounds each wait for one of them.
 
-    With directives it is a thorough look: settings, users and the clients' login too.
+    With directives it also reads settings and users, and tries the clients' login.
     """
     began = time.monotonic()
     with ThreadPoolExecutor(max(1, len(place.members) + len(place.sentinels))) as pool:
@@ -130,17 +130,17 @@ def look(place: Place, directives: Sequence[str] = (), seconds: float = TIMEOUT_
 
 
 def send_to_member(place: Place, pod: Pod, commands: Sequence[Command]) -> list[str]:
-    """Have a member do something; what it or the way to it refused."""
+    """Have a member do something. Returns refusals, or the connection's error."""
     return _send(place, pod, REDIS_PORT, commands)
 
 
 def send_to_sentinel(place: Place, pod: Pod, commands: Sequence[Command]) -> list[str]:
-    """Have a Sentinel do something; what it or the way to it refused."""
+    """Have a Sentinel do something. Returns refusals, or the connection's error."""
     return _send(place, pod, SENTINEL_PORT, commands)
 
 
 def users_of(place: Place, pod: Pod) -> tuple[str, ...]:
-    """The users of a member or a Sentinel as it lists them; () where it does not."""
+    """List the users of a member or a Sentinel; () if it does not answer."""
     port = REDIS_PORT if pod in place.members else SENTINEL_PORT
     try:
         listed = _ask(pod, port, place.password, [("ACL", "LIST")], TIMEOUT_SECONDS)[0]
@@ -150,10 +150,10 @@ def users_of(place: Place, pod: Pod) -> tuple[str, ...]:
 
 
 def _sorted(users: Answer) -> tuple[str, ...]:
-    """Raises TypeError for a refusal, which is no list, and ValueError for a line that names no user."""
+    """Sort the lines of ACL LIST. Raises TypeError for a refusal, and ValueError for a line that names no user."""
     lines = sorted(str(user) for user in _list(users))
     if odd := [line for line in lines if line.split()[:1] != ["user"] or len(line.split()) < 3]:
-        raise ValueError(f"{odd[0][:80]!r} is no line of ACL LIST")
+        raise ValueError(f"{odd[0][:80]!r} is not a line of ACL LIST")
     return tuple(lines)
 
 
@@ -200,7 +200,7 @@ def _sentinel(place: Place, pod: Pod, thorough: bool, seconds: float) -> Sentine
 
 
 def login_refusal(place: Place, pod: Pod, port: int, seconds: float) -> str:
-    """Log in as clients do, on a connection of its own; why that is refused, '' where it is not or can't be tried."""
+    """Log in as clients do, on a separate connection. Returns the refusal, '' if there is none or it can't be tried."""
     if not place.login:
         return ""
     try:
@@ -213,12 +213,12 @@ def login_refusal(place: Place, pod: Pod, port: int, seconds: float) -> str:
 
 
 def access_from(info: Mapping[str, str], users: Answer, refusal: str = "") -> Access:
-    """From the answers to INFO and ACL LIST. Raises KeyError, TypeError, ValueError where they are none."""
+    """Parse the answers to INFO and ACL LIST. Raises KeyError, TypeError or ValueError if it can't."""
     return Access(str(info["run_id"]), _sorted(users), refusal)
 
 
 def member_from(info: Mapping[str, Any], config: Answer) -> Member:
-    """A member from its answers to INFO and CONFIG GET. Raises KeyError, TypeError, ValueError where they are none."""
+    """Parse a member's answers to INFO and CONFIG GET. Raises KeyError, TypeError or ValueError if it can't."""
     is_master = info["role"] == "master"
     return Member(
         is_master=is_master,
@@ -233,7 +233,7 @@ def member_from(info: Mapping[str, Any], config: Answer) -> Member:
 
 
 def _at_most(characters: int, text: object) -> str:
-    """Raises ValueError for what is longer than Redis has it."""
+    """Check that a text is no longer than Redis' own. Raises ValueError."""
     if len(value := str(text)) > characters:
         raise ValueError(f"{characters + 1} characters or more")
     return value
@@ -241,15 +241,15 @@ def _at_most(characters: int, text: object) -> str:
 
 def _offset(text: object) -> int:
     if not 0 <= (offset := int(str(text))) < _MOST_OFFSET:
-        raise ValueError(f"{offset} is no place in a stream")
+        raise ValueError(f"{offset} is not an offset in a stream")
     return offset
 
 
 def _append_only_trouble(info: Mapping[str, Any]) -> str:
-    """What is wrong with the append-only file by INFO persistence.
+    """Say what is wrong with the append-only file, from INFO persistence; '' if nothing is.
 
-    One that was just switched on, or that follows a full sync, counts from the end of its first rewrite on. Redis does
-    not say which rewrite is a first one, so each counts as one while it lasts.
+    A file that was just switched on, or that follows a full sync, is complete after its first rewrite. Redis does not
+    say which rewrite is a first one, so the file counts as incomplete during each.
     """
     if not int(info["aof_enabled"]):
         return "it is off"
@@ -262,7 +262,7 @@ def _append_only_trouble(info: Mapping[str, Any]) -> str:
 
 
 def sentinel_from(master: Answer, replicas: Answer, debug: Answer) -> Sentinel:
-    """A Sentinel from its answers to _MASTER_QUESTIONS. Raises KeyError, TypeError, ValueError where they are none."""
+    """Parse a Sentinel's answers to _MASTER_QUESTIONS. Raises KeyError, TypeError or ValueError if it can't."""
     fields = _pairs(master)
     replica_fields = [_pairs(replica) for replica in _list(replicas)]
     return Sentinel(
@@ -279,23 +279,23 @@ def sentinel_from(master: Answer, replicas: Answer, debug: Answer) -> Sentinel:
 
 
 def _pairs(flat: Answer) -> dict[str, str]:
-    """Names and values by turns. Raises TypeError for a refusal, which is no list, and ValueError."""
+    """Parse a list of alternating names and values. Raises TypeError for a refusal, ValueError for an odd length."""
     words = _list(flat)
     return {str(name): str(value) for name, value in zip(words[::2], words[1::2], strict=True)}
 
 
 def _list(answer: Answer) -> list[Answer]:
     if not isinstance(answer, list):
-        raise TypeError(f"{answer!r} is no list")
+        raise TypeError(f"{answer!r} is not a list")
     return answer
 
 
 def _ask(
     pod: Pod, port: int, password: str, commands: Sequence[Command], seconds: float, user: str = OPERATOR
 ) -> list[Answer]:
-    """The answers, refusals among them. Raises OSError where nobody answers, and Refusal of the login.
+    """Return the answers, refusals among them. Raises OSError if there are none, and Refusal if the login is refused.
 
-    Nothing is tried again: what is silent now is looked at again by the next round.
+    Nothing is retried: the next round asks again.
     """
     if pod.address is None:
         raise ConnectionError(f"{pod.name} has no address")

@@ -1,4 +1,4 @@
-"""Who is primary: what members say of themselves and what Sentinels decided, both together."""
+"""The primary, from what members report of themselves and what Sentinels have decided."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _PROMOTED = "promoted"
 
 
 def pod_named(pods: Sequence[Pod], host: str) -> str | None:
-    """The pod that a host name or an address means."""
+    """Return the pod of a host name or an address."""
     first = host.partition(".")[0]
     return next((pod.name for pod in pods if first == pod.name or host == pod.address), None)
 
 
 def named_by(observed: ObservedRedis, sentinel: Sentinel) -> str | None:
-    """Whom a Sentinel takes for primary."""
+    """Return the pod that a Sentinel names as primary."""
     return pod_named(observed.place.members, sentinel.names)
 
 
 def primary_of(observed: ObservedRedis) -> str | None:
-    """The primary, who is a master by its own word; None while there is none that the Sentinels want.
+    """Return the primary: a master by its own report that the Sentinels chose; None while there is none.
 
     A Sentinel that leads a failover names the old primary until all replicas follow the new one, a second
-    or more after it was promoted: so whom it has promoted comes before whom the majority names.
+    or more after its promotion: so the member that it has promoted takes precedence over the majority's.
     """
     masters = {name for name, member in observed.members.items() if member.is_master and not member.loading}
     promoted = masters & _promoted(observed)
@@ -39,7 +39,7 @@ def primary_of(observed: ObservedRedis) -> str | None:
 
 
 def _promoted(observed: ObservedRedis) -> set[str | None]:
-    """Whom a Sentinel that leads a failover has chosen."""
+    """Return the members that Sentinels leading a failover have promoted."""
     return {
         pod_named(observed.place.members, replica.host)
         for sentinel in observed.sentinels.values()

@@ -1,6 +1,6 @@
-"""The next step of a rolling restart or of a change of size: pure.
+"""The next step of a rolling restart or of a change of size. Pure.
 
-Members are restarted one by one, replicas first; a primary that has to restart or to go hands over before.
+Members are restarted one by one, replicas first. A primary that must restart or be removed hands over first.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ Step = Restart | Switchover | Resize | Wait
 
 
 def next_step(spec: RedisSpec, observed: ObservedRedis, primary: str | None, deployed: Deployed) -> Step | None:
-    """What to do now; None: nothing has to change."""
+    """Return the next step; None if nothing has to change."""
     if not deployed.is_current:
-        return Wait("the members' StatefulSet is not yet as the spec asks for")
+        return Wait("the members' StatefulSet does not match the spec yet")
     if deployed.replicas != spec.replicas:
         return _resize(spec, observed, primary, deployed)
     return _restart(spec, observed, primary, outdated(observed, deployed))
 
 
 def outdated(observed: ObservedRedis, deployed: Deployed) -> list[Pod]:
-    """Members whose pods were made from an earlier spec; none while it is not known which they are to be of."""
+    """Return members whose pods were made from an earlier spec; none until the StatefulSet is of the current one."""
     return [pod for pod in observed.place.members if pod.revision != deployed.revision] if deployed.is_current else []
 
 
@@ -56,7 +56,7 @@ def _restart(spec: RedisSpec, observed: ObservedRedis, primary: str | None, due:
     if not due:
         return None
     why = f"{len(due)} of {spec.replicas} members to restart"
-    # One that does not even run costs nobody anything, and may be what the others wait for.
+    # Restarting one that does not even run costs nothing, and the others may be waiting for it.
     if stuck := [pod for pod in due if not pod.ready and not pod.terminating]:
         return Restart(last_of(stuck), why)
     if problem := health.trouble(spec, observed, primary):
@@ -74,7 +74,7 @@ def _resize(spec: RedisSpec, observed: ObservedRedis, primary: str | None, deplo
         return Resize(spec.replicas, why)
     if primary is None:
         return Wait(f"{why}: there is no primary")
-    # Sentinel can't be told whom to choose, only whom not to: members that go have priority 0 (settings_drift.py).
+    # A Sentinel's choice can only be restricted: members to be removed have priority 0 (settings_drift.py).
     going = {pod.name for pod in observed.place.members if ordinal(pod.name) >= spec.replicas} - {primary}
     for pod in observed.place.sentinels:
         if _would_spare(observed, pod, primary, going):
@@ -83,7 +83,7 @@ def _resize(spec: RedisSpec, observed: ObservedRedis, primary: str | None, deplo
 
 
 def _would_spare(observed: ObservedRedis, pod: Pod, primary: str, going: set[str]) -> bool:
-    """Whether a Sentinel would choose one that stays."""
+    """Whether a Sentinel would choose a member that stays."""
     sentinel = observed.sentinels.get(pod.name)
     if sentinel is None or FAILING_OVER in sentinel.flags or named_by(observed, sentinel) != primary:
         return False

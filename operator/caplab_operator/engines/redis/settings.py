@@ -1,4 +1,4 @@
-"""What is said of the spec's settings: what differs and where, what was refused, what waits for a restart: pure."""
+"""The condition SettingsApplied: what differs and where, what was refused, and what waits for a restart. Pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def applied(
     users: Mapping[str, Sequence[str]],
     outdated: Sequence[str],
 ) -> ConditionState:
-    """Whether all are in force.
+    """Build the condition SettingsApplied.
 
     refusals are in Redis' own words, by pod; users are those that somebody changed, by pod; outdated are the members
-    whose pods are not of the spec as it is.
+    whose pods are not from the current spec.
     """
     refused = [
         *(f"parameter {name}: {why}" for name, why in sorted(not_taken(spec.ENGINE, spec.parameters).items())),
@@ -36,7 +36,7 @@ def applied(
     silent = [*durability.silent_members(spec, observed), *_silent_sentinels(spec, observed)]
     findings = (
         ("False", "Refused", "refused: ", refused),
-        ("False", "NotYet", "not the spec's: ", differing),
+        ("False", "NotYet", "different from the spec: ", differing),
         ("False", "WaitsForRestart", "waits for a restart: ", waiting),
         ("Unknown", "NoAnswer", "no answer: ", [", ".join(silent)] if silent else []),
     )
@@ -47,7 +47,7 @@ def applied(
 
 
 def _differing(spec: RedisSpec, observed: ObservedRedis) -> list[str]:
-    """What can be set while they run."""
+    """Describe the differing settings that can be changed while members run."""
     actual = {name: member.settings for name, member in observed.members.items()}
     actual |= {name: {**sentinel.settings, **sentinel.periods} for name, sentinel in observed.sentinels.items()}
     drifts = {
@@ -75,5 +75,5 @@ def _waiting(spec: RedisSpec, observed: ObservedRedis, outdated: Sequence[str]) 
 
 
 def _silent_sentinels(spec: RedisSpec, observed: ObservedRedis) -> list[str]:
-    """Sentinels that are there and do not answer; one that is not there has no settings."""
+    """Return the existing Sentinels that do not answer; a missing one has no settings."""
     return sorted({pod.name for pod in observed.place.sentinels} - observed.sentinels.keys())

@@ -1,4 +1,4 @@
-"""What has to be done to members and Sentinels so that they do what the spec says: pure."""
+"""Settings drift: the commands that bring members and Sentinels back to the spec. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Changes = Mapping[str, str]
 
 
 def members_drift(spec: RedisSpec, observed: ObservedRedis) -> dict[str, Changes]:
-    """Settings that differ from the spec's, by member; of those that answered."""
+    """Return the settings that differ from the spec's, by member, of the members that answered."""
     return {
         name: changes
         for name, member in observed.members.items()
@@ -25,7 +25,7 @@ def members_drift(spec: RedisSpec, observed: ObservedRedis) -> dict[str, Changes
 
 
 def sentinels_drift(spec: RedisSpec, observed: ObservedRedis) -> dict[str, Changes]:
-    """Settings that differ from the spec's, by Sentinel; of those that answered."""
+    """Return the settings that differ from the spec's, by Sentinel, of the Sentinels that answered."""
     wanted = {**sentinel_settings(spec), **sentinel_periods(spec)}
     settings_by_name = {
         name: {**sentinel.settings, **sentinel.periods} for name, sentinel in observed.sentinels.items()
@@ -38,12 +38,12 @@ def _differing(wanted: Changes, actual: Changes) -> Changes:
 
 
 def member_commands(changes: Changes) -> list[Command]:
-    """One each: a value that Redis refuses holds up no other."""
+    """Build one command for each change: a value that Redis refuses does not block the others."""
     return [("CONFIG", "SET", name, value) for name, value in live(changes).items()]
 
 
 def sentinel_commands(changes: Changes) -> list[Command]:
-    """One each."""
+    """Build one command for each change."""
     return [
         ("SENTINEL", "DEBUG", name, value) if name in PERIODS else ("SENTINEL", "SET", MASTER, name, value)
         for name, value in changes.items()
@@ -51,9 +51,9 @@ def sentinel_commands(changes: Changes) -> list[Command]:
 
 
 def users_drift(observed: ObservedRedis, expected: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Users that somebody changed, by member or Sentinel; expected is what they were set to, by run id.
+    """Return users that somebody changed, by member or Sentinel; expected is what they were set to, by run id.
 
-    A process that is not in expected has the users of its own start script, or nobody has looked yet: no drift.
+    A process that is not in expected has the users of its start script, or was not observed yet: no drift.
     """
     return {
         name: names
@@ -63,10 +63,10 @@ def users_drift(observed: ObservedRedis, expected: Mapping[str, Sequence[str]]) 
 
 
 def to_reset(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> Pod | None:
-    """A Sentinel that has to forget replicas or Sentinels that are no more; None: none, or not now.
+    """Return a Sentinel that has to forget former replicas or Sentinels; None if there is none, or not now.
 
-    Until it has heard of everybody again it can't decide with the others, so: one at a time, and only
-    while all is well otherwise.
+    Until it has discovered all others again it can't vote, so this is done to one at a time, and only
+    while everything else is healthy.
     """
     rows = health.members(observed, primary)
     if primary is None or len(rows) != spec.replicas or not all(row["ready"] for row in rows):

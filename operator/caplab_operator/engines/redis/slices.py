@@ -1,4 +1,4 @@
-"""Whom the Services of the primary and of the replicas lead to: EndpointSlices that the operator itself writes."""
+"""Endpoints of the primary's and the replicas' Services: EndpointSlices that the operator itself writes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .spec import RedisSpec
 
 
 def primary_slice(spec: RedisSpec, *primary: Pod) -> Manifest:
-    """Clients of NAME-primary reach this pod."""
+    """Build the slice through which clients of NAME-primary reach this pod."""
     return endpoint_slice(spec, f"{spec.name}-primary", primary)
 
 
 def replicas_slice(spec: RedisSpec, replicas: Sequence[Pod]) -> Manifest:
-    """Clients of NAME-replicas reach these pods."""
+    """Build the slice through which clients of NAME-replicas reach these pods."""
     return endpoint_slice(spec, f"{spec.name}-replicas", sorted(replicas, key=lambda pod: pod.name))
 
 
 def endpoint_slice(spec: RedisSpec, service: str, pods: Sequence[Pod]) -> Manifest:
-    """The one slice of a Service without a selector; it has the Service's name."""
+    """Build the one slice of a Service without a selector; it has the Service's name."""
     body = objects.named(spec, "discovery.k8s.io/v1", "EndpointSlice", service)
     body["metadata"]["labels"] |= {
         "kubernetes.io/service-name": service,

@@ -1,4 +1,4 @@
-"""What a RedisCluster object asks for, parsed at the border."""
+"""The spec of a RedisCluster object, parsed at the border."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..cluster import Cluster, common_fields
 
 @dataclass(frozen=True, slots=True)
 class Failover:
-    """Sentinel's timing, and what a primary does that starts again while it is still called primary."""
+    """Sentinel's timing, and what a restarted primary does while the Sentinels still name it primary."""
 
     down_after_milliseconds: int
     failover_timeout_milliseconds: int
@@ -22,7 +22,7 @@ class Failover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisSpec(Cluster):
-    """One cluster as asked for."""
+    """The spec of a RedisCluster."""
 
     KIND: ClassVar[str] = "RedisCluster"
     ENGINE: ClassVar[str] = "redis"
@@ -37,12 +37,12 @@ class RedisSpec(Cluster):
 
     @property
     def quorum(self) -> int:
-        """How many Sentinels must find the primary down: their majority."""
+        """The number of Sentinels that must see the primary down: their majority."""
         return self.sentinels // 2 + 1
 
 
 def parse(body: Mapping[str, Any]) -> RedisSpec:
-    """A RedisCluster object as the API server returns it."""
+    """Parse a RedisCluster object as the API server returns it."""
     spec, failover = body["spec"], body["spec"]["failover"]
     return RedisSpec(
         **common_fields(body),

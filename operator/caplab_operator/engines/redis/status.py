@@ -1,4 +1,4 @@
-"""A RedisCluster's status: a pure function of the spec, of what was observed, and of what was done."""
+"""A RedisCluster's status: a pure function of the spec, of the observation, and of the round's result."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .spec import RedisSpec
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What the operator did."""
+    """Result of a round, for the status."""
 
     refusals: Mapping[str, str] = field(default_factory=dict)  # of settings, in Redis' own words, by pod
-    rollout: str = ""  # what a rolling restart or a change of size is at
-    handed_over: str | None = None  # the last member whom it had hand over
-    users: Mapping[str, Sequence[str]] = field(default_factory=dict)  # that somebody had changed, by pod
-    outdated: Sequence[str] = ()  # members whose pods are of an earlier spec
+    rollout: str = ""  # progress of a rolling restart or of a change of size
+    handed_over: str | None = None  # the last member that the operator had hand over
+    users: Mapping[str, Sequence[str]] = field(default_factory=dict)  # those that somebody had changed, by pod
+    outdated: Sequence[str] = ()  # members whose pods are from an earlier spec
 
 
 def build(
@@ -33,9 +33,9 @@ def build(
     active_faults: Mapping[str, str],
     done: RoundResult,
 ) -> Status:
-    """The status to be written; before is the status so far, now an RFC 3339 time.
+    """Build the status to write; before is the status so far, now an RFC 3339 time.
 
-    active_faults names the fault that a member is or was under: what a failover from it is put down to.
+    active_faults names by member the fault that it is or was under, which is the cause of a failover from it.
     """
     durable = durability.applied(spec, observed)
     applied = settings.applied(spec, observed, done.refusals, done.users, done.outdated)
@@ -84,10 +84,10 @@ def _ready(
 
 
 def _ended(observed: ObservedRedis, before: Mapping[str, Any]) -> dict[str, str]:
-    """Members whose pods were told to end, now or when last observed: a primary among them handed over first."""
+    """Return members whose pods are or were being deleted, as causes: a primary among them handed over first."""
     ended = {pod.name for pod in observed.place.members if pod.terminating}
     ended |= {row["name"] for row in before.get("members") or [] if row.get("state") == "leaving"}
-    return dict.fromkeys(ended, "its pod was told to end")
+    return dict.fromkeys(ended, "its pod was deleted")
 
 
 def _last_failover(
@@ -97,7 +97,7 @@ def _last_failover(
     now: str,
     causes: Mapping[str, str],
 ) -> Status | None:
-    """Redis keeps no history: a failover is that the primary is another than before."""
+    """Return the last failover: Redis keeps no history, so it is the last change of the primary."""
     previous: Status | None = before.get("lastFailover")
     ended = gap if gap and gap.get("until") == now else None  # an earlier gap is another failover's
     old = before.get("primary") or (ended or {}).get("member")

@@ -1,4 +1,4 @@
-"""Who may log in to members and to Sentinels, and as what: what they start with, and what they are held to.
+"""Users of members and Sentinels, and their rules: those that they start with, and those that are enforced.
 
 The start scripts in images/redis make the users from the files that the operator mounts; so the rules are here only.
 """
@@ -14,10 +14,10 @@ from ..objects import APPLICATION
 
 Command = Sequence[str]
 
-OPERATOR = "operator"  # as whom the operator itself comes
+OPERATOR = "operator"  # the operator's own login
 MONITOR = LOGIN
 
-# Where a start script finds each user's password.
+# The variables in which a start script finds each user's password.
 VARIABLES = {
     "replication": "REPLICATION_PASSWORD",
     "sentinel": "SENTINEL_PASSWORD",
@@ -25,7 +25,7 @@ VARIABLES = {
     APPLICATION: "APPLICATION_PASSWORD",
 }
 DEFAULT = "default"
-_HIDDEN = "*"  # a password where others can read
+_HIDDEN = "*"  # in place of a password in logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +36,25 @@ class User:
     rules: str
 
 
-# What members start with; the operator gives them the exporter's as well, while they run: no start file names it, so
-# that members need no restart to have it.
+# Users that members start with. The operator adds the exporter's while they run: no start file names it, so members
+# need no restart for it.
 MEMBER_USERS = (
     User(OPERATOR, "~* &* +@all"),
     User("replication", "+psync +replconf +ping"),
-    # What Sentinel's manual asks for ("Redis Access Control List authentication").
+    # As Sentinel's manual requires ("Redis Access Control List authentication").
     User(
         "sentinel",
         "allchannels +multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish +info +client|setname "
         "+client|kill +script|kill",
     ),
-    # Data, and what a client needs to know whom it speaks with; no administration.
+    # Data, and what a client needs to identify its server; no administration.
     User(
         APPLICATION,
         "~* &* +@read +@write +@connection +@transaction +@scripting +@pubsub +wait +waitaof +info +time +role "
         "-@dangerous +info +role -@admin -client|kill -client|pause",
     ),
 )
-# The exporter asks for no more. Of the slow log it wants the last entry's number and time, and gets its command too.
+# The exporter needs no more. Of the slow log it needs the last entry's number and time, and gets its command too.
 EXPORTERS_USER = User(MONITOR, "-@all +ping +info +client|setname +latency|latest +slowlog|len +slowlog|get")
 SENTINEL_USERS = (
     User(OPERATOR, "~* &* +@all"),
@@ -68,12 +68,12 @@ SENTINEL_USERS = (
 
 
 def file_of(users: Sequence[User]) -> str:
-    """For a start script: name, variable with the password, rules; a line each."""
+    """Build the file for a start script: name, variable with the password, and rules, a user on each line."""
     return "".join(f"{user.name} {VARIABLES[user.name]} {user.rules}\n" for user in users)
 
 
 def commands(users: Sequence[User], passwords: Mapping[str, str], listed: Sequence[str]) -> list[Command]:
-    """Make the users what they are to be, and nobody else; listed are those there are, as ACL LIST has them.
+    """Build the commands that set the users and remove all others; listed are the current ones from ACL LIST.
 
     A user whose password is not known stays as it is.
     """
@@ -91,21 +91,21 @@ def commands(users: Sequence[User], passwords: Mapping[str, str], listed: Sequen
 
 
 def has_login(name: str, password: str, listed: Sequence[str]) -> bool:
-    """Whether that user is among those there are, and has that password."""
+    """Whether a user is among the listed ones, and has this password."""
     digest = f"#{hashlib.sha256(password.encode()).hexdigest()}"
     return any(name_in(line) == name and digest in line.split() for line in listed)
 
 
 def name_in(line: str) -> str:
-    """The user that a line of ACL LIST is about."""
+    """Return the user's name in a line of ACL LIST."""
     return line.split()[1]
 
 
 def changed(before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """The users that differ between two answers to ACL LIST, by name."""
+    """Return the names of users that differ between two answers to ACL LIST."""
     return sorted({name_in(line) for line in set(before) ^ set(after)})
 
 
 def printable(command: Command) -> str:
-    """A command as it may be logged: without passwords."""
+    """Return a command without passwords, for the log."""
     return " ".join(f">{_HIDDEN}" if word.startswith(">") else word for word in command)
