@@ -62,16 +62,16 @@ def add(folder: Path, evidence: Path) -> Path:
     """Copy a suite's verdict.json, with its time and machine; returns the copy. An older one never replaces a newer."""
     named = _FOLDER.fullmatch(folder.resolve().name)
     if not named:
-        raise FieldError(f"'{folder}' is no folder of a suite. Hint: name one such as results/20261121-080423-core.")
+        raise FieldError(f"'{folder}' is not the folder of a suite. Hint: name one, as results/20261121-080423-core.")
     verdict = _json(folder / results.VERDICT)
     if not isinstance(verdict, dict):
-        raise FieldError(f"{folder / results.VERDICT}: no verdicts of a suite.")
+        raise FieldError(f"{folder / results.VERDICT} has no verdicts of a suite.")
     begun = datetime.datetime.strptime(named[1], "%Y%m%d-%H%M%S").replace(tzinfo=datetime.UTC)
     made = {"date": f"{begun:%Y-%m-%d %H:%M:%S} UTC", "machine": _machine(folder), "suite": named[2], **verdict}
     new = Evidence.from_json(str(folder), made)
     copy = evidence / f"{named[2]}.json"
     if copy.exists() and Evidence.from_json(copy.name, _json(copy)).date > new.date:
-        raise FieldError(f"{copy.name} is newer than {folder}. Hint: remove it first, if the older one is to count.")
+        raise FieldError(f"{copy.name} is newer than {folder}. Hint: remove it first, to use the older one.")
     evidence.mkdir(parents=True, exist_ok=True)
     copy.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     return copy

@@ -147,7 +147,7 @@ def _fillings(board: Json, prometheus: Prometheus, window: Window, findings: Fin
     for variable in variables:
         match = _LABEL_VALUES.match(variable["query"]["query"])
         if not match:
-            raise ValueError(f"{board['title']}: {variable['name']} is no label_values(SERIES, LABEL).")
+            raise ValueError(f"{board['title']}: {variable['name']} is not of the form label_values(SERIES, LABEL).")
         longer = []
         values: dict[str, tuple[str, ...]] = {}
         for filling in fillings:
@@ -203,7 +203,7 @@ class Reason:
 
 
 # Prometheus lists the values of labels by blocks of hours, and so names of former clusters too.
-GONE = Reason("", "that cluster had gone before, though Prometheus still lists its name")
+GONE = Reason("", "that cluster had been deleted before, though Prometheus still lists its name")
 IDLE = Reason("", "no load ran on that cluster")
 _OF_LOADS = re.compile(r"caplab_(operation|seconds_since_last_ack|probe_running|stale_reads_total|read_staleness)")
 REASONS = (
@@ -212,7 +212,7 @@ REASONS = (
     Reason(r'op=~"write\|', "nothing wrote to that cluster from there"),
     Reason(r'op=~"read"', "nothing read from that cluster from there"),
     Reason(r"ALERTS\{", "no alert fired", True),
-    Reason(r"caplab_stale_reads_total|caplab_read_staleness", "no load there whose reads can be judged as they come"),
+    Reason(r"caplab_stale_reads_total|caplab_read_staleness", "no load there whose reads can be judged live"),
     Reason(r"caplab_member_replication_lag_bytes", "Cassandra has no replication lag", engine="cassandra"),
     Reason(r"caplab_cluster_epoch", "Cassandra has no terms", engine="cassandra"),
     Reason(
@@ -249,11 +249,11 @@ def unexplained(findings: Findings) -> list[str]:
         empty = [result for result in results if not result.series and not result.problem]
         unknown = [result for result in empty if reason_of(result) is None]
         if unknown:
-            wrong.append(f"{board}, {where}: nothing, and no reason is known, with {dict(unknown[0].filling)}")
+            wrong.append(f"{board}, {where}: no data, for no known reason, with {dict(unknown[0].filling)}")
         elif len(empty) == len(results) and not all(
             (reason := reason_of(result)) and reason.everywhere for result in empty
         ):
-            wrong.append(f"{board}, {where}: nothing with any of the {len(results)} fillings")
+            wrong.append(f"{board}, {where}: no data with any of the {len(results)} fillings")
     return wrong
 
 
@@ -271,10 +271,10 @@ def table(findings: Findings) -> list[str]:
     for variable in findings.variables:
         values.setdefault((variable.dashboard, variable.name), set()).update(variable.values)
     for (board, name), choices in values.items():
-        lines.append(f"| {board} | {name} | {', '.join(sorted(choices)) or 'none: there was no such thing'} |")
+        lines.append(f"| {board} | {name} | {', '.join(sorted(choices)) or 'none'} |")
     lines += [
         "",
-        "| dashboard | panel and query | fillings | with data | where there was none |",
+        "| dashboard | panel and query | fillings | with data | reasons for no data |",
         "|---|---|---|---|---|",
     ]
     for (board, where), results in _by_query(findings).items():

@@ -88,4 +88,4 @@ def _wait_for_replica(port: int) -> None:
         if subprocess.run(wait, check=False, capture_output=True).stdout.strip() == b"1":
             return
         time.sleep(0.1)
-    raise TimeoutError("the replica takes nothing")
+    raise TimeoutError("the replica does not receive writes")

@@ -16,7 +16,7 @@ from caplab_cluster.paths import REPOSITORY
 from evidence import made_by, printed_by_tests
 
 PARTS = {
-    "Databases of others, which keep uid, rows and passwords": ("test_beside_others.py",),
+    "Databases of others keep their uid, rows and passwords": ("test_beside_others.py",),
     "What clusters own, deleted or changed at random": ("test_owned_objects.py",),
     "200 hostile specs and names a kind": ("test_hostile_specs.py", "-m", "long"),
 }

@@ -43,7 +43,7 @@ def start(cache: Path) -> tuple[float, str]:
         lines.append(line)
     if process.wait() != 0:
         raise Failure("`up` failed.", "Read its output above.")
-    table = re.search(r"^-{5,}\n.*?^in all[^\n]*$", "".join(lines), re.DOTALL | re.MULTILINE)
+    table = re.search(r"^-{5,}\n.*?^total[^\n]*$", "".join(lines), re.DOTALL | re.MULTILINE)
     assert table
     return time.monotonic() - began, table[0]
 

@@ -173,8 +173,9 @@ def _lost(good: list[bool]) -> list[str]:
         lines.append(f"| {' | '.join(shown)} |")
     return [
         "## One lost write more than before",
-        "One loss in one run, where the row permits some, cannot be told from chance: of 29 runs without a loss and one"
-        " with it, a third of all ways to part them put it among the ten. It is said as first seen; exit code 0.",
+        "One loss in one run, where the row permits some, cannot be distinguished from chance: of 29 runs without a"
+        " loss and one with it, a third of all ways to part them put it among the ten. It is reported as first seen;"
+        " exit code 0.",
         "\n".join(lines),
     ]
 
@@ -245,8 +246,8 @@ def _naive(good: list[bool], rounds: int) -> list[str]:
         alarms += any(figure.p / comparison.tested <= 0.01 for figure in comparison.figures)
     good.append(alarms > stats.binom.ppf(0.999, rounds, 0.01))
     return [
-        "The same trial sees a rule that breaks its word: with each figure tested at 1 %, as if there were no others,"
-        f" the table of equal data has an alarm in {alarms} of {rounds} resamplings."
+        "The same trial detects a rule that exceeds its rate: with each figure tested at 1 %, as if there were no"
+        f" others, the table of equal data has an alarm in {alarms} of {rounds} resamplings."
     ]
 
 

@@ -76,7 +76,7 @@ def page(head: str, findings: Findings, wrong: Sequence[str], gaps: Sequence[str
     """Format the page of evidence."""
     with_data = sum(bool(query.series) for query in findings.queries)
     sentences = [f"- {sentence}" for sentence in wrong] or [
-        "Nothing was refused, and nothing was empty without a reason."
+        "No query was refused, and none was empty without a reason."
     ]
     return "\n".join(
         [
@@ -84,8 +84,8 @@ def page(head: str, findings: Findings, wrong: Sequence[str], gaps: Sequence[str
             "",
             head,
             "",
-            f"{len(findings.queries)} queries with their variables filled in were asked of the lab's Prometheus by "
-            f"its HTTP API, as Grafana asks them; {with_data} returned data. Grafana itself was not run.",
+            f"{len(findings.queries)} queries with their variables filled in were sent to the HTTP API of the lab's "
+            f"Prometheus, as Grafana sends them; {with_data} returned data. Grafana itself was not run.",
             "",
             *sentences,
             "",

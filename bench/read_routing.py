@@ -73,7 +73,7 @@ def measure(history: Table) -> Measured:
     context = Context(enough=1)
     sessions, staleness = check_sessions(history, context), check_staleness(history, context)
     if State.UNKNOWN in (sessions.state, staleness.state):
-        raise SystemExit(f"Nothing can be said: {sessions.reason} {staleness.reason} Hint: on a calmer machine.")
+        raise SystemExit(f"The run proves nothing: {sessions.reason} {staleness.reason} Hint: use a calmer machine.")
     violations: dict[str, Any] = {name: sessions.figures[name] for name in ("read_your_writes", "monotonic_reads")}
     violations |= {"causal": not_causal(rows), "stale": staleness.figures["stale"]}
     violations["keys left out"] = staleness.figures["keys_skipped"]  # of 16: two writes overlapped

@@ -89,7 +89,7 @@ def ask(engine: Engine, name: str) -> dict[str, Row]:
     script, read = _ENGINES[name]
     image = newest_image(engine, name)
     if not image:
-        raise Failure(f"There is no image of {name}.", "Run `make up`, which builds it, then repeat.")
+        raise Failure(f"There is no image of {name}.", "Run `make up`, which builds it, then try again.")
     return read(engine.must(*_RUN, image, "-s", timeout_seconds=_SECONDS, stdin=script))
 
 

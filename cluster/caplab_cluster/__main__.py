@@ -50,7 +50,8 @@ def _exclusive(cache: Cache) -> Iterator[None]:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             raise Failure(
-                f"Another caplab command is at work (process {holder}).", "Wait for it, or end it, then repeat."
+                f"Another caplab command is running (process {holder}).",
+                "Wait until it has finished, or stop it, then try again.",
             ) from error
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -80,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(render(failure), file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
-        print(f"\ninterrupted: run it again, `{command}` goes on from here", file=sys.stderr)
+        print(f"\ninterrupted: run `{command}` again to continue from here", file=sys.stderr)
         return 130
     return 0
 

@@ -89,7 +89,9 @@ def user_values(environment: Mapping[str, str], kept: Path) -> list[Path]:
     files = [Path(name).absolute() for name in names.split(":") if name]
     for file in files:
         if not file.is_file():
-            raise Failure(f"{VALUES_VARIABLE} names {file}, and there is no such file.", "Name a file of Helm values.")
+            raise Failure(
+                f"{VALUES_VARIABLE} names {file}, which does not exist.", "Name an existing file of Helm values."
+            )
     contents = [file.read_bytes() for file in files]  # one of them may be a copy that is kept
     shutil.rmtree(kept, ignore_errors=True)
     if not contents:
@@ -105,7 +107,7 @@ def grafana_or_why_not(official: Mapping[str, str]) -> str:
     """Return one sentence: which Grafana is installed, or why none is and what replaces it."""
     if image := official.get("grafana"):
         return f"{image}: `make dashboards` opens it"
-    return "none, since its image can't be pulled: `make dashboards` opens Prometheus' own page instead"
+    return "none, because its image cannot be pulled: `make dashboards` opens Prometheus' own page instead"
 
 
 def _delete_unfinished_release(cluster: KindCluster) -> None:

@@ -11,7 +11,7 @@ from .failure import Failure
 from .machine import DetectedEngine, Machine, Tool
 from .versions import Version
 
-_INSTALL_HINT = "Start Docker, or install podman, or run this as root on Debian: it then installs podman by itself."
+_INSTALL_HINT = "Start Docker, or install podman, or run this as root on Debian, which installs podman."
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +84,28 @@ def choose_engine(machine: Machine, options: SetupOptions) -> EngineChoice:
         return EngineChoice("docker", machine.docker.path, False, f"Docker {dotted(machine.docker.version)} answers")
     if options.engine == "docker":
         raise Failure(
-            f"CAPLAB_ENGINE asks for Docker, but {docker_problem}.",
-            "Start or upgrade Docker, or unset CAPLAB_ENGINE to let podman take its place.",
+            f"CAPLAB_ENGINE is docker, but {docker_problem}.",
+            "Start or upgrade Docker, or unset CAPLAB_ENGINE to use podman instead.",
         )
-    why = "CAPLAB_ENGINE asks for it" if options.engine == "podman" else docker_problem
+    why = "set by CAPLAB_ENGINE" if options.engine == "podman" else docker_problem
     if machine.podman and not podman_problem:
         return EngineChoice("podman", machine.podman.path, False, f"podman {dotted(machine.podman.version)}: {why}")
     if machine.podman:
-        raise Failure(f"No container engine is fit: {docker_problem}; {podman_problem}.", _INSTALL_HINT)
+        raise Failure(f"No container engine can be used: {docker_problem}; {podman_problem}.", _INSTALL_HINT)
     if machine.debian and machine.root and machine.system == "Linux":
-        return EngineChoice("podman", "/usr/bin/podman", True, f"podman, to be installed from Debian's packages: {why}")
-    lacks = "this is not Debian" if machine.root else "only root can install one"
+        return EngineChoice(
+            "podman", "/usr/bin/podman", True, f"podman, which will be installed from Debian's packages: {why}"
+        )
+    lacks = "this is not Debian" if machine.root else "only root can install it"
     raise Failure(
-        f"There is no container engine: {docker_problem}, there is no podman, and {lacks}.",
+        f"No container engine was found: {docker_problem}, podman is not installed, and {lacks}.",
         _INSTALL_HINT,
     )
 
 
 def _docker_problem(docker: DetectedEngine | None) -> str:
     if docker is None:
-        return "there is no Docker"
+        return "Docker is not installed"
     if docker.version is None:
         return f"no Docker engine answers ({docker.problem})"
     if docker.version < versions.DOCKER_MIN:
@@ -114,7 +116,7 @@ def _docker_problem(docker: DetectedEngine | None) -> str:
 def _podman_problem(machine: Machine) -> str:
     podman = machine.podman
     if podman is None:
-        return "there is no podman"
+        return "podman is not installed"
     if podman.version is None or podman.version < versions.PODMAN_MIN:
         return f"podman {dotted(podman.version)} is older than {dotted(versions.PODMAN_MIN)}"
     if not machine.root and machine.cgroup != 2:
@@ -128,16 +130,16 @@ def choose_tool(name: str, detected: Tool | None, fit: tuple[Version, Version]) 
     if detected is None:
         return ToolChoice(name, None, f"{name} is not on PATH")
     if detected.version is None or not low <= detected.version <= high:
-        return ToolChoice(name, None, f"{name} {dotted(detected.version)} on PATH is not fit")
+        return ToolChoice(name, None, f"{name} {dotted(detected.version)} on PATH is not a supported version")
     return ToolChoice(name, detected.path, f"{name} {dotted(detected.version)} on PATH")
 
 
 def choose_source(options: SetupOptions, have_pulled: bool, have_built: bool, answers: bool) -> SourceChoice:
     """Choose to pull or build images: existing ones win, then whether a container registry answers."""
     if options.images != "auto":
-        return SourceChoice(options.images, "CAPLAB_IMAGES asks for it")
+        return SourceChoice(options.images, "set by CAPLAB_IMAGES")
     if have_pulled:
-        return SourceChoice("pull", "kind's node image is here already")
+        return SourceChoice("pull", "kind's node image is already here")
     if have_built:
         return SourceChoice("build", "the node image that was built here is up to date")
     if answers:
@@ -153,7 +155,7 @@ def choose_official(source: str, official: Mapping[str, str]) -> Mapping[str, st
 def choose_jars(maven: Tool | None) -> JarsChoice:
     """Choose where jars are fetched: by the host's Maven, with its proxies and mirrors, else inside the build."""
     if maven is None:
-        return JarsChoice(None, "mvn is not on PATH: the image's build installs one")
+        return JarsChoice(None, "mvn is not on PATH: the image build installs it")
     return JarsChoice(maven, f"mvn {dotted(maven.version)} on PATH")
 
 

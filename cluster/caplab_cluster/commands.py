@@ -59,7 +59,7 @@ def up(progress: Progress, cache: Cache) -> None:
 
     user_files = chart.user_values(os.environ, chart.kept_values(cache))
     if user_files:
-        progress.report(f"  values   yours too; `{chart.VALUES_VARIABLE}= make up` goes back to the lab's own alone")
+        progress.report(f"  values   yours too; `{chart.VALUES_VARIABLE}= make up` returns to the lab's own only")
     builder = GoBuilder(session.machine, cache)
     source = node_image.choose(engine, builder, session.options)
     progress.report(f"  images   {source.source}: {source.why}")
@@ -79,9 +79,7 @@ def up(progress: Progress, cache: Cache) -> None:
     cluster = KindCluster(engine, cache, tools)
     is_new = _bring_up(progress, cache, cluster, image)
     if left := cluster.raise_worker_cpu_shares():  # each time anew: a weight does not outlive its container's run
-        progress.report(
-            f"  note: {', '.join(left)} have no more than their share of processor time; probers may be late"
-        )
+        progress.report(f"  note: {', '.join(left)} could not be given more processor time; probers may be late")
     store = registry.ensure_running(engine, cache, NETWORK, registry_image)
     references = lab_images.publish(progress, store, images)
     lab_images.pull_to_nodes(progress, engine, {node: images_of(node, references) for node in NODES})
@@ -91,8 +89,10 @@ def up(progress: Progress, cache: Cache) -> None:
         cluster.note_complete(image)
     chart.ensure(progress, cache, tools, cluster, _note_images(cache, references), user_files)
     progress.report(progress.table())
-    progress.report(f"\nThe cluster {NAME} is up. To talk to it:\n  export KUBECONFIG={cache.kubeconfig}")
-    progress.report(f"  export PATH={Path(tools.kubectl).parent}:$PATH    # kubectl, if yours is not fit")
+    progress.report(f"\nThe cluster {NAME} is up. To use it:\n  export KUBECONFIG={cache.kubeconfig}")
+    progress.report(
+        f"  export PATH={Path(tools.kubectl).parent}:$PATH    # for kubectl, if you have no supported version"
+    )
 
 
 def images_of(node: str, references: Mapping[str, str]) -> list[str]:
@@ -112,8 +112,8 @@ def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str
     if action == "none":
         return False
     if action == "recreate":
-        progress.report(f"  the cluster is made anew: {why}")
-        with progress.step("remove what is left"):
+        progress.report(f"  the cluster is remade: {why}")
+        with progress.step("remove the old cluster"):
             cluster.remove()
     with progress.step("create the cluster") as step:
         cluster.create(step, image)
@@ -131,7 +131,7 @@ def _bring_nodes_back(progress: Progress, cache: Cache) -> None:
 def _reuse(progress: Progress, cluster: KindCluster, action: str, why: str) -> tuple[str, str]:
     """Use the existing cluster, or return why it must be remade."""
     if action == "none" and (unresponsive := cluster.unresponsive_nodes()):
-        return "recreate", f"{', '.join(unresponsive)} should run, but does not"
+        return "recreate", f"{', '.join(unresponsive)} should be running, but is not"
     record = cluster.record()
     if record and record.config != cluster.configuration():
         progress.report("  note: kind-config.yaml has changed since this cluster was made; `make down up` applies it")
@@ -160,7 +160,7 @@ def down(progress: Progress, cache: Cache) -> None:
     """Remove the cluster, its registry and its network; caches and images stay."""
     session = begin(progress, cache)
     if session.choice.install:
-        progress.report("  there is no container engine, so there is no cluster")
+        progress.report("  no container engine, and so no cluster")
         return
     with progress.step(f"remove the cluster {NAME}") as step:
         removed = KindCluster(session.engine, cache).remove()
@@ -168,7 +168,7 @@ def down(progress: Progress, cache: Cache) -> None:
         session.engine.ask("volume", "rm", "--force", registry.VOLUME)
         if not removed:
             step.mark_ready()
-    progress.report("  removed: " + (", ".join(removed) or "nothing, there was no cluster"))
+    progress.report("  removed: " + (", ".join(removed) or "nothing; there was no cluster"))
 
 
 def environment(progress: Progress, cache: Cache) -> None:

@@ -50,7 +50,7 @@ def dashboards(progress: Progress, cache: Cache) -> None:
     """Forward a local port, print its address, and wait for Ctrl-C. Raises Failure without a site."""
     session = begin(progress, cache)
     if session.choice.install:
-        raise Failure("There is no container engine yet, and so no cluster.", "Run `make up`.")
+        raise Failure("No container engine is installed yet, and so there is no cluster.", "Run `make up`.")
     tools = built_tools(session)
     site = choose_site(_deployments(KindCluster(session.engine, cache, tools)))
     _end_with_the_terminal()
@@ -74,7 +74,7 @@ def choose_site(deployments: Sequence[str]) -> Site:
         if site.deployment in deployments:
             return site
     raise Failure(
-        "There is neither a Grafana nor a Prometheus in the cluster.",
+        "Neither Grafana nor Prometheus is in the cluster.",
         "Run `make up`: it installs Prometheus, and Grafana where its image can be pulled.",
     )
 
@@ -85,21 +85,21 @@ def introduction(site: Site, address: str) -> list[str]:
         return [
             f"  Grafana  {address}",
             f"  one run  {address}/d/caplab-run",
-            "  It is on this machine's loopback only, for as long as this runs: Ctrl-C ends it.",
+            "  It is on this machine's loopback only, for as long as this command runs: Ctrl-C stops it.",
         ]
     lines = [
-        "  There is no Grafana here, since its image could not be pulled; Prometheus' own page shows the same figures:",
-        f"  {address}/graph    alerts: {address}/alerts    what is scraped: {address}/targets",
+        "  Grafana is missing, because its image could not be pulled; Prometheus' own page shows the same figures:",
+        f"  {address}/graph    alerts: {address}/alerts    targets: {address}/targets",
     ]
     for link in links(DASHBOARDS, address):
         lines += ["", f"  {link.title}" + (f"  ({link.meaning})" if link.meaning else ""), f"  {link.url}"]
-    return [*lines, "", "  It is on this machine's loopback only, for as long as this runs: Ctrl-C ends it."]
+    return [*lines, "", "  It is on this machine's loopback only, for as long as this command runs: Ctrl-C stops it."]
 
 
 def _deployments(cluster: KindCluster) -> list[str]:
     answer = cluster.kubectl("get", "deployments", "--namespace", NAMESPACE, "-o", "name", "--request-timeout=5s")
     if not answer.ok:
-        raise Failure(f"The cluster {NAME} does not answer.", "Run `make up`; `make status` says what is there.")
+        raise Failure(f"The cluster {NAME} does not answer.", "Run `make up`; `make status` shows what is there.")
     return [line.rpartition("/")[2] for line in answer.out.split()]
 
 
@@ -156,9 +156,9 @@ class PortForward:
             self._reader.join(1)
         while not self._lines.empty():
             self._line()
-        last_words = self._last or "it said nothing"
+        last_words = self._last or "no output"
         return Failure(
-            f"The port-forward ended: {last_words}.", "Run `make dashboards` again; `make status` says what is there."
+            f"The port-forward ended: {last_words}.", "Run `make dashboards` again; `make status` shows what is there."
         )
 
     def check(self) -> None:
@@ -195,7 +195,9 @@ def forwarded(command: Sequence[str], env: Mapping[str, str] | None = None) -> I
             start_new_session=True,
         )
     except OSError as error:
-        raise Failure(f"{command[0]} does not run: {error.strerror}.", "Run `make up`: it provides kubectl.") from error
+        raise Failure(
+            f"{command[0]} cannot be run: {error.strerror}.", "Run `make up`: it provides kubectl."
+        ) from error
     try:
         yield PortForward(process)
     finally:

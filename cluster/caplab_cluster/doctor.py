@@ -69,13 +69,13 @@ def _engine(machine: Machine, options: SetupOptions) -> Check:
 
 def _cgroup(machine: Machine) -> Check:
     if machine.cgroup is None:
-        return Check("cgroup", "unknown", f"not told by {machine.system}: the engine's virtual machine decides")
+        return Check("cgroup", "unknown", f"not reported by {machine.system}: the engine's virtual machine decides")
     return Check("cgroup", "ok", f"v{machine.cgroup}")
 
 
 def _memory(machine: Machine) -> Check:
     if machine.memory_bytes is None:
-        return Check("memory", "unknown", f"not told by {machine.system}: give the engine's virtual machine 8 GiB")
+        return Check("memory", "unknown", f"not reported by {machine.system}: give the engine's virtual machine 8 GiB")
     value = f"{machine.memory_bytes / GIB:.1f} GiB"
     if machine.memory_bytes < MEMORY_NEEDED:
         return Check(
@@ -92,7 +92,9 @@ def _memory(machine: Machine) -> Check:
 
 def _disk(machine: Machine) -> Check:
     if machine.disk_free_bytes is None:
-        return Check("disk", "unknown", "not told", f"The lab needs {DISK_WANTED // GIB} GiB free where its cache is.")
+        return Check(
+            "disk", "unknown", "not reported", f"The lab needs {DISK_WANTED // GIB} GiB free where its cache is."
+        )
     value = f"{machine.disk_free_bytes / GIB:.1f} GiB free"
     if machine.disk_free_bytes < DISK_NEEDED:
         return Check(
@@ -103,7 +105,7 @@ def _disk(machine: Machine) -> Check:
             f" {DISK_NEEDED // GIB} GiB. Hint: Free some space, or set CAPLAB_CACHE to a folder with room.",
         )
     if machine.disk_free_bytes < DISK_WANTED:
-        return Check("disk", "warn", value, f"Enough from warm caches; a first start wants {DISK_WANTED // GIB} GiB.")
+        return Check("disk", "warn", value, f"Enough with warm caches; a first start needs {DISK_WANTED // GIB} GiB.")
     return Check("disk", "ok", value)
 
 

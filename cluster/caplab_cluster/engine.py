@@ -44,7 +44,7 @@ class Engine:
         if not answer.ok:
             raise Failure(
                 f"{self.name} {' '.join(arguments[:3])} failed: {(answer.err or answer.out).strip()[-300:]}",
-                f"See whether {self.name} works by itself, then repeat.",
+                f"Check that {self.name} works on its own, then try again.",
                 tried=(f"{self.path} {' '.join(arguments)}",),
             )
         return answer.out.strip()
@@ -116,8 +116,8 @@ class Engine:
             left = [name for name in left if self.ask("container", "inspect", name).ok]
         if left:
             raise Failure(
-                f"{self.name} does not remove {', '.join(left)}: {refusal[-300:]}",
-                f"Remove them by hand ({self.name} rm --force), then repeat.",
+                f"{self.name} did not remove {', '.join(left)}: {refusal[-300:]}",
+                f"Remove them by hand ({self.name} rm --force), then try again.",
             )
         for name in names:
             # podman: kind's volumes are named ones, labelled with the node's name.

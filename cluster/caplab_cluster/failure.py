@@ -40,7 +40,7 @@ _PATTERNS: tuple[tuple[str, Diagnosis], ...] = (
     (
         r"no space left on device|disk quota exceeded|not enough free disk space|"
         r"don't have enough free space",
-        Diagnosis("The disk is full.", "Free some space (`make clean` drops the lab's caches), then repeat."),
+        Diagnosis("The disk is full.", "Free some space (`make clean` drops the lab's caches), then try again."),
     ),
     (
         r"no such host|temporary failure (in name resolution|resolving)|could not resolve|"
@@ -48,8 +48,8 @@ _PATTERNS: tuple[tuple[str, Diagnosis], ...] = (
         r"tls handshake timeout|connection timed out|failed to establish a new connection|"
         r"unable to connect to|failed to fetch|dial tcp [^ ]+: connect: connection refused",
         Diagnosis(
-            "There is no network, or a package registry does not answer.",
-            "Check the network and the proxy settings, then repeat: what is done stays done.",
+            "The network is down, or a package registry does not answer.",
+            "Check the network and the proxy settings, then try again: completed steps are kept.",
         ),
     ),
     (
@@ -57,12 +57,12 @@ _PATTERNS: tuple[tuple[str, Diagnosis], ...] = (
         r"requires? root|access denied",
         Diagnosis(
             "Permission was denied.",
-            "Repeat as root, or as a user who may use the container engine and write to the cache.",
+            "Try again as root, or as a user who may use the container engine and write to the cache.",
         ),
     ),
     (
         r"address already in use|port is already allocated",
-        Diagnosis("A port that is needed is taken.", "End what listens there, then repeat."),
+        Diagnosis("A port that the lab needs is in use.", "Stop the process that listens there, then try again."),
     ),
 )
 

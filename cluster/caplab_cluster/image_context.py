@@ -51,11 +51,13 @@ def read(folder: Path) -> Context:
     except tomllib.TOMLDecodeError as error:
         raise Failure(f"{file} is not TOML: {error}.", "Correct the line it names.") from error
     if unknown := sorted(set(settings) - {"sources", "wheels", "jars"}):
-        raise Failure(f"{file} says '{unknown[0]}'.", "Use only: sources, wheels, jars.")
+        raise Failure(f"{file} has the unknown key '{unknown[0]}'.", "Use only: sources, wheels, jars.")
     sources = tuple(REPOSITORY / name for name in settings.get("sources", []))
     for source in sources:
         if not source.is_dir():
-            raise Failure(f"{file} names the source {source}, which is no folder.", "Name a folder of the repository.")
+            raise Failure(
+                f"{file} names the source {source}, which is not a folder.", "Name a folder in the repository."
+            )
     wheels, jars = (folder / settings[name] if name in settings else None for name in ("wheels", "jars"))
     return Context(sources, wheels, jars)
 

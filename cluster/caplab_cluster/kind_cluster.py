@@ -49,11 +49,11 @@ def next_action(containers: Sequence[Container], record: ClusterRecord | None) -
     if record is None:
         return "recreate", "an earlier attempt did not finish"
     if {c.name: c.id for c in containers} != dict(record.ids):
-        return "recreate", "some of its node containers are gone or not its own"
+        return "recreate", "some of its node containers are missing or foreign"
     stopped = sorted(c.name for c in containers if c.state != "running")
     if stopped:
         return "start", f"stopped: {', '.join(stopped)}"
-    return "none", "its node containers run"
+    return "none", "its node containers are running"
 
 
 def problems_of(nodes: Mapping[str, Any]) -> list[str]:
@@ -152,7 +152,7 @@ class KindCluster:
         while problems := self.problems():
             if time.monotonic() > end:
                 raise Failure(
-                    f"The cluster is not ready after {within_seconds:.0f} s: {'; '.join(problems)}.",
+                    f"The cluster was not ready within {within_seconds:.0f} s: {'; '.join(problems)}.",
                     "Run `make down`, then `make up`; `make status` shows the nodes.",
                     log=step.log,
                 )

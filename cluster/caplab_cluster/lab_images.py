@@ -64,10 +64,10 @@ def in_build_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
         if name in order:
             return
         if name in path:
-            raise Failure(f"Lab images stand on each other: {' -> '.join([*path, name])}.", "Break the circle.")
+            raise Failure(f"Lab images are built on each other: {' -> '.join([*path, name])}.", "Break the cycle.")
         if name not in parents:
             raise Failure(
-                f"images/{path[-1]}/Dockerfile stands on FROM_{name.upper()}, but there is no images/{name}.",
+                f"images/{path[-1]}/Dockerfile is built on FROM_{name.upper()}, but images/{name} does not exist.",
                 f"Name an existing image, or add images/{name}/Dockerfile.",
             )
         for parent in sorted(parents[name]):
@@ -138,7 +138,7 @@ def publish(progress: Progress, registry: Registry, images: Sequence[LabImage]) 
 def _digest(registry: Registry, image: LabImage) -> str:
     digest = registry.digest(image.name, image.tag)
     if not digest:
-        raise Failure(f"The registry has not kept the image {image.name}.", "Run `make down`, then `make up`.")
+        raise Failure(f"The registry did not keep the image {image.name}.", "Run `make down`, then `make up`.")
     return digest
 
 

@@ -125,7 +125,7 @@ def _docker() -> DetectedEngine | None:
     answer = ask([path, "version", "--format", "{{.Server.Version}}"], timeout_seconds=10)
     if not answer.ok:
         lines = (answer.err or answer.out).strip().splitlines()
-        return DetectedEngine(path, None, lines[-1].partition(". ")[0] if lines else "it says nothing")
+        return DetectedEngine(path, None, lines[-1].partition(". ")[0] if lines else "no output")
     return DetectedEngine(path, parse_version(answer.out))
 
 

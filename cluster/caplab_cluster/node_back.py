@@ -73,7 +73,7 @@ def resume_node(loss: NodeLoss, clock: Clock) -> NodeLoss:
         clock.sleep(pause)
         pause = min(2 * pause, _PAUSE_SECONDS)
     raise Failure(
-        f"The node {loss.node} does not come back: {refusal or f'{loss.engine} does not say what it is'}.",
+        f"The node {loss.node} does not come back: {refusal or f'{loss.engine} does not report its state'}.",
         f"Bring it back by hand: {loss.engine} {_RESUME_COMMANDS.get(loss.state, 'start')} {loss.node}.",
     )
 
@@ -87,7 +87,7 @@ def _healed_loss(loss: NodeLoss, ordered: str, ordered_ns: int, clock: Clock) ->
         return replace(loss, over=True, problem=loss.problem or "the host has booted since")
     now_ns = clock.now().ns
     if not ordered:
-        return replace(loss, over=True, healed_ns=now_ns, problem=loss.problem or "it ran again before its time")
+        return replace(loss, over=True, healed_ns=now_ns, problem=loss.problem or "it ran again too early")
     if ordered == "start":
         engine_of(loss).set_cpu_shares(loss.node, WORKER_CPU_SHARES)  # a weight does not outlive its container's run
     lasted = f"{ordered}: running again {(now_ns - loss.injected_ns) / 1e9:.3f} s after the order"

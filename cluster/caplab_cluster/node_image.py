@@ -88,7 +88,7 @@ class _NodeImage:
         names = [line.strip() for line in answer.out.splitlines() if ":" in line]
         images = {name.rpartition(":")[0].rpartition("/")[2]: name for name in names}
         if not answer.ok or "pause" not in images:
-            raise Failure("The built kubeadm does not say which images it needs.", "Run `make clean`, then repeat.")
+            raise Failure("The built kubeadm does not list the images it needs.", "Run `make clean`, then try again.")
         return images
 
     def _build_components(self, step: Step, lab_base: str, names: dict[str, str]) -> None:

@@ -76,7 +76,7 @@ def take_down(
         try:
             (arm_watchdog or start_watchdog)(store, loss)
         except Failure:
-            store.put(replace(loss, over=True, problem="no watchdog, so that nothing was done"))
+            store.put(replace(loss, over=True, problem="no watchdog, so nothing was done"))
             raise
         return _take_down(store, engine, loss, action, clock)
 
@@ -85,20 +85,22 @@ def select_container(node: str, workers: Sequence[Container], live: Sequence[Nod
     """Return the container of a node that may be taken away (pure). Raises Failure, which says why it may not."""
     if node == CONTROL_PLANE:
         raise Failure(
-            f"{node} is the control plane: without it nothing could be measured or healed.", f"Name one of {_named()}."
+            f"{node} is the control plane: without it nothing can be measured or healed.", f"Name one of {_named()}."
         )
     container = next((worker for worker in workers if worker.name == node), None)
     if node not in WORKERS or container is None:
-        raise Failure(f"{node} is no worker node of the lab's cluster {NAME}.", f"Name one of {_named()}.")
+        raise Failure(f"{node} is not a worker node of the lab's cluster {NAME}.", f"Name one of {_named()}.")
     if away := next((loss for loss in live if loss.node == node), None):
-        raise Failure(f"The node {node} is away already: {away.kind}.", "Wait, or bring it back: caplab heal.")
+        raise Failure(f"The node {node} is already away: {away.kind}.", "Wait, or bring it back with 'caplab heal'.")
     if container.state != "running":
-        raise Failure(f"The node {node} does not run: its container is {container.state}.", "Bring it back: make up.")
+        raise Failure(
+            f"The node {node} is not running: its container is {container.state}.", "Bring it back with 'make up'."
+        )
     if len(live) >= max_nodes:
         raise Failure(
             f"{', '.join(loss.node for loss in live) or 'No node'} is away, and max_nodes is {max_nodes}:"
             f" {node} would be one too many.",
-            "Wait, bring it back (caplab heal), or raise max_nodes.",
+            "Wait, bring it back with 'caplab heal', or raise max_nodes.",
         )
     return container
 
@@ -111,8 +113,8 @@ def start_watchdog(store: NodeLossStore, loss: NodeLoss) -> None:
     answer = ask(command, env={"PYTHONPATH": os.pathsep.join(paths)})
     if not answer.ok:
         raise Failure(
-            f"The watchdog of {loss.node} does not start: {(answer.err or answer.out).strip()[-300:]}",
-            "Nothing was done. See whether this machine can start processes.",
+            f"The watchdog of {loss.node} did not start: {(answer.err or answer.out).strip()[-300:]}",
+            "Nothing was done. Check that this machine can start processes.",
             tried=(" ".join(command),),
         )
 
@@ -122,7 +124,9 @@ def _claim_lock(store: NodeLossStore) -> Iterator[None]:
     """Hold the lock for taking nodes: two at once would both see few enough nodes away."""
     with store.locked("claims", _CLAIM_SECONDS) as held:
         if not held:
-            raise Failure("Another process is taking nodes away.", "Wait for it, or end it, then repeat.")
+            raise Failure(
+                "Another process is taking nodes away.", "Wait until it has finished, or stop it, then try again."
+            )
         yield
 
 
@@ -137,7 +141,7 @@ def _refuse_foreign(engine: Engine, container: Container, addresses: Collection[
         raise Failure(
             f"The kube context's {container.name} has the address {', '.join(addresses) or 'none'}, and this machine's"
             f" container {', '.join(own) or 'none'}: it is not the lab's own cluster.",
-            f"Use the lab's own context, kind-{NAME}, of this machine.",
+            f"Use the lab's own context, kind-{NAME}, on this machine.",
         )
 
 
@@ -177,7 +181,7 @@ def _take_down(store: NodeLossStore, engine: Engine, loss: NodeLoss, action: Nod
     if recorded and recorded.over:
         # Another process has healed it meanwhile; if the order came after that, it is undone.
         resume_node(replace(loss, state=state), clock)
-        raise Failure(f"{loss.node} was brought back before it was away.", "Repeat, while nobody heals.")
+        raise Failure(f"{loss.node} was brought back before it was away.", "Try again while no heal is running.")
     if state not in action.states:
         store.put(
             resume_node(replace(loss, state=state, problem=f"the engine shows it {state or 'not at all'}"), clock)
@@ -186,7 +190,7 @@ def _take_down(store: NodeLossStore, engine: Engine, loss: NodeLoss, action: Nod
         shown = state or "not shown"
         raise Failure(
             f"{engine.name} {action.command[0]} of {loss.node} had no effect: it is {shown}. {reason}".strip(),
-            f"See whether {engine.name} works by itself ({engine.name} inspect {loss.node}).",
+            f"Check that {engine.name} works on its own ({engine.name} inspect {loss.node}).",
         )
     shown = f"container {loss.container[:12]} read back as {state} {took:.3f} s after the order"
     loss = replace(loss, state=state, evidence=(shown,)).due_in(loss.seconds, clock)

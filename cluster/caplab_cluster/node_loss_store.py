@@ -191,6 +191,6 @@ def _read(path: Path) -> NodeLoss | None:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Failure(
-            f"The note of a lost node {path} cannot be read: {error!r}.",
-            "See whether the nodes run (make status), then remove the file.",
+            f"The record of a lost node {path} cannot be read: {error!r}.",
+            "Check that the nodes are running (make status), then remove the file.",
         ) from error

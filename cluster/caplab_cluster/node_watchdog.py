@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
     store = NodeLossStore(Path(arguments[0]))
     loss = store.get(arguments[1])
     if loss is None:
-        sys.exit(f"There is no note {arguments[1]} in {store.folder}.")
+        sys.exit(f"There is no record {arguments[1]} in {store.folder}.")
     if os.fork():
         return
     os.setsid()

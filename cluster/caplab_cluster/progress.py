@@ -98,7 +98,7 @@ class Step:
         """Return the failure of a command, with the cause that its log shows."""
         diagnosis = diagnose(tail(self.log))
         sentence = f"The step '{self.title}' failed ({how})."
-        hint = "Read the log above, then repeat: what is done stays done."
+        hint = "Read the log above, then try again: completed steps are kept."
         if diagnosis:
             sentence, hint = f"{sentence} {diagnosis.sentence}", diagnosis.hint
         return Failure(sentence, hint, tried=(" ".join(command),), log=self.log)
@@ -187,7 +187,7 @@ class Progress:
 
 def render_table(records: Sequence[StepRecord], total_seconds: float) -> str:
     """Format rows of step, outcome and time, and their total."""
-    width = max([len(record.title) for record in records] + [len("in all")])
+    width = max([len(record.title) for record in records] + [len("total")])
     rule = "-" * (width + 22)
     rows = [f"{r.title:<{width}}  {r.outcome:<6}  {duration(r.seconds):>10}" for r in records]
-    return "\n".join([rule, *rows, rule, f"{'in all':<{width}}  {'':<6}  {duration(total_seconds):>10}"])
+    return "\n".join([rule, *rows, rule, f"{'total':<{width}}  {'':<6}  {duration(total_seconds):>10}"])

@@ -86,7 +86,7 @@ class Registry:
         password = secrets.token_urlsafe(24)
         answer = self.engine.exec(NAME, "serve", "password", stdin=f"{password}\n")
         if not answer.ok:
-            raise Failure(f"The registry takes no password: {answer.err.strip()[-300:]}", _HINT)
+            raise Failure(f"The registry does not accept a password: {answer.err.strip()[-300:]}", _HINT)
         entry = {"auth": base64.b64encode(f"push:{password}".encode()).decode()}
         self.credentials.mkdir(parents=True, exist_ok=True)
         file = self.credentials / _CREDENTIALS
@@ -129,7 +129,7 @@ def ensure_running(engine: Engine, cache: Cache, network: str, image: str) -> Re
         raise Failure("The registry container does not answer.", _HINT)
     registry.set_password()
     if not registry.answers():
-        raise Failure("The registry container does not take its password.", _HINT)
+        raise Failure("The registry container does not accept its password.", _HINT)
     return registry
 
 

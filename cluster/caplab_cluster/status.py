@@ -23,7 +23,7 @@ def status(progress: Progress, cache: Cache) -> None:
     progress.report(f"  engine   {session.choice.why}")
     hint = "Run `make up`."
     if session.choice.install:
-        raise Failure("There is no container engine yet, and so no cluster.", hint)
+        raise Failure("No container engine is installed yet, and so there is no cluster.", hint)
     engine = session.engine
     cluster = KindCluster(engine, cache, built_tools(session))
     containers = cluster.containers()
@@ -34,13 +34,13 @@ def status(progress: Progress, cache: Cache) -> None:
             progress.report(f"  {container.name:<22} {container.state}")
     answer = cluster.kubectl("get", "nodes", "-o", "json", "--request-timeout=5s")
     if not answer.ok:
-        raise Failure(f"The cluster {NAME} is there, but its API server does not answer.", hint)
+        raise Failure(f"The cluster {NAME} exists, but its API server does not answer.", hint)
     _show_nodes(progress, json.loads(answer.out))
     _show_images(session, engine)
     _show_usage(session, engine)
     _show_kernel(session, engine)
     if problems := cluster.problems():
-        raise Failure(f"The cluster is not as it should be: {'; '.join(problems)}.", hint)
+        raise Failure(f"The cluster is not healthy: {'; '.join(problems)}.", hint)
 
 
 def _show_nodes(progress: Progress, nodes: Mapping[str, Any]) -> None:
@@ -59,7 +59,7 @@ def _show_images(session: Session, engine: Engine) -> None:
     try:
         references: dict[str, str] = json.loads((session.cache.cluster / "images.json").read_text())
     except (OSError, ValueError):
-        session.progress.report("  images   none sent yet")
+        session.progress.report("  images   none on the nodes yet")
         return
     for name, reference in sorted(references.items()):
         session.progress.report(f"  image    {name:<13} {reference}")
@@ -70,7 +70,7 @@ def _show_usage(session: Session, engine: Engine) -> None:
     if taken:
         memory = sum(node.memory_bytes for node in taken.values()) / doctor.GIB
         cores = sum(node.cores for node in taken.values())
-        session.progress.report(f"  nodes take {memory:.2f} GiB and {cores:.2f} cores (over {_STATUS_SECONDS:g} s)")
+        session.progress.report(f"  nodes use {memory:.2f} GiB and {cores:.2f} cores (over {_STATUS_SECONDS:g} s)")
 
 
 def _show_kernel(session: Session, engine: Engine) -> None:

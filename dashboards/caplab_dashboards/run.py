@@ -201,7 +201,7 @@ def _stale() -> Panel:
     about = About(
         title="Stale reads a second",
         description=(
-            "Reads that missed a write which their own prober knew as acknowledged before they began: a lower bound. "
+            "Reads that missed a write which their own prober had seen acknowledged before they began: a lower bound. "
             "The run's end judges over all vantages."
         ),
         unit="rps",

@@ -204,12 +204,12 @@ def _families(loads: Iterable[tuple[Labels, LoadFigures]], now_ns: int) -> list[
     )
     stale = CounterMetricFamily(
         "caplab_stale_reads",
-        "Reads that missed a write which this prober knew as acknowledged before they began.",
+        "Reads that missed a write which this prober had seen acknowledged before they began.",
         labels=(*Labels._fields, "route"),
     )
     staleness = HistogramMetricFamily(
         "caplab_read_staleness_seconds",
-        "Of stale reads, since when the oldest write that they missed was acknowledged.",
+        "For stale reads, the time since the oldest write that they missed was acknowledged.",
         labels=(*Labels._fields, "route"),
     )
     for labels, figures in loads:

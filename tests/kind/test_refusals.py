@@ -82,7 +82,7 @@ def test_no_network_is_said_in_a_sentence(lab: Lab, own_cache: Path) -> None:
     if lab.engine.name != "podman":
         pytest.skip("Docker's daemon keeps its network, whatever this process has")
     message = sentence(up(own_cache, ["unshare", "--net"]))
-    assert "There is no network, or a package registry does not answer." in message
+    assert "The network is down, or a package registry does not answer." in message
 
 
 @pytest.fixture

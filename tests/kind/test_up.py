@@ -79,7 +79,7 @@ def test_up_makes_anew_a_cluster_whose_machine_died_and_is_safe_to_interrupt(lab
         assert process.wait(60) == 130
     assert "interrupted" in log.read_text()
     if lab.engine.name == "podman":
-        assert "should run, but does not" in log.read_text()
+        assert "should be running, but is not" in log.read_text()
 
     # Over those ruins, from warm caches: all of it again.
     started = time.monotonic()

@@ -55,7 +55,7 @@ def test_values_of_ones_own_are_files_that_are_there(tmp_path: Path) -> None:
     mine, other, kept = tmp_path / "mine.yaml", tmp_path / "other.yaml", tmp_path / "kept"
     mine.write_text("schedule: {enabled: true}")
     assert chart.user_values({}, kept) == []
-    with pytest.raises(Failure, match=r"CAPLAB_VALUES names .*other\.yaml, and there is no such file"):
+    with pytest.raises(Failure, match=r"CAPLAB_VALUES names .*other\.yaml, which does not exist"):
         chart.user_values({"CAPLAB_VALUES": f"{mine}:{other}"}, kept)
     other.write_text("{}")
     files = chart.user_values({"CAPLAB_VALUES": f"{mine}:{other}"}, kept)

@@ -56,12 +56,12 @@ def test_the_engine_is_docker_then_podman_then_podman_installed(
     [
         (replace(BARE_DEBIAN, docker=OLD_DOCKER), WANT_DOCKER, "Docker 19.3.0 is older than 20.10.0"),
         (replace(BARE_DEBIAN, docker=SILENT_DOCKER), WANT_DOCKER, "no Docker engine answers"),
-        (BARE_DEBIAN, WANT_DOCKER, "there is no Docker"),
+        (BARE_DEBIAN, WANT_DOCKER, "Docker is not installed"),
         (replace(BARE_DEBIAN, podman=OLD_PODMAN), AUTO, "podman 3.4.0 is older than 4.0.0"),
         (replace(BARE_DEBIAN, podman=PODMAN, root=False), AUTO, "podman without root needs cgroup v2"),
-        (replace(BARE_DEBIAN, root=False), AUTO, "only root can install one"),
+        (replace(BARE_DEBIAN, root=False), AUTO, "only root can install it"),
         (replace(BARE_DEBIAN, debian=False), AUTO, "this is not Debian"),
-        (replace(DOCKER_LAPTOP, docker=None), AUTO, "there is no Docker"),
+        (replace(DOCKER_LAPTOP, docker=None), AUTO, "Docker is not installed"),
     ],
 )
 def test_where_no_engine_can_be_used_one_sentence_says_why(machine: Machine, options: SetupOptions, says: str) -> None:

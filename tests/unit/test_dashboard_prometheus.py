@@ -152,8 +152,8 @@ def test_each_variable_takes_all_values_that_there_are(findings: Findings) -> No
     ("expression", "reason"),
     [
         ("sum by (", "refused: 400"),
-        ("sum by () (caplab_no_such_metric)", "no reason is known"),
-        ('max by (cluster) (caplab_stale_reads_total{cluster="none"})', "nothing with any of the"),
+        ("sum by () (caplab_no_such_metric)", "for no known reason"),
+        ('max by (cluster) (caplab_stale_reads_total{cluster="none"})', "no data with any of the"),
     ],
 )
 def test_a_query_that_fails_or_finds_nothing_is_caught(

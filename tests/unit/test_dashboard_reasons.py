@@ -43,10 +43,10 @@ def test_no_load_excuses_what_loads_tell_and_nothing_else() -> None:
 def test_a_query_that_asks_about_no_cluster_is_not_excused_by_one_that_had_gone() -> None:
     result = replace(EPOCH, query="up", filling={}, engines=None)
     (problem,) = unexplained(Findings(queries=[result]))
-    assert "no reason is known" in problem
+    assert "for no known reason" in problem
     assert "unknown" in table(Findings(queries=[result]))[-1]
 
 
 def test_a_query_that_is_empty_for_every_cluster_is_caught_though_all_had_gone() -> None:
     (problem,) = unexplained(Findings(queries=[of_engines(), replace(of_engines(), filling={"cluster": "y"})]))
-    assert "nothing with any of the 2 fillings" in problem
+    assert "no data with any of the 2 fillings" in problem

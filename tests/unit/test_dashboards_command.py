@@ -52,14 +52,14 @@ def test_grafana_where_it_is_else_prometheus(there: list[str], chosen: object) -
 
 
 def test_where_there_is_neither_that_is_said() -> None:
-    with pytest.raises(Failure, match="neither a Grafana nor a Prometheus") as failure:
+    with pytest.raises(Failure, match="Neither Grafana nor Prometheus") as failure:
         choose_site(["caplab-operator"])
     assert "make up" in failure.value.hint
 
 
 def test_what_is_said_where_there_is_no_grafana() -> None:
     lines = introduction(PROMETHEUS, "http://127.0.0.1:9090")
-    assert lines[0].startswith("  There is no Grafana here, since its image could not be pulled;")
+    assert lines[0].startswith("  Grafana is missing, because its image could not be pulled;")
     assert sum("/graph?g0.expr=" in line for line in lines) == 6
     assert max(map(len, lines)) < 1000
 
@@ -156,7 +156,7 @@ def test_a_cluster_without_any_of_it_is_exit_code_1(
 ) -> None:
     monkeypatch.setattr(dashboards, "_deployments", lambda _: [])
     assert entry.main(["dashboards"]) == 1
-    assert "FAILED: There is neither a Grafana nor a Prometheus in the cluster." in capsys.readouterr().err
+    assert "FAILED: Neither Grafana nor Prometheus is in the cluster." in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_not_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

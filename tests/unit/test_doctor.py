@@ -17,7 +17,7 @@ def check(machine: Machine, name: str) -> Check:
 @pytest.mark.parametrize(
     ("machine", "name", "level", "says"),
     [
-        (replace(BARE_DEBIAN, root=False), "container engine", "fail", "only root can install one"),
+        (replace(BARE_DEBIAN, root=False), "container engine", "fail", "only root can install it"),
         (replace(BARE_DEBIAN, memory_bytes=2 * GIB), "memory", "fail", "too little memory"),
         (replace(BARE_DEBIAN, memory_bytes=6 * GIB), "memory", "warn", "one database engine at a time"),
         (replace(BARE_DEBIAN, disk_free_bytes=GIB), "disk", "fail", "too little disk space"),

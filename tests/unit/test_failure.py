@@ -11,12 +11,12 @@ from caplab_cluster.failure import Failure, diagnose, render, tail
     [
         ("write /x: no space left on device", "The disk is full."),
         ("E: You don't have enough free space in /var/cache/apt/archives/.", "The disk is full."),
-        ("dial tcp: lookup proxy on 10.0.0.1:53: no such host", "There is no network"),
-        ("dial tcp 10.0.0.1:443: connect: connection refused", "There is no network"),
-        ("Temporary failure resolving 'deb'", "There is no network"),
+        ("dial tcp: lookup proxy on 10.0.0.1:53: no such host", "The network is down"),
+        ("dial tcp 10.0.0.1:443: connect: connection refused", "The network is down"),
+        ("Temporary failure resolving 'deb'", "The network is down"),
         ("mkdir /x: permission denied", "Permission was denied."),
         ("E: Could not open lock file - open (13: Permission denied)", "Permission was denied."),
-        ("bind: address already in use", "A port that is needed is taken."),
+        ("bind: address already in use", "A port that the lab needs is in use."),
     ],
 )
 def test_known_causes_are_told_in_one_sentence(log_end: str, says: str) -> None:

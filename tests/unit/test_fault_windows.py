@@ -89,6 +89,6 @@ def test_a_host_whose_clock_is_not_that_of_the_histories_proves_nothing(theirs: 
 
 
 def test_a_lost_node_with_a_problem_is_unproven_and_says_so() -> None:
-    window = window_of_node(lost_node(proven=False, problem="it ran again before its time"), "boot", ANCHOR)
+    window = window_of_node(lost_node(proven=False, problem="it ran again too early"), "boot", ANCHOR)
     assert window
-    assert (window.proven, window.evidence[-1]) == (False, "it ran again before its time")
+    assert (window.proven, window.evidence[-1]) == (False, "it ran again too early")

@@ -60,7 +60,7 @@ def test_an_executable_bit_counts(images: Path) -> None:
 
 def test_a_parent_that_is_not_there_is_named(images: Path) -> None:
     write(images, "bad", "ARG FROM_NOWHERE\nFROM ${FROM_NOWHERE}\n")
-    with pytest.raises(Failure, match="images/bad/Dockerfile stands on FROM_NOWHERE"):
+    with pytest.raises(Failure, match="images/bad/Dockerfile is built on FROM_NOWHERE"):
         discover(images, BASES)
 
 
@@ -91,7 +91,11 @@ def test_a_source_or_a_requirement_changes_the_tag(images: Path, monkeypatch: py
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("sources = [", "is not TOML"), ('source = ["a"]', "says 'source'"), ('sources = ["no/such"]', "is no folder")],
+    [
+        ("sources = [", "is not TOML"),
+        ('source = ["a"]', "unknown key 'source'"),
+        ('sources = ["no/such"]', "is not a folder"),
+    ],
 )
 def test_a_bad_context_names_the_file_and_what_is_wrong(images: Path, text: str, says: str) -> None:
     (images / "app" / "context.toml").write_text(text)
@@ -192,7 +196,7 @@ def test_what_is_only_pulled_is_there_where_images_are_pulled_and_missing_where_
     assert names["grafana"] == versions.GRAFANA_IMAGE
     assert ONLY_PULLED.keys() & {image.name for image in discover(LAB_IMAGES, BASES, built)} == set()
     assert grafana_or_why_not(pulled).startswith(versions.GRAFANA_IMAGE)
-    assert grafana_or_why_not(built).startswith("none, since its image can't be pulled")
+    assert grafana_or_why_not(built).startswith("none, because its image cannot be pulled")
 
 
 def test_the_chart_has_a_grafana_where_there_is_an_image_of_it() -> None:

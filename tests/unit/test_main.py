@@ -33,7 +33,7 @@ def test_two_changing_commands_do_not_run_at_once(cache: Cache, capsys: pytest.C
         held.write("4711")
         held.flush()
         assert entry.main(["up"]) == 1
-    assert "Another caplab command is at work (process 4711)." in capsys.readouterr().err
+    assert "Another caplab command is running (process 4711)." in capsys.readouterr().err
 
 
 def test_an_interrupt_is_exit_code_130(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_a_node_that_somebody_else_brought_back_proves_nothing(fake: FakeEngine,
     loss = taken(fake, store)
     fake.put(NODE, "running")
     over = bring_back(store, loss, FakeClock())
-    assert (over.over, over.proven, over.problem) == (True, False, "it ran again before its time")
+    assert (over.over, over.proven, over.problem) == (True, False, "it ran again too early")
     assert len(fake.orders()) == 1
 
 
@@ -77,7 +77,7 @@ def test_a_container_that_is_gone_needs_nothing_and_an_engine_that_is_silent_is_
     loss = taken(fake, store)
     fake.refuse("state")
     assert container_state(fake.engine, NODE) == ""
-    with pytest.raises(Failure, match="docker does not say what it is") as failed:
+    with pytest.raises(Failure, match="docker does not report its state") as failed:
         bring_back(store, loss, FakeClock())
     assert failed.value.hint == f"Bring it back by hand: docker unpause {NODE}."
     assert store.live() == [loss]

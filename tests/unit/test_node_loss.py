@@ -72,7 +72,7 @@ def test_a_watchdog_that_ends_at_once_is_seen(
 ) -> None:
     loss = taken(fake, store)
     monkeypatch.setattr(sys, "executable", "/no/python")
-    with pytest.raises(Failure, match=f"watchdog of {NODE} does not start"):
+    with pytest.raises(Failure, match=f"watchdog of {NODE} did not start"):
         start_watchdog(store, loss)
 
 
@@ -80,9 +80,9 @@ def test_a_watchdog_that_ends_at_once_is_seen(
     ("node", "says"),
     [
         (CONTROL_PLANE, "is the control plane"),
-        ("caplab-worker9", "no worker node of the lab's cluster"),
-        ("other-worker", "no worker node of the lab's cluster"),
-        ("caplab-external-load-balancer", "no worker node of the lab's cluster"),
+        ("caplab-worker9", "not a worker node of the lab's cluster"),
+        ("other-worker", "not a worker node of the lab's cluster"),
+        ("caplab-external-load-balancer", "not a worker node of the lab's cluster"),
     ],
 )
 def test_only_a_worker_of_the_labs_own_cluster_is_taken(
@@ -105,7 +105,7 @@ def test_a_workers_name_alone_is_not_enough(tmp_path: Path, store: NodeLossStore
             path.unlink()
         (fake.folder / NODE).rmdir()
         fake.add(NODE, **labels)
-        with pytest.raises(Failure, match="no worker node"):
+        with pytest.raises(Failure, match="not a worker node"):
             taken(fake, store)
         assert fake.orders() == []
 
@@ -128,11 +128,11 @@ def test_one_node_at_a_time_unless_more_are_allowed(fake: FakeEngine, store: Nod
 
 def test_a_node_that_is_away_or_down_is_not_taken(fake: FakeEngine, store: NodeLossStore) -> None:
     fake.put(NODE, "exited")
-    with pytest.raises(Failure, match="does not run: its container is exited"):
+    with pytest.raises(Failure, match="is not running: its container is exited"):
         taken(fake, store)
     fake.put(NODE, "running")
     taken(fake, store)
-    with pytest.raises(Failure, match="away already: pause-node"):
+    with pytest.raises(Failure, match="already away: pause-node"):
         taken(fake, store, max_nodes=3)
 
 

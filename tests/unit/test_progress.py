@@ -29,7 +29,7 @@ def test_a_failing_command_ends_the_step_with_its_log_and_cause(tmp_path: Path) 
     with pytest.raises(Failure) as failed, progress.step("fetch") as step:
         step.run(["sh", "-c", "echo 'lookup x: no such host' >&2; exit 3"])
     assert "exit code 3" in failed.value.sentence
-    assert "There is no network" in failed.value.sentence
+    assert "The network is down" in failed.value.sentence
     assert failed.value.log == tmp_path / "fetch.log"
     assert progress.records[0].outcome == "failed"
 
@@ -112,8 +112,8 @@ def test_durations_read_well() -> None:
 
 def test_the_table_has_a_row_a_step_and_the_whole() -> None:
     text = render_table([StepRecord("a", 1.0, "done"), StepRecord("bb", 61.0, "ready")], 62.0)
-    assert "bb      ready" in text
-    assert text.splitlines()[-1].split() == ["in", "all", "1", "m", "02", "s"]
+    assert "bb     ready" in text
+    assert text.splitlines()[-1].split() == ["total", "1", "m", "02", "s"]
 
 
 def test_asking_never_raises() -> None:
