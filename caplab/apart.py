@@ -1,4 +1,4 @@
-"""A process apart for work on files of unknown origin: that it dies is a failure like any other, and said."""
+"""A separate process for work on files of unknown origin: its death is a failure like any other, and is reported."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 
 def in_a_child(work: Callable[[], int], failed: int) -> int:
-    """The exit code of work, done in a child; where a signal ended that, a sentence says so and it is `failed`.
+    """Run work in a child process and return its exit code; a child that a signal ends is reported, and gives `failed`.
 
-    A library may crash on what a damaged file says, and the kernel ends what takes too much memory. To be called while
-    this process has one thread.
+    A library may crash on a damaged file, and the kernel kills a process that takes too much memory. Call this only
+    while this process has a single thread.
     """
     child = os.fork()
     if child == 0:
@@ -40,7 +40,7 @@ _REASONS = {
 
 
 def _done(work: Callable[[], int], failed: int) -> int:
-    """The exit code of the child, which must not run what its parent registered for its own end."""
+    """Return the child's exit code, without running what its parent registered for its own exit."""
     code = failed
     with contextlib.suppress(KeyboardInterrupt):
         code = work()

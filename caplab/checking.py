@@ -1,4 +1,4 @@
-"""`caplab check`: every checker that has something to look at, over any history: a file, a run, or a folder of runs."""
+"""`caplab check`: runs every applicable checker over a history: a file, a run, or a folder of runs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ EXIT_CODES = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}
 
 
 class NotChecked(Exception):
-    """There is no history to check, or none that can be trusted; the message says where, why and what mends it."""
+    """There is no history to check, or none that can be trusted; the message says where, why and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedHistory:
-    """What was found in one history, and why each checker that was left out has nothing to look at."""
+    """The findings of one history, and why each checker that was left out has nothing to check."""
 
     name: str
     operations: int
@@ -39,17 +39,17 @@ class CheckedHistory:
 
     @property
     def state(self) -> State:
-        """All of it in one word; unknown where nothing was checked."""
+        """The merged state; unknown if nothing was checked."""
         return merge(finding.state for finding in self.findings)
 
     def text(self, width: int) -> str:
-        """For a terminal of so many columns."""
+        """Render it for a terminal of so many columns."""
         return history_text(self.name, self.operations, self.with_fault, self.findings, self.left_out, width)
 
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """A history with what is known beside it, and why checkers are left out before they look."""
+    """A history with what is known beside it, and why checkers are left out before they run."""
 
     history: Table
     context: Context
@@ -59,7 +59,7 @@ class _Subject:
 def command(
     path: Path, names: Sequence[str], enough: int | None, as_json: bool, bounds: Bounds = _DEFAULT, width: int = WIDTH
 ) -> tuple[str, int]:
-    """What `caplab check` prints, and its exit code: 0 all holds, 1 some violated, 2 unknown. Raises NotChecked."""
+    """Return the output of `caplab check` and its exit code: 0 holds, 1 violated, 2 unknown. Raises NotChecked."""
     checked = check_path(path, names, enough, bounds)
     state = merge(history.state for history in checked)
     return (_json(path, checked) if as_json else "\n".join(history.text(width) for history in checked)), EXIT_CODES[
@@ -108,7 +108,7 @@ def _check_path(path: Path, names: Sequence[str], enough: int | None, bounds: Bo
 
 
 def _runs(folder: Path) -> tuple[Path, ...]:
-    """The folder itself where it is a run's, else the runs in it."""
+    """Return the folder itself if it is a run's, else the runs in it."""
     if _is_run(folder):
         return (folder,)
     runs = tuple(sorted(inner.parent for inner in folder.glob(f"*/{results.RECORD}")))

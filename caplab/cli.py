@@ -31,7 +31,7 @@ _FAILED = 3  # also of a command line that makes no sense: 2, as argparse has it
 
 
 class _Parser(argparse.ArgumentParser):
-    """One that ends with _FAILED."""
+    """A parser that exits with _FAILED."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -39,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code."""
+    """Run one command and return its exit code."""
     parsed = parse(arguments)
     if parsed.command == "run" and parsed.list:
         return guarded("run", _list, "nothing was begun")
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """A command line, as far as it can be understood without doing anything; SystemExit where it cannot."""
+    """Parse a command line without doing anything; SystemExit if it is not valid."""
     parsed = _parser().parse_args(arguments)
     if parsed.command == "run" and not (parsed.name or parsed.list):
         resumed = f": --resume took '{parsed.resume}' for a folder" if parsed.resume else ""
@@ -236,13 +236,13 @@ _READERS = {"watch": _watch, "compare": _compare, "trend": _trend, "nightly": _n
 
 
 def _require_scipy() -> None:
-    """CommandError where it is not installed: the lab's images go without."""
+    """Raise CommandError if SciPy is not installed: the lab's images lack it."""
     if importlib.util.find_spec("scipy") is None:
         raise CommandError("SciPy is needed to compare, and is not installed. Hint: pip install 'caplab[compare]'.")
 
 
 def _choose_cluster(context: str | None) -> None:
-    """The lab's own cluster, unless the environment or the command line says otherwise."""
+    """Use the lab's own cluster, unless the environment or the command line names another."""
     from .kube import CONTEXT_VARIABLE  # noqa: PLC0415  # as slow as the API server's client
 
     kubeconfig = Cache.from_environment().kubeconfig

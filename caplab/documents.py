@@ -1,4 +1,4 @@
-"""Files of YAML and JSON, as somebody wrote them: read whole, within bounds, or refused with what is wrong in them."""
+"""YAML and JSON files written by users: read whole, within bounds, or rejected with the reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, Typ
 
 
 def read_text(file: Path, most_bytes: int = MOST_BYTES) -> str:
-    """An ordinary file's text. OSError where it can't be read, FieldError where it is no text, or over the bound."""
+    """Read an ordinary file's text. OSError if it can't be read, FieldError if it is not text, or over the bound."""
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
             raise FieldError(f"{file}: it is no ordinary file. Hint: write one.")
@@ -36,7 +36,7 @@ def read_text(file: Path, most_bytes: int = MOST_BYTES) -> str:
 
 
 def read_json(file: Path, most_bytes: int = MOST_BYTES) -> Any:
-    """The value in a file. OSError where it can't be read, FieldError where it is no JSON, or over the bound."""
+    """Read the value in a JSON file. OSError if it can't be read, FieldError if it is not JSON, or over the bound."""
     text = read_text(file, most_bytes)
     try:
         return within_depth(json.loads(text))
@@ -45,7 +45,7 @@ def read_json(file: Path, most_bytes: int = MOST_BYTES) -> Any:
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Write a text: whoever reads the file finds all of it, or what was there before. OSError where it cannot be."""
+    """Write a text atomically: a reader finds all of it, or the previous content. OSError if it cannot be written."""
     target = file.resolve()
     if target.exists() and not target.is_file():  # /dev/stdout, a pipe: nothing takes its place
         target.write_text(text, encoding="utf-8")
@@ -60,7 +60,7 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def within_depth(value: Any) -> Any:
-    """A value that may be walked through, or shown, by functions that call themselves; ValueError where it is none."""
+    """Return a value that recursive functions can process; ValueError if it is nested too deeply."""
     level = [value]
     for _ in range(_DEEPEST):
         level = [
@@ -75,12 +75,12 @@ def within_depth(value: Any) -> Any:
 
 
 def read_yaml(file: Path) -> Any:
-    """The value in a file. OSError where it can't be read, FieldError where it is no YAML, or stands for too much."""
+    """Read the value in a YAML file. OSError if it can't be read, FieldError if it is not YAML, or too large."""
     return parse_yaml(read_text(file), file.name)
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """The value of a text; name is the file's, for messages. FieldError as read_yaml."""
+    """Parse the value of a YAML text; name is the file's, for messages. FieldError as in read_yaml."""
     try:
         document = yaml.safe_load(text)
         size = _size(document, {})
@@ -92,7 +92,7 @@ def parse_yaml(text: str, name: str) -> Any:
 
 
 def _size(value: Any, sizes: dict[int, int]) -> int:
-    """How many values there are, each alias counted as what it stands for. ValueError where one stands for itself."""
+    """Count the values, each alias as the values it stands for. ValueError if one refers to itself."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in sizes:

@@ -21,15 +21,15 @@ _HINT = f"Hint: write {', '.join(_WORDS)}, {{atMost: EXPRESSION}}, or {{atLeast:
 
 
 def read(path: Path) -> Expectations:
-    """The table in a file. OSError where it cannot be read, FieldError as `parse`."""
+    """Read the table in a file. OSError if it cannot be read, FieldError as in `parse`."""
     return parse(read_text(path), path.name)
 
 
 def parse(text: str, name: str = "expectations.yaml") -> Expectations:
-    """The table in a YAML text.
+    """Parse the table in a YAML text.
 
-    Raises FieldError (a ValueError) with the row and the field: what is missing, unknown or of another type, a
-    property or route that there is not, a budget that is no expression over settings, a row that is there twice.
+    Raises FieldError (a ValueError) with the row and the field: a field that is missing, unknown or of another type, an
+    unknown property or route, a budget that is not an expression over settings, a duplicate row.
     """
     top = Fields.of(name, parse_yaml(text, name))
     top.only("rows")
@@ -55,7 +55,7 @@ def _row(numbered: Fields) -> Expectation:
 
 
 def _sides(fields: Fields) -> list[tuple[Fields, str | None]]:
-    """What is said of each side of a cut, with its name, or of a route (None)."""
+    """Return the block of each side of a cut with its name, or that of a route (None)."""
     if "sides" not in fields.values:
         return []
     blocks = [(block, block.optional_text("side")) for block in fields.objects("sides")]
@@ -69,7 +69,7 @@ def _sides(fields: Fields) -> list[tuple[Fields, str | None]]:
 
 
 def _property_expectations(fields: Fields, side: str | None) -> list[PropertyExpectation]:
-    """Of one block of properties."""
+    """Parse one block of properties."""
     route = fields.optional_text("route")
     if route is not None and route not in ROUTES:
         raise fields.error("route", f"one of {', '.join(ROUTES)}")

@@ -1,6 +1,6 @@
-"""Where a run is to be seen in Grafana, and marks of it there: a link, and annotations by Grafana's HTTP API.
+"""Grafana's view of a run: a link to it, and annotations made through Grafana's HTTP API.
 
-Nothing of this changes a verdict, and nothing of it takes longer than a few seconds.
+Nothing here changes a verdict, or takes longer than a few seconds.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Grafana:
         return f"Grafana({self.url!r})"
 
     def link(self, span: Span, labels: Mapping[str, str]) -> str:
-        """The address of the Run dashboard at a run's time; labels: what its variables are to be."""
+        """Return the address of the Run dashboard at a run's time; labels: the values of its variables."""
         times = {"from": span.began_ms - _MARGIN_MS, "to": span.ended_ms + _MARGIN_MS}
         chosen = {f"var-{name}": value for name, value in labels.items()}
         return f"{self.url}/d/{RUN_DASHBOARD}?{urlencode({**times, **chosen})}"
@@ -87,7 +87,7 @@ class Grafana:
             raise NotMarked(f"{len(annotations) - _MOST} of {len(annotations)} annotations: {_MOST} are enough")
 
     def _post(self, http: urllib3.PoolManager, annotation: Annotation) -> str:
-        """Why it was not written; '' where it was. A redirect is not followed: it would carry the token elsewhere."""
+        """Write one annotation; return why it failed, or ''. A redirect is not followed: it would leak the token."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         timeout = urllib3.Timeout(*_TIMEOUT)
         try:
@@ -102,12 +102,12 @@ class Grafana:
         return "" if answer.status == 200 else self._one_line(f"{answer.status} {content.decode(errors='replace')}")
 
     def _one_line(self, text: str) -> str:
-        """A text from elsewhere in one line; the token is struck out, should it be in there."""
+        """Return an outside text in one line, with the token removed."""
         return f"{self.url} says: {one_line(text.replace(self.token, '***') if self.token else text)[:200]}"
 
 
 def configured(environment: Mapping[str, str] | None = None) -> tuple[Grafana | None, str]:
-    """The Grafana that the environment names, and why not where what it says makes no sense."""
+    """Return the Grafana that the environment names, or why its settings cannot be used."""
     environment = os.environ if environment is None else environment
     url, token = environment.get(URL_VARIABLE, "").rstrip("/"), environment.get(TOKEN_VARIABLE, "")
     if not url:
@@ -118,9 +118,9 @@ def configured(environment: Mapping[str, str] | None = None) -> tuple[Grafana | 
 
 
 def find(environment: Mapping[str, str] | None = None) -> tuple[Grafana | None, str]:
-    """The Grafana that the environment names, else the lab's own; None where there is none, or the first is of no use.
+    """Return the Grafana that the environment names, else the lab's own; None without a usable one.
 
-    And why that is so, '' where there is nothing to be said.
+    Also return the reason, '' if there is none.
     """
     named, problem = configured(environment)
     if named or problem:
@@ -129,9 +129,9 @@ def find(environment: Mapping[str, str] | None = None) -> tuple[Grafana | None, 
 
 
 def annotations_of(record: RunRecord, span: Span, name: str, verdict: str) -> list[Annotation]:
-    """A region for the run, and one for each target that a fault hit, from its begin to its end: pure.
+    """Build an annotation for the run, and one for each target of a fault from its beginning to its end. Pure.
 
-    A fault of which no end is known lasts as long as the run.
+    A fault without a known end lasts as long as the run.
     """
     whole = _region(span.began_ms, span.ended_ms, f"{name}: {verdict}", "run", verdict)
     faults = [
@@ -157,7 +157,7 @@ def _unix_ms(monotonic_ns: int, anchor: WallAnchor) -> int:
 
 
 def _problem_of(url: str, token: str) -> str:
-    """Why an address or a token is of no use, in a sentence that shows neither password nor token; '': they are."""
+    """Return why an address or a token cannot be used, without showing password or token; '' if they can."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -176,7 +176,7 @@ def _problem_of(url: str, token: str) -> str:
 
 
 def _is_installed() -> bool:
-    """Whether the lab that is pinned has a Grafana; not where none is pinned, or nobody says."""
+    """Return whether the pinned lab has a Grafana; False if none is pinned, or the question is not answered."""
     if not kube.is_pinned():
         return False
     core: Any = client.CoreV1Api(kube.pinned().api)

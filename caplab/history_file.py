@@ -1,4 +1,4 @@
-"""A history's file: Parquet, Arrow or CSV, read whole or refused with what is wrong with it."""
+"""A history file: Parquet, Arrow or CSV, read whole or rejected with the reason."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _CONVERSION = re.compile(r"In CSV column #(\d+): Row #(\d+): .*invalid (value '.
 
 
 def read(path: Path, bounds: Bounds = _DEFAULT) -> Table:
-    """The table in a file, whatever its columns (see model.history for what they must be).
+    """Read the table in a file, with any columns (see model.history for the required ones).
 
-    What it is shows in its first bytes, not in its name: Parquet, an Arrow IPC file or stream, else CSV with a header,
-    whole numbers, and nothing where a value is null. Text of a Parquet file and of CSV comes back as codes.
+    The format is found by its first bytes, not by its name: Parquet, an Arrow IPC file or stream, else CSV with a
+    header, whole numbers, and empty fields for nulls. Text of a Parquet file and of CSV comes back as codes.
 
-    Raises OSError where there is no such file, TooMuch where it is over the bounds, which is found out before it is in
-    memory, and ValueError with the reason where it is broken or cut off.
+    Raises OSError if there is no such file, TooMuch if it is over the bounds, which is found out before it is in
+    memory, and ValueError with the reason if it is broken or truncated.
     """
     if path.exists() and not path.is_file():
         raise ValueError("It is no ordinary file. Hint: write the history to one.")
@@ -107,7 +107,7 @@ def _parquet(path: Path, bounds: Bounds) -> Table:
 
 
 def _column(file: Any, name: str, budget: Budget) -> Any:
-    """A column by itself, in one piece: what it was put together from is gone before the next one is read."""
+    """Read a column by itself, in one piece: its parts are freed before the next column is read."""
     budget.begin_column()
     batches = [budget.take(batch) for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[name])]
     column = pa.chunked_array([batch.column(0) for batch in batches], file.schema_arrow.field(name).type)
@@ -156,7 +156,7 @@ def _csv(path: Path, bounds: Bounds) -> Table:
 
 
 def _lines(path: Path) -> int:
-    """How many rows a CSV file has at most, the header left out."""
+    """Return the most rows that a CSV file may have, without its header."""
     ends = returns = 0
     with path.open("rb") as file:
         header = file.readline(_HEADER_BYTES)
@@ -174,7 +174,7 @@ _TYPES = {
 
 
 def _unreadable(path: Path, error: str) -> str:
-    """What pyarrow says, with the row and the column as whoever wrote the file knows them."""
+    """Return pyarrow's error with the row and the column as the file's author knows them."""
     if few := _FIELDS.search(error):
         return (
             f"Row {int(few[1]) - 1}: it has {few[3]} fields where the header has {few[2]}."
@@ -195,7 +195,7 @@ def _unreadable(path: Path, error: str) -> str:
 
 
 def _refuse_lines(table: Table) -> None:
-    """A quotation mark without its other half takes all that follows into one field."""
+    """Reject a quotation mark without its other half: it takes all that follows into one field."""
     for name, column in zip(table.column_names, table.columns, strict=True):
         if not pa.types.is_dictionary(column.type):
             continue

@@ -68,7 +68,7 @@ class Place:
 
 
 def refusal(context: str, identity: Identity) -> str:
-    """Why a context that nobody has named is not used; '' where it is: pure."""
+    """Return why an unnamed context is not used; '' if it is. Pure."""
     if identity.is_kind and identity.serves_lab:
         return ""
     lacks = "is no kind cluster's, whatever its name" if not identity.is_kind else "is of a cluster without the lab"
@@ -79,9 +79,9 @@ def refusal(context: str, identity: Identity) -> str:
 
 
 def connect(named: str | None = None, kubeconfig: Path | None = None) -> client.ApiClient:
-    """A client of the API server: the pod's own inside a cluster (unless a context is named), else kubeconfig's.
+    """Return a client of the API server: the pod's own inside a cluster (unless a context is named), else kubeconfig's.
 
-    A context that is not named is asked what it is. Raises ContextRefused, also where it does not answer.
+    A context that is not named is identified first. Raises ContextRefused, also if it does not answer.
     """
     context, api = _client(named, kubeconfig)
     if context and not named:
@@ -90,9 +90,9 @@ def connect(named: str | None = None, kubeconfig: Path | None = None) -> client.
 
 
 def pin(named: str | None = None) -> Place:
-    """Choose the API server of all that this process does from now on; ContextRefused as `connect`.
+    """Choose the API server of everything that this process does from now on; ContextRefused as in `connect`.
 
-    It stays the one although the kubeconfig, or its current context, becomes another meanwhile.
+    It stays the same even if the kubeconfig, or its current context, changes meanwhile.
     """
     global _pinned  # noqa: PLW0603  # the one place there is
     context, api = _client(named, None)
@@ -104,23 +104,23 @@ def pin(named: str | None = None) -> Place:
 
 
 def pinned() -> Place:
-    """The place that was pinned; where none was, that of CAPLAB_CONTEXT, else the current context's."""
+    """Return the pinned place; if none is pinned, that of CAPLAB_CONTEXT, else the current context's."""
     return _pinned or pin(os.environ.get(CONTEXT_VARIABLE))
 
 
 def is_pinned() -> bool:
-    """Whether a place was pinned: nothing is asked."""
+    """Return whether a place is pinned, without a request."""
     return _pinned is not None
 
 
 def unpin() -> None:
-    """Forget the place: the next one who asks chooses anew."""
+    """Forget the place: the next caller chooses anew."""
     global _pinned  # noqa: PLW0603  # the one place there is
     _pinned = None
 
 
 def identity_of(api: client.ApiClient, context: str) -> Identity:
-    """Ask a cluster what it is; of what one may not see, nothing is known. ContextRefused where it does not answer."""
+    """Ask a cluster what it is; what may not be read stays unknown. ContextRefused if it does not answer."""
     try:
         groups = client.ApisApi(api).get_api_versions().groups
         return Identity(_providers(api), any(group.name == GROUP for group in groups))
@@ -132,7 +132,7 @@ def identity_of(api: client.ApiClient, context: str) -> Identity:
 
 
 def in_cluster() -> bool:
-    """Whether this process runs in a pod with a service account."""
+    """Return whether this process runs in a pod with a service account."""
     return "KUBERNETES_SERVICE_HOST" in os.environ and _TOKEN.exists()
 
 
@@ -155,7 +155,7 @@ def _require(context: str, identity: Identity) -> None:
 
 
 def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, client.ApiClient]:
-    """The context's name, '' inside a cluster, and its client; nothing is asked yet."""
+    """Return the context's name, '' inside a cluster, and its client; no request is made yet."""
     settings = client.Configuration()
     if in_cluster() and not named and not kubeconfig:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
@@ -174,7 +174,7 @@ def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, client.Api
 
 
 def _current_context(file: str | None) -> str:
-    """The kubeconfig's; ContextRefused where there is none."""
+    """Return the kubeconfig's current context; ContextRefused if there is none."""
     try:
         _, current = _within_time(lambda: config.list_kube_config_contexts(file))  # type: ignore[no-untyped-call]
         return str(current["name"])
@@ -186,15 +186,15 @@ def _current_context(file: str | None) -> str:
 
 
 def _bound_refreshing(settings: client.Configuration) -> None:
-    """Bound also the times when the credentials have expired, and are asked for anew in the midst of a run."""
+    """Apply the time-out also when expired credentials are renewed in the middle of a run."""
     if refresh := settings.refresh_api_key_hook:
         settings.refresh_api_key_hook = lambda mine: _within_time(lambda: refresh(mine))
 
 
 def _within_time(read: Callable[[], T]) -> T:
-    """What reading a kubeconfig comes to: it may be a pipe, or name a program that does not end. Raises what read does.
+    """Run `read` within a time limit: a kubeconfig may be a pipe, or name a program that does not end.
 
-    TimeoutError where it takes too long; the thread is left to end with this process.
+    Raises what read does, and TimeoutError if it takes too long; the thread is left to end with this process.
     """
     try:
         return within(_CREDENTIALS_SECONDS, read, "kubeconfig")
@@ -205,6 +205,6 @@ def _within_time(read: Callable[[], T]) -> T:
 
 
 def _brief(error: Exception) -> str:
-    """In one line without its end."""
+    """Return an error in one line."""
     reason = error.reason if isinstance(error, client.ApiException) and error.reason else error
     return " ".join(str(reason or type(error).__name__).split())[:300].rstrip(".")

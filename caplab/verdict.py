@@ -1,4 +1,4 @@
-"""The verdict: what was found, held against what an expectation row promises."""
+"""The verdict: findings compared with what an expectation row promises."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Judgement:
 
     @property
     def unit(self) -> str:
-        """Of what is measured, and of the limit."""
+        """The unit of the figure and of the limit."""
         return PROPERTIES[self.expected.property].unit
 
     def to_json(self) -> dict[str, Json]:
-        """A plain dict, as verdict.json keeps it."""
+        """Return a plain dict, as verdict.json keeps it."""
         return {
             "property": self.expected.property,
             "side": self.expected.side,
@@ -55,7 +55,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """valid, invalid or unknown, the reasons it is not valid, and every property that the row names."""
+    """valid, invalid or unknown, the reasons if it is not valid, and every property that the row names."""
 
     row: str
     state: State
@@ -63,7 +63,7 @@ class Verdict:
     judgements: tuple[Judgement, ...]
 
     def to_json(self) -> dict[str, Json]:
-        """A plain dict, as verdict.json keeps it."""
+        """Return a plain dict, as verdict.json keeps it."""
         return {
             "verdict": self.state.value,
             "row": self.row,
@@ -73,12 +73,12 @@ class Verdict:
 
 
 def judge(row: Expectation, run: RunRecord, findings: Iterable[Finding]) -> Verdict:
-    """Hold a run's findings against its row.
+    """Compare a run's findings with its row.
 
-    Only what the row names counts. A run that is no case of its row (no evidence of the fault, a baseline
-    that failed, another mode) is unknown whatever it measured; the reasons still tell what else was wrong.
-    Otherwise a violated property makes it invalid; a property that was not measured, or an anomaly
-    that must show and did not, makes it unknown. So does a violated property of time where a prober stalled.
+    Only what the row names counts. A run that did not test its row (no evidence of the fault, a baseline that failed,
+    another mode) is unknown whatever it measured; the reasons still say what else was wrong. Otherwise a violated
+    property makes it invalid; a property that was not measured, or an anomaly that must show and did not, makes it
+    unknown. So does a violated property of time while a prober stalled.
     """
     by_checker = {finding.property: finding for finding in findings}
     stalled = _stalled_probers(run)
@@ -119,7 +119,7 @@ _OF_TIME = frozenset({"availability", "cache"})
 
 
 def _stalled_probers(run: RunRecord) -> str:
-    """Which probers stalled that no fault had cut off, or had taken the node from; '' where none did."""
+    """Return which probers stalled although no fault cut them off, or took their node; '' if none did."""
     stalled = {
         vantage: seconds
         for vantage, seconds in sorted(run.prober_standstills.items())
@@ -129,7 +129,7 @@ def _stalled_probers(run: RunRecord) -> str:
 
 
 def _unless(stalled: str, judgement: Judgement) -> Judgement:
-    """The judgement, but a violation that may be the probers' own event-loop stall is unknown."""
+    """Return the judgement; a violation that may be the probers' own event-loop stall becomes unknown."""
     is_of_time = PROPERTIES[judgement.expected.property].checker in _OF_TIME
     if not stalled or not is_of_time or judgement.state is not State.VIOLATED:
         return judgement
@@ -139,7 +139,7 @@ def _unless(stalled: str, judgement: Judgement) -> Judgement:
 
 
 def _judge(expected: PropertyExpectation, settings: Mapping[str, Json], findings: Mapping[str, Finding]) -> Judgement:
-    """Judge one property; where it was not measured, or its budget has no value, it is unknown."""
+    """Judge one property; it is unknown if it was not measured, or its budget has no value."""
     try:
         measured = _measured(expected, findings)
         limit = budgets.evaluate(expected.budget, settings) if expected.budget is not None else None
@@ -150,7 +150,7 @@ def _judge(expected: PropertyExpectation, settings: Mapping[str, Json], findings
 
 
 class _Unmeasured(Exception):
-    """The message says why there is no figure."""
+    """A figure is missing; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def _measured(expected: PropertyExpectation, findings: Mapping[str, Finding]) ->
 
 
 def _counted(value: Json) -> Json:
-    """A list of what violates counts as how many they are."""
+    """Count a list of violations."""
     return len(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
@@ -187,7 +187,7 @@ def _is_number(value: Json) -> TypeGuard[int | float]:
 
 
 def _of_side(figures: Mapping[str, Json], side: str | None) -> Mapping[str, Json]:
-    """The figures of a side, by route and of all."""
+    """Return the figures of a side, by route and of all."""
     if side is None:
         return figures
     by_side = figures.get("by_side")
@@ -198,7 +198,7 @@ def _of_side(figures: Mapping[str, Json], side: str | None) -> Mapping[str, Json
 
 
 def _of_route(figures: Mapping[str, Json], expected: PropertyExpectation) -> Mapping[str, Json]:
-    """The figures of a route, of a checker that tells routes apart: by name, or as rows that say theirs."""
+    """Return a route's figures from a checker that separates routes: by name, or as rows that name theirs."""
     by_route = figures.get("by_route")
     if expected.route is None or by_route is None:
         return figures
@@ -236,7 +236,7 @@ def _weigh(expected: PropertyExpectation, measured: _Measured, limit: float | No
 
 
 def _must_show(expected: PropertyExpectation, measured: float, shown: str, limit: float | None) -> tuple[State, str]:
-    """What shows less than the least that is promised proves nothing, and is no violation."""
+    """Judge a must-show property: less than the promised least proves nothing, and is no violation."""
     if measured > 0 and measured >= (limit or 0):
         return State.HOLDS, shown
     unit = PROPERTIES[expected.property].unit

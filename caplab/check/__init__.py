@@ -1,4 +1,4 @@
-"""Checkers: a history in, findings out; never a cluster, never a file."""
+"""Checkers: a history in, findings out; they need no cluster and read no file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["APPLIES", "CHECKERS", "Checker", "Context", "Finding", "State", "che
 
 
 class _Module(Protocol):
-    """What a checker's module has."""
+    """What a checker's module provides."""
 
     NAME: str
 

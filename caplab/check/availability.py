@@ -60,7 +60,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if (~among(history, "op", ["scan"])).any() else "all operations are scans"
 
 
@@ -80,7 +80,7 @@ def _availability_of(series: Series, context: Context, origin_ns: int, end_ns: i
 
 
 def _first_ack_after_ns(series: Series, parts: Sorted, injected_ns: int | None) -> int | None:
-    """From the injection to the first ack of what was invoked in the outage; None without one."""
+    """Return the time from the injection to the first ack of an operation invoked in the outage; None without one."""
     if injected_ns is None:
         return None
     acked_ns = first_ack_ns(series, parts.failover, injected_ns)
@@ -88,7 +88,7 @@ def _first_ack_after_ns(series: Series, parts: Sorted, injected_ns: int | None) 
 
 
 def _silent(every: Iterable[Series], injected_ns: int | None) -> list[str]:
-    """Vantages without an operation after the injection: what they would have seen is not known."""
+    """Return the vantages without an operation after the injection: what they would have observed is not known."""
     if injected_ns is None:
         return []
     heard = {series.vantage for series in every if series.scheduled_ns[-1] >= injected_ns}

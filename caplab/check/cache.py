@@ -1,4 +1,4 @@
-"""Cache: what readers and the database behind a cache went through, and whether it ended by itself.
+"""Cache: what readers and the database behind a cache experienced, and whether it ended by itself.
 
 A failure that lasts when its trigger is gone is metastable: the load itself sustains it (Bronson et al., "Metastable
 Failures in Distributed Systems", HotOS 2021). Behind a cache that load is of the reads that miss: what they ask of the
@@ -25,7 +25,7 @@ _SLOW_NS = 25_000_000  # what a read may take in the steady state, at least
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Set reads and loads before, during and after the fault beside each other; without one all is before.
+    """Compare reads and loads before, during and after the fault; without a fault everything is before.
 
     Figures: reads, loads and wasted (loads whose answer nobody waited for any more); phases: of each, its seconds,
     loads_per_second, wasted, acked_share of reads, their p50_seconds and p99_seconds from their schedule. A read that
@@ -49,7 +49,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if among(history, "op", ["load"]).any() else "no operation is a load"
 
 
@@ -85,7 +85,7 @@ def _of_fault(rows: Rows, injected_ns: int, spans: Mapping[str, Span], phases: M
 
 
 def _peak_to_mean(sent_ns: Integers, span: Span) -> float | None:
-    """Of the loads in whole seconds of a span; None where there are none."""
+    """Return the peak-to-mean ratio of the loads in whole seconds of a span; None if there are none."""
     whole = int(span.seconds)
     windows = (sent_ns[span.of(sent_ns)] - span.begin_ns) // PEAK_NS
     counts = np.bincount(windows[windows < whole], minlength=whole)

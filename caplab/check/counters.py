@@ -61,7 +61,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     if not among(history, "op", ["incr"]).any():
         return "no operation is an incr"
     key, names = key_codes(history)
@@ -72,7 +72,7 @@ def applies(history: Table) -> str:
 
 
 def _counters(history: Table, key: Integers, keys: int) -> tuple[Mask, Mask, int]:
-    """Which keys are counters, which are something else, and how many with increments are not counters."""
+    """Return which keys are counters, which are something else, and how many with increments are not counters."""
     incr = among(history, "op", ["incr"])
     failed = among(history, "outcome", ["fail"])
     other = among(history, "op", _OTHERS) | (incr & (integers(history, "value", 1) < 1))
@@ -83,7 +83,7 @@ def _counters(history: Table, key: Integers, keys: int) -> tuple[Mask, Mask, int
 
 
 def _all_reads(history: Table, context: Context, key: Integers, counter: Mask, other: Mask) -> tuple[CounterReads, str]:
-    """Every ok read of a counter, and what the final scan shows of each."""
+    """Collect every ok read of a counter, and what the final scan shows of each."""
     reads = np.flatnonzero(among(history, "op", ["read"]) & among(history, "outcome", ["ok"]) & counter[key])
     scan = keyed_scan(history, context.final_scan, ~other[key], COUNTER_SCAN)
     if isinstance(scan, str):
@@ -99,7 +99,7 @@ def _all_reads(history: Table, context: Context, key: Integers, counter: Mask, o
 def _reads_at(
     history: Table, key: Integers, rows: Integers, absent: Integers, begin_ns: int, proof: int
 ) -> CounterReads:
-    """Reads by their rows, and counters that the scan does not show, by their keys."""
+    """Compute the bounds of reads by their rows, and of counters that the scan does not show by their keys."""
     none = np.zeros(len(absent), dtype=np.int64)
     nothing = np.zeros(len(rows) + len(absent), dtype=np.int64)
     return CounterReads(
@@ -128,7 +128,7 @@ class _Sums:
         return cls(key[order], moment_ns[order], np.concatenate(([0], np.cumsum(amount[order]))))
 
     def before(self, key: Integers, moment_ns: Integers, included: bool) -> Integers:
-        """What was added to each key before a moment, or up to it included."""
+        """Sum the amounts added to each key before a moment, or up to it if included."""
         added, asked = packed((self.key, self.moment_ns), (key, moment_ns))
         end = np.searchsorted(added, asked, side="right" if included else "left")
         begin = np.searchsorted(self.key, key)
@@ -137,7 +137,7 @@ class _Sums:
 
 
 def _bounded(history: Table, key: Integers, increments: Mask, counter_reads: CounterReads) -> CounterReads:
-    """The same with the bounds."""
+    """Return the same reads with their bounds."""
     amount = integers(history, "value", 1)
     acked = increments & among(history, "outcome", ["ok"])
     returned = _Sums.of(key[acked], integers(history, "return_ns", NEVER)[acked], amount[acked])

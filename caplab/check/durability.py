@@ -58,7 +58,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if among(history, "op", ["add"]).any() else "no operation is an add"
 
 
@@ -74,7 +74,7 @@ class _AddOutcomes:
 
 
 def _scan_problem(scan: FinalScan | None, rows: int) -> str:
-    """Why the final scan cannot be judged by, or ''."""
+    """Return why the final scan cannot be used to judge, or ''."""
     if scan is None:
         return "There is no record of a final scan."
     return unusable(scan) or incomplete(scan, rows)
@@ -91,7 +91,7 @@ def _fates(adds: Adds, elements: Integers) -> _AddOutcomes:
 
 
 def _distinct(values: Integers) -> Integers:
-    """Sorted values, each once."""
+    """Return the sorted values, each once."""
     return values[np.append(True, values[1:] != values[:-1])] if len(values) else values
 
 
@@ -112,7 +112,7 @@ def _of_adds(adds: Adds, fates: _AddOutcomes, which: Mask) -> dict[str, Json]:
 
 
 def _counted(adds: Adds, fates: _AddOutcomes) -> dict[str, Mask]:
-    """Which adds are counted as what."""
+    """Classify each add."""
     return {
         "attempted": np.ones(len(adds.value), dtype=np.bool_),
         "acked": adds.ok,
@@ -128,7 +128,7 @@ def _samples(adds: Adds, fates: _AddOutcomes) -> dict[str, Json]:
 
 
 def _by_vantage(adds: Adds, fates: _AddOutcomes) -> list[Json]:
-    """The totals that are of adds, for each vantage and route; one with overloads only has a row of zeros."""
+    """Count the totals of the adds for each vantage and route; a route with overloads only has a row of zeros."""
     counted, many = _counted(adds, fates), len(adds.labels)
     counts = {name: np.bincount(adds.group[which], minlength=many) for name, which in counted.items()}
     return [
@@ -138,7 +138,7 @@ def _by_vantage(adds: Adds, fates: _AddOutcomes) -> list[Json]:
 
 
 def _own_copy(history: Table, adds: Adds, member: str, elements: int) -> Json:
-    """What one member itself holds; one that holds nothing has no rows, and is known by its number only."""
+    """Describe one member's own copy; an empty one has no rows, and is known by its number only."""
     copy = scan_of(history, member).element
     lacking = int((adds.ok & ~within(adds.value, copy)).sum()) if len(copy) == elements else None
     return {"server": member, "elements": elements, "lacking": lacking}

@@ -52,7 +52,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if (_acked(history) & present(history, "epoch")).any() else "no acked write says its epoch"
 
 
@@ -83,7 +83,7 @@ class _Overlaps:
 
 
 def _acked(history: Table) -> Mask:
-    """Which operations wrote something; a cas did where it found what it expected."""
+    """Return which operations wrote something; a cas did if it found what it expected."""
     ok, cas = among(history, "outcome", ["ok"]), among(history, "op", ["cas"])
     wrote = among(history, "op", _WRITES) & ok
     if cas.any():
@@ -140,9 +140,9 @@ def _figures(writes: _Writes, overlaps: _Overlaps) -> dict[str, Json]:
 
 
 def _witnesses(history: Table, context: Context, writes: _Writes, overlaps: _Overlaps) -> list[Json]:
-    """The first overlapping writes, each with the first ack of the later epoch.
+    """Show the first overlapping writes, each with the first ack of the later epoch.
 
-    And with that of its own where epochs are names, since these are in the order of their first acks.
+    If epochs are names, also with the first ack of its own epoch, since names are in the order of their first acks.
     """
     shown: list[Json] = []
     for place in overlaps.place[:MOST].tolist():
@@ -156,7 +156,7 @@ def _witnesses(history: Table, context: Context, writes: _Writes, overlaps: _Ove
 
 
 def _order(words: Sequence[str], first_ack: Integers) -> list[int]:
-    """The places of the epochs that acked, earliest first."""
+    """Return the places of the epochs that acked, the earliest first."""
     numbers = [word for word in words if _NUMBER.fullmatch(word)]
     names = [word for word in words if not _NUMBER.fullmatch(word)]
     if numbers and names:

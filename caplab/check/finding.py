@@ -1,4 +1,4 @@
-"""Findings: what a checker says of a history, in three values, and what it may know beside it."""
+"""Findings: what a checker concludes from a history, in three values, and what it may know beside the history."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENOUGH = 20
 
 
 class State(Enum):
-    """holds, violated or unknown; the values are their names in JSON."""
+    """The states holds, violated and unknown; the values are their names in JSON."""
 
     HOLDS = "valid"
     VIOLATED = "invalid"
@@ -26,7 +26,7 @@ class State(Enum):
 
 
 def merge(states: Iterable[State]) -> State:
-    """Violated beats unknown beats holds; of nothing at all nothing is known."""
+    """Merge states: violated beats unknown beats holds; without any state the result is unknown."""
     distinct = set(states)
     for state in (State.VIOLATED, State.UNKNOWN, State.HOLDS):
         if state in distinct:
@@ -49,7 +49,7 @@ class Finding:
     error: str = ""
 
     def to_json(self) -> dict[str, Json]:
-        """A plain dict, as findings.json keeps it."""
+        """Return a plain dict, as findings.json keeps it."""
         plain: dict[str, Json] = {
             "property": self.property,
             "state": self.state.value,
@@ -61,7 +61,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a checker knows beside the history; the defaults fit a history that stands alone.
+    """What a checker knows beside the history; the defaults fit a history without a run record.
 
     steady_ns: since when the load ran undisturbed before the fault. settled_ns: when all was well again after it.
     has_primary: writes go to one member; without it to any. sides: the vantages of each side of a cut, by its name.
@@ -78,7 +78,7 @@ class Context:
 
     @classmethod
     def of(cls, run: RunRecord) -> Context:
-        """From a run's record."""
+        """Build the context from a run's record."""
         return cls(run.fault_windows, run.final_scan, run.settled_ns, run.steady_ns, run.has_primary, run.sides)
 
     @property
@@ -88,7 +88,7 @@ class Context:
 
     @property
     def healed_ns(self) -> int | None:
-        """When the last target was healed; None without a fault, or while one is not known to be."""
+        """When the last target was healed; None without a fault, or while a heal is not known."""
         ends = [window.healed_ns for window in self.fault_windows]
         return None if not ends or None in ends else max(end for end in ends if end is not None)
 
@@ -98,7 +98,7 @@ Checker: TypeAlias = Callable[[Table, Context], Finding]
 
 
 def run_checker(name: str, checker: Checker, history: Table, context: Context) -> Finding:
-    """The checker's finding; one that raises has found nothing: unknown, with the error kept."""
+    """Run a checker and return its finding; a checker that raises gives unknown, with the error kept."""
     try:
         return checker(history, context)
     except Exception as error:

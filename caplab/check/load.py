@@ -47,7 +47,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if among(history, "op", ["load"]).any() else "no operation is a load"
 
 

@@ -20,7 +20,7 @@ _ON_TIME = 0.99  # of all operations
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Lateness (from the scheduled to the real start) of what was scheduled in the steady state before the injection.
+    """Measure the lateness (scheduled to real start) of operations in the steady state before the injection.
 
     Figures: operations, on_time_ratio (started within 5 ms), late_p50_seconds, late_p99_seconds,
     late_max_seconds. Unknown, never violated: a late instrument says nothing of the database, but makes the
@@ -44,7 +44,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if (~among(history, "op", ["scan"])).any() else "all operations are scans"
 
 

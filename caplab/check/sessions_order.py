@@ -1,4 +1,4 @@
-"""Who did what in which order: the operations on ordered keys by session."""
+"""The operations on ordered keys by session, in their order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sessions:
 
 
 def sessions_of(history: Table, versions: Versions) -> Sessions:
-    """Put them in order; a session of a validated history does one thing at a time."""
+    """Order the operations; a session of a validated history does one thing at a time."""
     reads, writes = versions.reads.row, versions.writes.row
     rows = np.concatenate((reads, writes))
     session, distinct = dense(_codes(history)[rows])
@@ -59,7 +59,7 @@ def _codes(history: Table) -> Integers:
 
 
 def _turns(session: Integers, invoke_ns: Integers, return_ns: Integers) -> tuple[Integers, Integers]:
-    """Each one's turn, and all of them in order."""
+    """Return each operation's turn, and all of them in order."""
     order = line_order(session, invoke_ns, return_ns)
     invoked, returned, line = invoke_ns[order], return_ns[order], session[order]
     again = (line[1:] == line[:-1]) & (invoked[1:] == invoked[:-1]) & (returned[1:] == returned[:-1])

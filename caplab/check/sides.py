@@ -23,7 +23,7 @@ Figures = Callable[[Mask], Mapping[str, Json]]
 
 
 def by_side(history: Table, context: Context, rows: Integers, figures: Figures) -> dict[str, Json]:
-    """For each side of context.sides that has some of these rows: the figures of them ALL, and of each route's.
+    """Compute, for each side of context.sides that has some of these rows, the figures of ALL and of each route.
 
     figures takes a mask over rows. A vantage of no side is left out.
     """

@@ -90,7 +90,7 @@ def _judge_reads(history: Table, context: Context, versions: Versions, shown: Sc
 
 
 def _undecided(versions: Versions) -> int:
-    """Reads that would be stale, but the write of what they returned may have taken effect late."""
+    """Count reads that would be stale if the write of their value had not possibly taken effect late."""
     reads = versions.reads
     late = np.flatnonzero(reads.returned_version == UNBOUNDED)
     acked = acked_before(versions.acks, reads.key[late], reads.invoke_ns[late])

@@ -82,7 +82,7 @@ class Versions:
 
     @property
     def problem(self) -> str:
-        """Why there is nothing to look at, or ''."""
+        """Why there is nothing to check, or ''."""
         if self.keys:
             return ""
         if self.skipped:
@@ -90,18 +90,18 @@ class Versions:
         return "No key was written."
 
     def returned(self, history: Table, rows: Integers) -> Integers:
-        """The places in writes of what reads or scans of ordered keys returned; -1 for nothing, -2 for unexpected."""
+        """Return the places in writes of what reads or scans returned; -1 for nothing, -2 for unexpected."""
         return _returned(history, rows, key_codes(history)[0][rows], self.writes)
 
 
 def key_codes(history: Table) -> tuple[Integers, tuple[str, ...]]:
-    """Each row's key as an index into the names returned with it; the last, '', is that of rows without a key."""
+    """Return each row's key as an index into the names returned with it; the last, '', is for rows without a key."""
     code, words = codes(history, "key")
     return np.where(code < 0, len(words), code), (*words, "")
 
 
 def applies(history: Table) -> str:
-    """Why a history has no versions to look at, or ''."""
+    """Return why a history has no versions to check, or ''."""
     for op in ("write", "read"):
         if not among(history, "op", [op]).any():
             return f"no operation is a {op}"
@@ -147,7 +147,7 @@ def _no_versions(history: Table, effective: Mask) -> Mask:
 
 
 def _disordered(history: Table, key: Integers, rows: Integers) -> Integers:
-    """The keys of these writes (by key and invocation) whose values do not grow, or whose acked writes overlap."""
+    """Return the keys of these sorted writes whose values do not grow, or whose acked writes overlap."""
     line, value = key[rows], integers(history, "value", 0)[rows]
     again = line[1:][(line[1:] == line[:-1]) & (value[1:] <= value[:-1])]
     acked = rows[among(history, "outcome", ["ok"])[rows]]
@@ -158,14 +158,14 @@ def _disordered(history: Table, key: Integers, rows: Integers) -> Integers:
 
 
 def _one_session(history: Table, rows: Integers) -> Mask:
-    """Of each row but the first, whether it is of the same session as the one before."""
+    """Return, for each row but the first, whether it is of the same session as the one before."""
     session, vantage = integers(history, "session", 0)[rows], codes(history, "vantage")[0][rows]
     same: Mask = (session[1:] == session[:-1]) & (vantage[1:] == vantage[:-1])
     return same
 
 
 def _number(history: Table, key: Integers, rows: Integers, keys: int) -> tuple[Integers, Writes, Acks]:
-    """The versions of writes of ordered keys, by key and value."""
+    """Assign versions to the writes of ordered keys, in the order of key and value."""
     ok = among(history, "outcome", ["ok"])[rows]
     line, invoke_ns = key[rows], integers(history, "invoke_ns", 0)[rows]
     acks = Acks(rows[ok], line[ok], integers(history, "return_ns", NEVER)[rows[ok]])
@@ -179,7 +179,7 @@ def _number(history: Table, key: Integers, rows: Integers, keys: int) -> tuple[I
 
 
 def acked_before(acks: Acks, key: Integers, moment_ns: Integers) -> Integers:
-    """The newest version of each key that was acked before a moment; that of nothing where there was none."""
+    """Return the newest version of each key acked before a moment; the version of nothing if there was none."""
     acked, asked = packed((acks.key, acks.return_ns), (key, moment_ns))
     return np.searchsorted(acked, asked, side="left")
 

@@ -1,4 +1,4 @@
-"""Which runs are held against which: a rolling baseline of the last n of each row, and what came after. Pure."""
+"""Which runs are compared: a rolling baseline of the last n of each row, and what came after. Pure."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def choose(base: Results, new: Results, last: int, newest: int | None, least: in
 
 
 def _fill(before: Sequence[MeasuredRun], lacking: int) -> tuple[MeasuredRun, ...]:
-    """The newest of a row's runs before that are weighed with too few new ones."""
+    """Return the newest earlier runs of a row that are weighed together with too few new ones."""
     count = min(max(0, lacking), len(before) // _FILL_OF)
     return tuple(before[len(before) - count :])
 

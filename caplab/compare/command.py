@@ -21,7 +21,7 @@ _FILES = {"text": "compare.txt", "markdown": "compare.md", "json": "compare.json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareOptions:
-    """What the command line asks for. save: a folder for all three forms; None: nothing is written."""
+    """The command line's options. save: a folder for all three forms; None: nothing is written."""
 
     base: Path
     new: Path
@@ -36,7 +36,7 @@ class CompareOptions:
 
 
 def compare(options: CompareOptions) -> tuple[str, int]:
-    """What is to be printed, and the exit code. CommandError where there is nothing to read, or nowhere to write."""
+    """Compare; return the output and the exit code. CommandError if nothing can be read or written."""
     base, new = read(options.base), read(options.new)
     if not new.runs:
         unread = f" ({new.unread[0]})" if new.unread else ""

@@ -1,4 +1,4 @@
-"""What `caplab compare` and `caplab trend` take on the command line: without SciPy, which takes a second to load."""
+"""The options of `caplab compare` and `caplab trend`, without SciPy, which takes a second to load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HELP = "compare results with earlier ones; exit code 0 nothing is worse, 1 inval
 
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `caplab compare`."""
+    """Add the arguments of `caplab compare`."""
     add = parser.add_argument
     add("base", type=Path, metavar="BASE",
         help="earlier results: a suite's folder, a folder of many, or a verdict.json")  # fmt: skip
@@ -35,7 +35,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trend(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `caplab trend`."""
+    """Add the arguments of `caplab trend`."""
     parser.add_argument("place", type=Path, metavar="RESULTS", help="a folder of results, as compare takes it")
     parser.add_argument("--output", type=Path, default=Path("trend.html"), metavar="FILE",
                         help="the page (default: trend.html)")  # fmt: skip

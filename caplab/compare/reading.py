@@ -29,10 +29,9 @@ _MEMBERS = re.compile(r'"[^"]*-\d+"(?:, ?"[^"]*-\d+")*')
 
 
 def read(place: Path) -> Results:
-    """The runs in a place; CommandError where it is not there.
+    """Read the runs in a place; CommandError if it does not exist.
 
-    A file in it that cannot be read is named, and costs no other.
-    A place without any verdict has no runs.
+    A file in it that cannot be read is named, and the others are still read. A place without any verdict has no runs.
     """
     if not place.exists():
         raise CommandError(f"{place}: there is no such file or folder. Hint: name a folder of results, or one of many.")
@@ -54,14 +53,14 @@ def read(place: Path) -> Results:
 
 
 def refuse_as_output(file: Path, *places: Path) -> None:
-    """CommandError where a file that is to be written is one of those that are read."""
+    """Raise CommandError if a file to be written is one of those that are read."""
     verdicts = (verdict for place in places for verdict in _files(place))
     if file.exists() and any(verdict.exists() and file.samefile(verdict) for verdict in verdicts):
         raise CommandError(f"{file}: it is one of the results that are read. Hint: name another file to be written.")
 
 
 def _files(place: Path) -> Iterator[Path]:
-    """The verdicts in a place, by name: those of suites lie at the top of their folders."""
+    """Yield the verdicts in a place, by name: those of suites are at the top of their folders."""
     if not place.is_dir():
         yield place
         return
@@ -100,7 +99,7 @@ def _folder_time(file: Path) -> str:
 
 
 def _time_in(name: str) -> str:
-    """The time with which an id or a folder's name begins, as ISO 8601; '' where it does not."""
+    """Return the time with which an id or a folder's name begins, as ISO 8601; '' if there is none."""
     stamp = _STAMPED.match(name)
     if not stamp:
         return ""
@@ -132,7 +131,7 @@ def _run(fields: Fields, suite: str, machine: Fields | None, folder_time: str) -
 
 
 def _began(fields: Fields) -> str:
-    """As ISO 8601 in UTC, since runs are put in order by it; '' where it is not told."""
+    """Return it as ISO 8601 in UTC, since runs are sorted by it; '' if it is not recorded."""
     text = fields.optional_text("began")
     if text is None:
         return ""
@@ -147,7 +146,7 @@ def _began(fields: Fields) -> str:
 
 
 def _figure(row: str, fields: Fields) -> tuple[Key, Figure] | None:
-    """None where it was not measured, or is not to be believed."""
+    """Return a figure; None if it was not measured, or cannot be trusted."""
     measured, state = number_of(fields, "measured"), state_of(fields, "state")
     if measured is None or not math.isfinite(measured) or state is State.UNKNOWN:
         return None
@@ -167,7 +166,7 @@ def _figure(row: str, fields: Fields) -> tuple[Key, Figure] | None:
 
 
 def _facts(fields: Fields, machine: Fields | None) -> dict[Fact, str]:
-    """What the run was made with, written as texts; empty for a run of an older lab, which did not keep it."""
+    """Return what the run was made with, as texts; empty for a run of an older lab, which did not record it."""
     if "versions" not in fields.values:
         return {}
     facts = {Fact(VERSION, name): text for name, text in fields.text_map("versions").items()}
@@ -203,5 +202,5 @@ def _flat(where: str, value: Json) -> Iterator[tuple[str, str]]:
 
 
 def _is_measured(where: str, value: Json) -> bool:
-    """How long a fault took that ends by itself is among the settings, for budgets: it is no choice of anybody."""
+    """Return whether a value is measured, not chosen: a self-ending fault's duration is a setting only for budgets."""
     return where == "faultSeconds" and isinstance(value, float) and not value.is_integer()

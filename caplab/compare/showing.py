@@ -1,4 +1,4 @@
-"""A comparison as a terminal, a page in Markdown and a program take it. Pure."""
+"""A comparison for a terminal, as a page in Markdown and for a program. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NOTABLE = (Result.REGRESSED, Result.IMPROVED, Result.CHANGED)
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that is told of two sides."""
+    """Everything that is reported of two sides."""
 
     base: Results
     new: Results
@@ -38,17 +38,17 @@ class Comparison:
 
     @property
     def of_state(self) -> Mapping[State, int]:
-        """How many of the runs that are judged now have which verdict; those that prove nothing are unknown."""
+        """How many of the judged runs have which verdict; those that prove nothing are unknown."""
         return Counter(run.state for run in self.chosen.looked_at)
 
     @property
     def regressed(self) -> tuple[ComparedFigure, ...]:
-        """The figures that this rule can defend to have got worse."""
+        """The figures that became worse by this rule."""
         return tuple(figure for figure in self.table.figures if figure.result is Result.REGRESSED)
 
     @property
     def code(self) -> int:
-        """1: some run is invalid or a figure regressed; 2: nothing can be said, or not of all; 0: neither."""
+        """The exit code. 1: a run is invalid or a figure regressed; 2: something cannot be judged; 0: neither."""
         if self.of_state.get(State.VIOLATED) or self.regressed:
             return 1
         judged = any(figure.result is not Result.TOO_FEW for figure in self.table.figures)
@@ -57,7 +57,7 @@ class Comparison:
 
 
 def text(comparison: Comparison, every: bool = False, width: int = WIDTH) -> str:
-    """For a terminal; every: also the figures that are the same in every run."""
+    """Render it for a terminal; every: also the figures that are the same in every run."""
     blocks = [
         _folded([_headline(comparison)], "", width),
         _folded(_caveats(comparison), "- ", width),
@@ -69,7 +69,7 @@ def text(comparison: Comparison, every: bool = False, width: int = WIDTH) -> str
 
 
 def markdown(comparison: Comparison) -> str:
-    """For a job's summary: what matters first, and every figure folded away."""
+    """Render it for a job's summary: what matters first, and every figure folded away."""
     blocks = [[COMPARED], [escaped(_headline(comparison))]]
     if first := _caveats(comparison):
         blocks.append(["**Not as it was before**", "", *(f"- {escaped(line)}" for line in first)])
@@ -85,7 +85,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def to_json(comparison: Comparison) -> dict[str, Json]:
-    """For a program. Figures that are not finite are null."""
+    """Return it for a program. Figures that are not finite are null."""
     return {
         "schema": SCHEMA,
         "code": comparison.code,
@@ -118,7 +118,7 @@ def _headline(comparison: Comparison) -> str:
 
 
 def _caveats(comparison: Comparison) -> list[str]:
-    """What makes both sides something else than the same thing measured twice."""
+    """List what makes the two sides different from the same thing measured twice."""
     lines = [_difference(difference) for difference in comparison.differences.items]
     silent = comparison.differences.silent_before, comparison.differences.silent_now
     for count, side in zip(silent, (comparison.base.place, comparison.new.place), strict=True):
@@ -142,7 +142,7 @@ def _difference(difference: Difference) -> str:
 
 
 def _counts(values: Mapping[str, int]) -> str:
-    """The values, the most frequent first, with how many runs had each where there are several."""
+    """List the values, the most frequent first, with the number of runs of each if there are several."""
     every = sorted(values.items(), key=lambda item: (-item[1], item[0]))
     if len(every) == 1:
         return words.abbreviated(every[0][0])
@@ -151,7 +151,7 @@ def _counts(values: Mapping[str, int]) -> str:
 
 
 def _alarms(comparison: Comparison) -> list[str]:
-    """What was violated, what regressed, and what was seen for the first time."""
+    """List what was violated, what regressed, and what was observed for the first time."""
     lines = []
     for figure in comparison.table.figures:
         if figure.violated:
@@ -167,7 +167,7 @@ def _alarms(comparison: Comparison) -> list[str]:
 
 
 def _violated_alone(comparison: Comparison, compared: Iterable[Key]) -> list[str]:
-    """Of figures that nothing before is known of."""
+    """List violated figures for which there is no baseline."""
     skipped = set(compared)
     violations: Counter[Key] = Counter()
     for runs in comparison.chosen.new.values():
@@ -178,7 +178,7 @@ def _violated_alone(comparison: Comparison, compared: Iterable[Key]) -> list[str
 
 
 def _violated_elsewhere(comparison: Comparison) -> list[str]:
-    """Of invalid runs that no figure tells of: it was not measured, or the run proves nothing else."""
+    """List invalid runs without a violated figure: it was not measured, or the run proves nothing else."""
     weighed = (run for runs in comparison.chosen.new.values() for run in runs)
     violated_runs = {run.run_id for run in weighed if any(figure.violated for figure in run.figures.values())}
     rows = Counter(
@@ -207,7 +207,7 @@ def _grids(comparison: Comparison, every: bool) -> list[Grid]:
 
 
 def _is_flat(figure: ComparedFigure) -> bool:
-    """Whether it is the same in every run before and now."""
+    """Return whether it is the same in every run before and now."""
     return len({*figure.base.values, *figure.new.values}) == 1
 
 
@@ -237,7 +237,7 @@ def _sample(sample: Sample, unit: str) -> str:
 
 
 def _change(figure: ComparedFigure) -> str:
-    """Such as '+6.1 s (+30 %) [5.9, 6.4]'."""
+    """Format a change, such as '+6.1 s (+30 %) [5.9, 6.4]'."""
     estimate, low, high = figure.change.estimate, figure.change.low, figure.change.high
     if _is_flat(figure):
         return words.NOTHING
@@ -257,7 +257,7 @@ def _chance(p: float) -> str:
 
 
 def name_of(figure: ComparedFigure) -> str:
-    """The row and the figure."""
+    """Return the row and the figure's name."""
     return f"{figure.key.row}, {_figure_name(figure)}"
 
 
@@ -270,7 +270,7 @@ def _name(key: Key) -> str:
 
 
 def _ending(comparison: Comparison, every: bool) -> list[str]:
-    """How it was judged, and what could not be."""
+    """Explain how it was judged, and what could not be."""
     rate, least = 100 * comparison.rule.false_alarms, 100 * comparison.rule.least_change
     lines = [
         "Where nothing changed and runs are independent, the chance of any false alarm in the whole table is at most"

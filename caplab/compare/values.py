@@ -23,7 +23,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """What one run measured. at_least: it is only a lower bound.
+    """A figure that one run measured. at_least: it is only a lower bound.
 
     promise is what the row said of it, budget and limit its bound as an expression and as a value; None: it has none.
     """
@@ -67,9 +67,9 @@ class MeasuredRun:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that was found in a place, the runs in the order in which they began, each once.
+    """All results in a place, the runs in the order in which they began, each once.
 
-    failures: what the lab could not make. unread: a sentence for each file that could not be read.
+    failures: what the lab could not run. unread: a sentence for each file that could not be read.
     """
 
     place: Path

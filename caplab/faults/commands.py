@@ -1,4 +1,4 @@
-"""`caplab faults` and `caplab heal`: Fault objects through the API server, lost nodes by the notes of this host."""
+"""`caplab faults` and `caplab heal`: Fault objects through the API server, lost nodes by this host's records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOMETHING_LEFT = 3  # exit code; also where it is not known
 
 
 def faults(every: bool, print_line: PrintLine, print_error: PrintLine) -> int:
-    """Say what is live, with every what is over too; the exit code."""
+    """Print what is live, with `every` also what is over; return the exit code."""
     rows, problems = [], []
     now = datetime.now(UTC)
     try:
@@ -41,7 +41,7 @@ def faults(every: bool, print_line: PrintLine, print_error: PrintLine) -> int:
 
 
 def heal(print_line: PrintLine, print_error: PrintLine, bounds: Bounds | None = None) -> int:
-    """End everything that is live, and say what is left; the exit code."""
+    """End everything that is live, and print what is left; return the exit code."""
     healing, left = None, []
     try:
         api = _api()
@@ -67,7 +67,7 @@ def heal(print_line: PrintLine, print_error: PrintLine, bounds: Bounds | None = 
 def bring_nodes_back(
     store: NodeLossStore, print_line: PrintLine, progress_seconds: float = 2.0
 ) -> tuple[int, list[str]]:
-    """Bring back every node that is away: how many were, and a sentence with its hint for each that stays away."""
+    """Bring back every lost node; return how many were lost, and a sentence with its hint for each that stays away."""
     try:
         lost = store.live()
     except Failure as failure:

@@ -1,4 +1,4 @@
-"""Every fault ended at once: deleted, awaited by the agents' own word, and never called healed without it."""
+"""Ends every fault at once: deletes it, waits until the agents report its end, and never calls it healed before."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ AGENT_STARTS_SECONDS = 40.0  # on a node that was down: kubelet starts it again
 
 
 class Api(Protocol):
-    """What is asked of the API server; see objects.Objects."""
+    """The API server's calls; see objects.Objects."""
 
     def all(self) -> Sequence[Fault]:
-        """Every Fault there is."""
+        """Return every Fault."""
 
     def delete(self, fault: Fault) -> None:
-        """Delete one."""
+        """Delete a Fault."""
 
     def release(self, fault: Fault) -> None:
-        """Take the operator's finalizer away from one."""
+        """Remove the operator's finalizer from a Fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """In seconds."""
+    """Bounds in seconds."""
 
     agents: float = 20.0  # for the agents' word; one that was just restarted needs a moment
     operator: float = 5.0  # to take the finalizer away after that; it takes about 0.1
@@ -40,7 +40,7 @@ class Bounds:
 
 
 class Healing:
-    """Ends the faults there are when it begins; one that is made meanwhile is somebody else's wish."""
+    """Ends the faults that exist when it begins; a fault created meanwhile is left alone."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Healing:
         self._released: dict[str, str] = {}  # by uid: why that did not work, or ''
 
     def delete_all(self) -> int:
-        """Delete every Fault; how many there were. Each agent ends its own at once."""
+        """Delete every Fault and return how many there were. Each agent ends its own at once."""
         faults = self._api.all()
         for fault in faults:
             if refusal := _tried(partial(self._api.delete, fault)):
@@ -70,7 +70,7 @@ class Healing:
         return len(faults)
 
     def await_all(self, more_seconds: float = 0.0) -> list[str]:
-        """Wait until they are gone, within the bounds; a sentence with its hint for each thing that is left.
+        """Wait until they are gone, within the bounds; return a sentence with its hint for each thing that is left.
 
         more_seconds: for agents whose nodes were only just brought back.
         """
@@ -87,14 +87,14 @@ class Healing:
         return [*self._left, *(sentence for fault in there for sentence in self._sentences(fault))]
 
     def _still_there(self) -> list[Fault]:
-        """Those that are; whoever went is told of."""
+        """Return the faults that still exist; report those that are gone."""
         there = [fault for fault in self._api.all() if fault["metadata"]["uid"] in self._deleted]
         for uid in self._deleted.keys() - {fault["metadata"]["uid"] for fault in there}:
             self._print_line(f"  {self._deleted.pop(uid)} has ended")
         return there
 
     def _release(self, there: Iterable[Fault], now: float) -> None:
-        """Do the operator's part, where nothing is under the fault any more and the operator does not do it."""
+        """Do the operator's part, if nothing is under the fault any more and the operator does not do it."""
         for fault in there:
             uid = fault["metadata"]["uid"]
             if unanswered(fault) or not is_held(fault):
@@ -106,7 +106,7 @@ class Healing:
             self._released[uid] = _tried(partial(self._api.release, fault))
 
     def _in_vain(self, there: Iterable[Fault], seconds: float) -> bool:
-        """Whether nothing more is to be expected: of silent agents in their time, of the rest in the operator's too."""
+        """Return whether waiting is over: for silent agents after their time, for the rest after the operator's too."""
         bounds = self._bounds
         silent = all(unanswered(fault) for fault in there)
         return seconds > bounds.agents + (0 if silent else 2 * bounds.operator)
@@ -118,7 +118,7 @@ class Healing:
 
 
 def _tried(call: Callable[[], None]) -> str:
-    """Why a call failed; '' where it did not: each thing is told by itself, and hinders no other."""
+    """Return why a call failed, '' if it did not: each failure is reported by itself, and blocks no other call."""
     try:
         call()
     except Exception as error:
@@ -127,24 +127,24 @@ def _tried(call: Callable[[], None]) -> str:
 
 
 def is_held(fault: Fault) -> bool:
-    """Whether the operator's finalizer is there."""
+    """Return whether the operator's finalizer is there."""
     return FINALIZER in (fault["metadata"].get("finalizers") or ())
 
 
 def name_of(fault: Fault) -> str:
-    """Namespace and name."""
+    """Return namespace and name."""
     return f"{fault['metadata']['namespace']}/{fault['metadata']['name']}"
 
 
 def waited_for(left: Sequence[Fault]) -> str:
-    """Whose word is missing: pure."""
+    """Describe whose report is missing. Pure."""
     nodes = sorted({str(entry.get("node")) for fault in left for entry in unanswered(fault)})
     names = ", ".join(name_of(fault) for fault in left)
     return f"{names}: waiting for {'the agent of ' + ', '.join(nodes) if nodes else 'the operator'}"
 
 
 def what_is_left(fault: Fault, now: datetime) -> list[str]:
-    """A sentence with its hint for each node whose agent is silent; else what else holds the object: pure."""
+    """Return a sentence with its hint for each node whose agent is silent; else what else holds the object. Pure."""
     silent: dict[str, list[Entry]] = {}
     for entry in unanswered(fault):
         silent.setdefault(str(entry.get("node", "an unknown node")), []).append(entry)

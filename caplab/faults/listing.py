@@ -14,7 +14,7 @@ _HEADER = ("NAMESPACE", "NAME", "WHAT", "TARGET", "PODS", "PHASE", "SINCE (UTC)"
 
 
 def table(rows: Sequence[Row], every: bool = False) -> list[str]:
-    """Lines that show all live rows, or with every those that are over too; NOTHING where there are none: pure."""
+    """Return lines that show all live rows, with `every` also those that are over; NOTHING if there are none. Pure."""
     shown = [row for row in rows if every or row.phase not in OVER]
     if not shown:
         return [NOTHING]
@@ -42,7 +42,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _left(seconds: float | None) -> str:
-    """What is past its time and still live is said to be so: somebody does not answer."""
+    """Format the time left; a fault past its end and still live is marked: some agent does not answer."""
     if seconds is None:
         return ""
     return f"{seconds:.0f} s" if seconds >= 0 else f"{-seconds:.0f} s late"

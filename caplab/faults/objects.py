@@ -1,4 +1,4 @@
-"""Fault objects of every namespace, as whoever lists and ends them asks the API server."""
+"""Fault objects of every namespace, as read and deleted through the API server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Objects:
         self._custom: Any = client.CustomObjectsApi(api)  # Any: the client types free objects as object
 
     def all(self) -> Sequence[Fault]:
-        """Every Fault there is; none where the lab is not installed."""
+        """Return every Fault; none if the lab is not installed."""
         try:
             listed = self._custom.list_cluster_custom_object(GROUP, VERSION, _PLURAL, _request_timeout=_TIMEOUT)
         except client.ApiException as error:
@@ -36,7 +36,7 @@ class Objects:
         return items
 
     def delete(self, fault: Fault) -> None:
-        """Delete a Fault, which ends it; one that is gone is no error."""
+        """Delete a Fault, which ends it; a missing one is no error."""
         metadata = fault["metadata"]
         only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}}
         try:
@@ -49,7 +49,7 @@ class Objects:
                 raise
 
     def release(self, fault: Fault) -> None:
-        """Take the operator's finalizer away, if the Fault is still what it was when it was read."""
+        """Remove the operator's finalizer, if the Fault has not changed since it was read."""
         metadata = fault["metadata"]
         others = [name for name in metadata.get("finalizers") or () if name != FINALIZER]
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": others or None}}
@@ -64,7 +64,7 @@ class Objects:
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong in one line, in the API server's own words where it has some."""
+    """Return the reason of an error in one line, in the API server's own words if it has some."""
     if isinstance(error, client.ApiException):
         try:
             return str(json.loads(error.body or "")["message"])

@@ -31,14 +31,14 @@ _FUNCTIONS: dict[str, Callable[[list[float]], float]] = {"min": min, "max": max}
 
 
 class BudgetError(ValueError):
-    """An expression that is not a budget, or one that these settings cannot answer."""
+    """An expression that is not a budget, or that these settings cannot evaluate."""
 
 
 def evaluate(expression: str, settings: Mapping[str, Json]) -> float:
-    """The budget's value: seconds, bytes or a count, as the expression's units make it.
+    """Evaluate a budget: seconds, bytes or a count, by the expression's units.
 
-    Raises BudgetError on what is no budget, on a setting that is missing or no number, and on a
-    result that is not finite.
+    Raises BudgetError for an expression that is not a budget, a setting that is missing or not a number, and a result
+    that is not finite.
     """
     try:
         value = _value(_parsed(expression), settings)
@@ -50,12 +50,12 @@ def evaluate(expression: str, settings: Mapping[str, Json]) -> float:
 
 
 def names(expression: str) -> frozenset[str]:
-    """The settings that a budget names; BudgetError where it is none."""
+    """Return the settings that a budget names; BudgetError if it is not a budget."""
     return frozenset(_names(_parsed(expression)))
 
 
 def check(expression: str) -> None:
-    """BudgetError where an expression is no budget over settings; a bare number is none."""
+    """Raise BudgetError if an expression is not a budget over settings; a bare number is not one."""
     if not names(expression):
         raise BudgetError(f"The budget '{expression}' is a bare number. Hint: build it from the cluster's settings.")
 
@@ -73,7 +73,7 @@ def _parsed(expression: str) -> ast.expr:
 
 
 def _refuse_strange(tree: ast.expr, expression: str) -> None:
-    """BudgetError on any part that is not a number, a name, + - * /, a minus sign, min or max."""
+    """Raise BudgetError for any part that is not a number, a name, + - * /, a minus sign, min or max."""
     match tree:
         case ast.Constant(value=value) if type(value) in (int, float):
             return

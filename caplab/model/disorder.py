@@ -35,7 +35,7 @@ def validate_stored(table: Table) -> Table:
 
 
 def refuse_unsorted(table: Table) -> None:
-    """ValueError where an operation was invoked before that of the row above; the table as it was recorded."""
+    """Raise ValueError if an operation was invoked before that of the row above; the table is as it was recorded."""
     invoke = table.column("invoke_ns").to_numpy()
     back = np.flatnonzero(invoke[1:] < invoke[:-1])
     if len(back):
@@ -47,7 +47,7 @@ def refuse_unsorted(table: Table) -> None:
 
 
 def refuse_observed(history: Table) -> None:
-    """ValueError where a read of a validated history has what it found in observed, which would pass for nothing."""
+    """Raise ValueError if a read of a validated history has its result in observed, where it would be ignored."""
     observed, value = history.column("observed"), history.column("value")
     if observed.null_count == history.num_rows:
         return
@@ -59,10 +59,10 @@ def refuse_observed(history: Table) -> None:
 
 
 def refuse_overlaps(history: Table) -> None:
-    """ValueError where a session of a validated history invoked an operation before its last one had returned.
+    """Raise ValueError if a session of a validated history invoked an operation before its last one had returned.
 
-    Of a (vantage, session). What never returned (return_ns null) is not held against what follows; scans and
-    overloads, which belong to no session, are left out.
+    A session is a (vantage, session). An operation that never returned (return_ns null) does not conflict with what
+    follows; scans and overloads, which belong to no session, are left out.
     """
     rows = np.flatnonzero(_in_sessions(history))
     who = _who(history, rows)
@@ -79,7 +79,7 @@ def refuse_overlaps(history: Table) -> None:
 
 
 def _who(history: Table, rows: _Integers) -> _Integers:
-    """A number for each (vantage, session)."""
+    """Return a number for each (vantage, session)."""
     vantage = np.asarray(history.column("vantage").combine_chunks().indices)[rows].astype(np.int64)
     session = np.asarray(history.column("session"))[rows].astype(np.int64)
     first, last = (int(session.min()), int(session.max())) if len(rows) else (0, 0)
@@ -95,7 +95,7 @@ def _in_sessions(history: Table) -> NDArray[np.bool_]:
 
 
 def _early(who: _Integers, invoke: _Integers, returned: _Integers) -> _Integers:
-    """Places of operations whose session's next one was invoked before they returned."""
+    """Return the places of operations whose session invoked its next one before they returned."""
     return np.flatnonzero((who[1:] == who[:-1]) & (returned[:-1] > invoke[1:]))
 
 

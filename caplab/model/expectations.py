@@ -1,4 +1,4 @@
-"""What theory and the vendors promise: one row for an engine, mode and fault."""
+"""What theory and the vendors promise: a row for each engine, mode and fault."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Promise(Enum):
-    """What a row says of a property."""
+    """What a row promises of a property."""
 
     FORBIDDEN = "forbidden"  # one case is a violation
     BOUNDED = "bounded"  # up to a budget
@@ -114,7 +114,7 @@ class Expectations:
     rows: tuple[Expectation, ...]
 
     def find(self, engine: str, mode: str, fault: str) -> Expectation:
-        """The row; LookupError names those there are."""
+        """Return the row; LookupError lists the existing ones."""
         for row in self.rows:
             if (row.engine, row.mode, row.fault) == (engine, mode, fault):
                 return row

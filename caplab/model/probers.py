@@ -1,4 +1,4 @@
-"""What the probers and those who ask them agree on."""
+"""What the probers and their clients agree on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ METRICS_PORT = 9187  # of a prober: figures and histories
 
 
 def page(namespace: str, run_id: str, name: str) -> str:
-    """The path of a run's page (history.arrow, scans.json, metas.json)."""
+    """Return the path of a run's page (history.arrow, scans.json, metas.json)."""
     return f"namespaces/{namespace}/runs/{run_id}/{name}"
 
 

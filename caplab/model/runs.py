@@ -39,15 +39,14 @@ class WallAnchor:
 
 @dataclass(frozen=True, slots=True)
 class FinalScan:
-    """What whoever made the final scan knows of it beyond its rows.
+    """What the scan's maker knows of a final scan beyond its rows.
 
-    elements is the number that the database returned, so that an empty scan (0, no rows) differs
-    from one that is missing (None), and a scan that was written down in part shows. server is the member
-    whose scan decides (of Postgres and Redis the primary), 'all' where it is that of all members together (Cassandra);
-    None: the last scan, whoever answered. problem says why the scan failed or the members did not converge. local is
-    the number of elements in every other member's own copy. invoke_ns is when it began; None: it is the server's last.
-    keyed are the scans of registers and counters that were made beside it, by their workload (register-scan,
-    counter-scan).
+    elements is the number that the database returned, so that an empty scan (0, no rows) differs from a missing one
+    (None), and a scan that was recorded in part shows. server is the member whose scan decides (of Postgres and Redis
+    the primary), 'all' if it is that of all members together (Cassandra); None: the last scan, of any server. problem
+    says why the scan failed or the members did not converge. local is the number of elements in every other member's
+    own copy. invoke_ns is when it began; None: it is the server's last. keyed are the scans of registers and counters
+    that were made beside it, by their workload (register-scan, counter-scan).
     """
 
     converged: bool
@@ -110,7 +109,7 @@ class RunRecord:
     specs: Mapping[str, Json] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
-        """A plain dict, as json.dump takes it; `from_json` gives the same record back."""
+        """Return a plain dict, as json.dump takes it; `from_json` gives the same record back."""
         plain: dict[str, Json] = {
             name: getattr(self, name)
             for name in ("experiment", "engine", "mode", "fault", "seed", "boot_id", "settled_ns", "steady_ns")

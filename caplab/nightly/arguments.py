@@ -1,4 +1,4 @@
-"""What `caplab nightly` takes: apart, since the command line reads it at every start."""
+"""The arguments of `caplab nightly`: a separate module, since the command line loads it at every start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_PORT = 65_535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `caplab nightly` takes."""
+    """Add the arguments of `caplab nightly`."""
     steps = parser.add_subparsers(dest="step", required=True)
     newest = steps.add_parser("newest", help="print the newest suite's folder in a folder of results")
     newest.add_argument("folder", type=Path)
@@ -68,7 +68,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _code(text: str) -> int | None:
-    """An exit code; of a command that was not called, or did not come to its end, a pipeline has none."""
+    """Parse an exit code; '' gives None: the command was not called, or did not end."""
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 4 and int(text) < 256):

@@ -1,4 +1,4 @@
-"""`caplab nightly`: what a pipeline calls around `caplab run`, each step by itself."""
+"""`caplab nightly`: the steps that a pipeline calls around `caplab run`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FROM_ENVIRONMENT: Mapping[str, str] = {
 
 
 def nightly(parsed: argparse.Namespace, print_line: PrintLine) -> int:
-    """Do one step; its exit code. Raises FieldError and OSError where something is missing or cannot be read."""
+    """Run one step; return its exit code. Raises FieldError and OSError if something is missing or unreadable."""
     steps: dict[str, Callable[[argparse.Namespace, PrintLine], int]] = {
         "newest": _newest,
         "summary": _summary,

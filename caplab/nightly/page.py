@@ -1,4 +1,4 @@
-"""A small web page that lists what is kept of the nights and opens each summary: it reads, and does nothing else."""
+"""A small web page that lists the stored nights and opens each summary: it only reads."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request gets."""
+    """The answer to a request."""
 
     status: HTTPStatus
     content: bytes
@@ -57,7 +57,7 @@ class Answer:
 
 
 def answer(store: Store, path: str) -> Answer:
-    """What is at a path: / lists, /FOLDER/ opens the summary, /FOLDER/FILE one of the files that are named above."""
+    """Answer a path: / lists, /FOLDER/ opens the summary, /FOLDER/FILE one of the files that are named above."""
     try:
         parts = unquote(urlsplit(path).path, errors="surrogateescape").strip("/").split("/")
         if parts == [""]:
@@ -75,15 +75,15 @@ def answer(store: Store, path: str) -> Answer:
 
 
 def named_suite(name: str) -> bool:
-    """Whether a name is one that suites' folders have: nothing else is ever looked at."""
+    """Return whether a name is one that suites' folders have: no other folder is ever opened."""
     return "/" not in name and "\\" not in name and named(Path(name)) is not None
 
 
 def meant(listening: str, host: str) -> bool:
-    """Whether a request names this server.
+    """Return whether a request names this server.
 
-    One that listens on a loopback is reached by that name alone: a page from elsewhere, whose own name leads here by
-    now (DNS rebinding), would read the results with the browser of whoever opened it.
+    A server that listens on a loopback is reached by that name alone: a page from elsewhere, whose own name leads here
+    by now (DNS rebinding), would read the results with the user's browser.
     """
     try:
         return listening not in _LOOPBACK or urlsplit(f"//{host}").hostname in _LOOPBACK
@@ -92,7 +92,7 @@ def meant(listening: str, host: str) -> bool:
 
 
 def server(store: Store, host: str, port: int) -> BoundedServer:
-    """The server, listening."""
+    """Return the server, listening."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = _SECONDS
@@ -121,7 +121,7 @@ def server(store: Store, host: str, port: int) -> BoundedServer:
                 self.wfile.write(page_answer.content)
 
         def log_message(self, *_: Any) -> None:
-            """Keep no log of who looks."""
+            """Keep no access log."""
 
     return _Server((host, port), Handler)
 
@@ -130,7 +130,7 @@ class _Server(BoundedServer):
     request_seconds = _SECONDS
 
     def handle_error(self, *_: Any) -> None:
-        """Whoever looks has gone, or was let go."""
+        """Ignore an error: the client has gone, or its connection was closed."""
 
 
 def _listed(store: Store) -> Answer:
@@ -155,14 +155,14 @@ def _row(store: Store, kept: StoredSuite) -> str:
 
 
 def _links(store: Store, folder: str) -> str:
-    """To the files of a suite that are shown beside its page."""
+    """Link the files of a suite that are shown beside its page."""
     name, names = quote(folder, safe="", errors="surrogateescape"), _names(store, folder)
     there = [file for file in (*_TEXTS, CHANGES) if file in names]
     return " ".join(f'<a href="/{name}/{file}">{file}</a>' for file in there)
 
 
 def _outcome(store: Store, folder: str) -> str:
-    """What a night came to by its report; where there is none, as `caplab run` alone leaves it, by its verdict."""
+    """Return a night's outcome by its report; without one, as `caplab run` alone leaves it, by its verdict."""
     try:
         return Report.from_json(REPORT, store.read(f"{folder}/{REPORT}", MOST_BYTES)).outcome
     except FileNotFoundError:
@@ -181,7 +181,7 @@ def _verdict(store: Store, folder: str) -> str:
 
 
 def _names(store: Store, folder: str) -> list[str]:
-    """Of a folder that has gone meanwhile, or that may not be looked into, none: the others are listed all the same."""
+    """Return a suite's file names; none if the folder has gone or is unreadable: the others are still listed."""
     try:
         return store.names(folder)
     except (FileNotFoundError, PermissionError):
@@ -206,7 +206,7 @@ def _file(store: Store, folder: str, file: str) -> Answer:
 
 
 def as_html(markdown: bytes) -> str:
-    """Markdown with tables; HTML in it is shown as text, but for the folds that the lab's own pages have."""
+    """Convert Markdown with tables; HTML in it is shown as text, except the folds of the lab's own pages."""
     text = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown.decode(errors="replace"))
     return _FOLD.sub(r"<details><summary>\1</summary>", str(text)).replace(_FOLD_END, "</details>")
 

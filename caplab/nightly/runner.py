@@ -1,4 +1,4 @@
-"""One night in the cluster: what an earlier runner left is removed, the suite runs, is compared, kept, and told."""
+"""One night in the cluster: removes what an earlier runner left; runs, compares, stores and reports the suite."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NO_BASELINE = {Outcome.INVALID, Outcome.REGRESSED}  # the next night is not to 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """What is asked for. job, runner: the names of the Job and of its pod. keep_last: suites in the baseline.
+    """The options. job, runner: the names of the Job and of its pod. keep_last: suites in the baseline.
 
     accept: the night is added to the baseline although it is invalid or worse.
     """
@@ -61,7 +61,7 @@ class Night:
 
 @dataclass(frozen=True, slots=True)
 class SuiteResult:
-    """A suite's exit code and its folder; None where it left none."""
+    """A suite's exit code and its folder; None if it left none."""
 
     code: int
     folder: Path | None
@@ -69,10 +69,10 @@ class SuiteResult:
 
 
 def run_night(night: Night, clear: Clear, print_line: PrintLine) -> int:
-    """The night's exit code.
+    """Run a night and return its exit code.
 
-    Raises FieldError where it cannot be as it is asked for, OSError where nothing is kept, CommandError where another
-    night is under way. Who is told of nights is told of that too.
+    Raises FieldError if its options cannot be used, OSError if nothing can be stored, CommandError if another night is
+    under way. Each of these is also reported to the webhook and to Alertmanager.
     """
     began = now()
     try:
@@ -127,7 +127,7 @@ def _night(night: Night, began: str, clear: Clear, print_line: PrintLine) -> int
 
 
 def _before(night: Night, store: Store, clear: Clear, print_line: PrintLine) -> tuple[list[str], bool]:
-    """What became of the night before, where that is not said yet; and whether it was of this very Job."""
+    """Report an unfinished earlier night; return the sentences, and whether it was of this very Job."""
     there, last = _read(store), _last_report(store)
     if there is None:
         return ([_told_of(last)] if last and last.outcome == BROKEN_OFF else []), False
@@ -154,7 +154,7 @@ def _before(night: Night, store: Store, clear: Clear, print_line: PrintLine) -> 
 
 
 def _cleared(night: Night, there: UnderWay, why: str, clear: Clear) -> list[str]:
-    """What was done about what a broken off night left. CommandError where a run is under way in its namespace."""
+    """Remove what a broken off night left and return what was done. CommandError if a run is under way there."""
     try:
         return list(clear(night.namespace, why))
     except CommandError as held:
@@ -168,7 +168,7 @@ def _cleared(night: Night, there: UnderWay, why: str, clear: Clear) -> list[str]
 
 
 def _read(store: Store) -> UnderWay | None:
-    """The note of a night that is under way, or was; what cannot be read stands for one of which nothing is known."""
+    """Read the note of a night that is, or was, under way; an unreadable note stands for an unknown night."""
     try:
         return UnderWay.from_json(UNDER_WAY, store.read(UNDER_WAY, _MOST_NOTE_BYTES))
     except FileNotFoundError:
@@ -194,7 +194,7 @@ def _told_of(report: Report) -> str:
 
 
 def _folder_of(store: Store, under_way: UnderWay) -> str:
-    """The folder that a night has left, which has no report; else a name for one."""
+    """Return the folder that a night without a report has left; else a name for one."""
     began = datetime.datetime.fromisoformat(under_way.began)
     for suite in reversed(store.suites()):
         if suite.begun >= began.replace(microsecond=0) and REPORT not in store.names(suite.path.name):
@@ -203,7 +203,7 @@ def _folder_of(store: Store, under_way: UnderWay) -> str:
 
 
 def _suite(night: Night, print_line: PrintLine) -> SuiteResult:
-    """`caplab run` as people call it, told to end when its time is over, or when this process is."""
+    """Run `caplab run` as a user does, and end it when its time is over, or when this process is ended."""
     before = {suite.path for suite in folders.suites(night.results)}
     command = [*_CAPLAB, "run", night.suite, "--repeat", str(night.repeat), "--results", str(night.results)]
     settings = {**night.settings, "namespace": night.namespace}
@@ -224,7 +224,7 @@ def _suite(night: Night, print_line: PrintLine) -> SuiteResult:
 
 
 def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a suite sees: neither the keys of a bucket nor addresses that may be secrets."""
+    """Return the suite's environment: without a bucket's keys, and without addresses that may be secrets."""
     return {
         name: value
         for name, value in environment.items()
@@ -243,7 +243,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
 
 
 def _compare(baseline: Path, folder: Path | None, print_line: PrintLine) -> int | None:
-    """What `caplab compare` ends with; None where there is nothing to compare. Its words are kept in the folder."""
+    """Compare with the baseline and return the exit code; None if nothing can be compared. Its output is kept."""
     if folder is None or not folders.suites(baseline):
         return None
     command = [*_CAPLAB, "compare", str(baseline), str(folder), "--least-runs", _LEAST_RUNS, "--format", "markdown"]
@@ -280,7 +280,7 @@ def _keep(night: Night, folder: Path | None, outcomes: Sequence[Outcome], store:
 
 
 def _write(night: Night, folder: Path, of_suite: Path | None, codes: Codes, report: Report) -> None:
-    """The night's page and its report, which is last."""
+    """Write the night's page and, last, its report."""
     changes = folder / CHANGES
     text = page_of(
         of_suite, night.suite, codes, night.fail_on,
@@ -296,7 +296,7 @@ def _page_of_broken(report: Report) -> str:
 
 
 def _prune(store: Store, bounds: Bounds, print_line: PrintLine) -> None:
-    """Remove what is over the bounds; what cannot be removed costs no night."""
+    """Remove what is over the bounds; a failure to remove does not fail the night."""
     try:
         for suite in folders.to_prune(store.suites(), bounds, datetime.datetime.now(datetime.UTC)):
             store.remove(suite.path.name)

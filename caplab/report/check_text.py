@@ -1,4 +1,4 @@
-"""What `caplab check` prints: for each history its findings, their figures and witnesses, and what did not apply."""
+"""The output of `caplab check`: for each history its findings, their figures and witnesses, and what did not apply."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def history_text(
     left_out: Mapping[str, str],
     width: int = WIDTH,
 ) -> str:
-    """A history with what was found in it, ending in a line end; left_out: why a checker had nothing to look at."""
+    """Describe a history and its findings, ending in a line end; left_out: why a checker had nothing to check."""
     since = "the injection" if with_fault else "the first operation"
     counted = f"{words.counted(operations)} operation{'' if operations == 1 else 's'}"
     lines = _folded(f"{words.one_line(name)}: {counted}; times count from {since}", width)
@@ -60,7 +60,7 @@ def _finding(finding: Finding, width: int) -> list[str]:
 
 
 def _figure(name: str, value: Json) -> str:
-    """A figure in words; '' for what is a table of its own: that is in --json."""
+    """Format a figure; '' if it is a table of its own, which only --json shows."""
     text = _list(value) if isinstance(value, Sequence) and not isinstance(value, str) else _plain(value)
     if isinstance(value, Mapping):
         text = _object(value)
@@ -85,7 +85,7 @@ def _list(value: Sequence[Json]) -> str:
 
 
 def _plain(value: Json) -> str:
-    """A single figure; '' for what holds others."""
+    """Format a single figure; '' if it contains others."""
     if value is None:
         return words.NOTHING
     if isinstance(value, bool):

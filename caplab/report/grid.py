@@ -1,4 +1,4 @@
-"""Tables of text: the same one for the terminal, in columns, and for Markdown."""
+"""Tables of text, for the terminal in columns, and for Markdown."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Painter = Callable[[str], str]  # a padded cell in, the same with colour out
 
 
 def plain(cell: str) -> str:
-    """No colour."""
+    """Return the cell without colour."""
     return cell
 
 
 def in_columns(grid: Grid, paint: Painter = plain, width: int = WIDTH) -> list[str]:
-    """Its lines, the title first; at most so wide as long as the columns of numbers leave it room."""
+    """Render it as lines, the title first, within the width unless the columns of numbers need more."""
     gap, widths = _widths(grid, width)
     lines = [printable(grid.title), *_lines(grid, grid.header, widths, gap, plain)]
     lines.append(gap.join("-" * width for width in widths))
@@ -47,14 +47,14 @@ def in_columns(grid: Grid, paint: Painter = plain, width: int = WIDTH) -> list[s
 
 
 def in_markdown(grid: Grid) -> list[str]:
-    """Its lines as a GitHub table, under its title."""
+    """Render it as lines of a GitHub table, under its title."""
     marks = [":--" if number in grid.texts else "--:" for number in range(len(grid.header))]
     body = [_markdown_row(row) for row in (grid.header, tuple(marks), *grid.rows)]
     return [f"**{escaped(grid.title)}**", "", *body]
 
 
 def escaped(text: str) -> str:
-    """A text that Markdown and HTML take as it is, in one line, even within a table; it links to nothing."""
+    """Escape a text for Markdown and HTML, in one line, even within a table; it links to nothing."""
     for sign, stands_for in _ESCAPES:
         text = text.replace(sign, stands_for)
     return _LINK.sub(r"\\]", printable(text))
@@ -65,7 +65,7 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 
 def _widths(grid: Grid, most: int) -> tuple[str, list[int]]:
-    """The gap between columns, and each one's width: texts give way, the widest first, then the gap."""
+    """Return the gap between columns, and each one's width: texts shrink, the widest first, then the gap."""
     columns = zip(grid.header, *grid.rows, strict=True)
     full = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
     for gap in ("  ", " "):

@@ -1,4 +1,4 @@
-"""The tables of several runs, and how runs of one name spread."""
+"""The tables of several runs, and the spread among runs of one name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Repeats:
 
 
 def repeats(reports: Iterable[RunReport]) -> tuple[Repeats, ...]:
-    """Of every name with more than one run, in the order of their first."""
+    """Group the runs of every name with more than one run, in the order of their first."""
     by_name: dict[str, list[RunReport]] = {}
     for report in reports:
         by_name.setdefault(report.name, []).append(report)
@@ -64,7 +64,7 @@ def _spread(runs: Sequence[RunReport], checker: str, figure: str) -> Spread:
 
 
 def every_run(reports: Iterable[RunReport]) -> Grid:
-    """One row a run."""
+    """Build the grid with a row for each run."""
     every = tuple(reports)
     lasted = "\nor ".join(_lasted(every))
     header = ("name", "verdict", lasted, "clocks\napart", "acked", "lost", "unacked\nfound", "ack ratio", "run")
@@ -72,7 +72,7 @@ def every_run(reports: Iterable[RunReport]) -> Grid:
 
 
 def _lasted(reports: Iterable[RunReport]) -> list[str]:
-    """What the time until clients were served again is called in these runs."""
+    """Return the name of the time until clients were served again in these runs."""
     return sorted({words.failover(report.record.has_primary) for report in reports})
 
 
@@ -95,14 +95,14 @@ def _run(report: RunReport) -> tuple[str, ...]:
 
 
 def _apart(clock: ClockCheck | None) -> str:
-    """How far the server's own stamp and the probes' first ack are apart; '-' where there are not both."""
+    """Format the distance between the server's own stamp and the probers' first ack; '-' without both."""
     if clock is None or clock.server_seconds is None or clock.probe_seconds is None:
         return words.NOTHING
     return f"{1000 * abs(clock.probe_seconds - clock.server_seconds):,.0f} ms"
 
 
 def every_repeat(reports: Iterable[RunReport]) -> Grid:
-    """One row a name that was run more than once, saying where a figure was not measured in all its runs."""
+    """Build a row for each name with several runs, and note where a figure was not measured in all of them."""
     every = tuple(reports)
     rows = tuple(
         (
@@ -119,13 +119,13 @@ def every_repeat(reports: Iterable[RunReport]) -> Grid:
 
 
 def _shown(spread: Spread, runs: int, show: words.Show, unit: str = "") -> str:
-    """Such as '>= 1.000 / 2.000 / 3.000 s (3 of 4)', measured in 3 of 4 runs; one at least makes all at least."""
+    """Format a spread, such as '>= 1.000 / 2.000 / 3.000 s (3 of 4)' for 3 of 4 runs; >= if any is a lower bound."""
     values = [value for value in (spread.low, spread.median, spread.high) if value is not None]
     text = " / ".join(show(value).removesuffix(unit) for value in values) + unit if values else words.UNKNOWN
     return f"{'>= ' if spread.at_least else ''}{text}{'' if spread.n == runs else f' ({spread.n} of {runs})'}"
 
 
 def tally(reports: Iterable[RunReport]) -> str:
-    """How many runs had which verdict."""
+    """Count the runs by verdict."""
     counts = Counter(report.verdict.state for report in reports)
     return words.DOT.join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))

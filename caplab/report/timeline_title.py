@@ -1,4 +1,4 @@
-"""The head of the timeline: which run it was, how it was judged, and the figures that matter most."""
+"""The head of the timeline: which run it was, its verdict, and the figures that matter most."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLOURS = {State.HOLDS: SERVED, State.VIOLATED: DOUBT, State.UNKNOWN: MUTED}
 
 
 def title(report: RunReport, left: float, right: float) -> list[str]:
-    """Name and verdict, the run's id at the right edge, and a line of figures below."""
+    """Draw name and verdict, the run's id at the right edge, and a line of figures below."""
     verdict, run_id = words.of_state(report.verdict.state), fitted(report.run_id, 320, 10)
     room = right - left - width(run_id, 10) - width(verdict, 17, bold=True) - 28
     name, bold = fitted(report.name, room, 17, bold=True), 'font-weight="bold"'
@@ -31,7 +31,7 @@ def title(report: RunReport, left: float, right: float) -> list[str]:
 
 
 def headline_figures(report: RunReport) -> str:
-    """Failover time (or outage), operations acked, acked writes lost; '?' for what no checker could tell."""
+    """Format failover time (or outage), operations acked, acked writes lost; '?' where no checker has a figure."""
     return words.DOT.join((_failover(report), _acked(report), _lost(report)))
 
 

@@ -1,10 +1,10 @@
-"""What is around the rows of the page: its legend, its style, its script. Colours follow the system's light or dark."""
+"""The frame of the page: legend, style, script. Colours follow the system's light or dark."""
 
 from __future__ import annotations
 
 
 def framed(body: str) -> str:
-    """The whole document."""
+    """Return the whole document."""
     return _DOCUMENT.format(style=_STYLE, script=_SCRIPT, body=body)
 
 

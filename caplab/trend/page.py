@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing beside it, on a wide screen and a narrow one, light and dark. Pure."""
+"""The page: one self-contained HTML file, for wide and narrow screens, light and dark. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STATES = ((State.HOLDS, "valid"), (State.VIOLATED, "invalid"), (State.UNKNOWN, 
 
 
 def page(rows: Sequence[Row], place: str, unread: Sequence[str], made: str) -> str:
-    """All rows, by engine. made is when the page was; place is what was read."""
+    """Build all rows, by engine. made is the time of the page; place is what was read."""
     body = [
         *_header(rows, place, unread, made),
         *(
@@ -65,7 +65,7 @@ def _engine(name: str, rows: Iterable[Row], every: int) -> Iterable[str]:
 
 
 def _row(row: Row, every: int) -> Iterable[str]:
-    """Charts of what differs from run to run; of all else a sentence."""
+    """Draw charts of what differs from run to run, and write a sentence for the rest."""
     newest = row.runs[-1]
     unfolded = every <= _OPEN_ROWS or newest.state is not State.HOLDS
     state = dict(_STATES)[newest.state]
@@ -109,7 +109,7 @@ def _flat(row: Row, line: Line) -> str:
 
 
 def _marks(row: Row) -> Iterable[str]:
-    """What the numbered lines stand for, the newest ones first."""
+    """Explain the numbered lines, the newest ones first."""
     items = [
         f'<li value="{number}">{_when(row.runs[mark.index])}: {_text("; ".join(mark.changes))}</li>'
         for number, mark in enumerate(row.marks, 1)

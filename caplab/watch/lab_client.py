@@ -1,4 +1,4 @@
-"""What the picture is made of, asked of the API server; every answer is bounded in time and in size."""
+"""The picture's data, read from the API server; every answer is bounded in time and in size."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Body = Mapping[str, Any]
 
 
 class TooMuch(Exception):
-    """An answer is longer, or takes longer, than any that is expected."""
+    """An answer is longer, or takes longer, than expected."""
 
 
 class PodNotFound(LookupError):
-    """There is no running pod to be asked."""
+    """There is no running pod to ask."""
 
 
 class LabClient:
@@ -49,7 +49,7 @@ class LabClient:
         self._token = ""
 
     def objects(self, plural: str) -> Sequence[Body]:
-        """All of one of the lab's kinds; none where it is not served."""
+        """Return all objects of one of the lab's kinds; none if it is not served."""
         bodies: list[Body] = []
         more: dict[str, str] = {}
         for _ in range(_MOST_ANSWERS):
@@ -67,7 +67,7 @@ class LabClient:
         raise TooMuch(f"it has over {_MOST_ANSWERS * _MOST_OBJECTS:,} {plural}")
 
     def probers(self) -> Mapping[str, str]:
-        """The running pod of each vantage, '' where none runs."""
+        """Return the running pod of each vantage, '' if none runs."""
         return {
             vantage: name
             for pod, name in self._pods(_VANTAGE)
@@ -75,14 +75,14 @@ class LabClient:
         }
 
     def operator(self) -> float:
-        """How long ago the operator's oldest round ended, in seconds."""
+        """Return how long ago the operator's oldest round ended, in seconds."""
         running = [name for _, name in self._pods(_OPERATOR) if name]
         if not running:
             raise PodNotFound("no pod of it runs")
         return oldest_round_seconds(self._of_pod(running[0], _OPERATOR_PORT, {}))
 
     def counts(self, pod: str) -> Mapping[Load, Count]:
-        """Operations so far, by a prober's own word."""
+        """Read a prober's count of its operations so far."""
         if not pod:
             raise PodNotFound("no pod of it runs")
         try:
@@ -98,7 +98,7 @@ class LabClient:
         return self._token
 
     def _pods(self, selector: str) -> list[tuple[Body, str]]:
-        """Pods of the lab's own, each with its name if it runs; those that run come last."""
+        """Return pods of the lab's own, each with its name if it runs; running ones come last."""
         listed = self._json(f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods", labelSelector=selector, limit=_MOST_OBJECTS)
         pods = [(pod, str(pod["metadata"]["name"]) if _runs(pod) else "") for pod in listed["items"]]
         return sorted(pods, key=lambda named_pod: bool(named_pod[1]))
@@ -128,7 +128,7 @@ class LabClient:
 
 
 def why(error: Exception) -> str:
-    """In a few words, for a line of a terminal: urllib3's own name every object on the way."""
+    """Describe an error in a few words, for a terminal's line: urllib3's own message names every object."""
     while isinstance(error, failures.MaxRetryError) and error.reason:
         error = error.reason
     if isinstance(error, failures.NewConnectionError):
@@ -141,7 +141,7 @@ def why(error: Exception) -> str:
 
 
 def whole(read: Callable[[int], bytes], monotonic: Callable[[], float] = time.monotonic) -> bytes:
-    """All of an answer, piece by piece; TooMuch where it is too long, or takes too long."""
+    """Read the whole answer, piece by piece; TooMuch if it is too long, or takes too long."""
     body, end = bytearray(), monotonic() + _WHOLE_SECONDS
     while piece := read(_PIECE_BYTES):
         body += piece

@@ -1,4 +1,4 @@
-"""Registers: each key behaves as one copy of a value would, whoever asks whichever member (linearizability).
+"""Registers: each key behaves as one copy of a value would, for every client and member (linearizability).
 
 Herlihy & Wing, "Linearizability: a correctness condition for concurrent objects", TOPLAS 1990: a history is
 linearizable exactly if it is so for each key alone. Keys begin absent. Operations at one moment are concurrent.
@@ -29,7 +29,7 @@ NAME = "registers"
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to look at in a validated history, or ''."""
+    """Return why there is nothing to check in a validated history, or ''."""
     return "" if len(operations_of(history).writers) else "no operation writes a register"
 
 
@@ -67,7 +67,7 @@ def check(history: Table, context: Context) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """What the state hangs on."""
+    """What the state depends on."""
 
     keys: int
     operations: int
@@ -76,7 +76,7 @@ class _Tally:
 
 
 def _judge(operations: Operations, clusters: Clusters) -> tuple[Violating, Mask]:
-    """By zones; only where a value that was seen was written twice, by search: beside it which keys that left open."""
+    """Judge by zones; search only where an observed value was written twice. Also return the undecided keys."""
     alone = unfounded(operations, clusters)
     explained = alone == NONE
     by_zones = disordered(operations, clusters) & explained & ~clusters.repeated
@@ -95,7 +95,7 @@ def _judge(operations: Operations, clusters: Clusters) -> tuple[Violating, Mask]
 def _witnesses(
     history: Table, operations: Operations, alone: Integers, proofs: Sequence[tuple[int, list[int]]], context: Context
 ) -> list[dict[str, Json]]:
-    """The witnesses, in words and as rows; of what nobody wrote, with the writers that failed to."""
+    """Return the witnesses, in words and as rows; for a value that nobody wrote, with the writers that failed to."""
     steps = {step.row: step for step in steps_of(operations.at_rows(sorted(row for _, rows in proofs for row in rows)))}
     failed = {
         key: _failed(history, rows[0], steps[rows[0]].observed) if alone[key] != NONE else [] for key, rows in proofs
@@ -113,7 +113,7 @@ def _witnesses(
 
 
 def _failed(history: Table, row: int, value: int | None) -> list[int]:
-    """The writers of a value to the key of a row that surely failed."""
+    """Return the failed writers of a value to a row's key."""
     key, _ = codes(history, "key")
     rows = among(history, "op", ["write", "cas"]) & among(history, "outcome", ["fail"]) & (key == key[row])
     rows &= present(history, "value") & (integers(history, "value", 0) == value)

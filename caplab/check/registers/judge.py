@@ -16,7 +16,7 @@ NONE = -1
 
 
 def unfounded(operations: Operations, clusters: Clusters) -> Integers:
-    """For each key the row of the first operation that saw a value which nobody wrote, or NONE."""
+    """Return, for each key, the row of the first operation that observed a value which nobody wrote, or NONE."""
     cas = operations.writers.where(operations.cas)
     certain = cas.return_ns != NEVER
     rows = np.full(len(operations.keys), NEVER)
@@ -26,7 +26,7 @@ def unfounded(operations: Operations, clusters: Clusters) -> Integers:
 
 
 def disordered(operations: Operations, clusters: Clusters) -> Mask:
-    """For each key, whether no order of its operations explains what they saw: exact where no value was written twice.
+    """Return, for each key, whether no order explains its operations: exact if no value was written twice.
 
     O(n log n), over all keys at once.
     """

@@ -24,9 +24,9 @@ class OutOfBudgetError(Exception):
 
 
 def violation_ns(steps: Sequence[Step], budget: int = BUDGET) -> int | None:
-    """When no order was left: the return of the operation that none explains. None: linearizable.
+    """Return when no order was left: the return of the operation that none explains. None: linearizable.
 
-    steps are of one key, by their invocation. Raises OutOfBudgetError.
+    steps are those of one key, by invocation. Raises OutOfBudgetError.
     """
     observed = {step.observed for step in steps if step.observes}
     search = _Search(observed, budget)
@@ -41,7 +41,7 @@ def violation_ns(steps: Sequence[Step], budget: int = BUDGET) -> int | None:
 
 
 def _events(steps: Sequence[Step]) -> list[tuple[int, bool, int]]:
-    """Calls and returns in time; at one moment calls come first, for then operations are concurrent."""
+    """Return calls and returns in time; at one moment calls come first, because then operations are concurrent."""
     calls = [(step.invoke_ns, False, place) for place, step in enumerate(steps)]
     return sorted(calls + [(step.return_ns, True, place) for place, step in enumerate(steps) if step.certain])
 
@@ -61,7 +61,7 @@ class _Search:
         self._uncertain = 0
 
     def call(self, place: int, step: Step) -> None:
-        """An operation is invoked."""
+        """Record the invocation of an operation."""
         bit = self._free.pop() if self._free else 1 << len(self._bits)
         self._bits[place] = bit
         needs = self._number[step.observed] if step.observes else None
@@ -76,7 +76,7 @@ class _Search:
             self._uncertain |= bit
 
     def end(self, place: int) -> bool:
-        """An operation returned: it took effect in every state that is left. False: there is none left."""
+        """Record a return: the operation took effect in all states left. Return False if none is left."""
         bit = self._bits.pop(place)
         self._states = _least(self._made(bit), self._uncertain)
         self._writes.pop(bit, None)
@@ -86,7 +86,7 @@ class _Search:
         return bool(self._states)
 
     def _made(self, bit: int) -> set[_State]:
-        """The states in which an operation took effect, others under way before it if need be; without its bit."""
+        """Return the states in which an operation took effect, after others under way if need be; without its bit."""
         made = {(value, done ^ bit) for value, done in self._states if done & bit}
         looked_at = {state for state in self._states if not state[1] & bit}
         todo = list(looked_at)
@@ -103,7 +103,7 @@ class _Search:
         return made
 
     def _steps_from(self, value: int, done: int) -> Iterator[_State]:
-        """What one more write can make of a state; every read that finds its value then takes effect at once."""
+        """Yield the states that one more write leads to; every read that finds its value then takes effect at once."""
         for bit, (needs, written, twin) in self._writes.items():
             # Of uncertain operations that are alike, the first goes first: that spares their orders.
             if not done & bit and needs in (None, value) and not twin & ~done:
@@ -111,7 +111,7 @@ class _Search:
 
 
 def _least(states: set[_State], uncertain: int) -> set[_State]:
-    """Without those that only used up more of what is uncertain than another, which can do all they can."""
+    """Drop states that used up more uncertain operations than another state, which can do all that they can."""
     if not uncertain or len(states) < 2:
         return states
     alike: dict[_State, list[int]] = {}

@@ -26,7 +26,7 @@ _STATES = 20_000  # of one try
 
 
 def shrunk_by_zones(operations: Operations) -> list[int]:
-    """Of one key that zones found not linearizable, the rows of a witness."""
+    """Return the rows of a witness of one key that zones found not linearizable."""
     clusters, count = clusters_of(operations), len(operations.writers)
     rows = np.concatenate([operations.writers.row, operations.readers.row])
     by_row = np.argsort(rows)
@@ -41,14 +41,14 @@ def shrunk_by_zones(operations: Operations) -> list[int]:
 
 
 def _founded(operations: Operations, clusters: Clusters, writers: Mask, readers: Mask) -> Operations:
-    """What some of the operations say, without those whose value has no writer among them."""
+    """Select the operations, without those whose value has no writer among them."""
     there = np.ones(len(clusters.key) + 1, dtype=np.bool_)  # beginnings are; and what nobody wrote is known to be so
     there[: len(writers)] = writers
     return operations.only(writers, readers & there[clusters.source], there[clusters.expects])
 
 
 def shrunk_by_search(steps: Sequence[Step]) -> list[int]:
-    """Of one key that the search found not linearizable, the rows of a witness. steps are by their invocation."""
+    """Return the rows of a witness of one key that the search found not linearizable. steps are by invocation."""
 
     def violates(kept: Integers) -> bool:
         try:
@@ -60,7 +60,7 @@ def shrunk_by_search(steps: Sequence[Step]) -> list[int]:
 
 
 def _least(count: int, violates: Callable[[Integers], bool]) -> Integers:
-    """Places, in order, that violate, and do not without any one of them, as far as the work allows."""
+    """Return places, in order, that violate, and do not without any one of them, as far as the budget allows."""
     kept, size, work = np.arange(count), max(1, count // 2), _WORK
     while True:
         before, begin = len(kept), 0

@@ -1,4 +1,4 @@
-"""What a witness shows, in one sentence."""
+"""The meaning of a witness, in one sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .steps import Step
 
 
 def sentence(key: str, steps: Sequence[Step], failed: bool) -> str:
-    """Of the operations of a witness, by their invocation. failed: what it shows is the value of a failed write."""
+    """Describe the operations of a witness, by invocation. failed: it shows the value of a failed write."""
     where = f"on key '{key}'" if key else "on the key without a name"
     observers = [step for step in steps if step.observes]
     if len(steps) == 1:
