@@ -31,11 +31,11 @@ def in_a_child(work: Callable[[], int], failed: int) -> int:
     return failed
 
 
-_CRASH = "the file is damaged in a way that its library does not survive. Hint: copy it again, whole."
+_CRASH = "the file is damaged in a way that crashes its library. Hint: copy it again, whole."
 _REASONS = {
-    "SIGKILL": "by the kernel, where memory ran out, or by somebody. Hint: check a part of the history.",
-    "SIGTERM": "somebody ended it. Hint: check again.",
-    "SIGINT": "somebody ended it. Hint: check again.",
+    "SIGKILL": "by the kernel, because memory ran out, or by a user. Hint: check a part of the history.",
+    "SIGTERM": "a user or a program ended it. Hint: check again.",
+    "SIGINT": "a user or a program ended it. Hint: check again.",
 }
 
 
@@ -45,14 +45,14 @@ def _done(work: Callable[[], int], failed: int) -> int:
     with contextlib.suppress(KeyboardInterrupt):
         code = work()
     for stream in filter(None, (sys.stdout, sys.stderr)):
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        with contextlib.suppress(OSError, ValueError):  # its reader has gone
             stream.flush()
     return code
 
 
 def _hand_on(child: int) -> Callable[[int, object], None]:
     def handler(number: int, _: object) -> None:
-        # What a terminal's Ctrl-C ends has heard of it already: the child then ends by itself.
+        # A terminal's Ctrl-C reaches the child too, which then ends by itself.
         if number != signal.SIGINT:
             os.kill(child, number)
 

@@ -22,8 +22,8 @@ from .command_error import CommandError
 from .model.fields import FieldError
 from .plain_text import one_line
 
-NOT_SHOWN = "what was to be shown could not be written"
-LAB_FAILED = 3  # 1 and 2 would say something of what was measured
+NOT_SHOWN = "the output could not be written"
+LAB_FAILED = 3  # 1 and 2 would be statements about what was measured
 
 
 def guarded(command: str, work: Callable[[], int], interrupted: str) -> int:
@@ -80,7 +80,7 @@ def _log_plainly() -> None:
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_Plain("note: %(message)s"))
-        if not logging.getLogger().handlers:  # or who calls logging.error() sets up one that lets all through
+        if not logging.getLogger().handlers:  # or else logging.error() adds a handler that lets everything through
             logging.getLogger().addHandler(logging.lastResort)
 
 
@@ -97,15 +97,15 @@ def _kept(error: Exception, command: str) -> str:
 
 def _flushed(code: int) -> int:
     """Flush all output and return the exit code: Python itself would exit with another one if flushing fails."""
-    if sys.stdout is None:  # it was closed before
+    if sys.stdout is None:  # it is closed already
         return code
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         _discard(sys.stdout.fileno())
     except OSError as error:
         _discard(sys.stdout.fileno())
-        if code != LAB_FAILED:  # or else it is told
+        if code != LAB_FAILED:  # everything else is reported
             complain(f"FAILED: {NOT_SHOWN}: {error.strerror}.")
         return LAB_FAILED
     return code

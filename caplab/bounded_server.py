@@ -12,8 +12,8 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-AT_ONCE = 8  # connections: for one more, the oldest is let go
-_MAKING_ROOM_SECONDS = 0.2  # until the thread of one that was let go has ended
+AT_ONCE = 8  # connections: one more closes the oldest
+_MAKING_ROOM_SECONDS = 0.2  # until the thread of a closed one has ended
 
 
 def _cut(connection: socket.socket) -> None:
@@ -25,9 +25,9 @@ class BoundedServer(ThreadingHTTPServer):
     """A server with a daemon thread for each connection."""
 
     daemon_threads = True
-    request_queue_size = 64  # the kernel leaves out what is over it, and a client comes again after a second only
+    request_queue_size = 64  # the kernel drops connections over it, and a client retries only after a second
 
-    request_seconds: float = 30  # to ask and to take the answer
+    request_seconds: float = 30  # for the request and its answer
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self._places = threading.BoundedSemaphore(AT_ONCE)
@@ -54,7 +54,7 @@ class BoundedServer(ThreadingHTTPServer):
         try:
             timer.start()
             super().process_request(request, client_address)
-        except BaseException:  # the system has no thread left: the place is for the next one
+        except BaseException:  # the system has no thread left: free the place
             self._leave(request)
             raise
 

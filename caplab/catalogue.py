@@ -22,7 +22,7 @@ def defaults(experiment: Mapping[str, Any]) -> dict[str, str]:
 
 def listed(folder: Path) -> str:
     """List every suite and experiment of a folder, in a line or two each."""
-    return "\n".join(["suites:", *_suites(folder), "", "experiments, and their settings by default:",
+    return "\n".join(["suites:", *_suites(folder), "", "experiments, and their default settings:",
                       *_experiments(folder)])  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from .report.check_text import WIDTH, history_text
 
 NO_SCHEDULE = "the file has no scheduled_ns: how long clients waited is not known"
 _DEFAULT = Bounds()
-_READING_BYTES = 1 << 29  # beside the history itself: what is unpacked for it, threads, libraries
+_READING_BYTES = 1 << 29  # beyond the history itself: unpacked data, threads, libraries
 EXIT_CODES = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}
 
 
@@ -102,7 +102,7 @@ def _check_path(path: Path, names: Sequence[str], enough: int | None, bounds: Bo
     if not path.exists():
         raise NotChecked(f"{path}: there is no such file or folder. Hint: name a history or the folder of a run.")
     if not (path.is_dir() or path.is_file()):
-        raise NotChecked(f"{path}: it is no file that can be read twice. Hint: write it to one first.")
+        raise NotChecked(f"{path}: it is not a file that can be read twice. Hint: save it as a file first.")
     places = _runs(path) if path.is_dir() else (path,)
     return tuple(_check(place, names, enough, bounds) for place in places)
 
@@ -114,7 +114,7 @@ def _runs(folder: Path) -> tuple[Path, ...]:
     runs = tuple(sorted(inner.parent for inner in folder.glob(f"*/{results.RECORD}")))
     if not runs:
         raise NotChecked(
-            f"{folder}: no run is in this folder. Hint: name one that has {results.RECORD} and {results.HISTORY},"
+            f"{folder}: there is no run in this folder. Hint: name one that has {results.RECORD} and {results.HISTORY},"
             " one of such folders, or a history's file."
         )
     return runs
@@ -146,7 +146,7 @@ def _of_file(path: Path, bounds: Bounds) -> _Subject:
     with memory.at_most(bounds.bytes + _READING_BYTES):
         table = history_file.read(path, bounds)
     history = validate_stored(table)
-    without = {schedule.NAME: "it is of a run, whose load is known"}
+    without = {schedule.NAME: "it belongs to a run, whose load is known"}
     if "scheduled_ns" not in table.column_names:
         without[availability.NAME] = NO_SCHEDULE
     return _Subject(history, standalone.context_of(history), without)

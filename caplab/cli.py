@@ -25,9 +25,9 @@ from .model.bounds import parsed as parsed_size
 from .nightly.arguments import add_arguments as add_nightly_arguments
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns
 
-_LEFT = "what was asked to end ends by itself; `caplab faults` says what has not yet"
+_LEFT = "the faults that were told to end still do so; `caplab faults` lists what has not ended yet"
 _WIDEST = 160  # columns of a table that a terminal has room for
-_FAILED = 3  # also of a command line that makes no sense: 2, as argparse has it, would mean that something is unknown
+_FAILED = 3  # also for an invalid command line: argparse's 2 would mean that something is unknown
 
 
 class _Parser(argparse.ArgumentParser):
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return guarded("run", lambda: _run(parsed), "no run is under way any more")
     if parsed.command == "check":
         check = partial(guarded, "check", partial(_check, parsed), "check again")
-        # A child is only of a process of its own, which has one thread yet: tests and others call this in theirs.
+        # Fork only if this process is the command's own, with one thread: tests and others call this in theirs.
         return in_a_child(check, LAB_FAILED) if arguments is None else check()
     if parsed.command in ("faults", "heal"):
         return guarded(parsed.command, lambda: _faults(parsed), _LEFT)
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
                      help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")  # fmt: skip
     run.add_argument("--list", action="store_true", help="list suites, experiments and their settings; run nothing")
     run.add_argument("--plan", action="store_true", help="print the runs that it would make, and make none")
-    run.add_argument("--repeat", type=_positive, help="how often to make each run (default: 1)")
+    run.add_argument("--repeat", type=_positive, help="how many times to make each run (default: 1)")
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
                      help="a setting of the experiment, instead of its default; repeat for more")  # fmt: skip
     run.add_argument("--results", type=Path, default=Path("results"), help="the folder for results (default: results)")
@@ -130,8 +130,8 @@ def _run(parsed: argparse.Namespace) -> int:
     from .run import RunOptions, planned, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
 
     if parsed.resume is not None and (parsed.settings or parsed.repeat):
-        print("FAILED: --resume goes on with the settings and repeats that the suite was begun with. "
-              "Hint: leave --set and --repeat out.", file=sys.stderr)  # fmt: skip
+        print("FAILED: --resume keeps the settings and repeats that the suite was begun with. "
+              "Hint: leave out --set and --repeat.", file=sys.stderr)  # fmt: skip
         return LAB_FAILED
     settings = dict(parsed.settings)
     options = RunOptions(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
@@ -228,7 +228,7 @@ def _trend(parsed: argparse.Namespace) -> int:
 def _print(text: str, end: str = "\n") -> None:
     try:
         print(text, end=end, flush=True)
-    except BrokenPipeError:  # whoever reads has seen enough; what is left must not be tried again at the end
+    except BrokenPipeError:  # the reader has closed the pipe; the rest must not be written again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -254,7 +254,7 @@ def _choose_cluster(context: str | None) -> None:
 
 def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive integer")
     return int(text)
 
 

@@ -78,7 +78,7 @@ def _property_expectations(fields: Fields, side: str | None) -> list[PropertyExp
     if side:
         for name in properties.values:
             if not PROPERTIES[name].by_side:
-                raise properties.error(name, "named for the row as a whole: it is not told by side")
+                raise properties.error(name, "named for the row as a whole: it is not measured by side")
     route_of = {name: route if side or PROPERTIES[name].by_route else None for name in properties.values}
     return [
         replace(_property_expectation(properties, name), side=side, route=route_of[name]) for name in properties.values
@@ -98,7 +98,7 @@ def _property_expectation(properties: Fields, name: str) -> PropertyExpectation:
     (side,) = bound.values
     budget = bound.text(side)
     try:
-        # A ratio says by itself what it is of; any other bare number would hold for one set of settings only.
+        # A ratio is independent of settings; any other bare number would hold for one set of settings only.
         (budgets.names if PROPERTIES[name].unit == RATIO else budgets.check)(budget)
     except budgets.BudgetError as error:
         raise FieldError(f"{bound.where}.{side}: {error}") from error

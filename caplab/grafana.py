@@ -29,7 +29,7 @@ SERVICE = "caplab-grafana"  # in the lab's own namespace
 LOCAL = "http://localhost:3000"  # where `make dashboards` puts it
 _MARGIN_MS = 5_000  # shown before a run and after it
 _TIMEOUT = (1.0, 3.0)  # seconds: to connect, to answer
-_ALL_SECONDS = 6.0  # for all annotations of a run: after that none is begun
+_ALL_SECONDS = 6.0  # for all annotations of a run: after that none is started
 _MOST = 50  # annotations of a run
 _MOST_ANSWER_BYTES = 1 << 16
 _TAG = "caplab"
@@ -74,7 +74,7 @@ class Grafana:
         try:
             within(_ALL_SECONDS + sum(_TIMEOUT), lambda: self._mark(annotations), "annotations")
         except TooLong as error:
-            raise NotMarked(f"some of {len(annotations)} annotations: {self.url} answers drop by drop") from error
+            raise NotMarked(f"some of {len(annotations)} annotations: {self.url} answers too slowly") from error
 
     def _mark(self, annotations: Sequence[Annotation]) -> None:
         end = time.monotonic() + _ALL_SECONDS
@@ -95,7 +95,7 @@ class Grafana:
                 "POST", f"{self.url}/api/annotations", body=json.dumps(annotation), headers=headers,
                 timeout=timeout, retries=False, redirect=False, preload_content=False,
             )  # fmt: skip
-            content = answer.read1(_MOST_ANSWER_BYTES)  # what there is: more might come drop by drop
+            content = answer.read1(_MOST_ANSWER_BYTES)  # only what is there: the rest might arrive slowly
             answer.close()
         except (HTTPError, OSError, ValueError) as error:
             return self._one_line(f"{type(error).__name__}: {error}")
@@ -165,11 +165,9 @@ def _problem_of(url: str, token: str) -> str:
     except ValueError:
         usable, has_user = False, False
     if not usable or not (url.isascii() and url.isprintable()) or set(url) & set(" ?#"):
-        return (
-            f"{URL_VARIABLE} is no address of a Grafana. Hint: write it as http://HOST:PORT, with a path if it has one."
-        )
+        return f"{URL_VARIABLE} is not the address of a Grafana. Hint: write it as http://HOST:PORT[/PATH]."
     if has_user:
-        return f"{URL_VARIABLE} has a user in it. Hint: leave that out, and give a token in {TOKEN_VARIABLE}."
+        return f"{URL_VARIABLE} contains a user. Hint: leave it out, and set a token in {TOKEN_VARIABLE}."
     if not all(33 <= ord(char) <= 126 for char in token):
         return f"{TOKEN_VARIABLE} has characters that no token has. Hint: give it without blanks and line ends."
     return ""
@@ -182,6 +180,6 @@ def _is_installed() -> bool:
     core: Any = client.CoreV1Api(kube.pinned().api)
     try:
         core.read_namespaced_service(SERVICE, SYSTEM_NAMESPACE, _request_timeout=_TIMEOUT)
-    except Exception:  # whatever the client raises, credentials that cannot be had anew among it: it is but a link
+    except Exception:  # any error of the client, also one of expired credentials: it is only a link
         return False
     return True

@@ -21,12 +21,12 @@ from .command_error import CommandError
 from .watching import GROUP
 from .within import TooLong, within
 
-CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is no lab's, for whoever has no argument for it
+CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is not a lab's, for callers without an argument for it
 _KIND_PROVIDER = "kind://"  # what kind gives each of its nodes as spec.providerID
 _MOST_NODES = 100  # to look at
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _FORBIDDEN = frozenset({401, 403})
-_CREDENTIALS_SECONDS = 60.0  # such a program may ask the user something
+_CREDENTIALS_SECONDS = 60.0  # such a program may prompt the user
 
 T = TypeVar("T")
 
@@ -71,7 +71,11 @@ def refusal(context: str, identity: Identity) -> str:
     """Return why an unnamed context is not used; '' if it is. Pure."""
     if identity.is_kind and identity.serves_lab:
         return ""
-    lacks = "is no kind cluster's, whatever its name" if not identity.is_kind else "is of a cluster without the lab"
+    lacks = (
+        "is not that of a kind cluster, whatever its name"
+        if not identity.is_kind
+        else "is that of a cluster without the lab"
+    )
     return (
         f"The current kube context '{context}' {lacks}. Hint: for the lab's own cluster (make up), unset KUBECONFIG;"
         f" if this one is meant, name it explicitly (--context {context}, or {CONTEXT_VARIABLE})."
@@ -127,7 +131,7 @@ def identity_of(api: client.ApiClient, context: str) -> Identity:
     except (client.ApiException, HTTPError, ValueError) as error:
         raise ContextRefused(
             f"The API server of the kube context '{context}', {api.configuration.host}, does not answer as one:"
-            f" {_brief(error)}. Hint: see whether the cluster is up (make status) and the kubeconfig its own."
+            f" {_brief(error)}. Hint: check that the cluster is up (make status) and the kubeconfig is its own."
         ) from error
 
 
@@ -160,15 +164,15 @@ def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, client.Api
     if in_cluster() and not named and not kubeconfig:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
         return "", bounded(settings)
-    # Read now: the client itself looks at the variable only when it is imported.
+    # Read now: the client itself reads the variable only on import.
     file = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or None
     context = named or _current_context(file)
     try:
         _within_time(lambda: config.load_kube_config(file, context=context, client_configuration=settings))  # type: ignore[no-untyped-call]
         _bound_refreshing(settings)
-    except Exception as error:  # of files that are no kubeconfig the client raises whatever comes
+    except Exception as error:  # for files that are not a kubeconfig the client raises any error
         raise ContextRefused(
-            f"The kube context '{context}' is of no use: {_brief(error)}. Hint: see `kubectl config get-contexts`."
+            f"The kube context '{context}' cannot be used: {_brief(error)}. Hint: see `kubectl config get-contexts`."
         ) from error
     return context, bounded(settings)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _NEVER_BYTES = 2**31 - 1
-_MOST_LIMIT = 2**62  # what is more is no limit
+_MOST_LIMIT = 2**62  # more is not a limit
 
 
 def keep_freed() -> bool:

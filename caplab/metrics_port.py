@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from .bounded_server import BoundedServer
 
-REQUEST_SECONDS = 2.0  # to ask and to take the answer: a scrape has a second in the lab's own Prometheus
+REQUEST_SECONDS = 2.0  # for the request and its answer: a scrape has a second in the lab's own Prometheus
 _MOST_PROBLEM = 300  # characters
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as error:
             problem = _in_words(error)
             self.server.note(f"{path}: {problem}")
-            self._send(500, "text/plain; charset=utf-8", f"{path} could not be told: {problem}.\n".encode())
+            self._send(500, "text/plain; charset=utf-8", f"{path} cannot be served: {problem}.\n".encode())
             return
         self.server.note("")
         self._send(200, self.server.page.kind, body)

@@ -10,7 +10,7 @@ from typing import Any
 
 RUN_LABEL, SESSION_LABEL = "caplab.dev/run", "caplab.dev/session"
 MANAGER = "caplab-run"  # of the fields that runs write
-NAMESPACE = "caplab-runs"  # where experiments put their clusters, unless they are told otherwise
+NAMESPACE = "caplab-runs"  # the default namespace of the experiments' clusters
 
 Body = Mapping[str, Any]
 

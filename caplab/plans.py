@@ -116,7 +116,7 @@ def difference(then: SuitePlan, now: SuitePlan) -> str:
             return f"run {old.number} was '{_repeated(old)}' and is '{_repeated(new)}' now"
     shared = min(len(then.runs), len(now.runs))
     if gone := then.runs[shared:]:
-        return f"run {gone[0].number}, '{_repeated(gone[0])}', is there no more"
+        return f"run {gone[0].number}, '{_repeated(gone[0])}', no longer exists"
     if new_runs := now.runs[shared:]:
         return f"run {new_runs[0].number}, '{_repeated(new_runs[0])}', is new"
     return ""

@@ -59,7 +59,7 @@ def _refuse_without_row(
     """Reject a run without a row: it could not be judged."""
     try:
         row = _row(experiment, load_configuration(dict(configuration), dict(run.settings)))
-    except (ChaosException, ValueError):  # of the environment: the run says it
+    except (ChaosException, ValueError):  # from the environment: the run checks it
         return
     if row is None:
         return
@@ -69,8 +69,8 @@ def _refuse_without_row(
     ]
     if mode not in modes:
         hint = f"set what makes one of {', '.join(modes)}" if modes else "add a row to experiments/expectations.yaml"
-        raise FieldError(f"{run.name}: nothing is promised of {fault} with mode '{mode}', so that a run could not be"
-                         f" judged. Hint: {hint}.")  # fmt: skip
+        raise FieldError(f"{run.name}: no row promises anything about {fault} with mode '{mode}', so a run could"
+                         f" not be judged. Hint: {hint}.")  # fmt: skip
 
 
 def _row(experiment: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, str, str] | None:

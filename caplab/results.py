@@ -20,7 +20,7 @@ from .model.runs import RunRecord
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
 TIMELINE, LOG = "timeline.svg", "run.log"
 VERDICT, SUMMARY, JUNIT = "verdict.json", "summary.md", "junit.xml"  # of a suite
-# Which of caplab/schemas a file follows. Within a version fields are only added: readers pass over unknown ones.
+# Which of caplab/schemas a file follows. Within a version fields are only added: readers ignore unknown ones.
 VERDICT_SCHEMA, FINDINGS_SCHEMA = "caplab.dev/verdict/v1", "caplab.dev/findings/v1"
 
 _MOST_JOURNAL_BYTES = 256 << 20
@@ -31,7 +31,7 @@ def write_run(folder: Path, record: RunRecord, history: Table) -> None:
     """Write a run's record and its history."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / RECORD, record.to_json())
-    # Sorted by invoke_ns, as the schema has it: probers write operations down as they end.
+    # Sorted by invoke_ns, as the schema requires: probers write operations when they end.
     parquet.write_table(history.sort_by("invoke_ns"), folder / HISTORY, compression="zstd", write_page_checksum=True)
 
 
@@ -51,7 +51,7 @@ def read_journal(folder: Path) -> dict[str, Any]:
     """Read a journal. OSError if it does not exist, ValueError if it is not a journal."""
     journal = read_json(folder / JOURNAL, _MOST_JOURNAL_BYTES)
     if not isinstance(journal, dict) or not isinstance(journal.get("caplab") or {}, dict):
-        raise FieldError(f"{folder / JOURNAL}: no journal of a measured run.")
+        raise FieldError(f"{folder / JOURNAL}: not the journal of a measured run.")
     return journal
 
 

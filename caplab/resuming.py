@@ -13,7 +13,7 @@ from . import plans, results
 from .model.fields import FieldError
 from .plans import PlannedRun, SuitePlan
 
-NEWEST = ""  # the folder to go on with is the newest that is not finished
+NEWEST = ""  # resume the newest folder that is not finished
 _ASIDE = ".aside-"
 
 
@@ -37,7 +37,7 @@ def folder_to_resume(folder: Path, suite: str, name: str, wanted: str) -> Path:
     there = (
         f"all runs of {planned[0]} have their verdict" if planned else f"{folder} has no suite '{suite}' with a plan"
     )
-    raise FieldError(f"Nothing is to resume: {there}. Hint: run it without --resume.")
+    raise FieldError(f"Nothing to resume: {there}. Hint: run it without --resume.")
 
 
 def refuse_changed(folder: Path, then: SuitePlan, now: SuitePlan) -> None:
@@ -83,7 +83,7 @@ def _lock(descriptor: int, folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise FieldError(f"Another `caplab run` is at work in {folder}. Hint: wait until it has ended.") from error
+        raise FieldError(f"Another `caplab run` is working in {folder}. Hint: wait until it has ended.") from error
     except OSError:
         return  # a file system without locks: runs go on, unguarded
 
@@ -91,7 +91,7 @@ def _lock(descriptor: int, folder: Path) -> None:
 def _refuse_unfit(folder: Path, name: str) -> None:
     if not (folder / plans.PLAN).is_file():
         raise FieldError(
-            f"Nothing is to resume in {folder}: it has no {plans.PLAN}. Hint: name a folder results/<time>-<suite>."
+            f"Nothing to resume in {folder}: it has no {plans.PLAN}. Hint: name a folder results/<time>-<suite>."
         )
     plan = plans.read(folder)
     if plan.name != name:
@@ -99,6 +99,4 @@ def _refuse_unfit(folder: Path, name: str) -> None:
             f"{folder} is of '{plan.name}', not of '{name}'. Hint: `caplab run {plan.name} --resume {folder}`."
         )
     if not unfinished(folder, plan):
-        raise FieldError(
-            f"Nothing is to resume: all runs of {folder} have their verdict. Hint: run it without --resume."
-        )
+        raise FieldError(f"Nothing to resume: all runs of {folder} have their verdict. Hint: run it without --resume.")

@@ -22,7 +22,7 @@ NAME = "caplab-run"
 _RENEW_SECONDS, DEAD_SECONDS = 5.0, 20.0
 _ACQUIRE_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
-_TIMEOUT = (2, 5)  # seconds: to connect, to answer; so that a renewal is tried again before DEAD_SECONDS
+_TIMEOUT = (2, 5)  # seconds: to connect, to answer; short enough to retry a renewal before DEAD_SECONDS
 _GONE, _CONFLICT = 404, 409
 _log = logging.getLogger("caplab.run")
 
@@ -92,7 +92,7 @@ class RunLease:
         self._last_renewal: tuple[str, float] = ("", 0.0)  # a renewal, and when it was first looked at
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
-        self._lost = ""  # who took it from this one; it stays lost
+        self._lost = ""  # the run that took it from this one; it stays lost
 
     def acquire(self, timeout_seconds: float | None = None) -> None:
         """Take the namespace, and keep it until `release`; LeaseNotHeld names the run that has it."""
@@ -154,7 +154,7 @@ class RunLease:
         while not self._lost and not self._over.wait(_RENEW_SECONDS):
             try:
                 self._renew_once()
-            except Exception as error:  # the API server may be slow: there are more renewals before it is too late
+            except Exception as error:  # the API server may be slow: there are more tries before the lease expires
                 _log.warning("the lease of %s was not renewed: %s", self._namespace, error)
 
     def _renew_once(self) -> None:

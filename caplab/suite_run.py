@@ -42,10 +42,10 @@ class SuiteRun:
     ) -> None:
         self.ended: list[RunReport | LabFailure] = []
         self._plan, self._files, self._folder, self._out = plan, files, folder, out
-        self._lost = ""  # why results could not be kept: the suite ends there
+        self._lost = ""  # why results could not be saved: the suite ends there
         self._before = list(before)
         self._grafana: grafana.Grafana | None = None
-        self._no_grafana = ""  # why what the environment says of it is of no use
+        self._no_grafana = ""  # why the environment's setting cannot be used
 
     @property
     def reports(self) -> list[RunReport]:
@@ -85,8 +85,8 @@ class SuiteRun:
             self._say(render_suite(self.reports, colour=self._out.isatty()))
         self._write()
         if self._lost:
-            where, hint = self._folder, "make room there, and go on with --resume"
-            self._complain(f"what is to be kept in {where} cannot be written: {self._lost}. Hint: {hint}.")
+            where, hint = self._folder, "make room there, and continue with --resume"
+            self._complain(f"results cannot be written to {where}: {self._lost}. Hint: {hint}.")
         for failure in self.failures:
             self._complain(failure)
         self._say(f"results: {self._folder}")
@@ -134,7 +134,7 @@ class SuiteRun:
             except grafana.NotMarked as error:
                 problem = str(error)
             except Exception as error:
-                problem = f"unexpected {type(error).__name__}"  # its words might hold the token
+                problem = f"unexpected {type(error).__name__}"  # its message might contain the token
         if problem:
             sentence = words.one_line(f"not marked in Grafana: {problem}")
             self._say(f"note: {sentence}")

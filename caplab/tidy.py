@@ -41,7 +41,7 @@ def remove_made(session: Session, api: client.ApiClient | None = None) -> list[s
 def left_by_others(session: Session) -> list[str]:
     """Return a sentence for each cluster that existed before this session, and stays. Pure."""
     return [
-        f"{kind} {namespace}/{name} was there before this suite, and stays;"
+        f"{kind} {namespace}/{name} existed before this suite, and stays;"
         f" to remove it: kubectl delete {kind.lower()} -n {namespace} {name}"
         for kind, namespace, name in sorted(session.reused)
     ]
@@ -66,7 +66,7 @@ def _remove(custom: Any, made: CreatedCluster, session: Session) -> str:
     try:
         cluster = custom.get_namespaced_custom_object(*where, _request_timeout=_TIMEOUT)
         if cluster["metadata"]["uid"] != made.uid:
-            return f"{_named(made)} is left: it is another one than the one that this suite made"
+            return f"{_named(made)} is left: it is not the one that this suite made"
         if session_of(cluster) != session.id:
             return f"{_named(made)} is left: another suite has taken it over"
         only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": made.uid}}

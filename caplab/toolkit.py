@@ -19,7 +19,7 @@ from chaoslib.run import RunEventHandler
 from .documents import read_json, read_yaml
 from .model.fields import FieldError
 
-# Rollbacks by default are left out after an interrupt: a fault would outlive the run until its time is over.
+# By default, rollbacks are skipped after an interrupt: a fault would outlive the run until its end.
 _SETTINGS = {"runtime": {"rollbacks": {"strategy": "always"}}}
 _OUR_LOG, _TOOLKIT_LOG = "caplab.run", "chaostoolkit"
 

@@ -85,7 +85,7 @@ def judge(row: Expectation, run: RunRecord, findings: Iterable[Finding]) -> Verd
     judgements = tuple(_unless(stalled, _judge(expected, run.settings, by_checker)) for expected in row.properties)
     doubts = (*_wrong_row(row, run), *_baseline_doubts(run), *_fault_doubts(run))
     wrong = [judgement for judgement in judgements if judgement.state is not State.HOLDS]
-    wrong.sort(key=lambda judgement: judgement.state is not State.VIOLATED)  # what is violated comes first
+    wrong.sort(key=lambda judgement: judgement.state is not State.VIOLATED)  # violations come first
     reasons = (*doubts, *(f"{judgement.expected.name()}: {judgement.reason}" for judgement in wrong))
     state = State.UNKNOWN if doubts else merge(judgement.state for judgement in judgements)
     return Verdict(row.name, state, reasons, judgements)
@@ -106,7 +106,7 @@ def _fault_doubts(run: RunRecord) -> Sequence[str]:
     if run.fault == CONTROL:
         return tuple(f"A control run, but {window.target} had a {window.kind}." for window in run.fault_windows)
     if not run.fault_windows:
-        return (f"There is no evidence of the fault: no {run.fault} is on record.",)
+        return (f"There is no evidence of the fault: no {run.fault} is recorded.",)
     return tuple(
         f"There is no evidence that the {window.kind} of {window.target} was live."
         for window in run.fault_windows
@@ -133,7 +133,7 @@ def _unless(stalled: str, judgement: Judgement) -> Judgement:
     is_of_time = PROPERTIES[judgement.expected.property].checker in _OF_TIME
     if not stalled or not is_of_time or judgement.state is not State.VIOLATED:
         return judgement
-    stall = f"But the event loop of a prober stalled: {stalled}. Hint: a machine with nothing else to do."
+    stall = f"But the event loop of a prober stalled: {stalled}. Hint: use an otherwise idle machine."
     reason = f"{judgement.reason} {stall}"
     return replace(judgement, state=State.UNKNOWN, reason=reason)
 
@@ -193,7 +193,7 @@ def _of_side(figures: Mapping[str, Json], side: str | None) -> Mapping[str, Json
     by_side = figures.get("by_side")
     of_side = by_side.get(side) if isinstance(by_side, Mapping) else None
     if not isinstance(of_side, Mapping):
-        raise _Unmeasured(f"no operation is of the side '{side}'.")
+        raise _Unmeasured(f"no operation is on the side '{side}'.")
     return {"by_route": of_side, **_mapping(of_side.get("all"))}
 
 

@@ -50,7 +50,7 @@ class Watcher:
             try:
                 self._list_and_watch()
                 self._stopped.wait(_NEXT_SECONDS)
-            except Exception as error:  # whatever it is, the next list shows what is there
+            except Exception as error:  # after any error, the next list shows the current state
                 _log.warning("watching %s: %s", self.plural, error)
                 self._stopped.wait(_AGAIN_SECONDS)
 

@@ -39,7 +39,7 @@ _MODULES: tuple[_Module, ...] = (
 
 CHECKERS: Mapping[str, Checker] = {module.NAME: module.check for module in _MODULES}
 
-# Of each checker: why it has nothing to look at in a validated history, or ''.
+# For each checker: why it has nothing to check in a validated history, or ''.
 APPLIES: Mapping[str, Callable[[Table], str]] = {module.NAME: module.applies for module in _MODULES}
 
 

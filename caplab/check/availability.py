@@ -44,7 +44,7 @@ def check(history: Table, context: Context) -> Finding:
     total = sum(len(series.acked) for series in every)
     if total < context.enough:
         return Finding(
-            NAME, State.UNKNOWN, f"Only {total} operations; {context.enough} are needed to speak of availability."
+            NAME, State.UNKNOWN, f"Only {total} operations; {context.enough} are needed to judge availability."
         )
     origin_ns = min(int(series.scheduled_ns[0]) for series in every)
     end_ns = max(series.end_ns for series in every)

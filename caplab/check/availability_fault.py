@@ -18,8 +18,8 @@ class InFault:
     """
 
     scheduled: int
-    unacked: int  # of those that were scheduled in it
-    acked: int  # of those that were invoked in it, and before heal
+    unacked: int  # of the operations scheduled in it
+    acked: int  # of the operations invoked in it, and before heal
     served_ns: int
 
     @classmethod

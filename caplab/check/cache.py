@@ -21,7 +21,7 @@ from .finding import Context, Finding, State
 
 NAME = "cache"
 PEAK_NS = 1_000_000_000  # of the loads' peak
-_SLOW_NS = 25_000_000  # what a read may take in the steady state, at least
+_SLOW_NS = 25_000_000  # the least latency limit of a read in the steady state
 
 
 def check(history: Table, context: Context) -> Finding:
@@ -100,7 +100,7 @@ def _judge(figures: dict[str, Json]) -> tuple[State, str]:
             f"It does not end by itself: {figures['sustaining_loads_per_second']:.0f} loads a second{late}, sustain it."
         )
     if not figures["loads"]:
-        return State.UNKNOWN, "The database was not asked once."
+        return State.UNKNOWN, "No load reached the database."
     recovery = figures.get("calm_seconds")
     recovered = "" if recovery is None else f"; recovered {recovery:.1f} s after the injection"
     return State.HOLDS, f"{figures['loads']} loads for {figures['reads']} reads{recovered}."

@@ -11,7 +11,7 @@ from .columns import Integers
 
 WINDOW_NS = 500_000_000  # each of them steady, or not
 STEADY_WINDOWS = 6  # in a row: the steady state
-HELD_NS = 5_000_000_000  # so long after heal without a steady state, up to the end: it does not end by itself
+HELD_NS = 5_000_000_000  # without a steady state for so long after heal, up to the end, it does not end by itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from caplab.model.history import Table
 Mask: TypeAlias = NDArray[np.bool_]
 Integers: TypeAlias = NDArray[np.int64]
 
-NEVER = int(np.iinfo(np.int64).max)  # stands for a return that did not come
+NEVER = int(np.iinfo(np.int64).max)  # stands for a missing return
 
 
 def integers(history: Table, name: str, null: int) -> Integers:

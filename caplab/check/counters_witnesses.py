@@ -14,7 +14,7 @@ from .columns import NEVER, Integers, Mask, among, integers
 from .finding import Context
 from .witness import shares, witness
 
-MOST_OPERATIONS = 50  # of one witness: nobody reads more
+MOST_OPERATIONS = 50  # of one witness: enough to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class _WitnessBuilder:
         mine = of.key == self.reads.key[place]
         rows = of.row[mine & (of.invoke_ns <= self.reads.return_ns[place])]
         if not len(rows):
-            rows = of.row[mine][:1]  # that came later: it shows that this is a counter
+            rows = of.row[mine][:1]  # a later one, which shows that this is a counter
         what = f"{self._saw(place)}, though no more than {self.reads.most[place]} can have been added by then"
         return self._witness(what, place, rows)
 

@@ -21,7 +21,7 @@ from .scans import incomplete, unusable
 from .sides import by_side
 
 NAME = "durability"
-_SAMPLE = 5000  # values kept of each anomaly: all that a picture of a run has to mark
+_SAMPLE = 5000  # values kept of each anomaly: enough for the marks of a run's picture
 
 
 def check(history: Table, context: Context) -> Finding:

@@ -25,7 +25,7 @@ class Adds:
     failed: Mask
     group: Integers  # each one's place in labels
     labels: tuple[tuple[str, str], ...]  # every (vantage, route) that has adds, sorted
-    nameless: int  # adds that were sent without saying which value
+    nameless: int  # adds that were sent without their value
 
 
 def adds_of(history: Table) -> Adds:
@@ -67,7 +67,7 @@ def problem_of(adds: Adds) -> str:
         return f"{adds.nameless} adds do not say which value they added."
     twice = adds.value[1:][adds.value[1:] == adds.value[:-1]]
     if len(twice):
-        return f"The value {twice[0]} was added more than once, so its fate cannot be told. Hint: make values unique."
+        return f"The value {twice[0]} was added more than once, so its fate is unknown. Hint: make values unique."
     return ""
 
 

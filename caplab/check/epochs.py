@@ -53,7 +53,7 @@ def check(history: Table, context: Context) -> Finding:
 
 def applies(history: Table) -> str:
     """Return why there is nothing to check here, or ''."""
-    return "" if (_acked(history) & present(history, "epoch")).any() else "no acked write says its epoch"
+    return "" if (_acked(history) & present(history, "epoch")).any() else "no acked write has its epoch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _overlaps(writes: _Writes) -> _Overlaps:
     first_ack = np.full(len(writes.words), NEVER, dtype=np.int64)
     np.minimum.at(first_ack, writes.epoch, writes.return_ns)
     order = _order(writes.words, first_ack)
-    # From the end: of all epochs from there on, the one that acked first. At one moment, the earlier of them.
+    # From the end: of all epochs from there on, the one that acked first. At one moment, the earlier epoch.
     later, soonest, begun = {}, -1, first_ack.copy()
     for epoch in reversed(order):
         later[epoch] = epoch if soonest < 0 else soonest
@@ -117,7 +117,7 @@ def _overlaps(writes: _Writes) -> _Overlaps:
 
 def _first_places(writes: _Writes, first_ack: Integers) -> dict[int, int]:
     places = np.flatnonzero(writes.return_ns == first_ack[writes.epoch])
-    # Backwards, so that of several at one moment the first one stays.
+    # Backwards, so that the first of several at one moment stays.
     return {int(writes.epoch[place]): int(place) for place in places[::-1]}
 
 
@@ -161,7 +161,7 @@ def _order(words: Sequence[str], first_ack: Integers) -> list[int]:
     names = [word for word in words if not _NUMBER.fullmatch(word)]
     if numbers and names:
         raise ValueError(
-            f"Epochs are whole numbers and names at once ('{numbers[0]}', '{names[0]}')."
+            f"Epochs are both whole numbers and names ('{numbers[0]}', '{names[0]}')."
             " Hint: record those of one cluster, in one form."
         )
     acked = np.flatnonzero(first_ack != NEVER).tolist()
@@ -175,5 +175,5 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     if overlaps:
         return State.VIOLATED, f"Two primaries: {overlaps} writes were acked in an epoch that was already over."
     if not isinstance(acked, int) or acked < enough:
-        return State.UNKNOWN, f"Only {acked} acked writes say their epoch; {enough} are needed."
+        return State.UNKNOWN, f"Only {acked} acked writes have their epoch; {enough} are needed."
     return State.HOLDS, f"No write of {acked} was acked in an epoch that was already over."

@@ -12,8 +12,8 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import FaultWindow, FinalScan, RunRecord
 
-# A claim that a property holds needs so many operations behind it; a violation needs one.
-# 20 is where one failure is the 5 % that availability speaks of.
+# To claim that a property holds needs so many operations; a violation needs one.
+# With 20, one failure is the 5 % of the availability checker.
 ENOUGH = 20
 
 
@@ -93,7 +93,7 @@ class Context:
         return None if not ends or None in ends else max(end for end in ends if end is not None)
 
 
-# Pure: a validated history and what is known beside it in, a finding out.
+# Pure: takes a validated history and its context, returns a finding.
 Checker: TypeAlias = Callable[[Table, Context], Finding]
 
 

@@ -89,7 +89,7 @@ def _out_of_order(ids: _Ids) -> tuple[Integers, Integers]:
     )
     values, smaller = packed((ids.key[by_return], ids.value[by_return]), (ids.key[by_invoke], ids.value[by_invoke]))
     greatest = np.maximum.accumulate(values)
-    before = np.searchsorted(acked, asked, side="left") - 1  # of another key, or -1, where none was acked
+    before = np.searchsorted(acked, asked, side="left") - 1  # of another key, or -1, if none was acked
     late = np.flatnonzero((before >= 0) & (greatest[before] > smaller)) if len(values) else before
     place = np.searchsorted(greatest, greatest[before[late]], side="left")  # where it became the greatest
     row = ids.row[by_invoke[late]]

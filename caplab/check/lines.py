@@ -17,7 +17,7 @@ Pair: TypeAlias = tuple[Integers, Integers]  # lines, and a number on each
 
 _LIMIT = 2**63
 _NARROW = 2**16  # numpy sorts 16-bit integers by radix
-_TABLE = 2**22  # as many codes are counted in a table; more are sorted
+_TABLE = 2**22  # up to so many codes are counted in a table; more are sorted
 
 
 def packed(*pairs: Pair) -> list[Integers]:
@@ -70,7 +70,7 @@ class Climbs:
 
     place: Integers
     codes: Integers  # of the lines, sorted
-    _line: Integers  # of each height, as a place in codes; and -1 at last
+    _line: Integers  # of each height, as a place in codes; -1 at the end
     _highest: Integers  # so far on its line, packed with it
     _span: int
 

@@ -71,7 +71,7 @@ def _misses(history: Table, rows: Integers) -> _Misses:
     key, invoke_ns, return_ns = key[order], invoke_ns[order], return_ns[order]
     begins, ends = packed((key, invoke_ns), (key, return_ns))
     is_first = np.ones(len(order), dtype=np.bool_)
-    # Whatever begins on a key comes after all that ended on the keys before it.
+    # All operations of a key come after those of the keys before it.
     is_first[1:] = begins[1:] > np.maximum.accumulate(ends)[:-1]
     begin = np.flatnonzero(is_first)
     return _Misses(order, begin, np.diff(np.append(begin, len(order))))
@@ -97,7 +97,7 @@ def _figures(history: Table, rows: Integers, miss: _Misses) -> dict[str, Json]:
 def _witness(history: Table, rows: Integers, miss: _Misses, number: int, context: Context) -> Json:
     begin, loads = int(miss.begin[number]), int(miss.loads[number])
     key = history.column("key")[int(rows[begin])].as_py() or ""
-    text = f"'{key}' was loaded {loads} times where once would have done."
+    text = f"'{key}' was loaded {loads} times where once would be enough."
     return witness(history, text, rows[begin : begin + min(loads, _SHOWN)].tolist(), context)
 
 

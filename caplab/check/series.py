@@ -12,7 +12,7 @@ from caplab.model.history import Table
 from .columns import NEVER, Integers, Mask, among, codes, integers
 from .lines import by_line
 
-UNNAMED = "unnamed"  # the route of operations that name none
+UNNAMED = "unnamed"  # the route of operations without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def split(history: Table) -> Iterator[Series]:
     acked = among(history, "outcome", ["ok"])[load]
     order, counts = by_line(group), np.bincount(group, minlength=len(labels))
     ends = np.cumsum(counts)
-    # By name: their numbers follow the order in which rows happen to come.
+    # By name, because their numbers follow the accidental order of the rows.
     for which in sorted(np.flatnonzero(counts).tolist(), key=labels.__getitem__):
         rows = order[ends[which] - counts[which] : ends[which]]
         due = columns[0][rows]

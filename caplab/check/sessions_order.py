@@ -37,7 +37,7 @@ def sessions_of(history: Table, versions: Versions) -> Sessions:
     reads, writes = versions.reads.row, versions.writes.row
     rows = np.concatenate((reads, writes))
     session, distinct = dense(_codes(history)[rows])
-    # What never returned is held against nothing that follows, and comes first of what was invoked with it.
+    # An operation that never returned conflicts with none that follows, and comes first of its moment.
     turn, order = _turns(session, integers(history, "invoke_ns", 0)[rows], integers(history, "return_ns", _NULL)[rows])
     many = len(reads)
     return Sessions(

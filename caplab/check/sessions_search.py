@@ -171,7 +171,7 @@ def _through_others(
     writers, begins = known_versions.sessions_by_key()
     parts = [np.zeros((3, 0), dtype=np.int64)]
     left, nth = suspects, 0
-    # Every round asks the next session that knows the key, of all reads that are not found out yet.
+    # Each round checks all remaining reads against the next session that knows their key.
     while len(left := left[begins[reads.key[left]] + nth < begins[reads.key[left] + 1]]):
         key = reads.key[left]
         writer = writers[begins[key] + nth]

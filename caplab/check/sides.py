@@ -17,7 +17,7 @@ from .columns import Integers, Mask, among
 from .finding import Context
 from .series import labelled
 
-ALL = "all"  # of a side's entries the one over all its routes
+ALL = "all"  # a side's entry for all its routes
 
 Figures = Callable[[Mask], Mapping[str, Json]]
 

@@ -48,7 +48,7 @@ def check(history: Table, context: Context) -> Finding:
     versions = versions_of(history)
     scan = keyed_scan(history, context.final_scan, versions.ordered[key_codes(history)[0]], REGISTER_SCAN)
     shown = scan if isinstance(scan, str) else shown_at_the_end(history, versions, scan)
-    # What nobody wrote is wrong even where nobody wrote anything.
+    # A value that nobody wrote is wrong even if there are no writes at all.
     if versions.problem and not len(versions.unexpected) and (isinstance(shown, str) or not len(shown.unexpected)):
         return Finding(NAME, State.UNKNOWN, versions.problem, {"keys": 0, "keys_skipped": versions.skipped})
     judged = _judge_reads(history, context, versions, None if isinstance(shown, str) else shown)

@@ -68,7 +68,7 @@ def behind_versions(judged: JudgedReads) -> dict[str, Json]:
 
 
 def _rows(name: str, label: Integers, words: Sequence[str], judged: JudgedReads) -> list[Json]:
-    # Counted for all labels at once: of anybody's history there may be thousands.
+    # Counted for all labels at once: a user's history may have thousands.
     reads, label_of_stale = np.bincount(label, minlength=len(words)), label[judged.stale]
     marked = {
         mark: None if mask is None else np.bincount(label[mask], minlength=len(words))

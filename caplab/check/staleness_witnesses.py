@@ -90,7 +90,7 @@ class _WitnessBuilder:
         )
         left = f"only {self._cell('value', older)}" if older >= 0 else "nothing"
         if scan_row < 0 and len(shown.rows):
-            scan_row = int(shown.rows[0])  # of another key: it shows that there was a scan
+            scan_row = int(shown.rows[0])  # of another key, to show that there was a scan
         what = f"{self._returned(row, 'A read')}, but the final scan found {left}: it was rolled back."
         return witness(self.history, what, (self._origin(read), older, row, scan_row), self.context)
 

@@ -13,7 +13,7 @@ from .columns import NEVER, Integers, Mask, among, codes, integers, present
 from .finding import Context
 from .scans import of_sets
 
-ENOUGH = 1  # such a history is as long as it is: nobody promises a load
+ENOUGH = 1  # such a history may be short: it has no promised load
 _CHANGES = ("write", "incr", "cas")
 
 
@@ -53,7 +53,7 @@ class _Scans:
     words: tuple[str, ...]  # of servers
     key: Integers
     value: Integers
-    has_element: Mask  # an element, and not only the word that there was none
+    has_element: Mask  # an element, not the record that there was none
     ok: Mask
 
     def where(self, rows: Mask) -> _Scans:

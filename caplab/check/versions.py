@@ -23,8 +23,8 @@ from caplab.model.history import Table
 from .columns import NEVER, Integers, Mask, among, codes, integers, present
 from .lines import line_order, packed
 
-UNBOUNDED = NEVER  # the returned version of what may have taken effect at any time
-_OTHERS = ("add", "incr", "cas", "id")  # whoever does these to a key as well writes no versions; a load changes nothing
+UNBOUNDED = NEVER  # the returned version of a write that may have taken effect at any time
+_OTHERS = ("add", "incr", "cas", "id")  # a key with any of these has no versions; a load changes nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Reads:
 
     row: Integers
     key: Integers
-    write: Integers  # the write it returned, as a place in Writes; -1 where it found nothing
+    write: Integers  # the write it returned, as a place in Writes; -1 if it found nothing
     invoke_ns: Integers
     return_ns: Integers
     returned_version: Integers

@@ -37,7 +37,7 @@ def _operation(row: int, cells: Mapping[str, Json], origin: int) -> Json:
     operation: dict[str, Json] = {"row": row}
     operation |= {name: cells[name] for name in _COLUMNS if cells[name] is not None}
     if operation["op"] in ("read", "scan"):
-        operation.setdefault("value", None)  # that nothing was there is what it says
+        operation.setdefault("value", None)  # an absent value is its content
     operation["outcome"] = cells["outcome"]
     if cells["error"] is not None:
         operation["error"] = cells["error"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .options import MOST
 from .values import MeasuredRun, Results
 
-_FILL_OF = 4  # of so many runs before at most one is weighed with the new ones: the rest is what these are held against
+_FILL_OF = 4  # of so many earlier runs at most one is weighed with the new ones; the rest is their baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ def compare(options: CompareOptions) -> tuple[str, int]:
     if not new.runs:
         unread = f" ({new.unread[0]})" if new.unread else ""
         raise CommandError(
-            f"{options.new}: no run with a verdict is there{unread}. Hint: name the folder of a suite, or one of many."
+            f"{options.new}: there is no run with a verdict{unread}. Hint: name the folder of a suite, or one of many."
         )
     chosen = choose(base, new, options.last, options.newest, options.least)
     comparison = Comparison(base, new, chosen, options.rule, differences(chosen), weigh(chosen, options.rule))
@@ -64,4 +64,4 @@ def _save(folder: Path, forms: dict[str, str]) -> None:
             write_whole(folder / _FILES[name], content)
     except OSError as error:
         hint = "Hint: name a folder that you may write to."
-        raise CommandError(f"What was compared cannot be kept in {folder}: {error.strerror}. {hint}") from error
+        raise CommandError(f"The comparison cannot be saved in {folder}: {error.strerror}. {hint}") from error

@@ -22,9 +22,9 @@ from .values import IMAGE, MACHINE, SETTING, VERSION, Fact, Figure, Key, Measure
 _DEEPEST = 4  # folders below the one that is named: results, artifacts of a pipeline with results in them
 _MOST_FOLDERS = 20_000
 _STAMPED = re.compile(r"(\d{8})-(\d{6})-")  # how a run's id and a suite's folder begin
-_MOST_MEASURED = 1e18  # of any unit; beyond it sums are no numbers any more
+_MOST_MEASURED = 1e18  # of any unit; beyond it sums overflow
 _GIB = 1 << 30
-# Which members stand by differs with who is primary, and how many with the moment.
+# The names of standbys depend on the primary, and their number on the moment.
 _MEMBERS = re.compile(r'"[^"]*-\d+"(?:, ?"[^"]*-\d+")*')
 
 
@@ -56,7 +56,7 @@ def refuse_as_output(file: Path, *places: Path) -> None:
     """Raise CommandError if a file to be written is one of those that are read."""
     verdicts = (verdict for place in places for verdict in _files(place))
     if file.exists() and any(verdict.exists() and file.samefile(verdict) for verdict in verdicts):
-        raise CommandError(f"{file}: it is one of the results that are read. Hint: name another file to be written.")
+        raise CommandError(f"{file}: it is one of the results to be read. Hint: name another output file.")
 
 
 def _files(place: Path) -> Iterator[Path]:
@@ -86,9 +86,9 @@ def _suite(file: Path) -> _Suite:
     fields = Fields.of(str(file), read_json(file))
     schema = fields.optional_text("schema")
     if schema not in (None, results.VERDICT_SCHEMA):
-        raise FieldError(f"{file}: it follows {schema}, which this caplab does not know. Hint: use a newer caplab.")
+        raise FieldError(f"{file}: its schema {schema} is an unsupported version. Hint: use a newer caplab.")
     if not {"runs", "verdict"} <= fields.values.keys():
-        raise FieldError(f"{file}: it is no {results.VERDICT} of a suite.")
+        raise FieldError(f"{file}: it is not a suite's {results.VERDICT}.")
     machine, name = fields.optional_object("machine"), fields.optional_text("suite") or "?"
     runs = tuple(_run(run, name, machine, _folder_time(file)) for run in fields.objects("runs"))
     return _Suite(runs, fields.texts("failures") if "failures" in fields.values else ())
@@ -114,7 +114,7 @@ def _run(fields: Fields, suite: str, machine: Fields | None, folder_time: str) -
     run_id, row = fields.text("run"), fields.text("row")
     began = _began(fields) or _time_in(run_id) or folder_time
     if not began:
-        raise FieldError(f"{fields.where}: it is not known when the run began. Hint: leave its folder its name.")
+        raise FieldError(f"{fields.where}: it is not known when the run began. Hint: keep its folder's name.")
     properties = fields.objects("properties")
     return MeasuredRun(
         run_id=run_id,

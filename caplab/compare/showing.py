@@ -114,7 +114,7 @@ def _headline(comparison: Comparison) -> str:
     before = sum(len(runs) for row, runs in comparison.chosen.base.items() if row in comparison.chosen.new)
     figures = words.DOT.join(f"{results[result]} {result.value}" for result in Result if results[result])
     verdicts = words.DOT.join(f"{states.get(state, 0)} {state.value}" for state in State)
-    return f"{runs} ({verdicts}) beside {before} of {comparison.base.place}: {figures or 'no figure that both have'}"
+    return f"{runs} ({verdicts}) beside {before} of {comparison.base.place}: {figures or 'no common figure'}"
 
 
 def _caveats(comparison: Comparison) -> list[str]:
@@ -123,7 +123,7 @@ def _caveats(comparison: Comparison) -> list[str]:
     silent = comparison.differences.silent_before, comparison.differences.silent_now
     for count, side in zip(silent, (comparison.base.place, comparison.new.place), strict=True):
         if count:
-            what = "did not keep versions, settings and machine: changes of these do not show"
+            what = "did not record versions, settings and machine: their changes do not show"
             lines.append(f"{_many(count, 'run')} of {side} {what}")
     unread = [*comparison.base.unread, *comparison.new.unread]
     lines += [f"not read: {words.one_line(file)}" for file in unread[:_MOST_UNREAD]]
@@ -186,7 +186,7 @@ def _violated_elsewhere(comparison: Comparison) -> list[str]:
         for run in comparison.chosen.looked_at
         if run.state is State.VIOLATED and run.run_id not in violated_runs
     )
-    what = "whose figures are not compared: summary.md of its suite says what"
+    what = "whose figures are not compared: see summary.md of its suite"
     return [f"VIOLATED: {row} in {_many(count, 'run')} {what}" for row, count in rows.items()]
 
 
@@ -195,7 +195,7 @@ def _first_seen(figure: ComparedFigure) -> str:
     most = words.counted(max(figure.new.values))
     return (
         f"first seen: {name_of(figure)}: up to {most} in {runs} of {len(figure.new.values)} runs,"
-        f" none in {before} before; its row permits that, and so few may be chance"
+        f" none in {before} before; its row allows that, and so few may be chance"
     )
 
 
@@ -273,10 +273,10 @@ def _ending(comparison: Comparison, every: bool) -> list[str]:
     """Explain how it was judged, and what could not be."""
     rate, least = 100 * comparison.rule.false_alarms, 100 * comparison.rule.least_change
     lines = [
-        "Where nothing changed and runs are independent, the chance of any false alarm in the whole table is at most"
+        "If nothing changed and runs are independent, the chance of any false alarm in the whole table is at most"
         f" {rate:g} % (exact rank test, corrected for the number of figures that could raise one:"
         f" {comparison.table.tested})."
-        f" A change of less than {least:g} % of the median before counts as none."
+        f" A change of less than {least:g} % of the earlier median is ignored."
     ]
     flat = sum(_is_flat(figure) for figure in comparison.table.figures)
     if flat and not every:
@@ -287,7 +287,7 @@ def _ending(comparison: Comparison, every: bool) -> list[str]:
     lines += _too_few(comparison.table)
     if comparison.chosen.doubtful:
         doubtful = _many(comparison.chosen.doubtful, "run")
-        lines.append(f"Not counted, since they prove nothing by their verdict's reasons: {doubtful}.")
+        lines.append(f"Not counted, since they prove nothing, as their verdicts say: {doubtful}.")
     if comparison.table.only_new:
         before, now = ({run.run_id for run in runs} for runs in (comparison.base.runs, comparison.chosen.looked_at))
         hint = _NOTHING_LEFT if before and before <= now else ""
@@ -303,7 +303,11 @@ def _too_few(table: Table) -> list[str]:
         return []
     wanted = [figure.enough for figure in few]
     need = max((size for size in wanted if size is not None), default=None)
-    hint = "more runs before are needed" if need is None or None in wanted else f"{need} new runs of each row would do"
+    hint = (
+        "more runs before are needed"
+        if need is None or None in wanted
+        else f"{need} new runs of each row would be enough"
+    )
     return [f"Too few runs for that: {_many(len(few), 'figure')}; {hint}."]
 
 

@@ -17,7 +17,7 @@ from .listing import NOTHING, table
 from .objects import Objects, reason_of
 from .rows import row_of, row_of_node
 
-SOMETHING_LEFT = 3  # exit code; also where it is not known
+SOMETHING_LEFT = 3  # exit code; also if it is not known
 
 
 def faults(every: bool, print_line: PrintLine, print_error: PrintLine) -> int:
@@ -27,13 +27,13 @@ def faults(every: bool, print_line: PrintLine, print_error: PrintLine) -> int:
     try:
         rows += [row_of(fault, now) for fault in _api().all()]
     except Exception as error:
-        problems.append(_not_known("What Faults there are", error))
+        problems.append(_not_known("The list of Faults", error))
     try:
         rows += [row_of_node(loss.to_json(), now) for loss in _store().all()]
     except Failure as failure:
         problems.append(_with_hint(failure))
     for line in table(rows, every):
-        if line != NOTHING or not problems:  # who does not know all cannot say so
+        if line != NOTHING or not problems:  # without the whole list, that is not known
             print_line(line)
     for problem in problems:
         print_error(f"FAILED: {problem}")
@@ -49,8 +49,8 @@ def heal(print_line: PrintLine, print_error: PrintLine, bounds: Bounds | None = 
         print_line(f"{_counted(healing.delete_all(), 'Fault')} deleted")
     except Exception as error:
         healing = None
-        left.append(_not_known("What Faults there are", error))
-    away, still_away = bring_nodes_back(_store(), print_line)  # the agents on them have to answer
+        left.append(_not_known("The list of Faults", error))
+    away, still_away = bring_nodes_back(_store(), print_line)  # their agents have to answer
     left += still_away
     if healing:
         try:
@@ -60,7 +60,7 @@ def heal(print_line: PrintLine, print_error: PrintLine, bounds: Bounds | None = 
     for sentence in left:
         print_error(f"LEFT: {sentence}")
     summary = "not everything has ended" if healing or still_away else "whether everything has ended is not known"
-    print_line(summary if left else "all has ended")
+    print_line(summary if left else "everything has ended")
     return SOMETHING_LEFT if left else 0
 
 
@@ -94,7 +94,7 @@ def bring_nodes_back(
 def _not_known(what: str, error: Exception) -> str:
     if isinstance(error, ContextRefused):  # it names its hint itself
         return f"{what} is not known: {error}"
-    return f"{what} is not known: {reason_of(error)}. Hint: see whether the cluster is up (make status), then repeat."
+    return f"{what} is not known: {reason_of(error)}. Hint: check that the cluster is up (make status), then repeat."
 
 
 def _with_hint(error: BaseException) -> str:

@@ -33,10 +33,10 @@ class Api(Protocol):
 class Bounds:
     """Bounds in seconds."""
 
-    agents: float = 20.0  # for the agents' word; one that was just restarted needs a moment
-    operator: float = 5.0  # to take the finalizer away after that; it takes about 0.1
+    agents: float = 20.0  # for the agents' reports; a restarted agent needs a moment
+    operator: float = 5.0  # to remove the finalizer after that; it takes about 0.1
     look: float = 0.3  # between two looks
-    progress: float = 2.0  # between two signs of life
+    progress: float = 2.0  # between two progress lines
 
 
 class Healing:
@@ -54,8 +54,8 @@ class Healing:
         self._monotonic, self._sleep = monotonic, sleep
         self._deleted: dict[str, str] = {}  # name by uid, of those that were deleted
         self._left: list[str] = []
-        self._ended: dict[str, float] = {}  # by uid: since when all agents say so
-        self._released: dict[str, str] = {}  # by uid: why that did not work, or ''
+        self._ended: dict[str, float] = {}  # by uid: since when all agents have reported it
+        self._released: dict[str, str] = {}  # by uid: why that failed, or ''
 
     def delete_all(self) -> int:
         """Delete every Fault and return how many there were. Each agent ends its own at once."""
@@ -63,7 +63,7 @@ class Healing:
         for fault in faults:
             if refusal := _tried(partial(self._api.delete, fault)):
                 self._left.append(
-                    f"{name_of(fault)} is not deleted: {refusal}. Hint: see what you may do, then repeat."
+                    f"{name_of(fault)} cannot be deleted: {refusal}. Hint: check your permissions, then repeat."
                 )
             else:
                 self._deleted[fault["metadata"]["uid"]] = name_of(fault)
@@ -102,7 +102,9 @@ class Healing:
             if now - self._ended.setdefault(uid, now) < self._bounds.operator:
                 continue
             if uid not in self._released:
-                self._print_line(f"  {name_of(fault)}: no operator takes its finalizer {FINALIZER} away, so this does")
+                self._print_line(
+                    f"  {name_of(fault)}: no operator removes its finalizer {FINALIZER}, so this command does"
+                )
             self._released[uid] = _tried(partial(self._api.release, fault))
 
     def _in_vain(self, there: Iterable[Fault], seconds: float) -> bool:
@@ -113,7 +115,7 @@ class Healing:
 
     def _sentences(self, fault: Fault) -> list[str]:
         if refusal := self._released.get(fault["metadata"]["uid"]):
-            return [f"{name_of(fault)}: its finalizer stays: {refusal}. Hint: see what you may do, then repeat."]
+            return [f"{name_of(fault)}: its finalizer stays: {refusal}. Hint: check your permissions, then repeat."]
         return what_is_left(fault, datetime.now(UTC))
 
 
@@ -152,15 +154,15 @@ def what_is_left(fault: Fault, now: datetime) -> list[str]:
         return [_silent(fault, node, of_node, now) for node, of_node in sorted(silent.items())]
     others = ", ".join(fault["metadata"].get("finalizers") or ()) or "nothing"
     return [
-        f"{name_of(fault)}: every agent says that it has ended, but the object is still held by {others}."
-        " Hint: have whoever set that take it away."
+        f"{name_of(fault)}: every agent reports that it has ended, but the object is still held by {others}."
+        " Hint: have its owner remove it."
     ]
 
 
 def _silent(fault: Fault, node: str, silent: Collection[Entry], now: datetime) -> str:
     pods = ", ".join(str(entry.get("pod", entry["uid"])) for entry in silent)
     return (
-        f"{name_of(fault)}: the agent of node {node} does not answer for {pods}, so that nobody can say it is healed."
+        f"{name_of(fault)}: the agent of node {node} does not answer for {pods}, so that the heal is not confirmed."
         f" {_by_itself(ends_by_itself(fault), now)}"
         " Hint: see why the agent is silent (kubectl get pods -n caplab-system -o wide), then repeat."
     )
@@ -171,5 +173,5 @@ def _by_itself(ends: datetime | None, now: datetime) -> str:
         return "When it ends by itself is not known."
     at = f"{ends.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-5] + " UTC"
     if ends > now:
-        return f"By itself it ends there at {at}, in {(ends - now).total_seconds():.0f} s."
-    return f"By itself it should have ended there at {at}."
+        return f"It ends there by itself at {at}, in {(ends - now).total_seconds():.0f} s."
+    return f"It should have ended there by itself at {at}."

@@ -21,7 +21,7 @@ def table(rows: Sequence[Row], every: bool = False) -> list[str]:
     shown.sort(key=lambda row: (row.since_unix or 0.0, row.namespace, row.name))
     cells = [_HEADER, *map(_cells, shown)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    # Never folded, as kubectl has it: names are there to be copied.
+    # Never folded, as in kubectl, so that names can be copied.
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     return lines if any(row.phase not in OVER for row in shown) else [*lines, NOTHING]
 

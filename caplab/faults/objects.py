@@ -12,7 +12,7 @@ from caplab.watching import GROUP, VERSION
 
 from .rows import Fault
 
-FINALIZER = "caplab.dev/heal"  # the operator's: it takes it away when every entry has ended
+FINALIZER = "caplab.dev/heal"  # the operator's, which removes it when every entry has ended
 _PLURAL = "faults"
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
 _MERGE = "application/merge-patch+json"
@@ -45,7 +45,7 @@ class Objects:
                 body=only, _request_timeout=_TIMEOUT,
             )  # fmt: skip
         except client.ApiException as error:
-            if error.status not in (404, 409):  # 409: another one has its name by now
+            if error.status not in (404, 409):  # 409: another object has its name now
                 raise
 
     def release(self, fault: Fault) -> None:
@@ -59,7 +59,7 @@ class Objects:
                 _content_type=_MERGE, _request_timeout=_TIMEOUT,
             )  # fmt: skip
         except client.ApiException as error:
-            if error.status not in (404, 409):  # 409: it has changed, and is looked at again
+            if error.status not in (404, 409):  # 409: it has changed, and is read again
                 raise
 
 

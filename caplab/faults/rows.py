@@ -9,12 +9,12 @@ from typing import Any
 
 KINDS = ("kill", "freeze", "partition")
 OVER = frozenset({"Healed", "Failed"})  # phases of a fault that holds nothing any more
-ENDED = OVER | {"Gone"}  # states of an entry, by its agent's word
+ENDED = OVER | {"Gone"}  # states of an entry, as its agent reports
 GRACE_SECONDS = 0.5  # past status.until, what an agent left behind ends by itself
 
 Fault = Mapping[str, Any]
 Entry = Mapping[str, Any]
-Lost = Mapping[str, Any]  # a lost node, as caplab_cluster.node_loss_store.NodeLoss.to_json has it
+Lost = Mapping[str, Any]  # a lost node, in the form of caplab_cluster.node_loss_store.NodeLoss.to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Row:
     namespace: str
     name: str
     kind: str
-    detail: str  # of a partition: from what, and which way
+    detail: str  # of a partition: from what, and in which direction
     target: str
     pods: tuple[str, ...]
     phase: str

@@ -28,7 +28,7 @@ class Bounds:
             rows_found = f"{'at least ' if at_least else ''}{rows:,} rows"
             raise TooMuch(
                 f"The history has {rows_found}, and at most {self.rows:,} are read."
-                f" Hint: check a part of it, or allow more with --most-rows {rows} where there is memory for it."
+                f" Hint: check a part of it, or allow more with --most-rows {rows} if there is memory for it."
             )
 
     def refuse_bytes(self, size: int) -> None:
@@ -83,4 +83,4 @@ def parsed(text: str) -> int:
         number = text.removesuffix(unit).strip()
         if text.endswith(unit) and number.isascii() and number.isdecimal() and len(number) < 20:
             return min(int(number) * of, _EVERYTHING)
-    raise ValueError(f"'{text}' is no size: write it like 500MiB or 4GiB")
+    raise ValueError(f"'{text}' is not a size: write it like 500MiB or 4GiB")

@@ -107,7 +107,7 @@ def _value(tree: ast.expr, settings: Mapping[str, Json]) -> float:
             return _OPERATORS[type(op)](_value(left, settings), _value(right, settings))
         case ast.Call(func=ast.Name(id=name), args=arguments):
             return _FUNCTIONS[name]([_value(argument, settings) for argument in arguments])
-    raise BudgetError(f"'{ast.unparse(tree)}' is not part of a budget.")  # _parsed lets nothing else through
+    raise BudgetError(f"'{ast.unparse(tree)}' is not part of a budget.")  # _parsed rejects everything else
 
 
 def _setting(name: str, settings: Mapping[str, Json]) -> float:
@@ -122,5 +122,5 @@ def _quantity(name: str, value: Json) -> float:
         return float(value)
     quantity = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
     if not quantity:
-        raise BudgetError(f"The setting '{name}' is {value!r}, which is no number, duration or size.")
+        raise BudgetError(f"The setting '{name}' is {value!r}, which is not a number, duration or size.")
     return float(quantity[1]) * _UNITS[quantity[2] or "s"]

@@ -15,7 +15,7 @@ from pyarrow import compute as pc  # type: ignore[import-untyped]  # pyarrow has
 from .history import Table, validate
 
 _Integers = NDArray[np.integer[Any]]
-_NEVER = int(np.iinfo(np.int64).min)  # a null return: it is held against nothing that follows
+_NEVER = int(np.iinfo(np.int64).min)  # a null return: it conflicts with nothing that follows
 
 
 def validate_stored(table: Table) -> Table:
@@ -55,7 +55,7 @@ def refuse_observed(history: Table) -> None:
     misplaced = pc.and_(pc.and_(pc.equal(history.column("op"), "read"), pc.is_valid(observed)), other)
     rows = np.flatnonzero(np.asarray(misplaced, dtype=np.bool_))
     if len(rows):
-        raise ValueError(f"Row {rows[0] + 1}: it is a read, but observed is not its value. Hint: write it in value.")
+        raise ValueError(f"Row {rows[0] + 1}: a read has its result in observed. Hint: write it in value.")
 
 
 def refuse_overlaps(history: Table) -> None:
@@ -71,7 +71,7 @@ def refuse_overlaps(history: Table) -> None:
     order = np.argsort(who, kind="stable")
     early = _early(who[order], invoke[order], returned[order])
     if len(early):
-        # Among operations of one moment the one that took no time may come first, however they were written.
+        # Of the operations at one moment, one that took no time may come first in any file order.
         order = np.lexsort((returned, invoke, who))
         early = _early(who[order], invoke[order], returned[order])
     if len(early):
@@ -84,7 +84,7 @@ def _who(history: Table, rows: _Integers) -> _Integers:
     session = np.asarray(history.column("session"))[rows].astype(np.int64)
     first, last = (int(session.min()), int(session.max())) if len(rows) else (0, 0)
     who = vantage * (last - first + 1) + session - first
-    # Sixteen bits are sorted by counting, which for many operations of few sessions is much faster.
+    # Sixteen bits are sorted by counting, much faster for many operations of few sessions.
     return who.astype(np.uint16) if who.max(initial=0) < 1 << 16 else who
 
 
@@ -107,5 +107,5 @@ def _refuse(history: Table, first: int, second: int) -> None:
     raise ValueError(
         f"Rows {earlier + 1} and {other + 1}: session {cell('session', first)} of vantage '{cell('vantage', first)}'"
         f" has two operations at a time (one returned at {cell('return_ns', first)}, the other was invoked at"
-        f" {cell('invoke_ns', second)}). Hint: give every client that works beside others a session of its own."
+        f" {cell('invoke_ns', second)}). Hint: give every concurrent client a session of its own."
     )

@@ -12,7 +12,7 @@ class Promise(Enum):
 
     FORBIDDEN = "forbidden"  # one case is a violation
     BOUNDED = "bounded"  # up to a budget
-    POSSIBLE = "possible"  # measured, any value will do
+    POSSIBLE = "possible"  # measured, any value is allowed
     # The anomaly that defines the row: without it, or with less of it than the budget, the run proves nothing.
     MUST_SHOW = "must-show"
 
@@ -36,7 +36,7 @@ class Property:
 SHARE = "share"
 RATIO = "times"
 
-# What a row may name.
+# The properties that a row may name.
 PROPERTIES: Mapping[str, Property] = {
     "lost": Property("durability", "lost", of="acked", by_route=False),
     "lostWindow": Property("durability", "lost_window_seconds", "s", by_route=False),

@@ -18,7 +18,7 @@ Table: TypeAlias = pa.Table
 Column: TypeAlias = pa.ChunkedArray | pa.Array
 
 OPS = ("write", "read", "add", "scan", "incr", "cas", "load", "id")
-OUTCOMES = ("ok", "fail", "info")  # took effect, surely did not, nobody knows
+OUTCOMES = ("ok", "fail", "info")  # took effect, surely did not, unknown
 ERRORS = ("timeout", "refused", "readonly", "no-quorum", "not-primary", "closed", "overload")
 ROUTES = ("primary", "replica", "any", "direct", "service")
 
@@ -44,8 +44,8 @@ SCHEMA = pa.schema(
 )
 REQUIRED = ("session", "op", "invoke_ns", "return_ns", "outcome")
 NEVER_NULL = ("vantage", "session", "op", "scheduled_ns", "invoke_ns", "outcome")
-FARTHEST_NS = 1 << 62  # either way: differences of times fit 64 bits, and the greatest number can stand for never
-VANTAGE = "client"  # the one vantage of a history that names none
+FARTHEST_NS = 1 << 62  # either way: differences fit 64 bits, and the greatest number can mean never
+VANTAGE = "client"  # the only vantage of a history without vantages
 VOCABULARIES = {"op": OPS, "route": ROUTES, "outcome": OUTCOMES, "error": ERRORS}
 
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
@@ -108,8 +108,8 @@ def _check_names(names: list[str]) -> None:
     if not set(names) & set(SCHEMA.names):
         first = shown(names[0]) if names else ""
         raise ValueError(
-            f"No column is one of a history; the first one is '{first}'. Hint: name the columns {', '.join(REQUIRED)}"
-            " and what else there is; in a CSV by its first line, with commas between them."
+            f"No column belongs to a history; the first one is '{first}'. Hint: name the columns {', '.join(REQUIRED)}"
+            " and any others; in a CSV in its first line, separated by commas."
         )
     for name in names:
         if name not in SCHEMA.names:
@@ -117,7 +117,7 @@ def _check_names(names: list[str]) -> None:
             hint = f"'{meant}'" if meant in SCHEMA.names else f"one of {', '.join(SCHEMA.names)}, or drop it"
             raise ValueError(f"Column '{shown(name)}' is not part of a history. Hint: call it {hint}.")
         if names.count(name) > 1:
-            raise ValueError(f"Column '{name}' is there twice. Hint: drop one.")
+            raise ValueError(f"Column '{name}' occurs twice. Hint: drop one.")
     for name in REQUIRED:
         if name not in names:
             raise ValueError(f"The history has no column '{name}'. Hint: add it ({SCHEMA.field(name).type}).")
@@ -128,7 +128,7 @@ def _converted(table: Table, field: Any) -> Column:
         return _filled(table, field)
     column = table.column(field.name)
     whole = _text(column) if field.type == _ENCODED else _integers(column, field)
-    # One chunk a column, which is not copied where it is one already.
+    # One chunk for each column; a single chunk is not copied.
     return whole.chunk(0) if whole.num_chunks == 1 else whole.combine_chunks()
 
 

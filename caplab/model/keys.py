@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 
 RUN_BITS = 26
-CACHE_ENTRIES = "cache/"  # before the keys of a cache's entries: it is emptied, and looked through, by it
+CACHE_ENTRIES = "cache/"  # the prefix of a cache's entries: they are deleted, and scanned, by it
 
 
 @lru_cache  # of every operation of a load

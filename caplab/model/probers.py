@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TOKEN_HEADER = "X-Caplab-Token"  # the API server's proxy drops Authorization
 TOKEN_SECRET, TOKEN_KEY = "caplab-prober-token", "token"  # in the lab's own namespace
-SYSTEM_NAMESPACE = "caplab-system"  # that one, where the chart puts the probers
+SYSTEM_NAMESPACE = "caplab-system"  # the default, where the chart puts the probers
 METRICS_PORT = 9187  # of a prober: figures and histories
 
 

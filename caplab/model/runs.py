@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from .fields import Fields, Json
 
 CONTROL = "none"  # the fault of a control run
-CACHE = "cache"  # the engine of a run about readers of a cache: a Redis and a Postgres
+CACHE = "cache"  # the engine of a run with readers of a cache: a Redis and a Postgres
 SET_SCAN, REGISTER_SCAN, COUNTER_SCAN = "set-scan", "register-scan", "counter-scan"  # workloads of final scans
 MINORITY, MAJORITY = "minority", "majority"  # sides of a cut: those with the fault's targets, and the others
 
@@ -104,7 +104,7 @@ class RunRecord:
     first_commit: FirstCommit | None = None
     sides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     prober_cores: Mapping[str, float] = field(default_factory=dict)  # by vantage, over the load
-    prober_standstills: Mapping[str, float] = field(default_factory=dict)  # seconds, of vantages that stood still
+    prober_standstills: Mapping[str, float] = field(default_factory=dict)  # seconds, of vantages that stalled
     images: Mapping[str, str] = field(default_factory=dict)
     specs: Mapping[str, Json] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..model.fields import FieldError
 
 _NAMED = re.compile(r"(\d{8}-\d{6})-(.+)")
-_DRAFT = ".{}.part"  # a copy that is under way, or was broken off: by its first dot no suite to whoever reads
+_DRAFT = ".{}.part"  # an unfinished copy: its first dot hides it from readers of suites
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ def add(suite: Path, baseline: Path) -> Path:
     """Copy a suite's folder without its histories and pictures, whole or not at all; return the copy."""
     from ..results import HISTORY, TIMELINE  # noqa: PLC0415  # histories are read by pyarrow, which is slow to load
 
-    heavy = {HISTORY, TIMELINE}  # what figures are made from, not the figures themselves
-    if baseline.resolve() == suite.resolve().parent:  # it would be replaced by what is left of it
+    heavy = {HISTORY, TIMELINE}  # the figures' sources, not the figures themselves
+    if baseline.resolve() == suite.resolve().parent:  # it would be replaced by its own reduced copy
         raise FieldError(f"{baseline}: {suite.name} itself is in it. Hint: name another folder for the baseline.")
     target = baseline / suite.name
     draft = baseline / _DRAFT.format(suite.name)

@@ -15,12 +15,12 @@ from ..tidy import CLUSTER_PLURALS
 from ..watching import GROUP, VERSION
 
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
-_LEASE_SECONDS = 60.0  # the dead run's lease is seen to be dead after 20 s
+_LEASE_SECONDS = 60.0  # a dead run's lease is recognized after 20 s
 _GONE_SECONDS = 90.0
 _LOOK_SECONDS = 0.5
 _GONE, _CHANGED = 404, 409
 _APPLY = "application/apply-patch+yaml"
-# Faults first: they end while the clusters that they hit are still there to be healed.
+# Faults first: they end while their clusters still exist and can be healed.
 _PLURALS = {"Fault": "faults", "Probe": "probes", **CLUSTER_PLURALS}
 
 

@@ -16,7 +16,7 @@ from .report import Report
 
 WEBHOOK_VARIABLE, ALERTMANAGER_VARIABLE = "CAPLAB_WEBHOOK_URL", "CAPLAB_ALERTMANAGER_URL"  # they may be secrets
 _SECONDS = 10.0
-_ALERT_HOURS = 26  # until the next night has told how it is now
+_ALERT_HOURS = 26  # until the next night's report
 _MOST_NOTES = 20
 
 
@@ -66,7 +66,9 @@ def send(webhook: str, alertmanager: str, report: Report, folder: str) -> list[s
         wanted.append(("webhook", webhook, message(report, folder)))
     if alertmanager and (sent := alerts(report, folder, now)):
         wanted.append(("Alertmanager", f"{alertmanager.rstrip('/')}/api/v2/alerts", sent))
-    return [f"The {name} was not told: {problem}." for name, url, body in wanted if (problem := _post(url, body))]
+    return [
+        f"The report to the {name} failed: {problem}." for name, url, body in wanted if (problem := _post(url, body))
+    ]
 
 
 def _post(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:
@@ -85,7 +87,7 @@ def _reason_of_post(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:
     """Post a body; return why it failed, or ''. The address may be a secret: it is not in the sentence."""
     try:
         if urlsplit(url).scheme not in ("http", "https"):
-            return "its address is none of http or https"
+            return "its address is neither http nor https"
         headers = {"Content-Type": "application/json", "User-Agent": "caplab"}
         request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=_SECONDS):

@@ -14,17 +14,17 @@ class Outcome(Enum):
 
     INVALID = "invalid"  # a run broke what its row promises
     UNKNOWN = "unknown"  # a run proves nothing
-    FAILED = "failed"  # the lab itself failed: nothing was learned
+    FAILED = "failed"  # the lab itself failed: there is no result
     REGRESSED = "regressed"  # a figure is worse than its baseline, by a rule that can be defended
-    UNCOMPARED = "uncompared"  # a comparison was asked for, and could not be made
+    UNCOMPARED = "uncompared"  # a requested comparison could not be made
 
 
 EVERY = tuple(outcome.value for outcome in Outcome)
 DEFAULT_FAIL_ON = "invalid,unknown,failed,regressed"
 NOTHING = "none"
-MOST_BYTES = 1_000_000  # of a page: GitHub shows a step's summary of up to 1 MiB, and else none of it
+MOST_BYTES = 1_000_000  # of a page: GitHub shows a step's summary of up to 1 MiB, and nothing of a larger one
 
-# The titles of annotations: which of them it is must be seen without opening a log.
+# The titles of annotations: the outcome must be visible without opening a log.
 TITLES: Mapping[Outcome, str] = {
     Outcome.INVALID: "caplab: a promise was broken",
     Outcome.UNKNOWN: "caplab: unknown",
@@ -35,7 +35,7 @@ TITLES: Mapping[Outcome, str] = {
 _SENTENCES: Mapping[Outcome, str] = {
     Outcome.INVALID: "A run broke what its row of the table promises.",
     Outcome.UNKNOWN: "A run proves nothing, and none broke a promise; its reasons are in the summary.",
-    Outcome.FAILED: "Nothing was learned of the databases. The log has a sentence with the hint.",
+    Outcome.FAILED: "Nothing was learned about the databases. The log has a sentence with the hint.",
     Outcome.REGRESSED: "A figure is worse than in the baseline, or an expectation is violated.",
     Outcome.UNCOMPARED: "The comparison with the baseline could not be made.",
 }
@@ -43,7 +43,7 @@ _OF_RUN = {0: None, 1: Outcome.INVALID, 2: Outcome.UNKNOWN}
 _OF_COMPARISON = {0: None, 1: Outcome.REGRESSED, 2: None}
 _WELL = {
     0: ", and nothing regressed",
-    2: "; whether anything regressed cannot be told, usually because there are too few runs",
+    2: "; whether anything regressed is not known, usually because there are too few runs",
 }
 _EXIT_CODES = {
     Outcome.FAILED: 3,

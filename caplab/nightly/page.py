@@ -22,19 +22,19 @@ from .report import CHANGES, PAGE, REPORT, TREND, Report
 from .store import Store
 
 MOST_BYTES = 32 << 20
-_MOST_LISTED = 200  # each is asked for its report
-_SECONDS = 30  # a client may take for its request
-_PAGES = (PAGE, SUMMARY, CHANGES)  # of these, the first that is there opens
+_MOST_LISTED = 200  # each one's report is read
+_SECONDS = 30  # a client's time for its request
+_PAGES = (PAGE, SUMMARY, CHANGES)  # the first of these that exists is opened
 _TEXTS = {VERDICT: "application/json", REPORT: "application/json", JUNIT: "application/xml", TREND: "text/html"}
-# No script runs, and nothing is fetched from elsewhere; a trend's own script runs in a sandbox that reaches nothing.
+# No script runs, and nothing is fetched; a trend's own script runs in an isolated sandbox.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _TREND_POLICY = (
     "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 )
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _VERDICTS = ("valid", "invalid", "unknown")
-_NOT_TOLD, _NOT_COMPARED = "not told", "not compared"
-# As they come out of Markdown in which HTML is text: the folds of the lab's own pages.
+_NOT_TOLD, _NOT_COMPARED = "not reported", "not compared"
+# The folds of the lab's own pages, as Markdown renders them with HTML escaped.
 _FOLD = re.compile(r"<p>&lt;details&gt;&lt;summary&gt;([^<]*?)&lt;/summary&gt;</p>")
 _FOLD_END = "<p>&lt;/details&gt;</p>"
 _STYLE = (
@@ -136,7 +136,7 @@ class _Server(BoundedServer):
 def _listed(store: Store) -> Answer:
     newest = list(reversed(store.suites()))
     rows = "".join(_row(store, suite) for suite in newest[:_MOST_LISTED])
-    head = "<tr><th>begun (UTC)</th><th>suite</th><th>came to</th><th>size</th><th>files</th></tr>"
+    head = "<tr><th>begun (UTC)</th><th>suite</th><th>outcome</th><th>size</th><th>files</th></tr>"
     more = f"<p>and {len(newest) - _MOST_LISTED} older ones</p>" if len(newest) > _MOST_LISTED else ""
     text = f"<h1>Nights</h1>{f'<table>{head}{rows}</table>{more}' if rows else '<p>There is nothing yet.</p>'}"
     return Answer(HTTPStatus.OK, _whole("nights", text))

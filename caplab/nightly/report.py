@@ -12,10 +12,10 @@ from ..model.fields import FieldError, Fields
 from ..plain_text import one_line
 
 REPORT, PAGE, UNDER_WAY = "nightly.json", "nightly.md", "under-way.json"
-CHANGES, TREND = "changes.md", "trend.html"  # what the comparison says, and the figures over time
+CHANGES, TREND = "changes.md", "trend.html"  # the comparison, and the figures over time
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 _MOST_OF_NAME, _MOST_OF_FIELD = 60, 200  # letters
-BROKEN_OFF = "broken off"  # the outcome of a night whose runner ended without a word
+BROKEN_OFF = "broken off"  # the outcome of a night whose runner left no report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,16 +22,16 @@ from .store import Store, of_folder, opened
 from .suite_page import page_of
 
 PrintLine = Callable[[str], None]
-Clear = Callable[[str, str], Sequence[str]]  # a namespace and why: what was done there
+Clear = Callable[[str, str], Sequence[str]]  # (namespace, reason) -> what was done there
 
 LAB_FAILED = 3
 BASELINE = "baseline"
-_END_SECONDS = 90.0  # for a suite that was told to end: it heals its faults and removes its clusters
+_END_SECONDS = 90.0  # for a suite that is being ended: it heals its faults and removes its clusters
 _COMPARE_SECONDS = 1200.0
-_LEAST_RUNS = "5"  # of a row: fewer, beside 20, can defend no regression in a table as large as core's
+_LEAST_RUNS = "5"  # of a row: with fewer, beside 20, no regression is significant in a table as large as core's
 _MOST_NOTE_BYTES = 1 << 20
-_MOST_TOLD = 500  # letters of an error that others are told
-_NO_BASELINE = {Outcome.INVALID, Outcome.REGRESSED}  # the next night is not to be measured by what broke, or is worse
+_MOST_TOLD = 500  # letters of an error in reports to others
+_NO_BASELINE = {Outcome.INVALID, Outcome.REGRESSED}  # a broken or worse night must not become the next one's baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +94,10 @@ def run_night(night: Night, clear: Clear, print_line: PrintLine) -> int:
 def _night(night: Night, began: str, clear: Clear, print_line: PrintLine) -> int:
     fail_on = wanted(night.fail_on)
     store = opened(night.bucket) if night.bucket else of_folder(night.results)
-    _prune(store, night.bounds, print_line)  # a volume that is full may have room afterwards
+    _prune(store, night.bounds, print_line)  # a full volume may have room afterwards
     notes, of_this_job = _before(night, store, clear, print_line)
     if of_this_job:
-        return LAB_FAILED  # the Job's own pod before this one: the night is over, and was told
+        return LAB_FAILED  # an earlier pod of this Job: the night is over, and was reported
     mine = UnderWay(suite=night.suite, began=began, runner=night.runner, job=night.job)
     store.write(UNDER_WAY, mine.to_json())
     night.results.mkdir(parents=True, exist_ok=True)
@@ -132,11 +132,11 @@ def _before(night: Night, store: Store, clear: Clear, print_line: PrintLine) -> 
     if there is None:
         return ([_told_of(last)] if last and last.outcome == BROKEN_OFF else []), False
     of_this_job = bool(night.job) and there.job == night.job
-    if last and (last.began, last.runner) == (there.began, there.runner):  # it was over, and could not say so any more
+    if last and (last.began, last.runner) == (there.began, there.runner):  # it was over, but could not remove its note
         store.remove(UNDER_WAY)
         return [], of_this_job
     sentence = (
-        f"The night of {there.began} ({there.suite}) was broken off: its runner {there.runner} ended without a word."
+        f"The night of {there.began} ({there.suite}) was broken off: its runner {there.runner} ended without a report."
     )
     cleared = _cleared(night, there, sentence, clear)
     for line in (sentence, *cleared):
@@ -161,7 +161,7 @@ def _cleared(night: Night, there: UnderWay, why: str, clear: Clear) -> list[str]
         raise CommandError(
             f"The night of {there.began} ({there.suite}) by {there.runner} may still be under way: {held}"
         ) from held
-    except Exception as error:  # it is reported all the same: faults end by themselves, and the next run clears up too
+    except Exception as error:  # it is reported anyway: faults end by themselves, and the next run cleans up too
         from ..faults.objects import reason_of  # noqa: PLC0415  # the API server's client is slow to load
 
         return [f"What it left could not be removed: {reason_of(error)}"]
@@ -189,7 +189,7 @@ def _last_report(store: Store) -> Report | None:
 
 def _told_of(report: Report) -> str:
     return (
-        f"The night before, of {report.began} ({report.suite}), was broken off: {report.runner} ended without a word."
+        f"The night before, of {report.began} ({report.suite}), was broken off: {report.runner} ended without a report."
     )
 
 
@@ -216,7 +216,7 @@ def _suite(night: Night, print_line: PrintLine) -> SuiteResult:
     except subprocess.TimeoutExpired:
         notes, code = (f"The suite was told to end: it took over {night.seconds / 60:.0f} minutes.",), _end(process)
     except KeyboardInterrupt:
-        notes, code = ("The runner was told to end in the midst of the suite.",), _end(process)
+        notes, code = ("The runner was told to end in the middle of the suite.",), _end(process)
     new = [suite.path for suite in folders.suites(night.results) if suite.path not in before]
     if code < 0 or (code == 0 and not new):  # without a verdict nothing is valid
         code = LAB_FAILED

@@ -75,7 +75,7 @@ class Store:
             if stat.S_ISREG(os.fstat(file).st_mode):
                 return os.fdopen(file, "rb")
             os.close(file)
-        raise FieldError(f"{inside} is no ordinary file. Hint: remove it.")
+        raise FieldError(f"{inside} is not an ordinary file. Hint: remove it.")
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, and make its folders."""
@@ -96,8 +96,8 @@ class Store:
             return
         for path in self.files.find(self._path(folder)):
             inside = self._inside(path).relative_to(folder)
-            if ".." in inside.parts:  # a bucket's keys are any text
-                raise OSError(f"{path} is no name of a file")
+            if ".." in inside.parts:  # a bucket's keys may be any text
+                raise OSError(f"{path} is not a file's name")
             file = target / inside
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(self.files.cat_file(path))
@@ -113,7 +113,7 @@ class Store:
     def _path(self, name: str) -> str:
         parts = PurePosixPath(name).parts
         if not parts or ".." in parts or name.startswith("/"):
-            raise FieldError(f"'{name}' is no name in a store.")
+            raise FieldError(f"'{name}' is not a name in a store.")
         return f"{self.root}/{name}"
 
     def _inside(self, path: str) -> PurePosixPath:
@@ -133,7 +133,7 @@ def opened(url: str, environment: Mapping[str, str] = os.environ) -> Store:
     scheme, _, rest = url.partition("://")
     bucket = rest.strip("/")
     if scheme != "s3" or not bucket or ".." in bucket.split("/"):
-        raise FieldError(f"'{url}' is no address of a bucket. Hint: write it as s3://BUCKET/PREFIX.")
+        raise FieldError(f"'{url}' is not a bucket's address. Hint: write it as s3://BUCKET/PREFIX.")
     from pyarrow.fs import S3FileSystem  # type: ignore[import-untyped]  # noqa: PLC0415  # slow to load, and rarely used
 
     endpoint = environment.get(ENDPOINT_VARIABLE, "")

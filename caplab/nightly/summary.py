@@ -64,4 +64,4 @@ def _not_compared(codes: Codes, any_results: bool) -> str:
         return "Not compared: the suite left no results."
     if codes.compare is None:
         return "Not compared: there is no baseline yet, or none was asked for."
-    return f"`caplab compare` ended with {codes.compare} and said nothing."
+    return f"`caplab compare` ended with {codes.compare} and printed nothing."

@@ -67,7 +67,7 @@ def doubtful(fields: Fields) -> bool:
     """Return whether a run of a verdict.json did not test its row. FieldError if it is not such a run."""
     states = [state_of(property_fields, "state") for property_fields in fields.objects("properties")]
     wrong = sum(state is not State.HOLDS for state in states)
-    # Each property that does not hold gives one reason, each doubt one more.
+    # Each property that does not hold gives a reason, and each doubt one more.
     return state_of(fields, "verdict") is not merge(states) or len(fields.texts("reasons")) > wrong
 
 

@@ -10,10 +10,10 @@ from caplab.verdict import Judgement
 from .cap_words import NOT_MEASURED, promised, shown
 from .grid import Grid
 
-# What the newest runs of a row say of a property.
+# The results of a row's newest runs for a property.
 Judged = Callable[[Expectation, PropertyExpectation], Sequence[Judgement]]
 
-# What is told of in which column, in a few words; of a property with '' the column says enough.
+# The properties of each column, in a few words; '' if the column's name is enough.
 _COLUMNS = {
     "not served for": {
         "failoverTime": "", "writeOutage": "writes", "readOutage": "reads", "outages": "outages",

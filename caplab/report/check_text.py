@@ -13,9 +13,9 @@ from . import words
 from .check_witness import witnesses
 from .values import Figures
 
-WIDTH = 100  # columns that it takes, where there are as many
+WIDTH = 100  # its width, if the terminal has as many columns
 _STATE_WORDS = {State.HOLDS: "holds", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
-_LISTED = 5  # of a list that is a figure
+_LISTED = 5  # entries shown of a figure that is a list
 _TIE = "\N{NO-BREAK SPACE}"
 _STRICTLY = "each property is checked strictly; whether the run's mode allows that is in the suite's verdict.json"
 _TABLES = ("witness", "witnesses")
@@ -41,7 +41,7 @@ def history_text(
     for checker, reason in left_out.items():
         lines += _folded(f"{checker} is left out: {reason}", width, "  ")
     if left_out:
-        named = f"not applicable: {', '.join(left_out)}"  # one line, but on a narrow terminal: programs look for it
+        named = f"not applicable: {', '.join(left_out)}"  # one line, if it fits: programs search for it
         lines += _folded(named, width) if width < WIDTH else [named]
     return printable("\n".join(lines)) + "\n"  # names of checkers' figures too may come from the history
 

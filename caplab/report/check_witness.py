@@ -32,7 +32,7 @@ def _table(operations: tuple[Figures, ...], width: int) -> list[str]:
     if not operations:
         return []
     rows = tuple(_row(operation) for operation in operations)
-    used = len(_HEADER) if any(row[-1] for row in rows) else len(_HEADER) - 1  # where: often nobody says
+    used = len(_HEADER) if any(row[-1] for row in rows) else len(_HEADER) - 1  # where: often not recorded
     grid = Grid("", _HEADER[:used], tuple(row[:used] for row in rows), _TEXTS - set(range(used, len(_HEADER))))
     return in_columns(grid, width=width)[1:]
 

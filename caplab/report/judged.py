@@ -50,7 +50,7 @@ def _limit(judgement: Judgement) -> str:
         return words.ratio(judgement.limit)
     if judgement.unit:
         return f"{judgement.limit:,.1f} {judgement.unit}"
-    return words.counted(math.floor(judgement.limit))  # of what is counted there are no fractions
+    return words.counted(math.floor(judgement.limit))  # counts have no fractions
 
 
 def measured(judgement: Judgement) -> str:

@@ -12,7 +12,7 @@ from caplab.model.fields import Json
 
 from .values import RunReport
 
-# What XML 1.0 has no way to write, not even escaped.
+# Characters that XML 1.0 does not allow, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 

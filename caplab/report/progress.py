@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from . import words
 
-_NEWEST = 5  # so many of the runs that fit are enough: machines and experiments change
+_NEWEST = 5  # the newest runs used for an estimate: machines and experiments change
 _TWO_HOURS, _TWO_MINUTES = 7200, 120  # seconds
 
 
@@ -58,9 +58,9 @@ def time_left(runs: Sequence[RunAhead], before: Sequence[RunDuration]) -> str:
     estimates = [seconds for run in runs if (seconds := estimate(run, before)) is not None]
     unknown = len(runs) - len(estimates)
     if not estimates:
-        return "time left not known: nothing like it was run before"
+        return "time left unknown: nothing similar was run before"
     if unknown:
-        return f"at least {rounded(sum(estimates))} left, and {unknown} of {len(runs)} runs of which nothing is known"
+        return f"at least {rounded(sum(estimates))} left, and {unknown} of {len(runs)} runs without an estimate"
     return f"about {rounded(sum(estimates))} left"
 
 

@@ -22,7 +22,7 @@ def faults(record: RunRecord) -> list[str]:
     """Describe each fault window in a sentence."""
     if record.fault_windows:
         return [_fault(window, record) for window in record.fault_windows]
-    return ["no fault: a control run"] if record.fault == CONTROL else [f"no fault: no {record.fault} is on record"]
+    return ["no fault: a control run"] if record.fault == CONTROL else [f"no fault: no {record.fault} is recorded"]
 
 
 def _fault(window: FaultWindow, record: RunRecord) -> str:

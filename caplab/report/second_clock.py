@@ -10,7 +10,7 @@ from caplab.model.runs import CACHE, RunRecord
 from . import words
 from .values import ClockCheck, listed, number
 
-_WRITES = "add"  # what the probes' figure is taken from
+_WRITES = "add"  # the source of the probers' figure
 
 
 def clock_check(record: RunRecord, findings: Sequence[Finding]) -> ClockCheck | None:

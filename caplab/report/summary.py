@@ -15,7 +15,7 @@ from .suite import Repeats, Spread, every_repeat, every_run, repeats, tally
 from .tables import latencies, vantages_and_routes
 from .values import RunReport
 
-_EXACT = 2**53  # beyond it a reader that keeps numbers as doubles would change them
+_EXACT = 2**53  # larger ones change in readers that use doubles
 
 
 def summary_markdown(reports: Sequence[RunReport]) -> str:

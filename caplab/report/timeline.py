@@ -13,7 +13,7 @@ from .timeline_bins import BinnedRun, binned, first_ns
 from .timeline_svg import FAINT, FONTS, Frame, number, rectangle
 from .values import RunReport
 
-WIDTH = 900  # pixels: what a README shows
+WIDTH = 900  # pixels: the width of a README
 _LEFT, _RIGHT = 198, 44  # room beside the plot: for the names of strips, for the scale of latencies
 _MARGIN = 14
 
@@ -99,7 +99,7 @@ def _document(report: RunReport, height: float, parts: Sequence[str]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{FONTS}">',
         f"<title>{name}</title>",
         f"<desc>What clients saw over time. {description}</desc>",
-        # White whatever the page: the colours are chosen for it.
+        # White on any page: the colours are chosen for it.
         rectangle(0.5, 0.5, WIDTH - 1, height - 1, "#fff", f'rx="6" stroke="{FAINT}"'),
         *parts,
         "</svg>",

@@ -15,7 +15,7 @@ from caplab.model.history import Table
 
 Floats: TypeAlias = NDArray[np.float64]
 
-BIN_NS = 100_000_000  # the window of availability: the picture shows what it is judged by
+BIN_NS = 100_000_000  # the window of the availability checker: the picture shows what is judged
 _MOST_BINS = 750  # a bin narrower than a pixel shows nothing
 _MOST_CELLS = 9_000  # over all strips: some 250 KB of SVG at worst
 _READS = frozenset({"read", "load"})

@@ -132,7 +132,7 @@ def leaders(labels: Sequence[PlacedMark], frame: Frame) -> list[str]:
         more = f'stroke-width="{1.6 if moment else 1}"{dash}'
         stop = frame.bottom + 4 if moment else frame.top - 4
         drawn.append(line(label.x, baseline - 10, label.x, stop, label.mark.colour if moment else COLUMN_EDGE, more))
-    for label in labels:  # after all lines, on white: should one pass a label after all, the label stays legible
+    for label in labels:  # after all lines, on white, so that a label crossed by a line stays legible
         baseline = frame.top - 10 - LABEL_ROW * label.row
         drawn.append(rectangle(label.left + 2, baseline - 10, label.right - label.left - 4, 13, "#fff"))
         drawn.append(text(label.left + 5, baseline, label.text, _SIZE, label.mark.colour, 'font-weight="bold"'))

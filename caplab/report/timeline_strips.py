@@ -21,7 +21,7 @@ _LABEL_ROOM, _ZONE_ROOM = 118, 58
 RAMP = ("#c8401a", "#d9702a", "#e89b3a", "#f3c54b", "#b9b387", "#7f9daa", "#3d83c4")
 LATENCY = "#8b93a1"
 _BLANK = -1
-_FLOOR_SECONDS = 1e-3  # what is faster is as good
+_FLOOR_SECONDS = 1e-3  # faster ones are shown alike
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from caplab.check.columns import Integers
 from . import words
 
 INK, MUTED, FAINT = "#1f2328", "#57606a", "#d8dee4"
-# What is there on most systems: the picture brings no font along.
+# Fonts of most systems: the picture embeds none.
 FONTS = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 

@@ -19,7 +19,7 @@ def title(report: RunReport, left: float, right: float) -> list[str]:
     verdict, run_id = words.of_state(report.verdict.state), fitted(report.run_id, 320, 10)
     room = right - left - width(run_id, 10) - width(verdict, 17, bold=True) - 28
     name, bold = fitted(report.name, room, 17, bold=True), 'font-weight="bold"'
-    # In one text, so that the verdict follows the name by whatever font there is.
+    # In one text, so that the verdict follows the name in any font.
     drawn = f"{name}{words.DOT}{verdict}"
     before = text(left, 27, drawn, 17, more=bold)
     coloured = f'<tspan fill="{_COLOURS[report.verdict.state]}">{verdict}</tspan></text>'
@@ -38,7 +38,7 @@ def headline_figures(report: RunReport) -> str:
 def _failover(report: RunReport) -> str:
     record = report.record
     if Context.of(record).injected_ns is None:
-        return "control run: no fault" if record.fault == CONTROL else f"no {record.fault} is on record"
+        return "control run: no fault" if record.fault == CONTROL else f"no {record.fault} is recorded"
     name, lasted = words.failover(record.has_primary), report.measured("availability", "failover_seconds")
     if lasted is None:
         return f"{name} {words.UNKNOWN}"

@@ -13,8 +13,8 @@ from caplab.model.runs import WallAnchor
 
 from .. import plain_text
 
-NOTHING = "-"  # there is no such figure
-UNKNOWN = "?"  # there would be one, but it was not measured
+NOTHING = "-"  # the figure does not exist
+UNKNOWN = "?"  # the figure exists, but was not measured
 DOT = " · "
 
 Show = Callable[[float], str]  # a figure in words

@@ -17,8 +17,8 @@ from .series import Line, Row
 WIDTH, HEIGHT = 360, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 348, 16, 124
 _MOST_TICKS = 4
-_LEAST = 1e-100  # less is drawn as 0: its steps would be no numbers any more
-_FAR = 2.5  # a bound that lies over so many times the highest value is told, and not drawn
+_LEAST = 1e-100  # less is drawn as 0: its steps would underflow
+_FAR = 2.5  # a bound over so many times the highest value is written, not drawn
 _DATE, _DAY = 72, 44  # pixels that '2026-11-01' takes, and '11-01'
 
 
@@ -72,7 +72,7 @@ def far_limit(line: Line) -> float | None:
     limits = _limits_of(line)
     if not limits or limits[-1] in _near_limits(line):
         return None
-    return limits[-1] if line.unit else math.floor(limits[-1])  # of what is counted there are no fractions
+    return limits[-1] if line.unit else math.floor(limits[-1])  # counts have no fractions
 
 
 def _near_limits(line: Line) -> list[float]:

@@ -18,7 +18,7 @@ def trend(place: Path, file: Path, last: int) -> str:
     results = read(place)
     if not results.runs:
         unread = f" ({results.unread[0]})" if results.unread else ""
-        raise CommandError(f"{place}: no run with a verdict is there{unread}. Hint: name a folder of results.")
+        raise CommandError(f"{place}: there is no run with a verdict{unread}. Hint: name a folder of results.")
     refuse_as_output(file, place)
     rows = rows_of(results.runs, last)
     made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"

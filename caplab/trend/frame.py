@@ -70,7 +70,7 @@ circle.unknown { fill: var(--card); stroke: var(--unknown); stroke-width: 1.5; }
 [hidden] { display: none; }
 """
 
-# The point nearest to the pointer, or the finger, is told below its chart; a row is found by words of its name.
+# The point nearest to the pointer, or the finger, is described below its chart; rows are filtered by name.
 _SCRIPT = """
 for (const figure of document.querySelectorAll("figure")) {
   const svg = figure.querySelector("svg"), readout = figure.querySelector(".readout");

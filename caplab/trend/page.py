@@ -16,8 +16,8 @@ from .chart import chart, far_limit, point_text
 from .frame import LEGEND, framed
 from .series import Line, Row
 
-_MOST_MARKS = 8  # those before are folded away
-_OPEN_ROWS = 24  # with more rows than that, only those that are not well are unfolded
+_MOST_MARKS = 8  # earlier ones are folded away
+_OPEN_ROWS = 24  # with more rows than that, only troubled ones are unfolded
 _STATES = ((State.HOLDS, "valid"), (State.VIOLATED, "invalid"), (State.UNKNOWN, "unknown"))
 
 
@@ -45,7 +45,7 @@ def _header(rows: Sequence[Row], place: str, unread: Sequence[str], made: str) -
         "<h1>caplab trend</h1>",
         f"<p>{len(runs)} runs of {len(rows)} rows, {period}: {verdicts}</p>",
         f'<p class="muted">From {_text(place)}, made {_text(made)}. A point is a run, one beside the other in the order'
-        " in which they began. A numbered line: something is not as it was from there on.</p>",
+        " in which they began. A numbered line: something changed from there on.</p>",
         LEGEND,
         '<label>Show rows with <input type="search" id="filter" placeholder="postgres kill"></label>',
         "</header>",

@@ -23,10 +23,10 @@ from .objects import cluster_of, latest_runs, live_faults, plain
 from .traffic import Traffic
 from .values import ClusterLine, Count, Load, Picture, RouteLine, RunLine, SourceState
 
-_FRESH_SECONDS = 3.5  # since the last good answer: what was said then is not relied on any longer
-_STUCK_SECONDS = 5.0  # of the operator's oldest round: what it writes down is old by then
-_RUNS_SECONDS = 5.0  # between two looks at the runs, which are many and change seldom
-_MOST_RUNS, _RUNS_SHOWN = 100, 8  # remembered, and shown of the namespace that is meant
+_FRESH_SECONDS = 3.5  # since the last good answer, which is not relied on any longer
+_STUCK_SECONDS = 5.0  # of the operator's oldest round: its status is old by then
+_RUNS_SECONDS = 5.0  # between two reads of the runs, which are many and change seldom
+_MOST_RUNS, _RUNS_SHOWN = 100, 8  # remembered, and filtered by namespace
 _MOST_PROBLEM = 160  # characters
 
 T = TypeVar("T")
@@ -143,7 +143,7 @@ class Collector:
         now, unix = time.monotonic(), time.time()
         wall = datetime.fromtimestamp(unix, UTC)
         api_server, operator, host = (source.state(now) for source in (self._objects, self._operator, self._host))
-        objects: Objects = self._objects.value  # looked at after what is said of it, so that it is no older
+        objects: Objects = self._objects.value  # read after its content, so that it is not older
         with self._lock:
             probers = sorted(self._probers.items())
             routes = self._lines(now, paper)
@@ -184,9 +184,7 @@ class Collector:
             self._runs = tuple(latest_runs(self._lab.objects("runs"), _MOST_RUNS))
             self._runs_due = now + _RUNS_SECONDS
         faults = tuple(self._lab.objects("faults"))
-        live_faults(
-            faults, datetime.now(UTC)
-        )  # one that cannot be read is this source's problem, and not the picture's
+        live_faults(faults, datetime.now(UTC))  # an unreadable object is this source's problem, not the picture's
         return Objects(tuple(clusters), faults, self._runs, self._lab.probers())
 
     def _meet(self, _at: float, objects: Objects) -> None:
@@ -213,7 +211,7 @@ class Collector:
     def _round(self) -> float:
         seconds = self._lab.operator()
         if seconds > _STUCK_SECONDS:
-            raise RuntimeError(f"its oldest round ended {seconds:.0f} s ago: what it wrote down is as old")
+            raise RuntimeError(f"its oldest round ended {seconds:.0f} s ago: its status is as old")
         return seconds
 
     def _lost_nodes(self) -> tuple[Any, ...]:

@@ -26,9 +26,9 @@ from .drawing import Paper, drawn
 from .lab_client import LabClient
 
 SOMETHING_UNKNOWN = 3  # exit code of --once
-_ONCE_SECONDS = 7.0  # for two answers of everybody, or none
+_ONCE_SECONDS = 7.0  # for two answers of every source, or none
 _LOOK_SECONDS = 0.1
-_OFFSET_SECONDS = 0.6  # past the full second, when everybody was asked
+_OFFSET_SECONDS = 0.6  # past the full second, when every source was asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def watch(options: WatchOptions, place: str) -> int:
     try:
         if options.once or not is_live(_console()):
             return _once(collector, _console())
-        for name in ("COLUMNS", "LINES"):  # a shell's word of the size in the beginning, which would be taken for good
+        for name in ("COLUMNS", "LINES"):  # a shell's initial size, which would be taken for good
             os.environ.pop(name, None)
         _live(collector, _console())
     finally:

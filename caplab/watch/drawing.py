@@ -19,11 +19,11 @@ from . import sparkline
 from .sparkline import BAD, DOUBT, GOOD, POOR, QUIET, UNKNOWN, Glyphs
 from .values import ClusterLine, MemberLine, Picture, RouteLine, RunLine, SourceState
 
-NARROWEST, WIDE = 60, 120  # cells: for less it is drawn all the same, and cut; from there on with more words
+NARROWEST, WIDE = 60, 120  # cells: a narrower picture is cut; a wider one has more words
 _LEAST_SPAN_SECONDS, _MOST_COLUMNS = 60, 120
 _SHORT_EPOCH = 8  # characters of a Redis replication id
-_HEAL_SECONDS = 1.0  # that a fault may take to end, past its time, before it is late
-_SILENT_SECONDS = 3.0  # without an acknowledgement, until that is said in seconds
+_HEAL_SECONDS = 1.0  # a fault's time to end, past its end, before it is late
+_SILENT_SECONDS = 3.0  # without an acknowledgement, before the seconds are shown
 _PHASES = {"Ready": GOOD, "Down": BAD, "Failed": BAD}  # all others: something is under way
 _VERDICTS = {"valid": GOOD, "invalid": BAD, "unknown": DOUBT}
 _TITLE = "bold"
@@ -99,7 +99,7 @@ def _head(picture: Picture, paper: Paper) -> list[Line]:
         lines.append(Text("answering: ").append(", ".join(answering), GOOD))
     lines += [_silent(state) for state in sources if not state.is_known]
     if not picture.probers and picture.api_server.is_known:
-        lines.append(Text("no prober is there: what clients get is unknown. Hint: make up", DOUBT))
+        lines.append(Text("there is no prober: what clients get is unknown. Hint: make up", DOUBT))
     return lines
 
 
@@ -163,7 +163,7 @@ def _cluster(cluster: ClusterLine, paper: Paper, is_known: bool) -> Line:
     _cell(line, phase, 9, _PHASES.get(phase, POOR) if is_known else DOUBT)
     if cluster.engine not in _WITHOUT_PRIMARY:
         _leader(line, cluster, paper, is_known)
-    if paper.is_wide or len(cluster.members) != cluster.desired:  # or else the members tell
+    if paper.is_wide or len(cluster.members) != cluster.desired:  # else the members show it
         count = _marked(f"{ready}/{cluster.desired}", is_known)
         _cell(line, count, 5, GOOD if is_known and ready >= cluster.desired else POOR)
     for member in cluster.members:

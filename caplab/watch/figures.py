@@ -19,10 +19,10 @@ _LATENCY = "caplab_operation_latency_seconds_bucket"
 _SINCE_ACK = "caplab_seconds_since_last_ack"
 _OURS = ("caplab_operations_total{", "caplab_operation_latency_seconds_bucket{", "caplab_seconds_since_last_ack{")
 _OLDEST_ROUND = "caplab_operator_oldest_round_seconds"
-_LOAD = "load"  # a cache asks its database: no client of the cluster
+_LOAD = "load"  # a cache's load from its database: not a client of the cluster
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
-_NOT_SHOWN = frozenset({"clock"})  # the second clock is no load
+_NOT_SHOWN = frozenset({"clock"})  # the second clock is not a load
 _MOST_SERIES = 20_000  # whose labels are remembered
 
 
@@ -70,7 +70,7 @@ def counts_of(text: str) -> Mapping[Load, Count]:
     route any, which replicas refuse.
     """
     totals: dict[Load, _Sum] = {}
-    for line in text.split("\n"):  # a label's value may have what else ends a line
+    for line in text.split("\n"):  # a label's value may contain other line ends
         if not line.startswith(_OURS):
             continue
         labels, _, value = line.rpartition(" ")
@@ -91,7 +91,7 @@ def oldest_round_seconds(text: str) -> float:
                 return float(line.rpartition(" ")[2])
             except ValueError:
                 break
-    raise NotMetrics(f"its metrics do not say {_OLDEST_ROUND}")
+    raise NotMetrics(f"its metrics lack {_OLDEST_ROUND}")
 
 
 @lru_cache(_MOST_SERIES)

@@ -23,8 +23,8 @@ _TIMEOUT = (1.0, 2.0)  # seconds: to connect, to answer; a second later it is as
 _WHOLE_SECONDS = 3.0  # for all of an answer
 _MOST_BYTES = 16 << 20
 _PIECE_BYTES = 1 << 16
-_MOST_OBJECTS = 500  # of a kind, in one answer
-_MOST_ANSWERS = 4  # for all of a kind: what is listed first is not what is newest
+_MOST_OBJECTS = 500  # objects of a kind, in one answer
+_MOST_ANSWERS = 4  # for all of a kind: the first ones are not the newest
 _OPERATOR_PORT = 9188
 _OPERATOR = "app.kubernetes.io/name=caplab-operator"
 _VANTAGE = "caplab.dev/vantage"
@@ -45,7 +45,7 @@ class LabClient:
     """Asks through one client, from any thread. Raises ApiException, urllib3's errors, TooMuch, PodNotFound."""
 
     def __init__(self, api: client.ApiClient) -> None:
-        self._api: Any = api  # Any: what it returns has no types
+        self._api: Any = api  # Any: its results have no types
         self._token = ""
 
     def objects(self, plural: str) -> Sequence[Body]:
@@ -88,7 +88,7 @@ class LabClient:
         try:
             return counts_of(self._of_pod(pod, METRICS_PORT, {TOKEN_HEADER: self._token or self._read_token()}))
         except client.ApiException as error:
-            if error.status in _REFUSED:  # it may have been installed anew, with another token
+            if error.status in _REFUSED:  # the lab may have been reinstalled, with another token
                 self._token = ""
             raise
 
@@ -121,7 +121,7 @@ class LabClient:
                 error.body = body.decode(errors="replace")
                 raise error
         except BaseException:
-            answer.close()  # what is left of it must not be the next one's
+            answer.close()  # the rest of it must not reach the next request
             raise
         answer.release_conn()
         return body
@@ -148,7 +148,7 @@ def whole(read: Callable[[int], bytes], monotonic: Callable[[], float] = time.mo
         if len(body) > _MOST_BYTES:
             raise TooMuch(f"it answers with over {_MOST_BYTES >> 20} MiB")
         if monotonic() > end:
-            raise TooMuch(f"it takes over {_WHOLE_SECONDS:g} s to say all")
+            raise TooMuch(f"it takes over {_WHOLE_SECONDS:g} s to answer")
     return bytes(body)
 
 

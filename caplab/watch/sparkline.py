@@ -13,7 +13,7 @@ from .values import Column, State
 
 _FASTEST, _SLOWEST = 0.001, 30.0  # seconds: the lowest and the highest bar of latency, by its logarithm
 GOOD, POOR, BAD, DOUBT, QUIET, FIGURE = "green", "yellow", "bold red", "bold magenta", "dim", "cyan"
-ENOUGH_RATIO = 0.95  # below that it is an outage, as the checker of availability has it
+ENOUGH_RATIO = 0.95  # below that it is an outage, as in the availability checker
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Glyphs:
     unacknowledged: str  # operations ended, and none was acknowledged
     idle: str
     dot: str  # between parts of a sentence
-    cut: str  # where a name is too long
+    cut: str  # for a name that is too long
 
 
 FINE = Glyphs("▁▂▃▄▅▆▇█", "x", "·", " · ", "…")

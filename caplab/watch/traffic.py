@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from .values import Column, Count, Load, Route, RouteLine, State
 
 LOOK_BACK_SECONDS = 130  # seconds that are remembered
-RECENT_SECONDS = 3  # what the figures beside the columns are of
-_MOST_GAP_SECONDS = 2.5  # between two readings: what went on in a longer time nobody has seen
+RECENT_SECONDS = 3  # the time of the figures beside the columns
+_MOST_GAP_SECONDS = 2.5  # between two readings: a longer gap is unknown
 _QUANTILE = 0.99
 
 
@@ -42,7 +42,7 @@ class Traffic:
     def __init__(self) -> None:
         self._slots: dict[int, Slot] = {}
         self._first: int | None = None
-        self._base: tuple[float, Mapping[Load, Count]] | None = None  # what the next second is counted from
+        self._base: tuple[float, Mapping[Load, Count]] | None = None  # the start of the next second
         self._last: tuple[float, Mapping[Load, Count]] | None = None
 
     def add(self, at: float, counts: Mapping[Load, Count]) -> None:

@@ -94,7 +94,7 @@ class Load:
 class State(Enum):
     """The clients' state in a stretch of time."""
 
-    BEFORE = "before"  # nobody looked yet
+    BEFORE = "before"  # not asked yet
     UNKNOWN = "unknown"  # the prober was asked, and did not answer
     IDLE = "idle"  # it answered, and no operation had ended
     MEASURED = "measured"
@@ -140,7 +140,7 @@ class Picture:
     api_server: SourceState
     operator: SourceState
     probers: tuple[SourceState, ...]
-    host: SourceState  # this one, whose notes tell of lost nodes
+    host: SourceState  # this host, whose records show lost nodes
     clusters: tuple[ClusterLine, ...] = ()
     faults: tuple[Row, ...] = ()
     runs: tuple[RunLine, ...] = ()

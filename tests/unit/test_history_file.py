@@ -105,9 +105,9 @@ REFUSED = [
     (HEADER.replace("outcome", "result") + ROWS, "Column 'result' is not part of a history"),
     (HEADER.replace("key", "op") + ROWS, "Column 'op' is there twice"),
     ("session,op,key,value,invoke_ns,return_ns\n1,read,x,1,1,2\n", "The history has no column 'outcome'"),
-    (ROWS, "No column is one of a history; the first one is '1'. Hint: name the columns session, "),
-    ((HEADER + ROWS).replace(",", ";"), "No column is one of a history; .*with commas between them"),
-    ('{"session": 1}\n', "No column is one of a history"),
+    (ROWS, "No column belongs to a history; the first one is '1'. Hint: name the columns session, "),
+    ((HEADER + ROWS).replace(",", ";"), "No column belongs to a history; .*separated by commas"),
+    ('{"session": 1}\n', "No column belongs to a history"),
     (HEADER.replace(",op", ", op") + ROWS, "Column ' op' is not part of a history. Hint: call it 'op'."),
     (
         HEADER.replace("outcome", "Outcome") + ROWS,
@@ -175,7 +175,7 @@ def test_a_damaged_page_of_a_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_named_parquet_but_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="The file is no Parquet file"):
+    with pytest.raises(ValueError, match="The file is not Parquet: it does not"):
         read(in_file(tmp_path, HEADER + ROWS, "history.parquet"))
 
 

@@ -46,7 +46,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         (["postgres/control", "--set", "rate=nan"], "setting 'rate' is a number, not 'nan'"),
         (["postgres/control", "--set", "seconds=1.5"], "setting 'seconds' is a whole number, not '1.5'"),
         (["core", "--set", "durability=async"], "redis/control has no setting 'durability'"),
-        (["core", "--resume", "nowhere"], "Nothing is to resume in nowhere"),
+        (["core", "--resume", "nowhere"], "Nothing to resume in nowhere"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_run_is_refused_before_a_cluster_is_asked(words: list[str], says: str, capsys: Captured) -> None:

@@ -101,7 +101,7 @@ def _witnesses(
         key: _failed(history, rows[0], steps[rows[0]].observed) if alone[key] != NONE else [] for key, rows in proofs
     }
     shown = sorted({row for key, rows in proofs for row in rows + failed[key]})
-    # All at once: much the quickest.
+    # All at once is much the fastest.
     operation_at = dict(zip(shown, operation_rows(history, shown, context), strict=True))
     return [
         {
@@ -136,10 +136,10 @@ def _state(tally: _Tally, shown: Sequence[Mapping[str, Json]], context: Context)
         return State.VIOLATED, reason
     if tally.undecided:
         return State.UNKNOWN, (
-            f"Of {len(tally.undecided)} of {tally.keys} keys it is not known: values that were seen had been written"
-            f" more than once, and {BUDGET} states were not enough to look at every order."
+            f"{len(tally.undecided)} of {tally.keys} keys are undecided: observed values had been written"
+            f" more than once, and {BUDGET} states were not enough to check every order."
         )
     if tally.operations < context.enough:
         reason = f"Only {tally.operations} operations on registers; {context.enough} are needed."
         return State.UNKNOWN, reason
-    return State.HOLDS, f"Keys that are linearizable: all {tally.keys}, in {tally.operations} operations."
+    return State.HOLDS, f"Linearizable keys: all {tally.keys}, in {tally.operations} operations."

@@ -53,7 +53,7 @@ def chains_of(operations: Operations, clusters: Clusters) -> Chains:
     follows = np.arange(count)
     taken = _taken(operations, clusters)
     cas, expects = operations.cas[taken], clusters.expects[taken]
-    rootless = (expects == NOBODY) | (expects == cas)  # the latter expected what only itself wrote
+    rootless = (expects == NOBODY) | (expects == cas)  # the latter expected a value that only it wrote itself
     lost, cas, expects = cas[rootless], cas[~rootless], expects[~rootless]
     follows[cas] = expects
     rivals = cas[np.bincount(expects, minlength=count)[expects] > 1]

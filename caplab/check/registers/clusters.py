@@ -24,9 +24,9 @@ class Clusters:
     key: Integers
     invoke_ns: Integers  # of the writer
     return_ns: Integers
-    source: Integers  # for each reader, the cluster whose value it saw, or NOBODY
+    source: Integers  # for each reader, the cluster whose value it observed, or NOBODY
     expects: Integers  # for each cas among the writers, likewise
-    repeated: Mask  # for each key, whether a value that somebody saw was written more than once
+    repeated: Mask  # for each key, whether an observed value was written more than once
 
     def edges(self, readers: Part) -> tuple[Integers, Integers]:
         """Return the first return and the last invocation of each cluster's operations."""

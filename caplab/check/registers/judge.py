@@ -33,7 +33,7 @@ def disordered(operations: Operations, clusters: Clusters) -> Mask:
     keys, key = len(operations.keys), clusters.key
     violated = np.zeros(keys, dtype=np.bool_)
     readers = operations.readers
-    # Of a value that nobody wrote the key is known for it already: any source will do.
+    # A key with a value that nobody wrote is a violation already: any source will do.
     violated[readers.key[readers.return_ns < clusters.invoke_ns[clusters.source]]] = True
     first, last = clusters.edges(readers)
     line = Line.over(keys, first, last)

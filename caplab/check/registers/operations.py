@@ -22,7 +22,7 @@ _ROLES = {
     ("write", "info"): _INFO_WRITE,
     ("cas", "info"): _INFO_CAS,
 }
-_OTHER_OPS = ("add", "incr", "id", "load")  # a key that has one of these is no register
+_OTHER_OPS = ("add", "incr", "id", "load")  # a key that has one of these is not a register
 
 
 @dataclass(frozen=True, slots=True)

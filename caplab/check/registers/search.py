@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 from .steps import Step
 
-BUDGET = 300_000  # states looked at for a key: about a second
+BUDGET = 300_000  # states searched for a key: about a second
 
-_State: TypeAlias = tuple[int, int]  # the number of the value; a bit for each operation under way that took effect
+_State: TypeAlias = tuple[int, int]  # the value's number; a bit for each pending operation that took effect
 
 
 class OutOfBudgetError(Exception):
@@ -30,7 +30,7 @@ def violation_ns(steps: Sequence[Step], budget: int = BUDGET) -> int | None:
     """
     observed = {step.observed for step in steps if step.observes}
     search = _Search(observed, budget)
-    # What nobody knows to have taken effect, and nobody saw, can as well be left out.
+    # An operation of unknown effect that nobody observed can be left out.
     binding = [step for step in steps if step.certain or step.written in observed]
     for ns, is_return, place in _events(binding):
         if not is_return:
@@ -55,7 +55,7 @@ class _Search:
         self._states: set[_State] = {(0, 0)}
         self._bits: dict[int, int] = {}  # by place
         self._free: list[int] = []
-        self._reads: dict[int, int] = {}  # the bits of reads under way, by the number they need
+        self._reads: dict[int, int] = {}  # the bits of pending reads, by the number they need
         self._writes: dict[int, tuple[int | None, int, int]] = {}  # by bit: the number needed, written, and the twin
         self._twins: dict[tuple[int | None, int], int] = {}
         self._uncertain = 0
@@ -105,7 +105,7 @@ class _Search:
     def _steps_from(self, value: int, done: int) -> Iterator[_State]:
         """Yield the states that one more write leads to; every read that finds its value then takes effect at once."""
         for bit, (needs, written, twin) in self._writes.items():
-            # Of uncertain operations that are alike, the first goes first: that spares their orders.
+            # Equal uncertain operations take effect in one order: that avoids their permutations.
             if not done & bit and needs in (None, value) and not twin & ~done:
                 yield written, done | bit | self._reads.get(written, 0)
 

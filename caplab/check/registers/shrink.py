@@ -20,8 +20,8 @@ from .search import OutOfBudgetError, violation_ns
 from .sound import sound
 from .steps import Step
 
-_WORK = 5_000_000  # operations looked at in all tries; after that what is left is the witness, be it not the least
-_OVERHEAD = 2_000  # what a try costs beside, in operations
+_WORK = 5_000_000  # operations checked in all tries; after that the rest is the witness, though it may not be minimal
+_OVERHEAD = 2_000  # the fixed cost of a try, in operations
 _STATES = 20_000  # of one try
 
 
@@ -42,7 +42,7 @@ def shrunk_by_zones(operations: Operations) -> list[int]:
 
 def _founded(operations: Operations, clusters: Clusters, writers: Mask, readers: Mask) -> Operations:
     """Select the operations, without those whose value has no writer among them."""
-    there = np.ones(len(clusters.key) + 1, dtype=np.bool_)  # beginnings are; and what nobody wrote is known to be so
+    there = np.ones(len(clusters.key) + 1, dtype=np.bool_)  # beginnings are; values that nobody wrote are already known
     there[: len(writers)] = writers
     return operations.only(writers, readers & there[clusters.source], there[clusters.expects])
 

@@ -147,7 +147,7 @@ def _partners(line: Line, some: _Choice, others: _Choice) -> Integers:
     best = _places_of_greatest(end)
     changed = np.append(False, cluster[best][1:] != cluster[best][:-1])
     before = np.append(0, best[:-1])
-    # What may be second: whatever is not of the best one's cluster, and the former best where the best changed.
+    # Candidates for second: all outside the best one's cluster, and the former best after a change.
     place = np.where(changed, before, np.arange(len(end)))
     second_end = np.where(changed | (cluster != cluster[best]), end[place], _NONE)
     second = place[_places_of_greatest(second_end)]

@@ -11,7 +11,7 @@ from caplab.check.columns import Integers, Mask
 from .operations import Part
 
 NOBODY = -1
-_ROOM = 8  # a table may have so many places for each operation; beyond that, sorting is the better way
+_ROOM = 8  # the most places of a table for each operation; beyond that, sorting is faster
 _WIDE = 2**62  # numbers below it do not overflow
 
 

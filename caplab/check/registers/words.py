@@ -21,7 +21,7 @@ def sentence(key: str, steps: Sequence[Step], failed: bool) -> str:
     names = sorted({_value(step) for step in observers} | {str(step.written) for step in steps if step.writes})
     if "nothing" in names:
         return f"Nothing was found {where} after {names[0]} had been seen there."
-    return f"Of the values {' and '.join(names)} {where} each would have to come before the other."
+    return f"Each of the values {' and '.join(names)} {where} would have to come before the other."
 
 
 def _of_one_read(where: str, steps: Sequence[Step], read: Step) -> str:

@@ -27,7 +27,7 @@ class Line:
 
     low: int
     length: int  # of one key
-    ranks: Integers | None = None  # every moment there is, where moments themselves would be too large
+    ranks: Integers | None = None  # every moment, if moments themselves would be too large
 
     @classmethod
     def over(cls, keys: int, returns: Integers, invocations: Integers) -> Line:

@@ -139,7 +139,7 @@ def nothing(seconds: float = 10) -> float:
 
 
 def heal(namespace: str = "", configuration: Configuration | None = None) -> list[str]:
-    """End every fault of this run at once, bring the nodes back that it lost, and wait until all has ended.
+    """End every fault of this run at once, bring the nodes back that it lost, and wait until everything has ended.
 
     What others did is theirs to end; `caplab heal` by hand ends all there is. Returns the names of the faults and of
     the nodes. ActivityFailed says what has not ended.
