@@ -85,7 +85,7 @@ def test_a_bare_number_is_no_budget() -> None:
         ("ttl + retryTimeout", "names 'retryTimeout', which is not among the settings in force"),
         ("ttl / (ttl - 20)", "divides by zero"),
         ("ttl * 1e999", "not finite"),
-        ("on + ttl", "'on' is True, which is no number"),
+        ("on + ttl", "'on' is True, which is not a number"),
     ],
 )
 def test_a_budget_that_these_settings_cannot_answer_says_why(expression: str, says: str) -> None:

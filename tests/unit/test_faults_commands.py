@@ -167,7 +167,7 @@ def test_an_interrupt_says_what_becomes_of_what_was_asked(
 def test_both_use_the_labs_cluster_unless_another_context_is_named(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A context that is no kind cluster's is refused unless it is named, as for `caplab run`."""
+    """A context that is not that of a kind cluster is refused unless it is named, as for `caplab run`."""
     own = Cache.from_environment().kubeconfig
     own.parent.mkdir(parents=True)
     kube.unpin()
@@ -177,9 +177,9 @@ def test_both_use_the_labs_cluster_unless_another_context_is_named(
         assert cli.main([command]) == 3
         assert os.environ["KUBECONFIG"] == str(own)
         refused = capsys.readouterr().err
-        assert "'prod' is no kind cluster's" in refused
+        assert "'prod' is not that of a kind cluster" in refused
         assert refused.count("Hint:") == 1
         assert cli.main([command, "--context", "prod"]) == 0
     kube.unpin()
     assert os.environ[CONTEXT_VARIABLE] == "prod"
-    assert "'prod' is no kind cluster's" not in capsys.readouterr().err
+    assert "'prod' is not that of a kind cluster" not in capsys.readouterr().err

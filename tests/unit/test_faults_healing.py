@@ -68,7 +68,7 @@ def test_a_fault_with_a_silent_agent_is_never_called_healed_and_keeps_its_finali
     lines, (left,) = healed(lab)
     (there,) = lab.faults
     assert there["metadata"]["finalizers"] == [FINALIZER]
-    assert left.startswith(f"lab/f: the agent of node {WORKERS[1]} does not answer for pg-1, so that nobody can say")
+    assert left.startswith(f"lab/f: the agent of node {WORKERS[1]} does not answer for pg-1, so that the heal is not")
     assert "2026-11-21 12:00:10.5 UTC" in left
     assert "Hint: see why the agent is silent" in left
     assert any("lab/g has ended" in line for line in lines)

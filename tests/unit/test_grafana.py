@@ -143,7 +143,7 @@ def test_one_that_answers_drop_by_drop_is_left_in_time(monkeypatch: pytest.Monke
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=drip, args=(listening,), daemon=True).start()
         began = time.monotonic()
-        with pytest.raises(NotMarked, match=r"some of 2 annotations: .* drop by drop"):
+        with pytest.raises(NotMarked, match=r"some of 2 annotations: .* answers too slowly"):
             Grafana(f"http://127.0.0.1:{listening.getsockname()[1]}", TOKEN).mark([{}, {}])
         assert time.monotonic() - began < 5
         ended.set()

@@ -134,7 +134,7 @@ def test_a_server_that_is_away_or_silent_or_something_else_is_said_to_be(
 
 
 def test_a_named_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ContextRefused, match=r"'kind-gone' is of no use.*Hint"):
+    with pytest.raises(ContextRefused, match=r"'kind-gone' cannot be used.*Hint"):
         connect("kind-gone", kubeconfig(tmp_path, "kind-caplab", kind_caplab=NOWHERE))
 
 
@@ -146,7 +146,7 @@ def test_a_kubeconfig_that_is_none_is_refused_in_a_sentence(tmp_path: Path, text
     path.write_text(text)
     with pytest.raises(ContextRefused, match=r"There is no current kube context: .*Hint: .*make up"):
         connect(kubeconfig=path)
-    with pytest.raises(ContextRefused, match=r"'x' is of no use: .*Hint"):
+    with pytest.raises(ContextRefused, match=r"'x' cannot be used: .*Hint"):
         connect("x", path)
 
 

@@ -39,9 +39,9 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         (["postgres/kill-primary", "--set", "durabilty=async"],
          "kill-primary has no setting 'durabilty'. Hint: use one of namespace, durability, rate, seconds, seed."),
         (["postgres/kill-primary", "--set", "durability=asynk"],
-         "nothing is promised of kill-primary with mode 'asynk', so that a run could not be judged. Hint: set what"
+         "no row promises anything about kill-primary with mode 'asynk', so a run could not be judged. Hint: set what"
          " makes one of async, quorum, sync."),
-        (["redis/kill-primary", "--set", "wait=2"], "nothing is promised of kill-primary with mode 'everysec-wait-2'"),
+        (["redis/kill-primary", "--set", "wait=2"], "about kill-primary with mode 'everysec-wait-2'"),
         (["postgres/control", "--set", "rate=fast"], "setting 'rate' is a number, not 'fast'"),
         (["postgres/control", "--set", "rate=nan"], "setting 'rate' is a number, not 'nan'"),
         (["postgres/control", "--set", "seconds=1.5"], "setting 'seconds' is a whole number, not '1.5'"),

@@ -95,8 +95,8 @@ def test_each_run_is_announced_with_the_time_that_is_left(tmp_path: Path, toolki
 
 def test_of_what_was_never_run_no_time_is_guessed(tmp_path: Path, toolkit: FakeToolkit) -> None:
     _, shown = made(tmp_path)
-    assert "[1/3] postgres/kill-primary durability=quorum   time left not known" in shown
-    assert "[3/3] redis/control   time left not known" in shown
+    assert "[1/3] postgres/kill-primary durability=quorum   time left unknown" in shown
+    assert "[3/3] redis/control   time left unknown" in shown
 
 
 def test_a_run_that_the_lab_cannot_make_stops_none_of_the_others(tmp_path: Path, toolkit: FakeToolkit) -> None:
