@@ -80,12 +80,12 @@ def _json(path: Path, checked: Sequence[CheckedHistory]) -> str:
 def check_path(
     path: Path, names: Sequence[str] = (), enough: int | None = None, bounds: Bounds = _DEFAULT
 ) -> tuple[CheckedHistory, ...]:
-    """Check one history, or, of a folder that holds several runs, each of them.
+    """Check one history, or each run of a folder.
 
-    names: these checkers, whether or not they have something to look at; none: all that do. enough: see Context.
-    bounds: of each history.
+    names: these checkers, whether or not they apply; none: all that apply. enough: see Context. bounds: of each
+    history.
 
-    Raises NotChecked where there is no such checker, nothing to read, or a history that is over the bounds or broken.
+    Raises NotChecked if there is no such checker, nothing to read, or a history that is over the bounds or broken.
     """
     try:
         return _check_path(path, names, enough, bounds)

@@ -37,7 +37,7 @@ def parse(text: str, name: str = "expectations.yaml") -> Expectations:
     names = [row.name for row in rows]
     for row in names:
         if names.count(row) > 1:
-            raise FieldError(f"{name}: the row '{row}' is there {names.count(row)} times. Hint: keep one.")
+            raise FieldError(f"{name}: the row '{row}' occurs {names.count(row)} times. Hint: keep one.")
     return Expectations(rows)
 
 

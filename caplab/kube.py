@@ -1,8 +1,8 @@
-"""The way to an API server, and the guard: the one place that knows contexts.
+"""Connections to an API server, and the guard: the only module that knows contexts.
 
-Faults break what they hit. So a kubeconfig's current context is used only where its cluster is the lab's own by what it
-says of itself: every node is made by kind, and the lab's kinds are served. Any other context must be named. Inside
-a cluster there is no choice to guard: the pod's own service account is used.
+Faults break what they hit. So a kubeconfig's current context is used only if its cluster is identified as the lab's
+own: kind made every node, and the lab's kinds are served. Any other context must be named. Inside a cluster there is no
+choice to guard: the pod's own service account is used.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Place:
     api: client.ApiClient
 
     def described(self) -> str:
-        """For whoever starts something there."""
+        """Its description for the user of a command."""
         context = f"context {self.context}" if self.context else "this pod's own"
         return f"{context} at {self.address}, {self.identity.described()}"
 

@@ -28,7 +28,7 @@ def labels_of(run: str, session: str) -> dict[str, str]:
 def run_of(body: Body) -> str:
     """Return the id of the run that made an object, or used it last; '' if no run did. Pure.
 
-    The label alone is no proof, since a copied manifest carries it too: it counts where a run wrote it there.
+    The label alone does not prove it, since a copied manifest carries it too: it counts if a run wrote it there.
     """
     return _label(body, RUN_LABEL)
 

@@ -115,7 +115,7 @@ class RunLease:
         if not self._lost:
             holder = self._leases.lease(self._namespace, NAME)[0]
             self._lost = "" if holder == self._holder else holder or "nobody"
-        return f"the namespace {self._namespace} is held by {self._lost} by now" if self._lost else ""
+        return f"the namespace {self._namespace} is now held by {self._lost}" if self._lost else ""
 
     def release(self) -> None:
         """Release the lease if it is still this holder's; nothing is raised: a lease ends by itself."""

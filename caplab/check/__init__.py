@@ -44,10 +44,10 @@ APPLIES: Mapping[str, Callable[[Table], str]] = {module.NAME: module.applies for
 
 
 def check_history(history: Table, context: Context, names: Iterable[str] = tuple(CHECKERS)) -> tuple[Finding, ...]:
-    """One finding a checker, in the order of names.
+    """Run the named checkers on a history and return a finding of each, in the order of names.
 
-    Raises ValueError where the table is no history (see caplab.model.history.validate) or a name is none
-    of CHECKERS.
+    Raises ValueError if the table is not a history (see caplab.model.history.validate) or a name is not one of
+    CHECKERS.
     """
     names = tuple(names)
     for name in names:

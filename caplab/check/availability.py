@@ -21,21 +21,20 @@ NAME = "availability"
 def check(history: Table, context: Context) -> Finding:
     """Find every outage (outages.find), the failover time, and how operations fared by phase (phases.phase_of).
 
-    Failover time: from the injection to the end of the last outage that began before heal, 0 if none
-    reached past the injection; of the worst and the best vantage, and the worst of each route, over the series
-    that tell how the cluster as a whole served (SeriesAvailability.of_cluster); of the others it is
-    member_outage_seconds.
-    write_outage_seconds and read_outage_seconds are the same, of writes and of reads alone. Later outages
-    are counted apart. Each of the three is among lower_bounds when the history ended in that outage.
-    Each series' first_ack_seconds is for comparing with another clock, see outages.first_ack_ns.
+    The failover time is from the injection to the end of the last outage that began before heal, 0 if none reached past
+    the injection. It is given for the worst and the best vantage, and for the worst of each route, over the series that
+    show how the cluster as a whole served (SeriesAvailability.of_cluster); that of the other series is
+    member_outage_seconds. write_outage_seconds and read_outage_seconds are the same, for writes and for reads alone.
+    Later outages are counted separately. Each of the three is among lower_bounds if the history ended in that outage.
+    Each series' first_ack_seconds is for a comparison with another clock, see outages.first_ack_ns.
 
-    Of the fault itself, from the injection to heal (InFault; None without a fault): writes_served_seconds and
-    reads_served_seconds, until the return of the last ack; unacked_share; writes_acked_in_fault. by_side has all
-    these for each side of a cut, of all its routes (sides.ALL) and of each. Scans are left
-    out, and so is what was scheduled before context.steady_ns: clients that connect and find their way.
+    Figures of the fault itself, from the injection to heal (InFault; None without a fault): writes_served_seconds and
+    reads_served_seconds, until the return of the last ack; unacked_share; writes_acked_in_fault. by_side has all these
+    for each side of a cut, for all its routes (sides.ALL) and for each. Scans are left out, and so is what was
+    scheduled before context.steady_ns, while clients connect.
 
-    Violated by any outage (what a fault may cost is for an expectation to say). Unknown with fewer than
-    context.enough operations, or when a vantage that was heard before the injection scheduled nothing after it.
+    Violated by any outage (what a fault may cost is a matter of expectations). Unknown with fewer than context.enough
+    operations, or if a vantage with operations before the injection scheduled none after it.
     """
     whole = list(split(history))
     every = (

@@ -27,19 +27,22 @@ _SLOW_NS = 25_000_000  # the least latency limit of a read in the steady state
 def check(history: Table, context: Context) -> Finding:
     """Compare reads and loads before, during and after the fault; without a fault everything is before.
 
-    Figures: reads, loads and wasted (loads whose answer nobody waited for any more); phases: of each, its seconds,
+    Figures: reads, loads and wasted (loads that timed out: no reader waited any more); phases: the seconds of each,
     loads_per_second, wasted, acked_share of reads, their p50_seconds and p99_seconds from their schedule. A read that
-    was not acked is slower than any that was: where one of these is that of such a read, it is among the phase's
-    lower_bounds, and says for how long there was no answer, up to the end.
-    read_p99_ratio: that of the fault by that before; among lower_bounds as the fault's is, None where that before is.
-    peak_to_mean: of loads after the fault, by seconds.
-    calm_seconds: from the injection until 3 s begin in which 95 % of reads of each 500 ms were acked, within twice the
-    p99 before (or 25 ms); among lower_bounds where that never was, or did not last to the end. What expires in its own
-    time later on, as it did before the fault, is none of its doing.
-    metastable: 1 where the last 5 s after heal, or more, had no steady state; sustaining_loads_per_second: what the
-    database was asked for in that time, and sustaining_wasted_share: of that, what came too late.
+    was not acked is slower than any that was: if a quantile is that of such a read, it is among the phase's
+    lower_bounds, and is the time without an answer, up to the end.
 
-    Violated where it is metastable. Unknown with fewer than context.enough reads or with no load.
+    read_p99_ratio: the p99 in the fault divided by that before; among lower_bounds as the fault's is, None if that
+    before is. peak_to_mean: of loads after the fault, by seconds.
+
+    calm_seconds: from the injection to the beginning of 3 s in which 95 % of the reads of each 500 ms were acked,
+    within twice the p99 before (or 25 ms); among lower_bounds if there were no such 3 s, or the history ended first.
+    Keys that expire in their own time later on, as they did before the fault, do not count.
+
+    metastable: 1 if the last 5 s after heal, or more, had no steady state; sustaining_loads_per_second: the loads in
+    that time, and sustaining_wasted_share: the share of them that came too late.
+
+    Violated if it is metastable. Unknown with fewer than context.enough reads or without a load.
     """
     rows = Rows.of(history, context.steady_ns)
     if len(rows.scheduled_ns) < context.enough:

@@ -26,15 +26,14 @@ _OTHERS = ("write", "cas", "add", "load", "id")  # a key to which these are done
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Hold every ok read of a counter against the increments that returned before it, and those invoked by its return.
+    """Compare every ok read of a counter with the increments that returned before it, and those invoked by its return.
 
-    A counter is a key with increments and nothing else that changes it; it begins at 0, and nothing there is 0. Amounts
-    are positive (null: 1). A read returns at least the sum of what was acked before its invocation, and at most the
-    sum of what was acked or unknown (info) and invoked no later than its return. The final scan, where there is one
-    that can be judged by, reads every counter once; one that it does not show is 0. Whether what a session reads
-    ever goes back is not looked at: both reads may be within their bounds.
+    A counter is a key that only increments change; it begins at 0, and an absent one is 0. Amounts are positive (null:
+    1). A read returns at least the sum of what was acked before its invocation, and at most the sum of what was acked
+    or unknown (info) and invoked no later than its return. A usable final scan reads every counter once; one that it
+    does not show is 0. Whether a session's reads go back is not checked: both reads may be within their bounds.
 
-    Figures: keys, keys_skipped (keys with increments that are no counters, or with amounts below 1), increments (acked
+    Figures: keys, keys_skipped (keys with increments that are not counters, or with amounts below 1), increments (acked
     or unknown), reads, scanned (counters in the final scan), below (reads, scanned ones included, that miss acked
     increments) with missing_max (how much the worst misses), above (reads of more than was added) with excess_max;
     scan_problem. Violated by either. Unknown with fewer than context.enough reads, or without counters.

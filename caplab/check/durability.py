@@ -27,18 +27,18 @@ _SAMPLE = 5000  # values kept of each anomaly: enough for the marks of a run's p
 def check(history: Table, context: Context) -> Finding:
     """Compare what was acked with the final scan.
 
-    Figures, in elements: attempted (sent: all adds but overloads), acked = survived + lost,
-    unacked_found (nobody knew, and present: no fault), unexpected (present, though never written or surely
-    failed), duplicated (present more than once); lost_window_seconds from the invocation of the
-    first lost write to the ack of the last; by_vantage, a row for each vantage and route with adds, whose
-    counts sum to the totals; by_side, of each side of a cut the same and its own lost_window_seconds
-    (sides.by_side). The scan that counts is the last of context.final_scan.server. by_member, a row for each
-    other member that was scanned: the elements of its own copy, and lacking, how many acked ones these are not (None
-    where its rows are not all here). That is divergence, and for repair to mend: it violates nothing. witnesses, where
-    violated: of every kind of anomaly some, each with its add and what the scan has of it.
+    Figures, in elements: attempted (sent: all adds but overloads), acked = survived + lost, unacked_found (of unknown
+    outcome, and present: not an anomaly), unexpected (present, though never written or surely failed), duplicated
+    (present more than once); lost_window_seconds from the invocation of the first lost write to the ack of the last;
+    by_vantage, a row for each vantage and route with adds, whose counts sum to the totals; by_side, the same for each
+    side of a cut, with its own lost_window_seconds (sides.by_side). The scan that counts is the last of
+    context.final_scan.server. by_member, a row for each other member that was scanned: elements, those of its own copy,
+    and lacking, the number of acked ones that the copy lacks (None if its rows are incomplete). That is divergence,
+    which repair removes: it violates nothing. witnesses, if violated: some of every kind of anomaly, each with its add
+    and its rows in the scan.
 
-    Violated by lost, unexpected or duplicated elements. Unknown without a final scan that converged
-    and is here in full, when a value was added twice, or with fewer than context.enough acked.
+    Violated by lost, unexpected or duplicated elements. Unknown without a converged and complete final scan, if a value
+    was added twice, or with fewer than context.enough acked.
     """
     adds = adds_of(history)
     if problem := problem_of(adds):

@@ -40,7 +40,7 @@ def _unexpected(adds: Adds, unexpected: Integers, scan: Scan) -> list[_Proof]:
     proofs = []
     for value in unexpected[:MOST].tolist():
         add = _add(adds, value)
-        why = "whose add surely failed" if add else "which nobody added"
+        why = "whose add surely failed" if add else "which was never added"
         proofs.append((f"The final scan has the value {value}, {why}.", [*add, *scan.copies(value)[:1]]))
     return proofs
 

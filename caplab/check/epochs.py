@@ -33,13 +33,13 @@ _NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 def check(history: Table, context: Context) -> Finding:
     """Look for writes acked in an epoch after a later one had begun to ack.
 
-    Figures: acked (writes with an epoch), without_epoch (acked writes left out, since who took them is
-    not known), epochs in order, changes (failovers that acked writes show), overlaps (writes), overlap_seconds from the
-    first ack of a later epoch to the last ack that overlaps it; witnesses, where there are some.
+    Figures: acked (writes with an epoch), without_epoch (acked writes left out, since their server is not known),
+    epochs in order, changes (failovers that acked writes show), overlaps (writes), overlap_seconds from the first ack
+    of a later epoch to the last ack that overlaps it; witnesses, if there are overlaps.
 
-    Whole numbers are in their own order, names in that of their first acks. Raises ValueError where there are
-    both. Unknown with fewer than context.enough acked writes that have an epoch, unless one overlaps; and where the
-    engine has no primary.
+    Whole numbers are in their own order, names in that of their first acks. Raises ValueError if there are both.
+    Unknown with fewer than context.enough acked writes that have an epoch, unless one overlaps; and if the engine has
+    no primary.
     """
     if not context.has_primary:
         return Finding(NAME, State.UNKNOWN, "There is no primary here, and so there are no epochs.")
@@ -72,8 +72,8 @@ class _Writes:
 class _Overlaps:
     """Writes, by their place among all, that came after the first ack of a later epoch.
 
-    first: of each epoch the place of the write that was acked first; later: of each epoch the later one whose
-    first ack came first, itself where there is none. Both by the epochs' places in words.
+    first: for each epoch the place of the write that was acked first; later: for each epoch the later one whose first
+    ack came first, itself if there is none. Both by the epochs' places in words.
     """
 
     place: Integers

@@ -36,10 +36,10 @@ def merge(states: Iterable[State]) -> State:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one checker found: the property by name, its state, one sentence, and the figures behind it.
+    """A checker's finding: the property by name, its state, one sentence, and the figures behind it.
 
-    figures are plain JSON. Those listed in figures['lower_bounds'] are at least so much: the history
-    ended too early to say more. error is a traceback where the checker itself failed.
+    figures are plain JSON. Those listed in figures['lower_bounds'] are lower bounds: the history ended too early. error
+    is a traceback if the checker itself failed.
     """
 
     property: str

@@ -21,10 +21,10 @@ NAME = "ids"
 def check(history: Table, context: Context) -> Finding:
     """Look for ids that were handed out twice, and for ids smaller than one that was acked before.
 
-    Of ok operations with a value, for each key. Ids of operations at the same time may come in any order, gaps are
-    allowed. Figures: keys, ids, without_value (ok, but they do not say which id; left out), duplicates (ids
-    that had been handed out by another operation: n times the same are n - 1), out_of_order (ids handed out to an
-    operation that was invoked after a greater one had been acked).
+    It takes the ok operations with a value, key by key. Ids of concurrent operations may come in any order, gaps are
+    allowed. Figures: keys, ids, without_value (ok operations without their id; left out), duplicates (ids that had been
+    handed out by another operation: n equal ones are n - 1), out_of_order (ids handed out to an operation that was
+    invoked after a greater one had been acked).
 
     Violated by either. Unknown with fewer than context.enough ids.
     """

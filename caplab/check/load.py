@@ -1,8 +1,8 @@
-"""Load: of what is missing in a cache at one moment, one load from the store behind it is enough.
+"""Load: a key missing in a cache needs only one load from the store behind it.
 
-Loads of a key that overlap, one after the other, are of one miss: whoever came while a load was under way could have
-waited for it (single flight). How many there are is the miss's stampede factor (Vattani, Chierichetti & Lowenstein,
-"Optimal probabilistic cache stampede prevention", VLDB 2015).
+Overlapping loads of a key belong to one miss: every later reader could have waited for the load under way (single
+flight). Their number is the miss's stampede factor (Vattani, Chierichetti & Lowenstein, "Optimal probabilistic cache
+stampede prevention", VLDB 2015).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SHOWN = 20  # loads of one miss in a witness
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Count the loads of each miss, whatever became of them: the store had them all. Overloads were never sent.
+    """Count the loads of each miss, whatever their outcome: the store had them all. Overloads were never sent.
 
-    A load that never returned counts as under way at the moment of its invocation only, since nobody knows how long it
-    was. Figures: keys, loads, misses, factor {mean, p50, p99, max} (loads a miss, nearest rank), stampedes (misses with
+    A load that never returned counts as under way only at the moment of its invocation, since its duration is unknown.
+    Figures: keys, loads, misses, factor {mean, p50, p99, max} (loads of a miss, nearest rank), stampedes (misses with
     more than one load), redundant (loads beyond the first of their miss).
 
-    What was sent before context.steady_ns is left out: a cache that is empty at first. factor_mean and factor_max are
-    the two again, for an expectation to name.
+    What was sent before context.steady_ns is left out: a cache that is empty at first. factor_mean and factor_max
+    repeat two figures under names that an expectation can use.
 
     Violated by a stampede. Unknown with fewer than context.enough loads.
     """

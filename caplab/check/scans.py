@@ -53,10 +53,10 @@ def of_sets(history: Table) -> Mask:
 def keyed_scan(history: Table, final: FinalScan | None, of: Mask, workload: str) -> KeyedScan | str:
     """Return the last scan that shows any of the wanted keys (a mask of rows), or why there is none to judge by.
 
-    A run may scan its sets, registers and counters: a set's scan says nothing of registers. The scan of a workload
-    (REGISTER_SCAN, COUNTER_SCAN) has a record beside the final scan's. Where it has none, and nothing is added to sets,
-    the record of the final scan is of these keys, and a scan that found nothing shows all of them. Without a record it
-    is the last one in the history.
+    A run may scan its sets, registers and counters: a set's scan shows no registers. The scan of a workload
+    (REGISTER_SCAN, COUNTER_SCAN) has a record beside the final scan's. If it has none, and nothing is added to sets,
+    the record of the final scan is that of these keys, and an empty scan covers all of them. Without a record it is the
+    last one in the history.
     """
     record = final.keyed.get(workload) if final else None
     final = record or final

@@ -22,9 +22,9 @@ _ON_TIME = 0.99  # of all operations
 def check(history: Table, context: Context) -> Finding:
     """Measure the lateness (scheduled to real start) of operations in the steady state before the injection.
 
-    Figures: operations, on_time_ratio (started within 5 ms), late_p50_seconds, late_p99_seconds,
-    late_max_seconds. Unknown, never violated: a late instrument says nothing of the database, but makes the
-    other figures doubtful. Unknown also with fewer than context.enough operations.
+    Figures: operations, on_time_ratio (started within 5 ms), late_p50_seconds, late_p99_seconds, late_max_seconds.
+    Unknown, never violated: a late instrument proves nothing about the database, but makes the other figures doubtful.
+    Unknown also with fewer than context.enough operations.
     """
     late_ns = _lateness(history, context)
     if len(late_ns) < context.enough:

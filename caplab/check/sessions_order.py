@@ -17,10 +17,10 @@ _NULL = int(np.iinfo(np.int64).min)
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Of each of Versions.reads and Versions.writes its session (from 0 to count) and its turn there.
+    """The session (from 0 to count) of each of Versions.reads and Versions.writes, and its turn there.
 
-    An operation came before another of its session where its turn is smaller. Turns are equal where that cannot be
-    told: both took no time, at one moment.
+    An operation came before another of its session if its turn is smaller. Turns are equal if the order is unknown:
+    both took no time, at one moment.
     """
 
     count: int

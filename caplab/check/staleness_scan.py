@@ -15,11 +15,11 @@ from .versions import UNBOUNDED, Acks, Versions, key_codes
 
 @dataclass(frozen=True, slots=True)
 class ScannedVersions:
-    """Which version of each key the final scan shows, and where.
+    """The version of each key that the final scan shows, and its row.
 
-    returned_version is UNBOUNDED where nothing can be said of what was lost: the scan shows an info write, which may
-    have taken effect over newer ones, or what nobody wrote. row is that of the key in the history; -1 where the scan
-    has none.
+    returned_version is UNBOUNDED if lost writes cannot be determined: the scan shows an info write, which may have
+    taken effect over newer ones, or a value that was never written. row is that of the key in the history; -1 if the
+    scan has none.
     """
 
     returned_version: Integers

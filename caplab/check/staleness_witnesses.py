@@ -31,8 +31,8 @@ def witnesses(
 ) -> list[Json]:
     """Show the first anomalies of each kind, by invocation; each stands for itself.
 
-    A stale read: what it returned and the first ack that it missed. A dirty one: what it returned, and what the final
-    scan shows in its place. An unexpected one: the write that failed or came later, where there is one.
+    A stale read comes with the write of its value and the first ack that it missed; a dirty one with that write, and
+    what the final scan shows instead; an unexpected one with the write that failed or came later, if there is one.
     """
     stale, dirty = (_in_order(versions, mask) for mask in (wrong.stale, wrong.dirty))
     at_the_end = np.zeros(0, dtype=np.int64) if shown is None else shown.unexpected
@@ -98,7 +98,7 @@ class _WitnessBuilder:
         """Show a read of a value that was not written, or not by then, or by a write that failed."""
         write = self.writes.get(row, -1)
         failed = write >= 0 and self._cell("outcome", write) == "fail"
-        why = "its write surely failed" if failed else "nobody had written it by then"
+        why = "its write surely failed" if failed else "it had not been written by then"
         return witness(self.history, f"{self._returned(row, who)}, though {why}.", (write, row), self.context)
 
     def _origin(self, read: int) -> int:

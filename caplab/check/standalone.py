@@ -25,11 +25,11 @@ def context_of(history: Table, enough: int = ENOUGH) -> Context:
 def final_scan(history: Table) -> FinalScan | None:
     """Return the last scan of the history that can be judged by; None without one. Its rows share their invoke_ns.
 
-    Of the scans that began after everything acked had returned, that of all members together (server 'all') decides,
-    else those through the Service, else all of them: the one that began last. It has failed where one of its
-    rows is not ok, and has not converged where the last scan of another server found something else. Where
-    no scan began after all acks, the last one is judged by, and has not converged. Of a history with adds
-    it is of their sets, else of everything.
+    Of the scans that began after all acked operations had returned, that of all members together (server 'all')
+    decides, else those through the Service, else all of them: the one that began last. It has failed if one of its rows
+    is not ok, and has not converged if the last scan of another server found something else. If no scan began after all
+    acks, the last one is judged, and has not converged. In a history with adds it is a scan of their sets, else of
+    everything.
     """
     scans = _scans(history)
     if not len(scans.row):

@@ -1,15 +1,15 @@
 """Registers with ordered values: which version each read returned, and which it had to return at least.
 
-A key is ordered when its writes, failed ones left out, strictly grow in the order of their invocation and no two
-acked ones overlap (that one returned at the moment when the other was invoked is in order within a session only). So
-acked versions are in one order that everybody must agree on. A write of unknown outcome (info) may take effect at any
-later time: it is surely newer than what was acked before it was invoked, and surely older than nothing.
+A key is ordered when its writes, failed ones left out, strictly grow in the order of their invocation and no two acked
+ones overlap (two that meet at one moment are in order within a session only). So acked versions have one order for all
+observers. A write of unknown outcome (info) may take effect at any later time: it is surely newer than what was acked
+before it was invoked, and surely older than nothing.
 
-Versions are whole numbers that count the acked writes of all ordered keys, key after key. Of each operation there are
-two: its `returned_version`, how new what it returned may be at most, and its `required_version`, how new what is read
-after it has to be at least. They are equal but for info writes, whose returned version is UNBOUNDED. A read of nothing
-is at its key's `nothing`. What was read is older than what another operation wrote or returned if its returned version
-is below the other's required version.
+Versions are whole numbers that count the acked writes of all ordered keys, key after key. Each operation has two: its
+`returned_version`, how new what it returned may be at most, and its `required_version`, how new what is read after it
+has to be at least. They are equal except for info writes, whose returned version is UNBOUNDED. A read of nothing is at
+its key's `nothing`. What was read is older than what another operation wrote or returned if its returned version is
+below the other's required version.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Acks:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The ok reads of ordered keys whose value somebody may have written by then, by key and invocation."""
+    """The ok reads of ordered keys whose value may have been written by then, by key and invocation."""
 
     row: Integers
     key: Integers
@@ -65,10 +65,10 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Ordered keys and what was done to them.
+    """Ordered keys and the operations on them.
 
     keys is how many have writes, skipped how many with writes are not ordered. unexpected are the rows of reads whose
-    value nobody had written by then, or whose write surely failed; what else is here leaves them out.
+    value was not written by then, or whose write surely failed; everything else here leaves them out.
     """
 
     keys: int

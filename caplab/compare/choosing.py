@@ -27,14 +27,15 @@ class ChosenRuns:
 
 
 def choose(base: Results, new: Results, last: int, newest: int | None, least: int = 1) -> ChosenRuns:
-    """Of each row the newest runs of new, None: all of them, and the last runs of base before them.
+    """Choose the newest runs of new for each row (None: all), and the last runs of base before them.
 
     Of more than MOST new runs, the newest are weighed; a violation counts in all of them.
 
-    Where new has fewer than least runs of a row, the newest before are weighed with them: of a night with one run of
-    each row nothing could ever be told. They count as figures only; whether they are invalid was said in their time.
+    If new has fewer than least runs of a row, its newest earlier runs are weighed with them: a night with one run of
+    each row could never prove a change. They count as figures only; whether they are invalid was reported in their
+    time.
 
-    A run that is in both is new. Where base holds runs of new too, as a folder of all results does, only those of it
+    A run that is in both is new. If base contains runs of new too, as a folder of all results does, only those of it
     count that began before the first new one of the row; another base may be of any time.
     """
     judged = {row: runs[-newest:] if newest else runs for row, runs in _by_row(new.runs).items()}

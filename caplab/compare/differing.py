@@ -81,8 +81,8 @@ def _values(
 ) -> tuple[Counter[str], Counter[str]] | None:
     """Return a fact's values before and now; None if they are equal, unknown on one side, or different in each run.
 
-    always: a run that tells other facts of this kind has this one too, or it is not set; of versions and images,
-    which belong to an engine, a run that has none says nothing.
+    always: a run that records other facts of this kind has this one too, or it is not set; for versions and images,
+    which belong to an engine, a run without the fact is skipped.
     """
     old, new = (_counts(fact, runs, always) for runs in (before, now))
     own = len(old.keys() | new.keys()) > max(2, (old.total() + new.total()) / 2)

@@ -1,4 +1,4 @@
-"""What is compared: runs as their suites' verdicts tell them, and the figures of their rows."""
+"""The values that are compared: runs as in their suites' verdicts, and the figures of their rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Key:
 class Figure:
     """A figure that one run measured. at_least: it is only a lower bound.
 
-    promise is what the row said of it, budget and limit its bound as an expression and as a value; None: it has none.
+    promise is what the row promised of it, budget and limit its bound as an expression and as a value; None: it has
+    none.
     """
 
     value: float
@@ -49,8 +50,8 @@ class Fact:
 class MeasuredRun:
     """One run. began is ISO 8601 in UTC.
 
-    doubtful: it is no case of its row (no evidence of the fault, no steady state before): its figures prove nothing.
-    facts is empty where its suite did not keep them. load: the machine's when the suite began; None: not known.
+    doubtful: it did not test its row (no evidence of the fault, no steady state before): its figures prove nothing.
+    facts is empty if its suite did not record them. load: the machine's when the suite began; None: not known.
     """
 
     run_id: str

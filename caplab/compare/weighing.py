@@ -1,9 +1,9 @@
 """Every figure of every row, before and now: regressed, improved, changed, the same, or too few runs. Pure.
 
-One test a figure, and one rate of false alarms for the whole table: the chance that anything at all is marked although
-nothing changed. Figures that no arrangement of their values could mark (all zero, too few runs) cannot raise a false
-alarm, and are not among those that the rate is shared out to (Tarone, "A modified Bonferroni method for discrete
-data", Biometrics 46, 1990).
+Each figure has one test, and the whole table one rate of false alarms: the chance that anything at all is marked
+although nothing changed. Figures that no arrangement of their values could mark (all zero, too few runs) cannot raise a
+false alarm, and get no share of the rate (Tarone, "A modified Bonferroni method for discrete data", Biometrics 46,
+1990).
 """
 
 from __future__ import annotations

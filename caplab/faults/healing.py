@@ -164,7 +164,7 @@ def _silent(fault: Fault, node: str, silent: Collection[Entry], now: datetime) -
     return (
         f"{name_of(fault)}: the agent of node {node} does not answer for {pods}, so that the heal is not confirmed."
         f" {_by_itself(ends_by_itself(fault), now)}"
-        " Hint: see why the agent is silent (kubectl get pods -n caplab-system -o wide), then repeat."
+        " Hint: find out why the agent is silent (kubectl get pods -n caplab-system -o wide), then repeat."
     )
 
 

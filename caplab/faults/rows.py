@@ -19,7 +19,7 @@ Lost = Mapping[str, Any]  # a lost node, in the form of caplab_cluster.node_loss
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One fault; namespace '' for a lost node, since_unix and left_seconds None where the object does not say."""
+    """One fault; namespace '' for a lost node, since_unix and left_seconds None if the object does not have them."""
 
     namespace: str
     name: str

@@ -36,7 +36,7 @@ class Bounds:
         if size > self.bytes:
             raise TooMuch(
                 f"The history takes at least {in_words(size)} of memory, and at most {in_words(self.bytes)} are"
-                f" allowed. Hint: check a part of it, or allow more with --most-bytes {rounded_up(size)} where there is"
+                f" allowed. Hint: check a part of it, or allow more with --most-bytes {rounded_up(size)} if there is"
                 " memory for it."
             )
 

@@ -19,11 +19,11 @@ _NEVER = int(np.iinfo(np.int64).min)  # a null return: it conflicts with nothing
 
 
 def validate_stored(table: Table) -> Table:
-    """As history.validate does, of a history as it stands in a file: it is left in its order.
+    """Validate a history as it is in a file, like history.validate, but without sorting it.
 
-    Raises ValueError with the row (from 1), the reason and the hint: all that validate refuses, no operations at all,
-    rows that are not sorted by invoke_ns, a read whose result is in another column than value, a session with two
-    operations at a time.
+    Raises ValueError with the row (from 1), the reason and the hint: for all that validate refuses, for no operations
+    at all, rows that are not sorted by invoke_ns, a read whose result is in another column than value, a session with
+    two operations at a time.
     """
     history = validate(table)
     if not table.num_rows:

@@ -21,8 +21,8 @@ class Promise(Enum):
 class Property:
     """Where a property is measured: a checker's figure and its unit ('' for a count, SHARE for a part of 1, RATIO).
 
-    of is the figure of the same checker that a count is one among, '' where there is none. by_side: the checker tells
-    the sides of a cut apart, and on each the routes. by_route: it tells the routes of all clients apart.
+    of is the same checker's figure for the total of a count, '' if there is none. by_side: the checker has figures of
+    each side of a cut, and of its routes. by_route: it has figures of each route of all clients.
     """
 
     checker: str

@@ -17,8 +17,8 @@ MINORITY, MAJORITY = "minority", "majority"  # sides of a cut: those with the fa
 class FaultWindow:
     """One target under fault, from injection to heal.
 
-    evidence is what was seen of it (cgroup empty, packets dropped); proven says that it shows the
-    fault was live. healed_ns None: not healed as far as is known.
+    evidence is what was observed of it (cgroup empty, packets dropped); proven: it shows that the fault was live.
+    healed_ns None: not healed as far as is known.
     """
 
     kind: str

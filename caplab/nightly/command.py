@@ -47,7 +47,7 @@ def _newest(parsed: argparse.Namespace, print_line: PrintLine) -> int:
 
 def _summary(parsed: argparse.Namespace, print_line: PrintLine) -> int:
     if parsed.folder and not parsed.folder.is_dir():
-        raise FieldError(f"there is no folder '{parsed.folder}'. Hint: name the suite's, or none where it left none.")
+        raise FieldError(f"there is no folder '{parsed.folder}'. Hint: name the suite's, or none if it left none.")
     changes = read_text(parsed.changes) if parsed.changes and parsed.changes.is_file() else ""
     from .suite_page import page_of  # noqa: PLC0415  # pyarrow is slow to load
 

@@ -138,7 +138,7 @@ def _listed(store: Store) -> Answer:
     rows = "".join(_row(store, suite) for suite in newest[:_MOST_LISTED])
     head = "<tr><th>begun (UTC)</th><th>suite</th><th>outcome</th><th>size</th><th>files</th></tr>"
     more = f"<p>and {len(newest) - _MOST_LISTED} older ones</p>" if len(newest) > _MOST_LISTED else ""
-    text = f"<h1>Nights</h1>{f'<table>{head}{rows}</table>{more}' if rows else '<p>There is nothing yet.</p>'}"
+    text = f"<h1>Nights</h1>{f'<table>{head}{rows}</table>{more}' if rows else '<p>There are no nights yet.</p>'}"
     return Answer(HTTPStatus.OK, _whole("nights", text))
 
 

@@ -16,8 +16,8 @@ _WRITES = "add"  # the source of the probers' figure
 def clock_check(record: RunRecord, findings: Sequence[Finding]) -> ClockCheck | None:
     """Compare the server's stamp of its first complete commit after the fault with the first ack that probers saw.
 
-    Both count from the injection. None for a run without a fault, without a primary (no epoch follows another), and of
-    a cache, where nobody asks for a stamp.
+    Both count from the injection. None for a run without a fault, without a primary (no epoch follows another), and for
+    a cache, whose runs record no stamp.
     """
     injected_ns = Context.of(record).injected_ns
     if injected_ns is None or not record.has_primary or record.engine == CACHE:

@@ -260,7 +260,7 @@ def test_every_promise_can_be_written() -> None:
         (row("properties: {lost: possible}") + row("").split("rows:")[1].replace("because", "x"), "is missing"),
         (
             row("properties: {lost: possible}") + row("properties: {lost: possible}").split("rows:")[1],
-            "is there 2 times",
+            "occurs 2 times",
         ),
         ("rows: 3", "field 'rows' must be a list"),
         ("rows: [", "not YAML"),

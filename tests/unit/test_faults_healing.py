@@ -70,7 +70,7 @@ def test_a_fault_with_a_silent_agent_is_never_called_healed_and_keeps_its_finali
     assert there["metadata"]["finalizers"] == [FINALIZER]
     assert left.startswith(f"lab/f: the agent of node {WORKERS[1]} does not answer for pg-1, so that the heal is not")
     assert "2026-11-21 12:00:10.5 UTC" in left
-    assert "Hint: see why the agent is silent" in left
+    assert "Hint: find out why the agent is silent" in left
     assert any("lab/g has ended" in line for line in lines)
     assert not any("lab/f has ended" in line for line in lines)
     assert any(f"lab/f: waiting for the agent of {WORKERS[1]} ... " in line for line in lines)
@@ -102,7 +102,7 @@ def test_what_the_api_server_refuses_is_told_in_its_words_and_hinders_no_other(f
     lab = FakeLab(fault(entry()), operator=False)
     lab.forbidden = (forbidden,)
     _, (left,) = healed(lab)
-    assert f"lab/f: {says}: you may not {forbidden} faults." in left.replace("lab/f is", "lab/f: is")
+    assert f"lab/f: {says}: you may not {forbidden} faults." in left.replace("lab/f cannot", "lab/f: cannot")
     assert "Hint:" in left
     assert lab.seconds < 40
 

@@ -119,7 +119,7 @@ def test_a_port_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str])
 
 
 def test_an_empty_folder_and_one_that_is_not_there_have_no_nights(tmp_path: Path) -> None:
-    assert b"There is nothing yet." in answer(of_folder(tmp_path / "none"), "/").content
+    assert b"There are no nights yet." in answer(of_folder(tmp_path / "none"), "/").content
 
 
 def test_a_store_that_cannot_be_read_is_said(store: Store) -> None:

@@ -19,10 +19,10 @@ from .zones import Line
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """For each cluster, which one its cas follows (itself where none), the first of its chain and its place in it.
+    """For each cluster, the one that its cas follows (itself if none), the first of its chain and its place in it.
 
-    broken: clusters that have no place: their cas expected what nobody wrote, or what another cas had replaced, or
-    stand in a circle.
+    broken: clusters that have no place: their cas expected a value that no operation wrote or that another cas had
+    replaced, or stand in a circle.
     """
 
     follows: Integers

@@ -47,7 +47,7 @@ def _events(steps: Sequence[Step]) -> list[tuple[int, bool, int]]:
 
 
 class _Search:
-    """Every state that may be at one moment. All values that nobody sees are one to it."""
+    """All possible states at one moment. All values that no read observes count as one."""
 
     def __init__(self, observed: set[int | None], budget: int) -> None:
         self._number = {value: number for number, value in enumerate(observed - {None}, 1)} | {None: 0}

@@ -1,8 +1,8 @@
 """Witnesses that cannot be made smaller by leaving out one operation: for keys with cas, or values written twice.
 
 Delta debugging (Zeller & Hildebrandt, "Simplifying and isolating failure-inducing input", 2002): leave out what can go,
-in ever smaller parts. What is left must prove something of the whole history, so an operation that speaks of a value
-whose writer was left out says less: a read goes too, and a cas counts as a plain write.
+in ever smaller parts. The rest must prove something about the whole history. So without a value's writer, reads of the
+value are left out too, and a cas that expected it counts as a plain write.
 """
 
 from __future__ import annotations

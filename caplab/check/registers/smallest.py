@@ -70,8 +70,8 @@ def _first_of_each(key: Integers, places: Integers) -> list[tuple[int, int]]:
 def of_more(operations: Operations) -> dict[int, list[int]]:
     """Return, by key, the rows of a smallest witness, in the order of invocation.
 
-    For keys that are not linearizable, have no witness of two, no cas, no value that was written twice, and none that
-    was read and nobody wrote.
+    It is for keys that are not linearizable, and have no witness of two, no cas, no value that was written twice, and
+    no read of a value without a writer.
     """
     clusters = clusters_of(operations)
     readers = operations.readers

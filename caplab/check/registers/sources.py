@@ -19,7 +19,7 @@ def sources(writers: Part, readers: Sequence[Part], keys: int) -> tuple[list[Int
     """Return, for each part of readers, the place of the writer whose value each operation observed, or NOBODY.
 
     Writers have their places among themselves; after them comes, for each key, the beginning, in which it is absent.
-    Beside these a mask over all places and one more (for NOBODY, False): who shares a value with another writer.
+    Also return a mask over all places and one more (for NOBODY, False): which writers share their value with another.
     """
     written = writers.where(~writers.null) if writers.null.any() else writers
     places, shared = _by_value(written, readers) or _by_key_and_value(written, readers, keys)

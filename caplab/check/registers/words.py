@@ -12,7 +12,7 @@ def sentence(key: str, steps: Sequence[Step], failed: bool) -> str:
     where = f"on key '{key}'" if key else "on the key without a name"
     observers = [step for step in steps if step.observes]
     if len(steps) == 1:
-        why = "though its write failed" if failed else "and nobody had written it"
+        why = "though its write failed" if failed else "though it was never written"
         return f"{_value(observers[0])} was seen {where}, {why}."
     if any(step.writes for step in observers):
         return _of_cas(where, steps, observers)
