@@ -38,12 +38,12 @@ Annotation = Mapping[str, Any]
 
 
 class NotMarked(Exception):
-    """Annotations were not written; the message says why, and has no secret in it."""
+    """Annotations were not written; the message says why, and contains no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From when to when a run went, in milliseconds since 1970."""
+    """When a run began and ended, in milliseconds since 1970."""
 
     began_ms: int
     ended_ms: int
@@ -51,13 +51,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Grafana:
-    """A Grafana at an address; without a token nothing is written there."""
+    """A Grafana at an address; without a token nothing is written to it."""
 
     url: str
     token: str = ""
 
     def __repr__(self) -> str:
-        """Without the token."""
+        """Show everything but the token."""
         return f"Grafana({self.url!r})"
 
     def link(self, span: Span, labels: Mapping[str, str]) -> str:
@@ -67,7 +67,7 @@ class Grafana:
         return f"{self.url}/d/{RUN_DASHBOARD}?{urlencode({**times, **chosen})}"
 
     def mark(self, annotations: Sequence[Annotation]) -> None:
-        """Write annotations; NotMarked says why some are not there, and how many.
+        """Write annotations; raise NotMarked with the reason and the number of missing ones.
 
         urllib3's time-outs are those of each piece of an answer: one that comes drop by drop has none.
         """

@@ -25,7 +25,7 @@ class JudgedRun:
 
 
 def judge_folder(folder: Path) -> JudgedRun:
-    """Read a run's folder, check and judge it, and keep the findings in it.
+    """Read a run's folder, check and judge it, and store the findings in it.
 
     Raises OSError or ValueError if there is no run to read, LookupError if no row fits it.
     """

@@ -32,12 +32,12 @@ T = TypeVar("T")
 
 
 class ContextRefused(CommandError):
-    """There is no context to use, or it is not to be used; the message says which and the hint."""
+    """No context can be used; the message names it, the reason and the hint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a cluster says of itself: its nodes' providers, and whether it serves the lab's kinds."""
+    """A cluster's identity: its nodes' providers, and whether it serves the lab's kinds."""
 
     providers: tuple[str, ...]
     serves_lab: bool
@@ -54,7 +54,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An API server that was chosen once: the context's name ('' in a pod), its address, and what it is."""
+    """The chosen API server: the context's name ('' in a pod), its address, and its identity."""
 
     context: str
     address: str

@@ -33,7 +33,7 @@ class Page:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """GET and nothing else, one request a connection: the base class answers 501 to every other method."""
+    """Answers GET only, one request for each connection: the base class answers 501 to every other method."""
 
     server: _Server
 

@@ -45,7 +45,7 @@ class LeaseApi(Protocol):
 
 
 class Leases:
-    """Leases through the API server. Calls block; every one has a time-out. Raises kubernetes' ApiException."""
+    """Leases through the API server. Calls block, with time-outs. Raises kubernetes' ApiException."""
 
     def __init__(self, api: client.ApiClient) -> None:
         self._leases: Any = client.CoordinationV1Api(api)  # Any: the client types moments as datetime only
@@ -82,7 +82,7 @@ class Leases:
 
 
 class RunLease:
-    """The lease of a namespace; holder is the id of a run, or of a suite session that clears up."""
+    """The lease of a namespace; holder is the id of a run, or of a suite session that cleans up."""
 
     def __init__(
         self, leases: LeaseApi, namespace: str, holder: str, monotonic: Callable[[], float] = time.monotonic

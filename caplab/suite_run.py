@@ -58,7 +58,7 @@ class SuiteRun:
         return [f"{failure.name}: {failure.sentence}" for failure in self.ended if isinstance(failure, LabFailure)]
 
     def all(self) -> None:
-        """Make every run that has no verdict yet, in order, until one is interrupted, or results cannot be kept."""
+        """Make every run without a verdict, in order, until one is interrupted, or results cannot be saved."""
         self._grafana, self._no_grafana = grafana.find()
         for run in self._plan.runs:
             try:

@@ -13,7 +13,7 @@ from .model.fields import FieldError, Fields
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One run that is to be made: an experiment's file, and settings for its configuration."""
+    """A run to be made: an experiment's file, and settings for its configuration."""
 
     experiment: str  # such as postgres/kill-primary
     file: Path
@@ -27,7 +27,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Runs in their order."""
+    """The runs of a suite, in order."""
 
     name: str
     runs: tuple[Planned, ...]

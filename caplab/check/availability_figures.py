@@ -22,7 +22,7 @@ _READS = ("read", "load")
 
 @dataclass(frozen=True, slots=True)
 class SeriesAvailability:
-    """A series, its outages and phases; times count from the injection, failover_ns is at least so if open.
+    """A series, its outages and phases; times count from the injection, failover_ns is a lower bound if open.
 
     in_fault is None where there is no fault.
     """

@@ -1,4 +1,4 @@
-"""Columns of a validated history as numpy arrays: the one place where checkers touch Arrow."""
+"""Columns of a validated history as numpy arrays: the only module of the checkers that uses Arrow."""
 
 from __future__ import annotations
 

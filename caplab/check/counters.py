@@ -1,4 +1,4 @@
-"""Counters: what a read returns lies between what had surely been added and what may have been.
+"""Counters: a read returns at least what had surely been added, and at most what may have been.
 
 The bounds that linearizability puts on a register that is only added to, as Jepsen's counter checker has them: no
 increment that was acked is lost, none counts twice, and none counts that surely failed.
@@ -115,7 +115,7 @@ def _reads_at(
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """Amounts added to keys at moments, ready to be summed up to any of them."""
+    """Amounts added to keys at moments, with their sums up to any moment."""
 
     key: Integers
     moment_ns: Integers

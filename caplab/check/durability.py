@@ -1,4 +1,4 @@
-"""Durability: what was acknowledged is there in the end, once, and nothing else is.
+"""Durability: what was acknowledged is present in the end, once, and nothing else is.
 
 For the set workload: `add` of unique values, then a final scan. An element is its value.
 """
@@ -64,7 +64,7 @@ def applies(history: Table) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _AddOutcomes:
-    """What became of each add, and the elements that are wrong."""
+    """The outcome of each add, and the elements that are wrong."""
 
     there: Mask
     lost: Mask

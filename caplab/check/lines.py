@@ -63,7 +63,7 @@ def dense(code: Integers) -> tuple[Integers, Integers]:
 
 @dataclass(frozen=True, slots=True)
 class Climbs:
-    """Heights in the order in which they came on each line; searched for the first one that is above a level.
+    """Heights on each line in their order of arrival, searched for the first one above a level.
 
     place is what was given with each height, and NEVER at last: the index of that one stands for no such height.
     """

@@ -57,7 +57,7 @@ def _loads(history: Table) -> Mask:
 
 @dataclass(frozen=True, slots=True)
 class _Misses:
-    """Misses by key and time: where each begins among the loads in that order, and how many loads it had."""
+    """Misses by key and time: where each begins among the sorted loads, and its number of loads."""
 
     order: Integers
     begin: Integers

@@ -18,7 +18,7 @@ _QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """A series' outages by when they were; failover: those that make up the failover time."""
+    """A series' outages by time; failover: those that make up the failover time."""
 
     earlier: tuple[Outage, ...]  # over before the injection
     failover: tuple[Outage, ...]  # reached past the injection, and began before heal

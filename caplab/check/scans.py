@@ -1,4 +1,4 @@
-"""Final scans: which rows of a history are the last look at what the database holds."""
+"""Final scans: the rows of a history that show the final content of the database."""
 
 from __future__ import annotations
 

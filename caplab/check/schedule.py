@@ -1,4 +1,4 @@
-"""Schedule: whether the load was started when it was due, which everything else takes for granted.
+"""Schedule: whether the load was started on time, which all other checkers assume.
 
 An instrument that is late measures itself. Only the steady state counts: once a server hangs, an operation
 waits for its place, and that is the fault's doing.

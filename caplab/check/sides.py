@@ -1,4 +1,4 @@
-"""The sides of a cut: the figures of each side's operations, all together and by route.
+"""The sides of a cut: figures of each side's operations, in total and by route.
 
 Where the fault parts the zones, each side promises something else: the minority of a quorum refuses what the majority
 serves.

@@ -118,7 +118,7 @@ def versions_of(history: Table) -> Versions:
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """Each row's key, which keys are ordered, how many with writes are and are not; and the rows of their writes."""
+    """Each row's key, which keys are ordered, how many written keys are and are not; and the rows of their writes."""
 
     key: Integers
     ordered: Mask

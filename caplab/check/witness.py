@@ -1,4 +1,4 @@
-"""Witnesses: the handful of operations that prove a violation, each as a plain row that a person can read."""
+"""Witnesses: the few operations that prove a violation, each as a plain readable row."""
 
 from __future__ import annotations
 

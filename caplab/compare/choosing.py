@@ -13,7 +13,7 @@ _FILL_OF = 4  # of so many earlier runs at most one is weighed with the new ones
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenRuns:
-    """By row, in the order in which they began; looked_at are all that are judged now, also those that prove nothing.
+    """The chosen runs by row, in the order of their beginning; looked_at are all judged runs, also unusable ones.
 
     Runs that prove nothing are in neither base nor new: doubtful is how many there are on both sides. filled is how
     many of the runs in new are the newest before, and not among those that are judged now.

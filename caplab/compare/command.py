@@ -1,4 +1,4 @@
-"""`caplab compare`: what was measured before beside what is measured now, and the exit code that can gate."""
+"""`caplab compare`: earlier results beside new ones, and an exit code for pipelines."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _UNSET, _NO_UNIT = "not set", "a count"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """before and now are the values with how many runs had each; rows are those that it is of, all of them for ()."""
+    """A difference. before and now are the values with their number of runs; rows are those it concerns, () for all."""
 
     what: str
     before: Mapping[str, int]
@@ -25,7 +25,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """found, and how many runs before and now did not keep what they were made with."""
+    """The differences, and how many runs before and now did not record what they were made with."""
 
     items: tuple[Difference, ...]
     silent_before: int

@@ -33,7 +33,7 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """By how much the second sample lies higher: Hodges' and Lehmann's estimate, the median of all differences.
+    """How much higher the second sample is: Hodges' and Lehmann's estimate, the median of all differences.
 
     low and high are its confidence interval, which belongs to the test; None: there are too few values for one.
     """

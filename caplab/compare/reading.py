@@ -1,4 +1,4 @@
-"""Suites' verdicts as `caplab run` leaves them, read from one folder, a folder of many, or a file."""
+"""Suites' verdicts as written by `caplab run`, read from one folder, a folder of many, or a file."""
 
 from __future__ import annotations
 

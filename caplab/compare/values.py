@@ -13,7 +13,7 @@ VERSION, IMAGE, SETTING, MACHINE = "version", "image", "setting", "machine"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """A figure of a row; side and route '' where it is of all clients."""
+    """A figure of a row; side and route are '' if it covers all clients."""
 
     row: str
     property: str
@@ -40,7 +40,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fact:
-    """Something that a run was made with: of a kind (VERSION, IMAGE, SETTING, MACHINE), by name."""
+    """A fact about a run, by kind (VERSION, IMAGE, SETTING, MACHINE) and name."""
 
     kind: str
     name: str

@@ -62,7 +62,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedFigure:
-    """One figure. p is corrected for the number of figures. enough: the new runs that would do; None where they do.
+    """One compared figure. p is corrected for the number of figures. enough: the new runs needed, else None.
 
     violated: in how many new runs, and before, it was not as its row promises. first_seen: it was zero in every run
     before, is not in some new one, and that alone may be chance.
@@ -84,7 +84,7 @@ class ComparedFigure:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All figures that both sides have. tested: how many of them the rate of false alarms is shared out to."""
+    """All figures that both sides have. tested: how many of them share the rate of false alarms."""
 
     figures: tuple[ComparedFigure, ...]
     tested: int

@@ -1,4 +1,4 @@
-"""`caplab faults`: everything that is live, in a table."""
+"""`caplab faults`: a table of everything that is live."""
 
 from __future__ import annotations
 

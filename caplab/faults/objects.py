@@ -19,7 +19,7 @@ _MERGE = "application/merge-patch+json"
 
 
 class Objects:
-    """Calls block; every one has a time-out. Raises kubernetes' ApiException, and urllib3's errors."""
+    """Access to Fault objects. Calls block, with time-outs. Raises kubernetes' ApiException, and urllib3's errors."""
 
     def __init__(self, api: client.ApiClient) -> None:
         self._custom: Any = client.CustomObjectsApi(api)  # Any: the client types free objects as object

@@ -17,7 +17,7 @@ class TooMuch(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most rows, and bytes of their columns in memory."""
+    """The most rows, and the most bytes of their columns in memory."""
 
     rows: int = MOST_ROWS
     bytes: int = MOST_BYTES

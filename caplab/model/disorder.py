@@ -1,4 +1,4 @@
-"""What a recorder must not do: write operations out of order, or let one session do two things at a time.
+"""Errors of a recorder: operations out of order, or two operations at a time in one session.
 
 Checkers of sessions rest on the second (Terry et al., "Session guarantees for weakly consistent replicated data", 1994:
 a session is a sequence), and row numbers in messages on the first: they are those of the file.

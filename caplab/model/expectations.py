@@ -73,7 +73,7 @@ PROPERTIES: Mapping[str, Property] = {
 
 @dataclass(frozen=True, slots=True)
 class PropertyExpectation:
-    """A row's word on one property; budget over settings: the most (BOUNDED), the least (MUST_SHOW).
+    """A row's promise for one property; budget over settings: the most (BOUNDED), the least (MUST_SHOW).
 
     side: of the clients on that side of a cut only (RunRecord.sides). route: by that one only; None: the worst of all.
     """
@@ -92,7 +92,7 @@ class PropertyExpectation:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One row. Only the properties it names count."""
+    """One row. Only the properties that it names count."""
 
     engine: str
     mode: str

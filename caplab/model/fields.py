@@ -15,7 +15,7 @@ class FieldError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of one object; where is its place for messages, such as 'run.json: windows[0]'."""
+    """The fields of one object; where is its location for messages, such as 'run.json: windows[0]'."""
 
     where: str
     values: Mapping[str, Json]

@@ -1,4 +1,4 @@
-"""run.json: what a run was, beside its history. Times are CLOCK_MONOTONIC nanoseconds."""
+"""run.json: the facts of a run, beside its history. Times are CLOCK_MONOTONIC nanoseconds."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class FirstCommit:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """All of a run but its operations.
+    """Everything about a run except its operations.
 
     settings are those in force, read back from the engine, by their name in the cluster's spec, with
     the run's own (writesPerSecond and vantages of the load, faultSeconds of the fault) beside them. has_primary:

@@ -56,7 +56,7 @@ _EXIT_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """The exit codes of `caplab run` and `caplab compare`; None: it was not called."""
+    """The exit codes of `caplab run` and `caplab compare`; None: the command was not called."""
 
     run: int
     compare: int | None = None

@@ -20,7 +20,7 @@ BROKEN_OFF = "broken off"  # the outcome of a night whose runner left no report
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnderWay:
-    """A night that has begun (UTC, ISO): by which pod, of which Job."""
+    """A night that has begun (UTC, ISO), with its pod and its Job."""
 
     suite: str
     began: str

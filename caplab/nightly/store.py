@@ -27,7 +27,7 @@ _MOST_FILES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A file system and the folder in it. Calls block. Raises OSError, also for what a bucket's server says."""
+    """A file system and the folder in it. Calls block. Raises OSError, also for errors of a bucket's server."""
 
     files: Any  # fsspec has no types
     root: str

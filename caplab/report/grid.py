@@ -20,7 +20,7 @@ _LINK = re.compile(r"\](?=[(\[])")  # other brackets stay, as those of intervals
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A titled table. The columns of texts, by number, are left-aligned and may wrap; the others hold numbers."""
+    """A titled table. The columns of texts, by number, are left-aligned and may wrap; the others are numbers."""
 
     title: str
     header: tuple[str, ...]

@@ -16,7 +16,7 @@ from .values import ClockCheck, RunReport, is_lower_bound, number
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The n runs in which a figure was measured; None where n is 0. at_least: one was only a lower bound."""
+    """The n runs in which a figure was measured; None if n is 0. at_least: one was only a lower bound."""
 
     n: int
     low: float | None = None
@@ -27,7 +27,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Runs of one name: failover time in seconds as the worst vantage saw it, acked writes lost, share acked."""
+    """Runs of one name: failover time in seconds at the worst vantage, acked writes lost, share acked."""
 
     name: str
     n: int

@@ -1,4 +1,4 @@
-"""The tables of one run's measurements: every vantage and route, and the latency by phase."""
+"""The tables of one run: every vantage and route, and the latency by phase."""
 
 from __future__ import annotations
 

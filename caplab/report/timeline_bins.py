@@ -1,4 +1,4 @@
-"""A history cut into bins of time, strip by strip: what `timeline` draws, as numbers."""
+"""A history cut into bins of time, strip by strip: the numbers that `timeline` draws."""
 
 from __future__ import annotations
 

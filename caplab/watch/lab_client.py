@@ -42,7 +42,7 @@ class PodNotFound(LookupError):
 
 
 class LabClient:
-    """Asks through one client, from any thread. Raises ApiException, urllib3's errors, TooMuch, PodNotFound."""
+    """A client of the API server for all threads. Raises ApiException, urllib3's errors, TooMuch, PodNotFound."""
 
     def __init__(self, api: client.ApiClient) -> None:
         self._api: Any = api  # Any: its results have no types

@@ -102,7 +102,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The worst of a stretch of time; ratio where operations ended, p99_seconds where any was acknowledged."""
+    """The worst of a stretch of time; ratio if operations ended, p99_seconds if any was acknowledged."""
 
     state: State
     ratio: float | None = None
@@ -156,7 +156,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Operations of one load so far: all that ended, those acknowledged, and the latter by their latency.
+    """One load's operations so far: all that ended, those acknowledged, and the latter by latency.
 
     buckets: upper bound in seconds -> acknowledged operations at most that slow.
     """

@@ -34,7 +34,7 @@ def applies(history: Table) -> str:
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Look, key by key, for an order of all operations that keeps to real time and explains what each saw.
+    """Search, key by key, for an order of all operations that respects real time and explains each result.
 
     Figures: keys, operations (that bear on it: not those that failed, nor reads without an answer), violating_keys
     (names, all of them), undecided_keys (names), other_keys (left out: they hold sets, counters or ids), witness (the

@@ -1,4 +1,4 @@
-"""Chains: a cas that took effect ties its cluster to that of the value it expected, for nothing came between.
+"""Chains: a cas that took effect ties its cluster to that of the value it expected, as nothing came between.
 
 Clusters so tied follow each other with nothing between them, as if they were one: zones are then of whole chains.
 """

@@ -19,7 +19,7 @@ BEGINNING = -NEVER  # when absent was written: before all
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """One for each writer, in their order, then one for the beginning of each key, in which it is absent."""
+    """A cluster for each writer, in their order, then one for the beginning of each key, in which it is absent."""
 
     key: Integers
     invoke_ns: Integers  # of the writer

@@ -1,4 +1,4 @@
-"""The exact search: is there an order of one key's operations that explains what each saw?
+"""The exact search for an order of one key's operations that explains each result.
 
 Wing & Gong, "Testing and verifying concurrent objects" (1993), in the form of Lowe, "Testing for linearizability"
 (2017): go through calls and returns in time and keep every state that may be (the value, and which of the operations
@@ -20,7 +20,7 @@ _State: TypeAlias = tuple[int, int]  # the value's number; a bit for each pendin
 
 
 class OutOfBudgetError(Exception):
-    """More states than the budget allows: whether the key is linearizable is not known."""
+    """There are more states than the budget allows: whether the key is linearizable is not known."""
 
 
 def violation_ns(steps: Sequence[Step], budget: int = BUDGET) -> int | None:

@@ -24,7 +24,7 @@ _PAIRS = ((1, 2), (2, 2), (1, 3), (2, 3), (3, 3))  # by what they cost together
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Parts of clusters, each of one cost, and what constrains others: the first return and the last invocation."""
+    """Parts of clusters, all of one cost, and their constraints: the first return and the last invocation."""
 
     key: Integers
     cluster: Integers

@@ -21,7 +21,7 @@ MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class Violating:
-    """The keys that are not linearizable, and how that was found.
+    """The keys that are not linearizable, and how each was found.
 
     alone: for each key the row of an operation that no other explains, or NONE. by_zones: which keys have zones that
     conflict. by_search: those that the search found, with the moment when no order was left.

@@ -23,7 +23,7 @@ _WIDE = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """All keys one after the other on one line, so that a single sort sorts each of them by time."""
+    """All keys one after the other on one line, so that one sort orders each of them by time."""
 
     low: int
     length: int  # of one key
