@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "run" and parsed.list:
         return guarded("run", _list, "nothing was begun")
     if parsed.command == "run":
-        return guarded("run", lambda: _run(parsed), "no run is under way any more")
+        return guarded("run", lambda: _run(parsed), "no run is under way any longer")
     if parsed.command == "check":
         check = partial(guarded, "check", partial(_check, parsed), "check again")
         # Fork only if this process is the command's own, with one thread: tests and others call this in theirs.
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("name", nargs="?",
                      help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")  # fmt: skip
     run.add_argument("--list", action="store_true", help="list suites, experiments and their settings; run nothing")
-    run.add_argument("--plan", action="store_true", help="print the runs that it would make, and make none")
+    run.add_argument("--plan", action="store_true", help="print the runs that would be made, and make none")
     run.add_argument("--repeat", type=_positive, help="how many times to make each run (default: 1)")
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
                      help="a setting of the experiment, instead of its default; repeat for more")  # fmt: skip
@@ -90,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "check", help="check a history; exit code 0 all holds, 1 some violated, 2 unknown, 3 it cannot be checked"
     )
     check.add_argument("path", type=Path, metavar="FILE-OR-RUN",
-                       help="a history (Parquet, Arrow, CSV), a run's folder, or a folder of several")  # fmt: skip
+                       help="a history (Parquet, Arrow, CSV), a run's folder, or a folder of several runs")  # fmt: skip
     check.add_argument("--checker", action="append", default=[], metavar="NAME",
-                       help="run only this checker, also if it finds nothing to check; repeat for more")  # fmt: skip
+                       help="run only this checker, even if it does not apply; repeat for more")  # fmt: skip
     check.add_argument("--json", action="store_true", help="print JSON, with every figure and witness")
     check.add_argument("--enough", type=_positive, metavar="N",
                        help="operations needed to say that a property holds (default: 1; for a run 20)")  # fmt: skip

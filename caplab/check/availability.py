@@ -104,5 +104,5 @@ def _judge(figures: dict[str, Json], context: Context) -> tuple[State, str]:
     took = "failover took" if context.has_primary else "the longest took"
     return State.VIOLATED, (
         f"{outages} outages; {took} {at_least}{figures['failover_seconds']:.3f} s "
-        f"as vantage {figures['worst_vantage']} saw it; {figures['later_outages']} outages began after heal."
+        f"at vantage {figures['worst_vantage']}; {figures['later_outages']} outages began after heal."
     )

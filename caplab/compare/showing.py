@@ -128,7 +128,7 @@ def _caveats(comparison: Comparison) -> list[str]:
     unread = [*comparison.base.unread, *comparison.new.unread]
     lines += [f"not read: {words.one_line(file)}" for file in unread[:_MOST_UNREAD]]
     if len(unread) > _MOST_UNREAD:
-        lines.append(f"not read: {len(unread) - _MOST_UNREAD} files more")
+        lines.append(f"not read: {len(unread) - _MOST_UNREAD} more files")
     lines += [f"not made: {words.one_line(failure)}" for failure in comparison.new.failures]
     return lines
 
@@ -136,7 +136,7 @@ def _caveats(comparison: Comparison) -> list[str]:
 def _difference(difference: Difference) -> str:
     where = ""
     if difference.rows:
-        more = f" and {len(difference.rows) - _MOST_ROWS} rows more" if len(difference.rows) > _MOST_ROWS else ""
+        more = f" and {len(difference.rows) - _MOST_ROWS} more rows" if len(difference.rows) > _MOST_ROWS else ""
         where = f" ({', '.join(difference.rows[:_MOST_ROWS])}{more})"
     return words.one_line(f"{difference.what}: {_counts(difference.before)}, now {_counts(difference.now)}{where}")
 

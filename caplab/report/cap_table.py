@@ -23,12 +23,12 @@ _PREFACE = """\
 Made by `bench/cap_table.py` (`make cap-table`) from `experiments/expectations.yaml` and the verdicts under
 `docs/evidence/cap`: change those, not this page.
 
-The first table of each engine has a line a row: what clients went through, and in brackets what was promised. The one
-under it has a line a property. *Promised* is what theory and the vendors say, a budget with its value under the
-settings in force: *forbidden*, one case is a violation; *must show*, without it the run proves nothing; *possible*, any
-value will do. *Measured* is of the row's newest runs. *unknown*: a run that proves nothing, or a property that was not
-measured; *promise changed*: it was measured, but judged by what the row said before. Minority and majority are the
-sides of a cut; where no side is named it is all clients. Times are as clients saw them."""
+The first table of each engine has a line for each row: what clients experienced, and in brackets what was promised.
+The second has a line for each property. *Promised* is what theory and the vendors say, a budget with its value under
+the settings in force: *forbidden*, one case is a violation; *must show*, without it the run proves nothing; *possible*,
+any value is allowed. *Measured* is the result of the row's newest runs. *unknown*: a run that proves nothing, or a
+property that was not measured; *promise changed*: it was measured, but judged by what the row said before. Minority and
+majority are the sides of a cut; without a side, a figure covers all clients. Times are those that clients measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def _fault(window: FaultWindow, record: RunRecord) -> str:
 def _first(evidence: Sequence[str]) -> list[str]:
     """Return the first lines of evidence: a partition has one for every pair of addresses."""
     left = len(evidence) - _SHOWN
-    return [*evidence[:_SHOWN], f"and {left} lines more in run.json"] if left > 1 else list(evidence)
+    return [*evidence[:_SHOWN], f"and {left} more lines in run.json"] if left > 1 else list(evidence)
 
 
 def second_clock(report: RunReport) -> str:

@@ -85,7 +85,7 @@ class Source(Generic[T]):
         if now - self._answered <= _FRESH_SECONDS:
             return SourceState(self.name)
         age = None if math.isinf(self._answered) else now - self._answered
-        return SourceState(self.name, self._problem or "it is being waited for", age)
+        return SourceState(self.name, self._problem or "waiting for its answer", age)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
