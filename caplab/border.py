@@ -38,7 +38,7 @@ def guarded(command: str, work: Callable[[], int], interrupted: str) -> int:
         complain(f"interrupted: {interrupted}")
     except Exception as error:
         complain(f"FAILED: {sentence_of(error, command)}")
-    return _flushed(code)
+    return _flush(code)
 
 
 def complain(text: str) -> None:
@@ -57,7 +57,7 @@ def sentence_of(error: Exception, command: str) -> str:
         return str(error)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}."
-    return f"unexpected {type(error).__name__}: {error} ({_kept(error, command)})"
+    return f"unexpected {type(error).__name__}: {error} ({_write_traceback(error, command)})"
 
 
 class _Plain(logging.Formatter):
@@ -84,8 +84,8 @@ def _log_plainly() -> None:
             logging.getLogger().addHandler(logging.lastResort)
 
 
-def _kept(error: Exception, command: str) -> str:
-    """Write an error's traceback to a file and return its path."""
+def _write_traceback(error: Exception, command: str) -> str:
+    """Write an error's traceback to a file, and say where it is."""
     log: Path = Cache.from_environment().logs / f"caplab-{command}.log"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def _kept(error: Exception, command: str) -> str:
     return f"its traceback is in {log}"
 
 
-def _flushed(code: int) -> int:
+def _flush(code: int) -> int:
     """Flush all output and return the exit code: Python itself would exit with another one if flushing fails."""
     if sys.stdout is None:  # it is closed already
         return code

@@ -58,19 +58,19 @@ class SteadyWriter:
     def write(self, text: str) -> int:
         """Write a text, or nothing once the stream has failed."""
         if not self._broken:
-            self._tried(lambda: self._out.write(text))
+            self._attempt(lambda: self._out.write(text))
         return len(text)
 
     def flush(self) -> None:
         """Flush it."""
         if not self._broken:
-            self._tried(self._out.flush)
+            self._attempt(self._out.flush)
 
     def isatty(self) -> bool:
         """Return whether it is a terminal."""
         return self._out.isatty()
 
-    def _tried(self, call: Callable[[], object]) -> None:
+    def _attempt(self, call: Callable[[], object]) -> None:
         try:
             call()
         except BrokenPipeError:

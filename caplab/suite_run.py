@@ -98,7 +98,7 @@ class SuiteRun:
 
     def _make(self, run: PlannedRun) -> None:
         """Make one run up to its verdict. Any error in it is its own failure: the others are still made."""
-        self._announce(run, time_left(self._wanted(run), self._before))
+        self._announce(run, time_left(self._runs_left(run), self._before))
         folder, began, began_ms = self._folder / run.folder, time.monotonic(), _now_ms()
         try:
             out = PlainWriter(self._out)
@@ -110,7 +110,7 @@ class SuiteRun:
             self._fail(run, str(failed), time.monotonic() - began)
             return
         except Exception as error:
-            sentence = f"unexpected {type(error).__name__}: {error} ({_kept(folder, traceback.format_exc())})"
+            sentence = f"unexpected {type(error).__name__}: {error} ({_log_traceback(folder, traceback.format_exc())})"
             self._fail(run, sentence, time.monotonic() - began)
             return
         self._before.append(RunDuration(run.experiment, run.settings, time.monotonic() - began))
@@ -138,7 +138,7 @@ class SuiteRun:
         if problem:
             sentence = words.one_line(f"not marked in Grafana: {problem}")
             self._say(f"note: {sentence}")
-            _kept(folder, f"WARNING caplab.run: {sentence}")
+            _log_traceback(folder, f"WARNING caplab.run: {sentence}")
 
     def _keep_run(self, run: PlannedRun) -> bool:
         """Judge a run again from its folder, as the table may have changed; if that fails, it has to be made again."""
@@ -153,7 +153,7 @@ class SuiteRun:
         self._announce(run, f"kept: {words.of_state(report.verdict.state)}")
         return True
 
-    def _wanted(self, first: PlannedRun) -> list[RunAhead]:
+    def _runs_left(self, first: PlannedRun) -> list[RunAhead]:
         """Return the runs that are left, from a run on."""
         later = [run for run in self._plan.runs[first.number :] if not results.is_judged(self._folder / run.folder)]
         return [RunAhead(run.experiment, run.settings) for run in (first, *later)]
@@ -208,8 +208,8 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _kept(folder: Path, trace: str) -> str:
-    """Write a traceback to a run's log and return the log's path."""
+def _log_traceback(folder: Path, trace: str) -> str:
+    """Write a traceback to a run's log, and say where it is."""
     try:
         results.write_log(folder, trace)
     except OSError as error:

@@ -49,7 +49,7 @@ def find(folder: Path, name: str, settings: Mapping[str, str]) -> Suite:
     for file in (folder / f"{name}.yaml", Path(name)):
         if file.is_file():
             return Suite(file.stem, (Planned(_name_of(folder, file), file, dict(settings)),))
-    raise FieldError(f"There is no suite or experiment '{name}'. Hint: {_meant(folder, name)}.")
+    raise FieldError(f"There is no suite or experiment '{name}'. Hint: {_suggestion(folder, name)}.")
 
 
 def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
@@ -103,7 +103,7 @@ def _with(settings: Mapping[str, str], suite: Suite) -> Suite:
     return Suite(suite.name, tuple(runs))
 
 
-def _meant(folder: Path, name: str) -> str:
+def _suggestion(folder: Path, name: str) -> str:
     """Suggest a name for an unknown one: the most similar, else all of its engine."""
     every = [*names(folder / "suites"), *experiments(folder)]
     engine, slash, _ = name.partition("/")

@@ -124,9 +124,9 @@ class _WitnessBuilder:
 
     def _saw(self, place: int) -> str:
         name = self.names[int(self.reads.key[place])]
-        who = "The final scan" if self.reads.scanned[place] else "A read"
+        subject = "The final scan" if self.reads.scanned[place] else "A read"
         of = f"'{name}'" if name else "the counter"
-        return f"{who} of {of} returned {self.reads.value[place]}"
+        return f"{subject} of {of} returned {self.reads.value[place]}"
 
     def _witness(self, what: str, place: int, rows: Integers) -> Json:
         left_out = max(0, len(rows) - MOST_OPERATIONS)

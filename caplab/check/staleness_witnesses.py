@@ -94,23 +94,23 @@ class _WitnessBuilder:
         what = f"{self._returned(row, 'A read')}, but the final scan found {left}: it was rolled back."
         return witness(self.history, what, (self._origin(read), older, row, scan_row), self.context)
 
-    def unexpected(self, row: int, who: str) -> Json:
+    def unexpected(self, row: int, subject: str) -> Json:
         """Show a read of a value that was not written, or not by then, or by a write that failed."""
         write = self.writes.get(row, -1)
         failed = write >= 0 and self._cell("outcome", write) == "fail"
         why = "its write surely failed" if failed else "it had not been written by then"
-        return witness(self.history, f"{self._returned(row, who)}, though {why}.", (write, row), self.context)
+        return witness(self.history, f"{self._returned(row, subject)}, though {why}.", (write, row), self.context)
 
     def _origin(self, read: int) -> int:
         """Return the row of the write that a read returned; -1 if it found nothing."""
         write = int(self.versions.reads.write[read])
         return int(self.versions.writes.row[write]) if write >= 0 else -1
 
-    def _returned(self, row: int, who: str) -> str:
+    def _returned(self, row: int, subject: str) -> str:
         value = self._cell("value", row)
         key = self._cell("key", row)
         of = "the register" if key is None else f"'{key}'"
-        return f"{who} of {of} returned {'nothing' if value is None else value}"
+        return f"{subject} of {of} returned {'nothing' if value is None else value}"
 
     def _cell(self, name: str, row: int) -> Json:
         value: Json = self.history.column(name)[row].as_py()

@@ -61,7 +61,7 @@ class Healing:
         """Delete every Fault and return how many there were. Each agent ends its own at once."""
         faults = self._api.all()
         for fault in faults:
-            if refusal := _tried(partial(self._api.delete, fault)):
+            if refusal := _failure_of(partial(self._api.delete, fault)):
                 self._left.append(
                     f"{name_of(fault)} cannot be deleted: {refusal}. Hint: check your permissions, then repeat."
                 )
@@ -75,10 +75,10 @@ class Healing:
         more_seconds: for agents whose nodes were only just brought back.
         """
         started = spoken = self._monotonic()
-        while there := self._still_there():
+        while there := self._remaining():
             now = self._monotonic()
             self._release(there, now)
-            if self._in_vain(there, now - started - more_seconds):
+            if self._waiting_is_over(there, now - started - more_seconds):
                 break
             if now - spoken >= self._bounds.progress:
                 spoken = now
@@ -86,7 +86,7 @@ class Healing:
             self._sleep(self._bounds.look)
         return [*self._left, *(sentence for fault in there for sentence in self._sentences(fault))]
 
-    def _still_there(self) -> list[Fault]:
+    def _remaining(self) -> list[Fault]:
         """Return the faults that still exist; report those that are gone."""
         there = [fault for fault in self._api.all() if fault["metadata"]["uid"] in self._deleted]
         for uid in self._deleted.keys() - {fault["metadata"]["uid"] for fault in there}:
@@ -105,9 +105,9 @@ class Healing:
                 self._print_line(
                     f"  {name_of(fault)}: no operator removes its finalizer {FINALIZER}, so this command does"
                 )
-            self._released[uid] = _tried(partial(self._api.release, fault))
+            self._released[uid] = _failure_of(partial(self._api.release, fault))
 
-    def _in_vain(self, there: Iterable[Fault], seconds: float) -> bool:
+    def _waiting_is_over(self, there: Iterable[Fault], seconds: float) -> bool:
         """Return whether waiting is over: for silent agents after their time, for the rest after the operator's too."""
         bounds = self._bounds
         silent = all(unanswered(fault) for fault in there)
@@ -119,7 +119,7 @@ class Healing:
         return what_is_left(fault, datetime.now(UTC))
 
 
-def _tried(call: Callable[[], None]) -> str:
+def _failure_of(call: Callable[[], None]) -> str:
     """Return why a call failed, '' if it did not: each failure is reported by itself, and blocks no other call."""
     try:
         call()

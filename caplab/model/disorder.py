@@ -65,27 +65,27 @@ def refuse_overlaps(history: Table) -> None:
     follows; scans and overloads, which belong to no session, are left out.
     """
     rows = np.flatnonzero(_in_sessions(history))
-    who = _who(history, rows)
+    numbers = _session_numbers(history, rows)
     invoke = np.asarray(history.column("invoke_ns"))[rows]
     returned = np.asarray(history.column("return_ns").fill_null(_NEVER))[rows]
-    order = np.argsort(who, kind="stable")
-    early = _early(who[order], invoke[order], returned[order])
+    order = np.argsort(numbers, kind="stable")
+    early = _early(numbers[order], invoke[order], returned[order])
     if len(early):
         # Of the operations at one moment, one that took no time may come first in any file order.
-        order = np.lexsort((returned, invoke, who))
-        early = _early(who[order], invoke[order], returned[order])
+        order = np.lexsort((returned, invoke, numbers))
+        early = _early(numbers[order], invoke[order], returned[order])
     if len(early):
         _refuse(history, int(rows[order[early[0]]]), int(rows[order[early[0] + 1]]))
 
 
-def _who(history: Table, rows: _Integers) -> _Integers:
+def _session_numbers(history: Table, rows: _Integers) -> _Integers:
     """Return a number for each (vantage, session)."""
     vantage = np.asarray(history.column("vantage").combine_chunks().indices)[rows].astype(np.int64)
     session = np.asarray(history.column("session"))[rows].astype(np.int64)
     first, last = (int(session.min()), int(session.max())) if len(rows) else (0, 0)
-    who = vantage * (last - first + 1) + session - first
+    numbers = vantage * (last - first + 1) + session - first
     # Sixteen bits are sorted by counting, much faster for many operations of few sessions.
-    return who.astype(np.uint16) if who.max(initial=0) < 1 << 16 else who
+    return numbers.astype(np.uint16) if numbers.max(initial=0) < 1 << 16 else numbers
 
 
 def _in_sessions(history: Table) -> NDArray[np.bool_]:
@@ -94,9 +94,9 @@ def _in_sessions(history: Table) -> NDArray[np.bool_]:
     return ~np.asarray(pc.or_(scan, overload), dtype=np.bool_)
 
 
-def _early(who: _Integers, invoke: _Integers, returned: _Integers) -> _Integers:
+def _early(numbers: _Integers, invoke: _Integers, returned: _Integers) -> _Integers:
     """Return the places of operations whose session invoked its next one before they returned."""
-    return np.flatnonzero((who[1:] == who[:-1]) & (returned[:-1] > invoke[1:]))
+    return np.flatnonzero((numbers[1:] == numbers[:-1]) & (returned[:-1] > invoke[1:]))
 
 
 def _refuse(history: Table, first: int, second: int) -> None:

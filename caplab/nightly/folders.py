@@ -103,7 +103,9 @@ def add(suite: Path, baseline: Path) -> Path:
     with _alone_in(baseline):
         for broken_off in baseline.glob(_DRAFT.format("*")):
             shutil.rmtree(broken_off, ignore_errors=True)
-        shutil.copytree(suite, draft, ignore=lambda folder, names: {*heavy.intersection(names), *_odd(folder, names)})
+        shutil.copytree(
+            suite, draft, ignore=lambda folder, names: {*heavy.intersection(names), *_skipped_entries(folder, names)}
+        )
         if target.exists():
             target.rename(baseline / _DRAFT.format(f"{suite.name}.before"))
         draft.rename(target)
@@ -111,7 +113,7 @@ def add(suite: Path, baseline: Path) -> Path:
     return target
 
 
-def _odd(folder: str, names: Iterable[str]) -> set[str]:
+def _skipped_entries(folder: str, names: Iterable[str]) -> set[str]:
     """Return entries to skip: links lead out of a suite, or round in it, and pipes have no end."""
     paths = {name: Path(folder, name) for name in names}
     return {name for name, path in paths.items() if path.is_symlink() or not (path.is_file() or path.is_dir())}

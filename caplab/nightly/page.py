@@ -33,7 +33,7 @@ _TREND_POLICY = (
 )
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _VERDICTS = ("valid", "invalid", "unknown")
-_NOT_TOLD, _NOT_COMPARED = "not reported", "not compared"
+_NOT_REPORTED, _NOT_COMPARED = "not reported", "not compared"
 # The folds of the lab's own pages, as Markdown renders them with HTML escaped.
 _FOLD = re.compile(r"<p>&lt;details&gt;&lt;summary&gt;([^<]*?)&lt;/summary&gt;</p>")
 _FOLD_END = "<p>&lt;/details&gt;</p>"
@@ -145,7 +145,7 @@ def _listed(store: Store) -> Answer:
 def _row(store: Store, kept: StoredSuite) -> str:
     name = quote(kept.path.name, safe="", errors="surrogateescape")  # of Linux, names are bytes
     outcome = _outcome(store, kept.path.name)
-    kind = {"valid": "valid", "unknown": "unsure", _NOT_TOLD: "unsure"}.get(outcome.partition(", not ")[0], "bad")
+    kind = {"valid": "valid", "unknown": "unsure", _NOT_REPORTED: "unsure"}.get(outcome.partition(", not ")[0], "bad")
     begun = f'<span class="whole">{kept.begun:%Y-%m-%d}</span> {kept.begun:%H:%M}'
     return (
         f'<tr><td><a href="/{name}/">{begun}</a></td><td>{html.escape(kept.suite)}</td>'
@@ -168,7 +168,7 @@ def _outcome(store: Store, folder: str) -> str:
     except FileNotFoundError:
         return _verdict(store, folder)
     except (PermissionError, FieldError):
-        return _NOT_TOLD
+        return _NOT_REPORTED
 
 
 def _verdict(store: Store, folder: str) -> str:
@@ -176,8 +176,8 @@ def _verdict(store: Store, folder: str) -> str:
         content = json.loads(store.read(f"{folder}/{VERDICT}", MOST_BYTES))
         verdict = Fields.of(VERDICT, content).text("verdict")
     except (FileNotFoundError, PermissionError, FieldError, ValueError, RecursionError):
-        return _NOT_TOLD
-    return f"{verdict}, {_NOT_COMPARED}" if verdict in _VERDICTS else _NOT_TOLD
+        return _NOT_REPORTED
+    return f"{verdict}, {_NOT_COMPARED}" if verdict in _VERDICTS else _NOT_REPORTED
 
 
 def _names(store: Store, folder: str) -> list[str]:

@@ -30,7 +30,7 @@ _END_SECONDS = 90.0  # for a suite that is being ended: it heals its faults and 
 _COMPARE_SECONDS = 1200.0
 _LEAST_RUNS = "5"  # of a row: with fewer, beside 20, no regression is significant in a table as large as core's
 _MOST_NOTE_BYTES = 1 << 20
-_MOST_TOLD = 500  # letters of an error in reports to others
+_MOST_REPORTED = 500  # letters of an error in reports to others
 _NO_BASELINE = {Outcome.INVALID, Outcome.REGRESSED}  # a broken or worse night must not become the next one's baseline
 
 
@@ -78,7 +78,7 @@ def run_night(night: Night, clear: Clear, print_line: PrintLine) -> int:
     try:
         return _night(night, began, clear, print_line)
     except Exception as error:
-        note = f"The night could not be finished: {one_line(str(error))[:_MOST_TOLD]}"
+        note = f"The night could not be finished: {one_line(str(error))[:_MOST_REPORTED]}"
         failed = Report(
             suite=night.suite,
             began=began,
@@ -130,7 +130,7 @@ def _before(night: Night, store: Store, clear: Clear, print_line: PrintLine) -> 
     """Report an unfinished earlier night; return the sentences, and whether it was of this very Job."""
     there, last = _read(store), _last_report(store)
     if there is None:
-        return ([_told_of(last)] if last and last.outcome == BROKEN_OFF else []), False
+        return ([_interruption_note(last)] if last and last.outcome == BROKEN_OFF else []), False
     of_this_job = bool(night.job) and there.job == night.job
     if last and (last.began, last.runner) == (there.began, there.runner):  # it was over, but could not remove its note
         store.remove(UNDER_WAY)
@@ -187,7 +187,7 @@ def _last_report(store: Store) -> Report | None:
         return None
 
 
-def _told_of(report: Report) -> str:
+def _interruption_note(report: Report) -> str:
     return (
         f"The night before, of {report.began} ({report.suite}), was broken off: {report.runner} ended without a report."
     )

@@ -66,12 +66,12 @@ def _spread(runs: Sequence[RunReport], checker: str, figure: str) -> Spread:
 def every_run(reports: Iterable[RunReport]) -> Grid:
     """Build the grid with a row for each run."""
     every = tuple(reports)
-    lasted = "\nor ".join(_lasted(every))
+    lasted = "\nor ".join(_recovery_names(every))
     header = ("name", "verdict", lasted, "clocks\napart", "acked", "lost", "unacked\nfound", "ack ratio", "run")
     return Grid("runs", header, tuple(_run(report) for report in every), frozenset({0, 1, 8}))
 
 
-def _lasted(reports: Iterable[RunReport]) -> list[str]:
+def _recovery_names(reports: Iterable[RunReport]) -> list[str]:
     """Return the name of the time until clients were served again in these runs."""
     return sorted({words.failover(report.record.has_primary) for report in reports})
 
@@ -86,7 +86,7 @@ def _run(report: RunReport) -> tuple[str, ...]:
         words.one_line(report.name),
         words.of_state(report.verdict.state),
         words.UNKNOWN if failover is None else words.seconds(failover, open_end),
-        _apart(report.clock),
+        _clock_distance(report.clock),
         words.UNKNOWN if acked is None else words.counted(acked),
         *(words.UNKNOWN if count is None else words.counted(count) for count in ends),
         words.UNKNOWN if share is None else words.ratio(share),
@@ -94,7 +94,7 @@ def _run(report: RunReport) -> tuple[str, ...]:
     )
 
 
-def _apart(clock: ClockCheck | None) -> str:
+def _clock_distance(clock: ClockCheck | None) -> str:
     """Format the distance between the server's own stamp and the probers' first ack; '-' without both."""
     if clock is None or clock.server_seconds is None or clock.probe_seconds is None:
         return words.NOTHING
@@ -114,7 +114,7 @@ def every_repeat(reports: Iterable[RunReport]) -> Grid:
         )
         for repeated in repeats(every)
     )
-    header = ("name", "n", f"{' or '.join(_lasted(every))} time", "acked writes lost", "ack ratio")
+    header = ("name", "n", f"{' or '.join(_recovery_names(every))} time", "acked writes lost", "ack ratio")
     return Grid("repeats: min / median / max", header, rows, frozenset({0, 2, 3, 4}))
 
 

@@ -96,13 +96,13 @@ def _free(label: PlacedMark, others: Sequence[PlacedMark]) -> PlacedMark:
     """Return the label in the lowest row where it overlaps no label and no leader; above all if there is none."""
     top = max((other.row for other in others), default=-1) + 1
     for row in range(top):
-        if not any(_meet(label, row, other) for other in others):
+        if not any(_overlap(label, row, other) for other in others):
             top = row
             break
     return PlacedMark(label.mark, label.x, label.left, label.right, label.text, top)
 
 
-def _meet(label: PlacedMark, row: int, other: PlacedMark) -> bool:
+def _overlap(label: PlacedMark, row: int, other: PlacedMark) -> bool:
     if row == other.row:
         return label.left < other.right and other.left < label.right
     higher, lower = (label, other) if row > other.row else (other, label)

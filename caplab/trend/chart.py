@@ -161,9 +161,9 @@ def _dot(scale: Scale, index: int, run: MeasuredRun, line: Line) -> str:
     x, y = scale.x(index), scale.y(figure.value)
     text = quoteattr(point_text(run, figure, line.unit))
     if figure.violated:
-        return f'<path class="dot invalid" d="M{x - 4.5:.1f} {y + 3.5:.1f}h9l-4.5 -8z" data-said={text}/>'
+        return f'<path class="dot invalid" d="M{x - 4.5:.1f} {y + 3.5:.1f}h9l-4.5 -8z" data-text={text}/>'
     state = "unknown" if run.doubtful else "valid"
-    return f'<circle class="dot {state}" cx="{x:.1f}" cy="{y:.1f}" r="3" data-said={text}/>'
+    return f'<circle class="dot {state}" cx="{x:.1f}" cy="{y:.1f}" r="3" data-text={text}/>'
 
 
 def point_text(run: MeasuredRun, figure: Figure, unit: str) -> str:

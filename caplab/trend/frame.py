@@ -74,8 +74,8 @@ circle.unknown { fill: var(--card); stroke: var(--unknown); stroke-width: 1.5; }
 _SCRIPT = """
 for (const figure of document.querySelectorAll("figure")) {
   const svg = figure.querySelector("svg"), readout = figure.querySelector(".readout");
-  const dots = [...svg.querySelectorAll("[data-said]")];
-  const tell = event => {
+  const dots = [...svg.querySelectorAll("[data-text]")];
+  const show = event => {
     let best = null, least = Infinity;
     for (const dot of dots) {
       const box = dot.getBoundingClientRect();
@@ -83,10 +83,10 @@ for (const figure of document.querySelectorAll("figure")) {
       if (away < least) { least = away; best = dot; }
     }
     for (const dot of dots) dot.classList.toggle("chosen", dot === best);
-    readout.textContent = best ? best.dataset.said : "";
+    readout.textContent = best ? best.dataset.text : "";
   };
-  svg.addEventListener("pointermove", tell);
-  svg.addEventListener("pointerdown", tell);
+  svg.addEventListener("pointermove", show);
+  svg.addEventListener("pointerdown", show);
 }
 const filter = document.getElementById("filter");
 filter.addEventListener("input", () => {

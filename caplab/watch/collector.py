@@ -114,7 +114,7 @@ class Collector:
         self._lock = threading.Lock()
         self._traffic: dict[str, Traffic] = {}
         self._probers: dict[str, Source[Mapping[Load, Count]]] = {}
-        self._objects = Source("API server", self._look, Objects(), self._meet)
+        self._objects = Source("API server", self._read_objects, Objects(), self._add_probers)
         self._operator = Source("operator", self._round, 0.0)
         self._host = Source[tuple[Any, ...]]("this host", self._lost_nodes, ())
 
@@ -173,7 +173,7 @@ class Collector:
     def _is_meant(self, namespace: str) -> bool:
         return not self._namespace or namespace == self._namespace
 
-    def _look(self) -> Objects:
+    def _read_objects(self) -> Objects:
         """Read everything that the API server itself knows."""
         clusters = [
             cluster_of(kind, body) for kind, plural in CLUSTER_PLURALS.items() for body in self._lab.objects(plural)
@@ -187,7 +187,7 @@ class Collector:
         live_faults(faults, datetime.now(UTC))  # an unreadable object is this source's problem, not the picture's
         return Objects(tuple(clusters), faults, self._runs, self._lab.probers())
 
-    def _meet(self, _at: float, objects: Objects) -> None:
+    def _add_probers(self, _at: float, objects: Objects) -> None:
         """Start asking the new probers. Known ones stay, and are shown as missing when gone."""
         with self._lock:
             for vantage in objects.pods:
