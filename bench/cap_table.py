@@ -62,7 +62,7 @@ def add(folder: Path, evidence: Path) -> Path:
     """Copy a suite's verdict.json, with its time and machine; returns the copy. An older one never replaces a newer."""
     named = _FOLDER.fullmatch(folder.resolve().name)
     if not named:
-        raise FieldError(f"'{folder}' is not the folder of a suite. Hint: name one, as results/20261121-080423-core.")
+        raise FieldError(f"'{folder}' is not a suite's folder. Hint: name one such as results/20261121-080423-core.")
     verdict = _json(folder / results.VERDICT)
     if not isinstance(verdict, dict):
         raise FieldError(f"{folder / results.VERDICT} has no verdicts of a suite.")

@@ -1,4 +1,4 @@
-"""A process apart for work on files of unknown origin: that it dies is a failure like any other, and said."""
+"""A separate process for work on files of unknown origin: its death is a failure like any other, and is reported."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 
 def in_a_child(work: Callable[[], int], failed: int) -> int:
-    """The exit code of work, done in a child; where a signal ended that, a sentence says so and it is `failed`.
+    """Run work in a child process and return its exit code; a child that a signal ends is reported, and gives `failed`.
 
-    A library may crash on what a damaged file says, and the kernel ends what takes too much memory. To be called while
-    this process has one thread.
+    A library may crash on a damaged file, and the kernel kills a process that takes too much memory. Call this only
+    while this process has a single thread.
     """
     child = os.fork()
     if child == 0:
@@ -31,28 +31,28 @@ def in_a_child(work: Callable[[], int], failed: int) -> int:
     return failed
 
 
-_CRASH = "the file is damaged in a way that its library does not survive. Hint: copy it again, whole."
+_CRASH = "the file is damaged in a way that crashes its library. Hint: copy it again, whole."
 _REASONS = {
-    "SIGKILL": "by the kernel, where memory ran out, or by somebody. Hint: check a part of the history.",
-    "SIGTERM": "somebody ended it. Hint: check again.",
-    "SIGINT": "somebody ended it. Hint: check again.",
+    "SIGKILL": "by the kernel, because memory ran out, or by a user. Hint: check a part of the history.",
+    "SIGTERM": "a user or a program ended it. Hint: check again.",
+    "SIGINT": "a user or a program ended it. Hint: check again.",
 }
 
 
 def _done(work: Callable[[], int], failed: int) -> int:
-    """The exit code of the child, which must not run what its parent registered for its own end."""
+    """Return the child's exit code, without running what its parent registered for its own exit."""
     code = failed
     with contextlib.suppress(KeyboardInterrupt):
         code = work()
     for stream in filter(None, (sys.stdout, sys.stderr)):
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        with contextlib.suppress(OSError, ValueError):  # its reader has gone
             stream.flush()
     return code
 
 
 def _hand_on(child: int) -> Callable[[int, object], None]:
     def handler(number: int, _: object) -> None:
-        # What a terminal's Ctrl-C ends has heard of it already: the child then ends by itself.
+        # A terminal's Ctrl-C reaches the child too, which then ends by itself.
         if number != signal.SIGINT:
             os.kill(child, number)
 

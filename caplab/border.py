@@ -1,6 +1,6 @@
-"""Where a command ends: whatever goes wrong is one sentence on stderr and exit code 3, and no traceback.
+"""The end of a command: whatever goes wrong is one sentence on stderr and exit code 3, not a traceback.
 
-The traceback of what nobody expected is kept in the cache's logs. SIGTERM is as Ctrl-C.
+The traceback of an unexpected error is kept in the cache's logs. SIGTERM is treated like Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .command_error import CommandError
 from .model.fields import FieldError
 from .plain_text import one_line
 
-NOT_SHOWN = "what was to be shown could not be written"
-LAB_FAILED = 3  # 1 and 2 would say something of what was measured
+NOT_SHOWN = "the output could not be written"
+LAB_FAILED = 3  # 1 and 2 would be statements about what was measured
 
 
 def guarded(command: str, work: Callable[[], int], interrupted: str) -> int:
-    """Do a command's work: its exit code, or LAB_FAILED with a sentence. interrupted: what that means for the user."""
+    """Run a command's work and return its exit code, or LAB_FAILED. interrupted: what Ctrl-C means for the user."""
     _write_what_can_be()
     _log_plainly()
     code = LAB_FAILED
@@ -38,11 +38,11 @@ def guarded(command: str, work: Callable[[], int], interrupted: str) -> int:
         complain(f"interrupted: {interrupted}")
     except Exception as error:
         complain(f"FAILED: {sentence_of(error, command)}")
-    return _flushed(code)
+    return _flush(code)
 
 
 def complain(text: str) -> None:
-    """Say something on stderr, in one line; where nobody takes it, the exit code has to do."""
+    """Print a message on stderr, in one line; if stderr is closed, the exit code has to do."""
     try:
         print(one_line(text), file=sys.stderr, flush=True)
     except OSError:
@@ -50,42 +50,42 @@ def complain(text: str) -> None:
 
 
 def sentence_of(error: Exception, command: str) -> str:
-    """What went wrong, with its hint where there is one; of what nobody expected, where its traceback is."""
+    """Describe an error, with its hint if it has one; for an unexpected error, say where its traceback is."""
     if isinstance(error, Failure):
         return f"{error.sentence} Hint: {error.hint}"
     if isinstance(error, CommandError | FieldError):
         return str(error)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}."
-    return f"unexpected {type(error).__name__}: {error} ({_kept(error, command)})"
+    return f"unexpected {type(error).__name__}: {error} ({_write_traceback(error, command)})"
 
 
 class _Plain(logging.Formatter):
-    """One line without control characters: what is logged may be the word of a server or a file."""
+    """A formatter that prints one line without control characters: a message may come from a server or a file."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as it is shown."""
+        """Format a record for the user."""
         return one_line(super().format(record))
 
 
 def _write_what_can_be() -> None:
-    """Let a terminal that lacks a letter show the rest, in place of an error in the midst of a run."""
+    """Make a terminal that lacks a character show the rest, instead of failing in the middle of a run."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def _log_plainly() -> None:
-    """Show warnings as everything else, where nobody has set up logs; that urllib3 tries again is not shown."""
+    """Show warnings like all other messages, unless logging is configured; hide urllib3's retries."""
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_Plain("note: %(message)s"))
-        if not logging.getLogger().handlers:  # or who calls logging.error() sets up one that lets all through
+        if not logging.getLogger().handlers:  # or else logging.error() adds a handler that lets everything through
             logging.getLogger().addHandler(logging.lastResort)
 
 
-def _kept(error: Exception, command: str) -> str:
-    """Write an error's traceback down; where it is."""
+def _write_traceback(error: Exception, command: str) -> str:
+    """Write an error's traceback to a file, and say where it is."""
     log: Path = Cache.from_environment().logs / f"caplab-{command}.log"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -95,24 +95,24 @@ def _kept(error: Exception, command: str) -> str:
     return f"its traceback is in {log}"
 
 
-def _flushed(code: int) -> int:
-    """The exit code, once all that was said is out: Python itself would end with another one where it is not."""
-    if sys.stdout is None:  # it was closed before
+def _flush(code: int) -> int:
+    """Flush all output and return the exit code: Python itself would exit with another one if flushing fails."""
+    if sys.stdout is None:  # it is closed already
         return code
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         _discard(sys.stdout.fileno())
     except OSError as error:
         _discard(sys.stdout.fileno())
-        if code != LAB_FAILED:  # or else it is told
+        if code != LAB_FAILED:  # everything else is reported
             complain(f"FAILED: {NOT_SHOWN}: {error.strerror}.")
         return LAB_FAILED
     return code
 
 
 def _discard(descriptor: int) -> None:
-    """Let a stream go nowhere: what is left in it must not be tried again at the end."""
+    """Redirect a stream to nowhere, so that its remaining content is not written again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 

@@ -1,4 +1,4 @@
-"""A client of the API server that waits for no answer for ever, whoever forgets to say how long."""
+"""A client of the API server that never waits for ever, even where the caller gives no time-out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RETRIES = 1  # urllib3 alone would try a read four times
 
 
 class BoundedClient(client.ApiClient):
-    """As ApiClient; a call that names no time-out of its own has the lab's. A watch names its own."""
+    """An ApiClient whose calls without a time-out get the lab's. A watch sets its own."""
 
     def call_api(
         self,
@@ -22,13 +22,13 @@ class BoundedClient(client.ApiClient):
         post_params: Any = None,
         _request_timeout: Any = None,
     ) -> Any:
-        """Make a request; raises what the client raises, and urllib3's errors once the time is over."""
+        """Make a request. Raises what the client raises, and urllib3's errors when the time is over."""
         bound = _request_timeout or (CONNECT_SECONDS, READ_SECONDS)
         return super().call_api(method, url, header_params, body, post_params, bound)
 
 
 def bounded(settings: client.Configuration) -> BoundedClient:
-    """A client for these settings; those that say how often to retry are heeded."""
+    """Return a client for these settings; a number of retries in the settings is respected."""
     if settings.retries is None:
         settings.retries = RETRIES
     return BoundedClient(settings)

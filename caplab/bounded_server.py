@@ -1,6 +1,6 @@
-"""A web server that nobody who asks can keep from its work, or others from their answers.
+"""A web server that no client can block, neither its work nor its answers to others.
 
-Of connections there are only so many, each with its seconds, and for one more the oldest is let go.
+The number of connections is bounded, and so is the time of each; one connection too many closes the oldest.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-AT_ONCE = 8  # connections: for one more, the oldest is let go
-_MAKING_ROOM_SECONDS = 0.2  # until the thread of one that was let go has ended
+AT_ONCE = 8  # connections: one more closes the oldest
+_MAKING_ROOM_SECONDS = 0.2  # until the thread of a closed one has ended
 
 
 def _cut(connection: socket.socket) -> None:
@@ -22,12 +22,12 @@ def _cut(connection: socket.socket) -> None:
 
 
 class BoundedServer(ThreadingHTTPServer):
-    """A daemon thread a connection."""
+    """A server with a daemon thread for each connection."""
 
     daemon_threads = True
-    request_queue_size = 64  # the kernel leaves out what is over it, and a client comes again after a second only
+    request_queue_size = 64  # the kernel drops connections over it, and a client retries only after a second
 
-    request_seconds: float = 30  # to ask and to take the answer
+    request_seconds: float = 30  # for the request and its answer
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self._places = threading.BoundedSemaphore(AT_ONCE)
@@ -36,12 +36,12 @@ class BoundedServer(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
-        """Bind, without the look-up of the host's own name: a cut DNS would hold up the start."""
+        """Bind, without looking up the host's own name: a cut DNS would delay the start."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread; where all places are taken, in that of the one who has been there for the longest."""
+        """Answer in a thread; if all places are taken, close the oldest connection first."""
         if not self._places.acquire(blocking=False):
             self._let_oldest_go()
             if not self._places.acquire(timeout=_MAKING_ROOM_SECONDS):
@@ -54,12 +54,12 @@ class BoundedServer(ThreadingHTTPServer):
         try:
             timer.start()
             super().process_request(request, client_address)
-        except BaseException:  # the system has no thread left: the place is for the next one
+        except BaseException:  # the system has no thread left: free the place
             self._leave(request)
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room for the next."""
+        """Answer, and make room for the next connection."""
         try:
             super().process_request_thread(request, client_address)
         finally:

@@ -1,4 +1,4 @@
-"""Which suites and experiments there are, and with what settings, for whoever is to name one."""
+"""The suites and experiments that exist, and their settings, for a user who has to name one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PLACE = re.compile(r"\$\{(\w+)\}")
 
 
 def defaults(experiment: Mapping[str, Any]) -> dict[str, str]:
-    """The settings of an experiment, with what they are where nobody sets them."""
+    """Return an experiment's settings with their default values."""
     configuration = experiment.get("configuration") or {}
     return {name: _default(value) for name, value in configuration.items()}
 
 
 def listed(folder: Path) -> str:
-    """Every suite and experiment of a folder in a line or two."""
-    return "\n".join(["suites:", *_suites(folder), "", "experiments, and their settings by default:",
+    """List every suite and experiment of a folder, in a line or two each."""
+    return "\n".join(["suites:", *_suites(folder), "", "experiments, and their default settings:",
                       *_experiments(folder)])  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def _experiments(folder: Path) -> Iterator[str]:
 
 
 def _title(experiment: Mapping[str, Any], settings: Mapping[str, str]) -> str:
-    """An experiment's title, without the mode that it is run in."""
+    """Return an experiment's title, without the mode that it is run in."""
     title = _MODE_IN_A_TITLE.sub("", str(experiment.get("title", "")))
     return _PLACE.sub(lambda place: settings.get(place[1], place[0]), title)
 

@@ -1,4 +1,4 @@
-"""`caplab check`: every checker that has something to look at, over any history: a file, a run, or a folder of runs."""
+"""`caplab check`: runs every applicable checker over a history: a file, a run, or a folder of runs."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from .report.check_text import WIDTH, history_text
 
 NO_SCHEDULE = "the file has no scheduled_ns: how long clients waited is not known"
 _DEFAULT = Bounds()
-_READING_BYTES = 1 << 29  # beside the history itself: what is unpacked for it, threads, libraries
+_READING_BYTES = 1 << 29  # beyond the history itself: unpacked data, threads, libraries
 EXIT_CODES = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}
 
 
 class NotChecked(Exception):
-    """There is no history to check, or none that can be trusted; the message says where, why and what mends it."""
+    """There is no history to check, or none that can be trusted; the message says where, why and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedHistory:
-    """What was found in one history, and why each checker that was left out has nothing to look at."""
+    """The findings of one history, and why each checker that was left out has nothing to check."""
 
     name: str
     operations: int
@@ -39,17 +39,17 @@ class CheckedHistory:
 
     @property
     def state(self) -> State:
-        """All of it in one word; unknown where nothing was checked."""
+        """The merged state; unknown if nothing was checked."""
         return merge(finding.state for finding in self.findings)
 
     def text(self, width: int) -> str:
-        """For a terminal of so many columns."""
+        """Render it for a terminal of so many columns."""
         return history_text(self.name, self.operations, self.with_fault, self.findings, self.left_out, width)
 
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """A history with what is known beside it, and why checkers are left out before they look."""
+    """A history with what is known beside it, and why checkers are left out before they run."""
 
     history: Table
     context: Context
@@ -59,7 +59,7 @@ class _Subject:
 def command(
     path: Path, names: Sequence[str], enough: int | None, as_json: bool, bounds: Bounds = _DEFAULT, width: int = WIDTH
 ) -> tuple[str, int]:
-    """What `caplab check` prints, and its exit code: 0 all holds, 1 some violated, 2 unknown. Raises NotChecked."""
+    """Return the output of `caplab check` and its exit code: 0 holds, 1 violated, 2 unknown. Raises NotChecked."""
     checked = check_path(path, names, enough, bounds)
     state = merge(history.state for history in checked)
     return (_json(path, checked) if as_json else "\n".join(history.text(width) for history in checked)), EXIT_CODES[
@@ -80,12 +80,12 @@ def _json(path: Path, checked: Sequence[CheckedHistory]) -> str:
 def check_path(
     path: Path, names: Sequence[str] = (), enough: int | None = None, bounds: Bounds = _DEFAULT
 ) -> tuple[CheckedHistory, ...]:
-    """Check one history, or, of a folder that holds several runs, each of them.
+    """Check one history, or each run of a folder.
 
-    names: these checkers, whether or not they have something to look at; none: all that do. enough: see Context.
-    bounds: of each history.
+    names: these checkers, whether or not they apply; none: all that apply. enough: see Context. bounds: of each
+    history.
 
-    Raises NotChecked where there is no such checker, nothing to read, or a history that is over the bounds or broken.
+    Raises NotChecked if there is no such checker, nothing to read, or a history that is over the bounds or broken.
     """
     try:
         return _check_path(path, names, enough, bounds)
@@ -102,19 +102,19 @@ def _check_path(path: Path, names: Sequence[str], enough: int | None, bounds: Bo
     if not path.exists():
         raise NotChecked(f"{path}: there is no such file or folder. Hint: name a history or the folder of a run.")
     if not (path.is_dir() or path.is_file()):
-        raise NotChecked(f"{path}: it is no file that can be read twice. Hint: write it to one first.")
+        raise NotChecked(f"{path}: it is not a file that can be read twice. Hint: save it as a file first.")
     places = _runs(path) if path.is_dir() else (path,)
     return tuple(_check(place, names, enough, bounds) for place in places)
 
 
 def _runs(folder: Path) -> tuple[Path, ...]:
-    """The folder itself where it is a run's, else the runs in it."""
+    """Return the folder itself if it is a run's, else the runs in it."""
     if _is_run(folder):
         return (folder,)
     runs = tuple(sorted(inner.parent for inner in folder.glob(f"*/{results.RECORD}")))
     if not runs:
         raise NotChecked(
-            f"{folder}: no run is in this folder. Hint: name one that has {results.RECORD} and {results.HISTORY},"
+            f"{folder}: there is no run in this folder. Hint: name one that has {results.RECORD} and {results.HISTORY},"
             " one of such folders, or a history's file."
         )
     return runs
@@ -146,7 +146,7 @@ def _of_file(path: Path, bounds: Bounds) -> _Subject:
     with memory.at_most(bounds.bytes + _READING_BYTES):
         table = history_file.read(path, bounds)
     history = validate_stored(table)
-    without = {schedule.NAME: "it is of a run, whose load is known"}
+    without = {schedule.NAME: "it belongs to a run, whose load is known"}
     if "scheduled_ns" not in table.column_names:
         without[availability.NAME] = NO_SCHEDULE
     return _Subject(history, standalone.context_of(history), without)

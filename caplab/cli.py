@@ -25,13 +25,13 @@ from .model.bounds import parsed as parsed_size
 from .nightly.arguments import add_arguments as add_nightly_arguments
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns
 
-_LEFT = "what was asked to end ends by itself; `caplab faults` says what has not yet"
+_LEFT = "the faults that were told to end still do so; `caplab faults` lists what has not ended yet"
 _WIDEST = 160  # columns of a table that a terminal has room for
-_FAILED = 3  # also of a command line that makes no sense: 2, as argparse has it, would mean that something is unknown
+_FAILED = 3  # also for an invalid command line: argparse's 2 would mean that something is unknown
 
 
 class _Parser(argparse.ArgumentParser):
-    """One that ends with _FAILED."""
+    """A parser that exits with _FAILED."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -39,15 +39,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code."""
+    """Run one command and return its exit code."""
     parsed = parse(arguments)
     if parsed.command == "run" and parsed.list:
         return guarded("run", _list, "nothing was begun")
     if parsed.command == "run":
-        return guarded("run", lambda: _run(parsed), "no run is under way any more")
+        return guarded("run", lambda: _run(parsed), "no run is under way any longer")
     if parsed.command == "check":
         check = partial(guarded, "check", partial(_check, parsed), "check again")
-        # A child is only of a process of its own, which has one thread yet: tests and others call this in theirs.
+        # Fork only if this process is the command's own, with one thread: tests and others call this in theirs.
         return in_a_child(check, LAB_FAILED) if arguments is None else check()
     if parsed.command in ("faults", "heal"):
         return guarded(parsed.command, lambda: _faults(parsed), _LEFT)
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """A command line, as far as it can be understood without doing anything; SystemExit where it cannot."""
+    """Parse a command line without doing anything; SystemExit if it is not valid."""
     parsed = _parser().parse_args(arguments)
     if parsed.command == "run" and not (parsed.name or parsed.list):
         resumed = f": --resume took '{parsed.resume}' for a folder" if parsed.resume else ""
@@ -77,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("name", nargs="?",
                      help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")  # fmt: skip
     run.add_argument("--list", action="store_true", help="list suites, experiments and their settings; run nothing")
-    run.add_argument("--plan", action="store_true", help="print the runs that it would make, and make none")
-    run.add_argument("--repeat", type=_positive, help="how often to make each run (default: 1)")
+    run.add_argument("--plan", action="store_true", help="print the runs that would be made, and make none")
+    run.add_argument("--repeat", type=_positive, help="how many times to make each run (default: 1)")
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
                      help="a setting of the experiment, instead of its default; repeat for more")  # fmt: skip
     run.add_argument("--results", type=Path, default=Path("results"), help="the folder for results (default: results)")
@@ -90,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "check", help="check a history; exit code 0 all holds, 1 some violated, 2 unknown, 3 it cannot be checked"
     )
     check.add_argument("path", type=Path, metavar="FILE-OR-RUN",
-                       help="a history (Parquet, Arrow, CSV), a run's folder, or a folder of several")  # fmt: skip
+                       help="a history (Parquet, Arrow, CSV), a run's folder, or a folder of several runs")  # fmt: skip
     check.add_argument("--checker", action="append", default=[], metavar="NAME",
-                       help="run only this checker, also if it finds nothing to check; repeat for more")  # fmt: skip
+                       help="run only this checker, even if it does not apply; repeat for more")  # fmt: skip
     check.add_argument("--json", action="store_true", help="print JSON, with every figure and witness")
     check.add_argument("--enough", type=_positive, metavar="N",
                        help="operations needed to say that a property holds (default: 1; for a run 20)")  # fmt: skip
@@ -130,8 +130,8 @@ def _run(parsed: argparse.Namespace) -> int:
     from .run import RunOptions, planned, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
 
     if parsed.resume is not None and (parsed.settings or parsed.repeat):
-        print("FAILED: --resume goes on with the settings and repeats that the suite was begun with. "
-              "Hint: leave --set and --repeat out.", file=sys.stderr)  # fmt: skip
+        print("FAILED: --resume keeps the settings and repeats that the suite was begun with. "
+              "Hint: leave out --set and --repeat.", file=sys.stderr)  # fmt: skip
         return LAB_FAILED
     settings = dict(parsed.settings)
     options = RunOptions(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
@@ -228,7 +228,7 @@ def _trend(parsed: argparse.Namespace) -> int:
 def _print(text: str, end: str = "\n") -> None:
     try:
         print(text, end=end, flush=True)
-    except BrokenPipeError:  # whoever reads has seen enough; what is left must not be tried again at the end
+    except BrokenPipeError:  # the reader has closed the pipe; the rest must not be written again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -236,13 +236,13 @@ _READERS = {"watch": _watch, "compare": _compare, "trend": _trend, "nightly": _n
 
 
 def _require_scipy() -> None:
-    """CommandError where it is not installed: the lab's images go without."""
+    """Raise CommandError if SciPy is not installed: the lab's images lack it."""
     if importlib.util.find_spec("scipy") is None:
         raise CommandError("SciPy is needed to compare, and is not installed. Hint: pip install 'caplab[compare]'.")
 
 
 def _choose_cluster(context: str | None) -> None:
-    """The lab's own cluster, unless the environment or the command line says otherwise."""
+    """Use the lab's own cluster, unless the environment or the command line names another."""
     from .kube import CONTEXT_VARIABLE  # noqa: PLC0415  # as slow as the API server's client
 
     kubeconfig = Cache.from_environment().kubeconfig
@@ -254,7 +254,7 @@ def _choose_cluster(context: str | None) -> None:
 
 def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive integer")
     return int(text)
 
 

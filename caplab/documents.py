@@ -1,4 +1,4 @@
-"""Files of YAML and JSON, as somebody wrote them: read whole, within bounds, or refused with what is wrong in them."""
+"""YAML and JSON files written by users: read whole, within bounds, or rejected with the reason."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from .model.bounds import in_words
 from .model.fields import FieldError
 
 MOST_BYTES = 16 << 20
-_MOST_OF_NAME = 40  # letters of a file's name in its draft's: of 255 bytes there is to be room
-_DEEPEST = 100  # levels of objects and lists in each other; no file of the lab has ten
-_MOST_VALUES = 1_000_000  # written out: a few lines of aliases of aliases stand for more than there is memory
-# What readers raise beside their own errors: for `2026-13-45`, `!!int ""`, 5,000 digits, or lists in lists in lists.
+_MOST_OF_NAME = 40  # letters of a file's name in its draft's, within 255 bytes
+_DEEPEST = 100  # nested objects and lists; no file of the lab has ten levels
+_MOST_VALUES = 1_000_000  # expanded: a few lines of nested aliases can exceed the memory
+# Readers also raise these: for `2026-13-45`, `!!int ""`, 5,000 digits, or lists in lists in lists.
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def read_text(file: Path, most_bytes: int = MOST_BYTES) -> str:
-    """An ordinary file's text. OSError where it can't be read, FieldError where it is no text, or over the bound."""
+    """Read an ordinary file's text. OSError if it can't be read, FieldError if it is not text, or over the bound."""
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise FieldError(f"{file}: it is no ordinary file. Hint: write one.")
+            raise FieldError(f"{file}: it is not an ordinary file. Hint: use one.")
         content = opened.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise FieldError(f"{file}: it is over {in_words(most_bytes)} long, which no such file needs.")
+        raise FieldError(f"{file}: it is over {in_words(most_bytes)} long, more than such a file needs.")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise FieldError(f"{file}: it is no UTF-8 text: {error}") from error
+        raise FieldError(f"{file}: it is not UTF-8 text: {error}") from error
 
 
 def read_json(file: Path, most_bytes: int = MOST_BYTES) -> Any:
-    """The value in a file. OSError where it can't be read, FieldError where it is no JSON, or over the bound."""
+    """Read the value in a JSON file. OSError if it can't be read, FieldError if it is not JSON, or over the bound."""
     text = read_text(file, most_bytes)
     try:
         return within_depth(json.loads(text))
@@ -45,9 +45,9 @@ def read_json(file: Path, most_bytes: int = MOST_BYTES) -> Any:
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Write a text: whoever reads the file finds all of it, or what was there before. OSError where it cannot be."""
+    """Write a text atomically: a reader finds all of it, or the previous content. OSError if it cannot be written."""
     target = file.resolve()
-    if target.exists() and not target.is_file():  # /dev/stdout, a pipe: nothing takes its place
+    if target.exists() and not target.is_file():  # /dev/stdout or a pipe cannot be replaced
         target.write_text(text, encoding="utf-8")
         return
     draft = target.with_name(f".{target.name[:_MOST_OF_NAME]}.{os.getpid()}.draft")
@@ -60,7 +60,7 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def within_depth(value: Any) -> Any:
-    """A value that may be walked through, or shown, by functions that call themselves; ValueError where it is none."""
+    """Return a value that recursive functions can process; ValueError if it is nested too deeply."""
     level = [value]
     for _ in range(_DEEPEST):
         level = [
@@ -75,24 +75,24 @@ def within_depth(value: Any) -> Any:
 
 
 def read_yaml(file: Path) -> Any:
-    """The value in a file. OSError where it can't be read, FieldError where it is no YAML, or stands for too much."""
+    """Read the value in a YAML file. OSError if it can't be read, FieldError if it is not YAML, or too large."""
     return parse_yaml(read_text(file), file.name)
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """The value of a text; name is the file's, for messages. FieldError as read_yaml."""
+    """Parse the value of a YAML text; name is the file's, for messages. FieldError as in read_yaml."""
     try:
         document = yaml.safe_load(text)
         size = _size(document, {})
     except (yaml.YAMLError, *_UNREADABLE) as error:
         raise FieldError(f"{name}: not YAML: {error}") from error
     if size > _MOST_VALUES:
-        raise FieldError(f"{name}: it stands for over {_MOST_VALUES:,} values. Hint: write fewer aliases (*).")
+        raise FieldError(f"{name}: it expands to over {_MOST_VALUES:,} values. Hint: use fewer aliases (*).")
     return document
 
 
 def _size(value: Any, sizes: dict[int, int]) -> int:
-    """How many values there are, each alias counted as what it stands for. ValueError where one stands for itself."""
+    """Count the values, each alias as the values it stands for. ValueError if one refers to itself."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in sizes:
@@ -100,5 +100,5 @@ def _size(value: Any, sizes: dict[int, int]) -> int:
         within = [*value, *value.values()] if isinstance(value, dict) else value
         sizes[id(value)] = 1 + sum(_size(inner, sizes) for inner in within)
     if sizes[id(value)] < 0:
-        raise ValueError("an alias stands for what it is in")
+        raise ValueError("an alias refers to what contains it")
     return sizes[id(value)]

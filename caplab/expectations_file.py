@@ -21,15 +21,15 @@ _HINT = f"Hint: write {', '.join(_WORDS)}, {{atMost: EXPRESSION}}, or {{atLeast:
 
 
 def read(path: Path) -> Expectations:
-    """The table in a file. OSError where it cannot be read, FieldError as `parse`."""
+    """Read the table in a file. OSError if it cannot be read, FieldError as in `parse`."""
     return parse(read_text(path), path.name)
 
 
 def parse(text: str, name: str = "expectations.yaml") -> Expectations:
-    """The table in a YAML text.
+    """Parse the table in a YAML text.
 
-    Raises FieldError (a ValueError) with the row and the field: what is missing, unknown or of another type, a
-    property or route that there is not, a budget that is no expression over settings, a row that is there twice.
+    Raises FieldError (a ValueError) with the row and the field: a field that is missing, unknown or of another type, an
+    unknown property or route, a budget that is not an expression over settings, a duplicate row.
     """
     top = Fields.of(name, parse_yaml(text, name))
     top.only("rows")
@@ -37,7 +37,7 @@ def parse(text: str, name: str = "expectations.yaml") -> Expectations:
     names = [row.name for row in rows]
     for row in names:
         if names.count(row) > 1:
-            raise FieldError(f"{name}: the row '{row}' is there {names.count(row)} times. Hint: keep one.")
+            raise FieldError(f"{name}: the row '{row}' occurs {names.count(row)} times. Hint: keep one.")
     return Expectations(rows)
 
 
@@ -55,7 +55,7 @@ def _row(numbered: Fields) -> Expectation:
 
 
 def _sides(fields: Fields) -> list[tuple[Fields, str | None]]:
-    """What is said of each side of a cut, with its name, or of a route (None)."""
+    """Return the block of each side of a cut with its name, or that of a route (None)."""
     if "sides" not in fields.values:
         return []
     blocks = [(block, block.optional_text("side")) for block in fields.objects("sides")]
@@ -69,7 +69,7 @@ def _sides(fields: Fields) -> list[tuple[Fields, str | None]]:
 
 
 def _property_expectations(fields: Fields, side: str | None) -> list[PropertyExpectation]:
-    """Of one block of properties."""
+    """Parse one block of properties."""
     route = fields.optional_text("route")
     if route is not None and route not in ROUTES:
         raise fields.error("route", f"one of {', '.join(ROUTES)}")
@@ -78,7 +78,7 @@ def _property_expectations(fields: Fields, side: str | None) -> list[PropertyExp
     if side:
         for name in properties.values:
             if not PROPERTIES[name].by_side:
-                raise properties.error(name, "named for the row as a whole: it is not told by side")
+                raise properties.error(name, "named for the row as a whole: it is not measured by side")
     route_of = {name: route if side or PROPERTIES[name].by_route else None for name in properties.values}
     return [
         replace(_property_expectation(properties, name), side=side, route=route_of[name]) for name in properties.values
@@ -98,7 +98,7 @@ def _property_expectation(properties: Fields, name: str) -> PropertyExpectation:
     (side,) = bound.values
     budget = bound.text(side)
     try:
-        # A ratio says by itself what it is of; any other bare number would hold for one set of settings only.
+        # A ratio is independent of settings; any other bare number would hold for one set of settings only.
         (budgets.names if PROPERTIES[name].unit == RATIO else budgets.check)(budget)
     except budgets.BudgetError as error:
         raise FieldError(f"{bound.where}.{side}: {error}") from error

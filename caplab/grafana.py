@@ -1,6 +1,6 @@
-"""Where a run is to be seen in Grafana, and marks of it there: a link, and annotations by Grafana's HTTP API.
+"""Grafana's view of a run: a link to it, and annotations made through Grafana's HTTP API.
 
-Nothing of this changes a verdict, and nothing of it takes longer than a few seconds.
+Nothing here changes a verdict, or takes longer than a few seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SERVICE = "caplab-grafana"  # in the lab's own namespace
 LOCAL = "http://localhost:3000"  # where `make dashboards` puts it
 _MARGIN_MS = 5_000  # shown before a run and after it
 _TIMEOUT = (1.0, 3.0)  # seconds: to connect, to answer
-_ALL_SECONDS = 6.0  # for all annotations of a run: after that none is begun
+_ALL_SECONDS = 6.0  # for all annotations of a run: after that none is started
 _MOST = 50  # annotations of a run
 _MOST_ANSWER_BYTES = 1 << 16
 _TAG = "caplab"
@@ -38,12 +38,12 @@ Annotation = Mapping[str, Any]
 
 
 class NotMarked(Exception):
-    """Annotations were not written; the message says why, and has no secret in it."""
+    """Annotations were not written; the message says why, and contains no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From when to when a run went, in milliseconds since 1970."""
+    """When a run began and ended, in milliseconds since 1970."""
 
     began_ms: int
     ended_ms: int
@@ -51,30 +51,30 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Grafana:
-    """A Grafana at an address; without a token nothing is written there."""
+    """A Grafana at an address; without a token nothing is written to it."""
 
     url: str
     token: str = ""
 
     def __repr__(self) -> str:
-        """Without the token."""
+        """Show everything but the token."""
         return f"Grafana({self.url!r})"
 
     def link(self, span: Span, labels: Mapping[str, str]) -> str:
-        """The address of the Run dashboard at a run's time; labels: what its variables are to be."""
+        """Return the address of the Run dashboard at a run's time; labels: the values of its variables."""
         times = {"from": span.began_ms - _MARGIN_MS, "to": span.ended_ms + _MARGIN_MS}
         chosen = {f"var-{name}": value for name, value in labels.items()}
         return f"{self.url}/d/{RUN_DASHBOARD}?{urlencode({**times, **chosen})}"
 
     def mark(self, annotations: Sequence[Annotation]) -> None:
-        """Write annotations; NotMarked says why some are not there, and how many.
+        """Write annotations; raise NotMarked with the reason and the number of missing ones.
 
         urllib3's time-outs are those of each piece of an answer: one that comes drop by drop has none.
         """
         try:
             within(_ALL_SECONDS + sum(_TIMEOUT), lambda: self._mark(annotations), "annotations")
         except TooLong as error:
-            raise NotMarked(f"some of {len(annotations)} annotations: {self.url} answers drop by drop") from error
+            raise NotMarked(f"some of {len(annotations)} annotations: {self.url} answers too slowly") from error
 
     def _mark(self, annotations: Sequence[Annotation]) -> None:
         end = time.monotonic() + _ALL_SECONDS
@@ -87,7 +87,7 @@ class Grafana:
             raise NotMarked(f"{len(annotations) - _MOST} of {len(annotations)} annotations: {_MOST} are enough")
 
     def _post(self, http: urllib3.PoolManager, annotation: Annotation) -> str:
-        """Why it was not written; '' where it was. A redirect is not followed: it would carry the token elsewhere."""
+        """Write one annotation; return why it failed, or ''. A redirect is not followed: it would leak the token."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         timeout = urllib3.Timeout(*_TIMEOUT)
         try:
@@ -95,19 +95,19 @@ class Grafana:
                 "POST", f"{self.url}/api/annotations", body=json.dumps(annotation), headers=headers,
                 timeout=timeout, retries=False, redirect=False, preload_content=False,
             )  # fmt: skip
-            content = answer.read1(_MOST_ANSWER_BYTES)  # what there is: more might come drop by drop
+            content = answer.read1(_MOST_ANSWER_BYTES)  # only what is there: the rest might arrive slowly
             answer.close()
         except (HTTPError, OSError, ValueError) as error:
             return self._one_line(f"{type(error).__name__}: {error}")
         return "" if answer.status == 200 else self._one_line(f"{answer.status} {content.decode(errors='replace')}")
 
     def _one_line(self, text: str) -> str:
-        """A text from elsewhere in one line; the token is struck out, should it be in there."""
+        """Return an outside text in one line, with the token removed."""
         return f"{self.url} says: {one_line(text.replace(self.token, '***') if self.token else text)[:200]}"
 
 
 def configured(environment: Mapping[str, str] | None = None) -> tuple[Grafana | None, str]:
-    """The Grafana that the environment names, and why not where what it says makes no sense."""
+    """Return the Grafana that the environment names, or why its settings cannot be used."""
     environment = os.environ if environment is None else environment
     url, token = environment.get(URL_VARIABLE, "").rstrip("/"), environment.get(TOKEN_VARIABLE, "")
     if not url:
@@ -118,9 +118,9 @@ def configured(environment: Mapping[str, str] | None = None) -> tuple[Grafana | 
 
 
 def find(environment: Mapping[str, str] | None = None) -> tuple[Grafana | None, str]:
-    """The Grafana that the environment names, else the lab's own; None where there is none, or the first is of no use.
+    """Return the Grafana that the environment names, else the lab's own; None without a usable one.
 
-    And why that is so, '' where there is nothing to be said.
+    Also return the reason, '' if there is none.
     """
     named, problem = configured(environment)
     if named or problem:
@@ -129,9 +129,9 @@ def find(environment: Mapping[str, str] | None = None) -> tuple[Grafana | None, 
 
 
 def annotations_of(record: RunRecord, span: Span, name: str, verdict: str) -> list[Annotation]:
-    """A region for the run, and one for each target that a fault hit, from its begin to its end: pure.
+    """Build an annotation for the run, and one for each target of a fault from its beginning to its end. Pure.
 
-    A fault of which no end is known lasts as long as the run.
+    A fault without a known end lasts as long as the run.
     """
     whole = _region(span.began_ms, span.ended_ms, f"{name}: {verdict}", "run", verdict)
     faults = [
@@ -157,7 +157,7 @@ def _unix_ms(monotonic_ns: int, anchor: WallAnchor) -> int:
 
 
 def _problem_of(url: str, token: str) -> str:
-    """Why an address or a token is of no use, in a sentence that shows neither password nor token; '': they are."""
+    """Return why an address or a token cannot be used, without showing password or token; '' if they can."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -165,23 +165,21 @@ def _problem_of(url: str, token: str) -> str:
     except ValueError:
         usable, has_user = False, False
     if not usable or not (url.isascii() and url.isprintable()) or set(url) & set(" ?#"):
-        return (
-            f"{URL_VARIABLE} is no address of a Grafana. Hint: write it as http://HOST:PORT, with a path if it has one."
-        )
+        return f"{URL_VARIABLE} is not the address of a Grafana. Hint: write it as http://HOST:PORT[/PATH]."
     if has_user:
-        return f"{URL_VARIABLE} has a user in it. Hint: leave that out, and give a token in {TOKEN_VARIABLE}."
+        return f"{URL_VARIABLE} contains a user. Hint: leave it out, and set a token in {TOKEN_VARIABLE}."
     if not all(33 <= ord(char) <= 126 for char in token):
         return f"{TOKEN_VARIABLE} has characters that no token has. Hint: give it without blanks and line ends."
     return ""
 
 
 def _is_installed() -> bool:
-    """Whether the lab that is pinned has a Grafana; not where none is pinned, or nobody says."""
+    """Return whether the pinned lab has a Grafana; False if none is pinned, or the question is not answered."""
     if not kube.is_pinned():
         return False
     core: Any = client.CoreV1Api(kube.pinned().api)
     try:
         core.read_namespaced_service(SERVICE, SYSTEM_NAMESPACE, _request_timeout=_TIMEOUT)
-    except Exception:  # whatever the client raises, credentials that cannot be had anew among it: it is but a link
+    except Exception:  # any error of the client, also one of expired credentials: it is only a link
         return False
     return True

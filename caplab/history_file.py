@@ -1,4 +1,4 @@
-"""A history's file: Parquet, Arrow or CSV, read whole or refused with what is wrong with it."""
+"""A history file: Parquet, Arrow or CSV, read whole or rejected with the reason."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ _BATCH_ROWS = 1 << 17
 _MOST_FOOTER_BYTES = 16 << 20  # a footer of 20 million rows in groups of 65,536 has 1 MiB
 _DEFAULT = Bounds()
 _CUT = "Hint: copy it again, whole."
-# How pyarrow words what it cannot take; its rows count the header.
+# The forms of pyarrow's errors; its rows count the header.
 _FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 _CONVERSION = re.compile(r"In CSV column #(\d+): Row #(\d+): .*invalid (value '.*'|UTF8 data)", re.DOTALL)
 
 
 def read(path: Path, bounds: Bounds = _DEFAULT) -> Table:
-    """The table in a file, whatever its columns (see model.history for what they must be).
+    """Read the table in a file, with any columns (see model.history for the required ones).
 
-    What it is shows in its first bytes, not in its name: Parquet, an Arrow IPC file or stream, else CSV with a header,
-    whole numbers, and nothing where a value is null. Text of a Parquet file and of CSV comes back as codes.
+    The format is found by its first bytes, not by its name: Parquet, an Arrow IPC file or stream, else CSV with a
+    header, whole numbers, and empty fields for nulls. Text of a Parquet file and of CSV comes back as codes.
 
-    Raises OSError where there is no such file, TooMuch where it is over the bounds, which is found out before it is in
-    memory, and ValueError with the reason where it is broken or cut off.
+    Raises OSError if there is no such file, TooMuch if it is over the bounds, which is found out before it is in
+    memory, and ValueError with the reason if it is broken or truncated.
     """
     if path.exists() and not path.is_file():
-        raise ValueError("It is no ordinary file. Hint: write the history to one.")
+        raise ValueError("It is not an ordinary file. Hint: save the history as one.")
     with path.open("rb") as file:
         begin = file.read(_BEGIN_BYTES)
     bounds.refuse_bytes(path.stat().st_size)
     try:
         table = _reader(path, begin)(path, bounds)
-        table.validate(full=True)  # a damaged Arrow file may point outside itself, and to use it would end the process
+        table.validate(full=True)  # a damaged Arrow file may point outside itself, which would crash the process
         return table
     except pa.ArrowMemoryError as error:
         raise _no_memory(bounds) from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # OSError: so pyarrow says that it is damaged
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # OSError: pyarrow's error for damaged files
         if "malloc of size" in str(error) or "realloc of size" in str(error):
             raise _no_memory(bounds) from error
         raise ValueError(f"The file cannot be read: {str(error).rstrip('.')}. {_CUT}") from error
@@ -60,8 +60,8 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Table:
 
 def _no_memory(bounds: Bounds) -> TooMuch:
     return TooMuch(
-        f"There is no memory for what is in the file, of which at most {in_words(bounds.bytes)} are allowed."
-        " Hint: check a part of it, or allow more with --most-bytes where there is memory for it."
+        f"There is not enough memory for the file's content, of which at most {in_words(bounds.bytes)} are allowed."
+        " Hint: check a part of it, or allow more with --most-bytes if there is memory for it."
     )
 
 
@@ -83,7 +83,7 @@ def _refuse_what_is_no_text(path: Path, begin: bytes) -> None:
         if begin.startswith(magic):
             raise ValueError(f"The file is compressed ({name}). Hint: unpack it first.")
     if kind := _BINARY_NAMES.get(path.suffix):
-        raise ValueError(f"The file is no {kind} file: it does not begin like one. {_CUT}")
+        raise ValueError(f"The file is not {kind}: it does not begin like one. {_CUT}")
     if b"\0" in begin:
         raise ValueError("The file is neither Parquet nor Arrow nor CSV. Hint: write the history as one of them.")
 
@@ -100,14 +100,14 @@ def _parquet(path: Path, bounds: Bounds) -> Table:
         groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
         texts = [field.name for field in file.schema_arrow if is_text(field.type)]
         bounds.refuse_bytes(sum(max(0, group.total_byte_size) for group in groups))
-    # Words that the file has once are kept once: written out for each row, a few kilobytes would be gigabytes.
+    # Words are kept once, as in the file: expanded for each row, kilobytes would become gigabytes.
     with parquet.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True, pre_buffer=False) as file:
         budget, schema = Budget(bounds), file.schema_arrow
         return pa.Table.from_arrays([_column(file, name, budget) for name in schema.names], names=schema.names)
 
 
 def _column(file: Any, name: str, budget: Budget) -> Any:
-    """A column by itself, in one piece: what it was put together from is gone before the next one is read."""
+    """Read a column by itself, in one piece: its parts are freed before the next column is read."""
     budget.begin_column()
     batches = [budget.take(batch) for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[name])]
     column = pa.chunked_array([batch.column(0) for batch in batches], file.schema_arrow.field(name).type)
@@ -146,7 +146,7 @@ def _csv(path: Path, bounds: Bounds) -> Table:
     try:
         table = csv.read_csv(
             path,
-            read_options=csv.ReadOptions(use_threads=False),  # with threads it does not know the row of an error
+            read_options=csv.ReadOptions(use_threads=False),  # with threads it does not report the row of an error
             convert_options=csv.ConvertOptions(column_types=_TYPES, null_values=[""], strings_can_be_null=True),
         )
     except pa.ArrowInvalid as error:
@@ -156,7 +156,7 @@ def _csv(path: Path, bounds: Bounds) -> Table:
 
 
 def _lines(path: Path) -> int:
-    """How many rows a CSV file has at most, the header left out."""
+    """Return the most rows that a CSV file may have, without its header."""
     ends = returns = 0
     with path.open("rb") as file:
         header = file.readline(_HEADER_BYTES)
@@ -174,7 +174,7 @@ _TYPES = {
 
 
 def _unreadable(path: Path, error: str) -> str:
-    """What pyarrow says, with the row and the column as whoever wrote the file knows them."""
+    """Return pyarrow's error with the row and the column as the file's author knows them."""
     if few := _FIELDS.search(error):
         return (
             f"Row {int(few[1]) - 1}: it has {few[3]} fields where the header has {few[2]}."
@@ -188,14 +188,14 @@ def _unreadable(path: Path, error: str) -> str:
     name = names[int(conversion[1])].strip('"')
     where = f"Row {int(conversion[2]) - 1}: column '{name}'"
     if conversion[3] == "UTF8 data":
-        return f"{where} is no UTF-8 text. Hint: write it as UTF-8."
+        return f"{where} is not UTF-8 text. Hint: write it as UTF-8."
     return (
         f"{where} has the {conversion[3]}. Hint: write whole numbers ({SCHEMA.field(name).type}), and nothing for null."
     )
 
 
 def _refuse_lines(table: Table) -> None:
-    """A quotation mark without its other half takes all that follows into one field."""
+    """Reject a quotation mark without its other half: it takes all that follows into one field."""
     for name, column in zip(table.column_names, table.columns, strict=True):
         if not pa.types.is_dictionary(column.type):
             continue

@@ -1,4 +1,4 @@
-"""A run's folder judged: checkers over its history, and the verdict of its row."""
+"""Judging a run's folder: its checkers, and the verdict of its row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .verdict import Verdict, judge
 
 @dataclass(frozen=True, slots=True)
 class JudgedRun:
-    """A run with all that is concluded from it."""
+    """A run with its findings and its verdict."""
 
     record: RunRecord
     history: Table
@@ -25,9 +25,9 @@ class JudgedRun:
 
 
 def judge_folder(folder: Path) -> JudgedRun:
-    """Read a run's folder, check and judge it, and keep the findings in it.
+    """Read a run's folder, check and judge it, and store the findings in it.
 
-    Raises OSError or ValueError where there is no run to read, LookupError where no row fits it.
+    Raises OSError or ValueError if there is no run to read, LookupError if no row fits it.
     """
     record, history = results.read_run(folder)
     row = expectations().find(record.engine, record.mode, record.fault)
@@ -38,12 +38,12 @@ def judge_folder(folder: Path) -> JudgedRun:
 
 @cache
 def expectations() -> Expectations:
-    """The project's own table: the packaged one, else that of the checkout; read once."""
+    """Return the project's own table: the packaged one, else that of the checkout; it is read once."""
     packaged = Path(__file__).parent / "expectations.yaml"
     return expectations_file.read(packaged if packaged.exists() else experiments_folder() / "expectations.yaml")
 
 
 def experiments_folder() -> Path:
-    """Where the experiments are: in the package, else in the checkout."""
+    """Return the experiments' folder: in the package, else in the checkout."""
     packaged = Path(__file__).parent / "experiments"
     return packaged if packaged.exists() else Path(__file__).parent.parent / "experiments"

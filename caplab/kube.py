@@ -1,8 +1,8 @@
-"""The way to an API server, and the guard: the one place that knows contexts.
+"""Connections to an API server, and the guard: the only module that knows contexts.
 
-Faults break what they hit. So a kubeconfig's current context is used only where its cluster is the lab's own by what it
-says of itself: every node is made by kind, and the lab's kinds are served. Any other context must be named. Inside
-a cluster there is no choice to guard: the pod's own service account is used.
+Faults break what they hit. So a kubeconfig's current context is used only if its cluster is identified as the lab's
+own: kind made every node, and the lab's kinds are served. Any other context must be named. Inside a cluster there is no
+choice to guard: the pod's own service account is used.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from .command_error import CommandError
 from .watching import GROUP
 from .within import TooLong, within
 
-CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is no lab's, for whoever has no argument for it
+CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is not a lab's, for callers without an argument for it
 _KIND_PROVIDER = "kind://"  # what kind gives each of its nodes as spec.providerID
 _MOST_NODES = 100  # to look at
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _FORBIDDEN = frozenset({401, 403})
-_CREDENTIALS_SECONDS = 60.0  # such a program may ask the user something
+_CREDENTIALS_SECONDS = 60.0  # such a program may prompt the user
 
 T = TypeVar("T")
 
 
 class ContextRefused(CommandError):
-    """There is no context to use, or it is not to be used; the message says which and the hint."""
+    """No context can be used; the message names it, the reason and the hint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a cluster says of itself: its nodes' providers, and whether it serves the lab's kinds."""
+    """A cluster's identity: its nodes' providers, and whether it serves the lab's kinds."""
 
     providers: tuple[str, ...]
     serves_lab: bool
@@ -54,7 +54,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An API server that was chosen once: the context's name ('' in a pod), its address, and what it is."""
+    """The chosen API server: the context's name ('' in a pod), its address, and its identity."""
 
     context: str
     address: str
@@ -62,16 +62,20 @@ class Place:
     api: client.ApiClient
 
     def described(self) -> str:
-        """For whoever starts something there."""
+        """Its description for the user of a command."""
         context = f"context {self.context}" if self.context else "this pod's own"
         return f"{context} at {self.address}, {self.identity.described()}"
 
 
 def refusal(context: str, identity: Identity) -> str:
-    """Why a context that nobody has named is not used; '' where it is: pure."""
+    """Return why an unnamed context is not used; '' if it is. Pure."""
     if identity.is_kind and identity.serves_lab:
         return ""
-    lacks = "is no kind cluster's, whatever its name" if not identity.is_kind else "is of a cluster without the lab"
+    lacks = (
+        "is not that of a kind cluster, whatever its name"
+        if not identity.is_kind
+        else "is that of a cluster without the lab"
+    )
     return (
         f"The current kube context '{context}' {lacks}. Hint: for the lab's own cluster (make up), unset KUBECONFIG;"
         f" if this one is meant, name it explicitly (--context {context}, or {CONTEXT_VARIABLE})."
@@ -79,9 +83,9 @@ def refusal(context: str, identity: Identity) -> str:
 
 
 def connect(named: str | None = None, kubeconfig: Path | None = None) -> client.ApiClient:
-    """A client of the API server: the pod's own inside a cluster (unless a context is named), else kubeconfig's.
+    """Return a client of the API server: the pod's own inside a cluster (unless a context is named), else kubeconfig's.
 
-    A context that is not named is asked what it is. Raises ContextRefused, also where it does not answer.
+    A context that is not named is identified first. Raises ContextRefused, also if it does not answer.
     """
     context, api = _client(named, kubeconfig)
     if context and not named:
@@ -90,9 +94,9 @@ def connect(named: str | None = None, kubeconfig: Path | None = None) -> client.
 
 
 def pin(named: str | None = None) -> Place:
-    """Choose the API server of all that this process does from now on; ContextRefused as `connect`.
+    """Choose the API server of everything that this process does from now on; ContextRefused as in `connect`.
 
-    It stays the one although the kubeconfig, or its current context, becomes another meanwhile.
+    It stays the same even if the kubeconfig, or its current context, changes meanwhile.
     """
     global _pinned  # noqa: PLW0603  # the one place there is
     context, api = _client(named, None)
@@ -104,35 +108,35 @@ def pin(named: str | None = None) -> Place:
 
 
 def pinned() -> Place:
-    """The place that was pinned; where none was, that of CAPLAB_CONTEXT, else the current context's."""
+    """Return the pinned place; if none is pinned, that of CAPLAB_CONTEXT, else the current context's."""
     return _pinned or pin(os.environ.get(CONTEXT_VARIABLE))
 
 
 def is_pinned() -> bool:
-    """Whether a place was pinned: nothing is asked."""
+    """Return whether a place is pinned, without a request."""
     return _pinned is not None
 
 
 def unpin() -> None:
-    """Forget the place: the next one who asks chooses anew."""
+    """Forget the place: the next caller chooses anew."""
     global _pinned  # noqa: PLW0603  # the one place there is
     _pinned = None
 
 
 def identity_of(api: client.ApiClient, context: str) -> Identity:
-    """Ask a cluster what it is; of what one may not see, nothing is known. ContextRefused where it does not answer."""
+    """Ask a cluster what it is; what may not be read stays unknown. ContextRefused if it does not answer."""
     try:
         groups = client.ApisApi(api).get_api_versions().groups
         return Identity(_providers(api), any(group.name == GROUP for group in groups))
     except (client.ApiException, HTTPError, ValueError) as error:
         raise ContextRefused(
             f"The API server of the kube context '{context}', {api.configuration.host}, does not answer as one:"
-            f" {_brief(error)}. Hint: see whether the cluster is up (make status) and the kubeconfig its own."
+            f" {_brief(error)}. Hint: check that the cluster is up (make status) and the kubeconfig is its own."
         ) from error
 
 
 def in_cluster() -> bool:
-    """Whether this process runs in a pod with a service account."""
+    """Return whether this process runs in a pod with a service account."""
     return "KUBERNETES_SERVICE_HOST" in os.environ and _TOKEN.exists()
 
 
@@ -155,26 +159,26 @@ def _require(context: str, identity: Identity) -> None:
 
 
 def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, client.ApiClient]:
-    """The context's name, '' inside a cluster, and its client; nothing is asked yet."""
+    """Return the context's name, '' inside a cluster, and its client; no request is made yet."""
     settings = client.Configuration()
     if in_cluster() and not named and not kubeconfig:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
         return "", bounded(settings)
-    # Read now: the client itself looks at the variable only when it is imported.
+    # Read now: the client itself reads the variable only on import.
     file = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or None
     context = named or _current_context(file)
     try:
         _within_time(lambda: config.load_kube_config(file, context=context, client_configuration=settings))  # type: ignore[no-untyped-call]
         _bound_refreshing(settings)
-    except Exception as error:  # of files that are no kubeconfig the client raises whatever comes
+    except Exception as error:  # for files that are not a kubeconfig the client raises any error
         raise ContextRefused(
-            f"The kube context '{context}' is of no use: {_brief(error)}. Hint: see `kubectl config get-contexts`."
+            f"The kube context '{context}' cannot be used: {_brief(error)}. Hint: see `kubectl config get-contexts`."
         ) from error
     return context, bounded(settings)
 
 
 def _current_context(file: str | None) -> str:
-    """The kubeconfig's; ContextRefused where there is none."""
+    """Return the kubeconfig's current context; ContextRefused if there is none."""
     try:
         _, current = _within_time(lambda: config.list_kube_config_contexts(file))  # type: ignore[no-untyped-call]
         return str(current["name"])
@@ -186,15 +190,15 @@ def _current_context(file: str | None) -> str:
 
 
 def _bound_refreshing(settings: client.Configuration) -> None:
-    """Bound also the times when the credentials have expired, and are asked for anew in the midst of a run."""
+    """Apply the time-out also when expired credentials are renewed in the middle of a run."""
     if refresh := settings.refresh_api_key_hook:
         settings.refresh_api_key_hook = lambda mine: _within_time(lambda: refresh(mine))
 
 
 def _within_time(read: Callable[[], T]) -> T:
-    """What reading a kubeconfig comes to: it may be a pipe, or name a program that does not end. Raises what read does.
+    """Run `read` within a time limit: a kubeconfig may be a pipe, or name a program that does not end.
 
-    TimeoutError where it takes too long; the thread is left to end with this process.
+    Raises what read does, and TimeoutError if it takes too long; the thread is left to end with this process.
     """
     try:
         return within(_CREDENTIALS_SECONDS, read, "kubeconfig")
@@ -205,6 +209,6 @@ def _within_time(read: Callable[[], T]) -> T:
 
 
 def _brief(error: Exception) -> str:
-    """In one line without its end."""
+    """Return an error in one line."""
     reason = error.reason if isinstance(error, client.ApiException) and error.reason else error
     return " ".join(str(reason or type(error).__name__).split())[:300].rstrip(".")

@@ -1,4 +1,4 @@
-"""Memory of this process: how much more it may take, and what becomes of what large arrays give back."""
+"""Memory of this process: how much more it may use, and how memory of large arrays is reused."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _NEVER_BYTES = 2**31 - 1
-_MOST_LIMIT = 2**62  # what is more is no limit
+_MOST_LIMIT = 2**62  # more is not a limit
 
 
 def keep_freed() -> bool:
-    """Have this process take large arrays from memory it has already; whether the C library does so.
+    """Reuse freed memory for large arrays; return whether the C library does so.
 
     glibc maps each array over 32 MiB afresh, and the kernel clears every page of it: a third of the time of checking
-    ten million operations. For processes that check one large history and end.
+    ten million operations. Use it in processes that check one large history and end.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:  # musl, macOS
@@ -28,9 +28,9 @@ def keep_freed() -> bool:
 
 @contextmanager
 def at_most(more_bytes: int) -> Iterator[None]:
-    """Let this process take so much more memory than it has, while the block runs; then allocations fail.
+    """Limit this process to so much more memory while the block runs; then allocations fail.
 
-    It is a second fence, behind what a file says of itself: that may be a lie. Without Linux's /proc there is none.
+    It is a second limit, in case a file's own sizes are wrong. Without Linux's /proc there is none.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     try:

@@ -1,7 +1,7 @@
-"""A port that tells Prometheus something, the metrics of a process most often, and nothing else.
+"""A port that serves one page to Prometheus, usually the metrics of a process, and nothing else.
 
-Nobody who asks can keep the process from its work, or others from their answers: of connections there are only so many,
-each with its seconds, and for one more the oldest is let go. What is told is made for one of them at a time.
+No client can block the process, or the answers to others: the number of connections is bounded, and so is the time of
+each; one connection too many closes the oldest. The page is made for one client at a time.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from .bounded_server import BoundedServer
 
-REQUEST_SECONDS = 2.0  # to ask and to take the answer: a scrape has a second in the lab's own Prometheus
+REQUEST_SECONDS = 2.0  # for the request and its answer: a scrape has a second in the lab's own Prometheus
 _MOST_PROBLEM = 300  # characters
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a port tells: where, as what content type, and what it is at the moment (for one thread at a time)."""
+    """The page of a port: its path, content type, and current content (called by one thread at a time)."""
 
     path: str
     kind: str
@@ -33,12 +33,12 @@ class Page:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """GET and nothing else, one request a connection: the base class answers 501 to every other method."""
+    """Answers GET only, one request for each connection: the base class answers 501 to every other method."""
 
     server: _Server
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Answer a GET."""
         path = self.path.partition("?")[0]
         if path != self.server.page.path:
             hint = f"There is nothing else here. Hint: ask for {self.server.page.path}.\n"
@@ -50,16 +50,16 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as error:
             problem = _in_words(error)
             self.server.note(f"{path}: {problem}")
-            self._send(500, "text/plain; charset=utf-8", f"{path} could not be told: {problem}.\n".encode())
+            self._send(500, "text/plain; charset=utf-8", f"{path} cannot be served: {problem}.\n".encode())
             return
         self.server.note("")
         self._send(200, self.server.page.kind, body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: a line a scrape would fill the log."""
+        """Log nothing: a line for each scrape would fill the log."""
 
     def log_error(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class has it so
-        """Say nothing of what strangers send."""
+        """Log nothing that clients send."""
 
     def _send(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _in_words(error: Exception) -> str:
-    """In one line: the text of an API server's refusal has the whole answer in it."""
+    """Describe an error in one line: the text of an API server's refusal contains the whole answer."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MOST_PROBLEM]
 
 
@@ -83,12 +83,12 @@ class _Server(BoundedServer):
         super().__init__(("", port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say it in a line, unless the client has just gone: nobody is to fill the log."""
+        """Log an error in one line, unless the client has just gone: no client should fill the log."""
         if not isinstance(error := sys.exc_info()[1], OSError):
             _log.warning("request of %s: %r", client_address[0], error)
 
     def note(self, problem: str) -> None:
-        """Log what keeps the page from being told, once: it is asked for every second. '' where nothing does."""
+        """Log why the page cannot be made, once: it is requested every second. '' if it can."""
         with self._lock:
             is_new, self._noted = problem != self._noted, problem
         if problem and is_new:
@@ -96,12 +96,12 @@ class _Server(BoundedServer):
 
 
 def serve(registry: CollectorRegistry, port: int) -> _Server:
-    """Tell metrics on a port, from a daemon thread. Raises OSError where the port is taken."""
+    """Serve metrics on a port, from a daemon thread. Raises OSError if the port is in use."""
     return serve_page(Page("/metrics", CONTENT_TYPE_LATEST, lambda: generate_latest(registry)), port)
 
 
 def serve_page(page: Page, port: int) -> _Server:
-    """Tell one page on a port, from a daemon thread. Raises OSError where the port is taken."""
+    """Serve one page on a port, from a daemon thread. Raises OSError if the port is in use."""
     server = _Server(port, page)
     threading.Thread(target=server.serve_forever, name=page.path, daemon=True).start()
     return server

@@ -1,4 +1,4 @@
-"""Where `caplab run` makes its runs: a cluster that is chosen once, for the whole suite, and has the lab in it."""
+"""The cluster in which `caplab run` makes its runs: chosen once, for the whole suite, and with the lab in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .kube import CONTEXT_VARIABLE, ContextRefused, pin
 
 
 def choose_lab() -> str:
-    """Choose it for this process, and for what it starts (CAPLAB_CONTEXT); what it is, in words. ContextRefused."""
+    """Choose the cluster for this process and its children (CAPLAB_CONTEXT); return its description. ContextRefused."""
     place = pin(os.environ.get(CONTEXT_VARIABLE))
     if not place.identity.serves_lab:
         raise ContextRefused(

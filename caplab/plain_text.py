@@ -1,4 +1,4 @@
-"""Text from outside (clusters, databases, files, other programs), made fit for a terminal: it must not draw there."""
+"""Text from outside (clusters, databases, files, other programs), made safe to print on a terminal."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _NARROWEST, _WIDE = 40, 1000
 
 
 def printable(text: str) -> str:
-    """A text without control characters: each but the line end becomes a blank, so that words stay apart.
+    """Return a text without control characters: each but the line end becomes a blank, so that words stay apart.
 
-    Control characters are all that is not printable by Unicode: escape sequences' first character, carriage returns,
+    A control character is any that is not printable by Unicode: escape sequences' first character, carriage returns,
     marks that turn the direction of writing, halves of surrogate pairs.
     """
     return "".join(char if char == "\n" or char.isprintable() else " " for char in text)
 
 
 def one_line(text: str) -> str:
-    """The same in one line, its words a blank apart."""
+    """Return the printable text in one line, its words a blank apart."""
     return " ".join(printable(text).split())
 
 
 def terminal_columns() -> int:
-    """How wide the terminal is that stdout is, _NARROWEST at least; _WIDE where it is none, or does not say."""
+    """Return the columns of the terminal that stdout is, _NARROWEST at least; _WIDE if it is none, or has no size."""
     try:
         columns = os.get_terminal_size(sys.stdout.fileno()).columns
     except (AttributeError, OSError, ValueError):
@@ -34,43 +34,43 @@ def terminal_columns() -> int:
 
 
 class Out(Protocol):
-    """What is written to."""
+    """A text stream."""
 
     def write(self, text: str, /) -> int:
-        """Write a text; how many characters were written."""
+        """Write a text and return the number of characters."""
 
     def flush(self) -> None:
-        """Have it shown."""
+        """Flush it."""
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether it is a terminal."""
 
 
 class SteadyWriter:
-    """Writes to a stream as long as that takes it: a run is not to end because nobody reads, or the disk is full.
+    """Writes to a stream as long as that accepts it: a run must not end because of a closed pipe or a full disk.
 
-    problem: why it does not any more, '' where it does, or where whoever reads has seen enough.
+    problem: why it stopped, '' if it did not, or if its reader has closed it.
     """
 
     def __init__(self, out: Out) -> None:
         self._out, self._broken, self.problem = out, False, ""
 
     def write(self, text: str) -> int:
-        """Write a text, or nothing."""
+        """Write a text, or nothing once the stream has failed."""
         if not self._broken:
-            self._tried(lambda: self._out.write(text))
+            self._attempt(lambda: self._out.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Have it shown."""
+        """Flush it."""
         if not self._broken:
-            self._tried(self._out.flush)
+            self._attempt(self._out.flush)
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether it is a terminal."""
         return self._out.isatty()
 
-    def _tried(self, call: Callable[[], object]) -> None:
+    def _attempt(self, call: Callable[[], object]) -> None:
         try:
             call()
         except BrokenPipeError:
@@ -80,19 +80,19 @@ class SteadyWriter:
 
 
 class PlainWriter:
-    """Writes to a stream what is printable of a text: for what others hand on as it came, such as log handlers."""
+    """Writes only the printable part of a text: for unfiltered sources such as log handlers."""
 
     def __init__(self, out: Out) -> None:
         self._out = out
 
     def write(self, text: str) -> int:
-        """Write a text; how many characters were written."""
+        """Write a text and return the number of characters."""
         return self._out.write(printable(text))
 
     def flush(self) -> None:
-        """Have it shown."""
+        """Flush it."""
         self._out.flush()
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether it is a terminal."""
         return self._out.isatty()

@@ -1,4 +1,4 @@
-"""plan.json: the runs that a suite's folder is to hold, so that one that ended early can be gone on with."""
+"""plan.json: the runs that a suite's folder should hold, so that an unfinished suite can be resumed."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the suite began on; load is the load average of the minute before.
+    """The machine on which a suite began; load is the load average of the minute before.
 
-    cpu is the processor's model, architecture and kernel as uname tells them. '': it is not known.
+    cpu is the processor's model, architecture and kernel as uname reports them. '': it is not known.
     """
 
     cores: int
@@ -54,14 +54,14 @@ class Machine:
 
     @classmethod
     def here(cls) -> Machine:
-        """The one that this runs on, now."""
+        """Describe the current machine."""
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         load = round(os.getloadavg()[0], 2)
         return cls(os.cpu_count() or 1, memory, load, _cpu(), platform.machine(), platform.release())
 
 
 def _cpu(file: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's model, as Linux names it; '' where it does not."""
+    """Return the processor's model, as Linux names it; '' if it does not."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -72,7 +72,7 @@ def _cpu(file: Path = Path("/proc/cpuinfo")) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SuitePlan:
-    """name is what the command line asked for, settings and repeat what it added to the suite's own."""
+    """The plan. name is what the command line asked for, settings and repeat what it added to the suite's own."""
 
     suite: str
     name: str
@@ -83,7 +83,7 @@ class SuitePlan:
 
 
 def plan_of(suite: Suite, name: str, settings: Mapping[str, str], repeat: int, machine: Machine) -> SuitePlan:
-    """What is to be run; each run is repeated before the next. OSError where an experiment's file cannot be read."""
+    """Plan a suite; each run is repeated before the next. OSError if an experiment's file cannot be read."""
     every = [(planned, again) for planned in suite.runs for again in range(1, repeat + 1)]
     runs = tuple(
         PlannedRun(
@@ -99,24 +99,24 @@ def plan_of(suite: Suite, name: str, settings: Mapping[str, str], repeat: int, m
 
 
 def write(folder: Path, plan: SuitePlan) -> None:
-    """Keep it in a suite's folder; whole at any time."""
+    """Write the plan to a suite's folder, atomically."""
     write_json(folder / PLAN, asdict(plan))
 
 
 def read(folder: Path) -> SuitePlan:
-    """What `write` wrote. OSError where it is not there, FieldError where it is no such thing."""
+    """Read a plan. OSError if it does not exist, FieldError if it is not a plan."""
     path = folder / PLAN
     return _plan(Fields.of(str(path), read_json(path)))
 
 
 def difference(then: SuitePlan, now: SuitePlan) -> str:
-    """The first run in which two plans differ, '' where they plan the same; what is in experiments does not count."""
+    """Return the first run in which two plans differ, or ''; the content of the experiments does not count."""
     for old, new in zip(then.runs, now.runs, strict=False):
         if (old.experiment, old.settings, old.repeat) != (new.experiment, new.settings, new.repeat):
             return f"run {old.number} was '{_repeated(old)}' and is '{_repeated(new)}' now"
     shared = min(len(then.runs), len(now.runs))
     if gone := then.runs[shared:]:
-        return f"run {gone[0].number}, '{_repeated(gone[0])}', is there no more"
+        return f"run {gone[0].number}, '{_repeated(gone[0])}', no longer exists"
     if new_runs := now.runs[shared:]:
         return f"run {new_runs[0].number}, '{_repeated(new_runs[0])}', is new"
     return ""

@@ -1,4 +1,4 @@
-"""What `caplab run` refuses before it asks a cluster: settings that an experiment can't take, modes without a row."""
+"""What `caplab run` rejects before it asks a cluster: settings unknown to an experiment, modes without a row."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _NUMBERS = {"int": int, "float": float}
 
 
 def refuse_unfit(suite: Suite) -> None:
-    """FieldError for the first run that can't be made, or not judged, whatever the cluster is.
+    """Raise FieldError for the first run that can't be made, or not judged, on any cluster.
 
-    What is no experiment at all is left to the run: it fails, and stops none of the others.
+    A file that is not an experiment is left to the run: it fails, and stops none of the others.
     """
     read = {file: _experiment(file) for file in {run.file for run in suite.runs}}
     for run in suite.runs:
@@ -56,10 +56,10 @@ def _is_number(text: str, kind: str) -> bool:
 def _refuse_without_row(
     run: Planned, experiment: Mapping[str, Any], configuration: Mapping[str, Any], table: Expectations
 ) -> None:
-    """Refuse what nothing is promised of: such a run could not be judged."""
+    """Reject a run without a row: it could not be judged."""
     try:
         row = _row(experiment, load_configuration(dict(configuration), dict(run.settings)))
-    except (ChaosException, ValueError):  # of the environment: the run says it
+    except (ChaosException, ValueError):  # from the environment: the run checks it
         return
     if row is None:
         return
@@ -69,12 +69,12 @@ def _refuse_without_row(
     ]
     if mode not in modes:
         hint = f"set what makes one of {', '.join(modes)}" if modes else "add a row to experiments/expectations.yaml"
-        raise FieldError(f"{run.name}: nothing is promised of {fault} with mode '{mode}', so that a run could not be"
-                         f" judged. Hint: {hint}.")  # fmt: skip
+        raise FieldError(f"{run.name}: no row promises anything about {fault} with mode '{mode}', so a run could"
+                         f" not be judged. Hint: {hint}.")  # fmt: skip
 
 
 def _row(experiment: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Engine, mode and fault of the run's row; None where the experiment names none."""
+    """Return engine, mode and fault of the run's row; None if the experiment names none."""
     blocks = [block for block in experiment.get("extensions") or () if block.get("name") == _EXTENSION]
     row = blocks[0].get("row") if blocks else None
     if not isinstance(row, dict) or not {"engine", "mode", "fault"} <= row.keys():
@@ -84,7 +84,7 @@ def _row(experiment: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[st
 
 
 def _experiment(file: Path) -> Mapping[str, Any]:
-    """An experiment's file; empty where it is none."""
+    """Read an experiment's file; empty if it is not an experiment."""
     try:
         document = read_yaml(file)
     except (OSError, FieldError):

@@ -1,4 +1,4 @@
-"""The folders of runs (record, history, journal, findings, picture) and of suites; written and read here only."""
+"""The folders of runs (record, history, journal, findings, picture) and of suites; only this module accesses them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .model.runs import RunRecord
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
 TIMELINE, LOG = "timeline.svg", "run.log"
 VERDICT, SUMMARY, JUNIT = "verdict.json", "summary.md", "junit.xml"  # of a suite
-# Which of caplab/schemas a file follows. Within a version fields are only added: readers pass over unknown ones.
+# Which of caplab/schemas a file follows. Within a version fields are only added: readers ignore unknown ones.
 VERDICT_SCHEMA, FINDINGS_SCHEMA = "caplab.dev/verdict/v1", "caplab.dev/findings/v1"
 
 _MOST_JOURNAL_BYTES = 256 << 20
@@ -28,35 +28,35 @@ _DEFAULT = Bounds()
 
 
 def write_run(folder: Path, record: RunRecord, history: Table) -> None:
-    """Keep what a run was and what its clients saw."""
+    """Write a run's record and its history."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / RECORD, record.to_json())
-    # Sorted by invoke_ns, as the schema has it: probers write operations down as they end.
+    # Sorted by invoke_ns, as the schema requires: probers write operations when they end.
     parquet.write_table(history.sort_by("invoke_ns"), folder / HISTORY, compression="zstd", write_page_checksum=True)
 
 
 def write_findings(folder: Path, findings: Iterable[Finding]) -> None:
-    """Keep what the checkers said."""
+    """Write the checkers' findings."""
     plain = [finding.to_json() for finding in findings]
     write_json(folder / FINDINGS, {"schema": FINDINGS_SCHEMA, "findings": plain})
 
 
 def write_journal(folder: Path, journal: Mapping[str, Any]) -> None:
-    """Keep Chaos Toolkit's journal; what is no JSON in it is kept as text."""
+    """Write Chaos Toolkit's journal; values that JSON lacks are written as text."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / JOURNAL, journal)
 
 
 def read_journal(folder: Path) -> dict[str, Any]:
-    """What `write_journal` wrote. OSError where it is not there, ValueError where it is no such thing."""
+    """Read a journal. OSError if it does not exist, ValueError if it is not a journal."""
     journal = read_json(folder / JOURNAL, _MOST_JOURNAL_BYTES)
     if not isinstance(journal, dict) or not isinstance(journal.get("caplab") or {}, dict):
-        raise FieldError(f"{folder / JOURNAL}: no journal of a measured run.")
+        raise FieldError(f"{folder / JOURNAL}: not the journal of a measured run.")
     return journal
 
 
 def is_judged(folder: Path) -> bool:
-    """Whether a run came to its end and has its verdict, whichever; what was interrupted or failed has none."""
+    """Return whether a run ended with a verdict of any kind; an interrupted or failed one has none."""
     if not all((folder / name).is_file() for name in (RECORD, HISTORY, FINDINGS)):
         return False
     try:
@@ -67,34 +67,34 @@ def is_judged(folder: Path) -> bool:
 
 
 def write_log(folder: Path, text: str) -> None:
-    """Add to a run's log."""
+    """Append to a run's log."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOG).open("a", encoding="utf-8") as log:
         log.write(f"{text.rstrip()}\n")
 
 
 def write_picture(folder: Path, svg: str) -> None:
-    """Keep the run's timeline."""
+    """Write the run's timeline."""
     (folder / TIMELINE).write_text(svg, encoding="utf-8")
 
 
 def write_suite(folder: Path, verdict: str, summary: str, junit: str) -> None:
-    """Keep what is said of a suite as a whole; each file whole at any time."""
+    """Write the suite's reports, each file atomically."""
     for name, text in ((VERDICT, verdict), (SUMMARY, summary), (JUNIT, junit)):
         _write_text(folder / name, text)
 
 
 def read_run(folder: Path, bounds: Bounds = _DEFAULT) -> tuple[RunRecord, Table]:
-    """What `write_run` wrote. OSError: it is not there; ValueError: it is no such thing; TooMuch: over the bounds."""
+    """Read a run's record and history. OSError: missing; ValueError: not a run; TooMuch: over the bounds."""
     record = RunRecord.from_json(read_json(folder / RECORD))
     return record, history_file.read(folder / HISTORY, bounds)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Keep a value in a file that is whole at any time; what is no JSON in it is kept as text."""
+    """Write a value atomically; values that JSON lacks are written as text."""
     _write_text(path, json.dumps(value, indent=1, default=str) + "\n")
 
 
 def _write_text(path: Path, text: str) -> None:
-    """Whole at any time."""
+    """Write a text atomically."""
     write_whole(path, text)

@@ -1,4 +1,4 @@
-"""Going on with a suite that ended early: which folder, what of it is kept, and that nobody else is at it."""
+"""Resuming an unfinished suite: which folder, what of it is kept, and that no other process works on it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from . import plans, results
 from .model.fields import FieldError
 from .plans import PlannedRun, SuitePlan
 
-NEWEST = ""  # the folder to go on with is the newest that is not finished
+NEWEST = ""  # resume the newest folder that is not finished
 _ASIDE = ".aside-"
 
 
 def folder_to_resume(folder: Path, suite: str, name: str, wanted: str) -> Path:
-    """The folder that was asked for, else the newest of the suite in the results' folder that lacks a verdict.
+    """Return the folder that was asked for, else the suite's newest one in the results without a verdict.
 
-    suite is the suite's name, name what the command line says. Raises FieldError where there is nothing to go on with.
+    suite is the suite's name, name what the command line says. Raises FieldError if there is nothing to resume.
     """
     if wanted != NEWEST:
         _refuse_unfit(Path(wanted), name)
@@ -37,11 +37,11 @@ def folder_to_resume(folder: Path, suite: str, name: str, wanted: str) -> Path:
     there = (
         f"all runs of {planned[0]} have their verdict" if planned else f"{folder} has no suite '{suite}' with a plan"
     )
-    raise FieldError(f"Nothing is to resume: {there}. Hint: run it without --resume.")
+    raise FieldError(f"Nothing to resume: {there}. Hint: run it without --resume.")
 
 
 def refuse_changed(folder: Path, then: SuitePlan, now: SuitePlan) -> None:
-    """FieldError where the suite plans other runs by now: reports would mix what are two suites."""
+    """Raise FieldError if the suite plans other runs now: reports would mix two suites."""
     if change := plans.difference(then, now):
         raise FieldError(
             f"The suite '{now.suite}' has changed since {folder} was begun: {change}. "
@@ -50,12 +50,12 @@ def refuse_changed(folder: Path, then: SuitePlan, now: SuitePlan) -> None:
 
 
 def unfinished(folder: Path, plan: SuitePlan) -> list[PlannedRun]:
-    """The runs without a verdict."""
+    """Return the runs without a verdict."""
     return [run for run in plan.runs if not results.is_judged(folder / run.folder)]
 
 
 def clear_for(folder: Path, then: SuitePlan, now: SuitePlan) -> None:
-    """Set aside what is left of runs that are to be made again: half made ones, and those of other experiment files."""
+    """Set aside what is left of runs to be repeated: half-made ones, and those of changed experiment files."""
     for old, new in zip(then.runs, now.runs, strict=True):
         run = folder / new.folder
         if run.exists() and (old.digest != new.digest or not results.is_judged(run)):
@@ -63,14 +63,14 @@ def clear_for(folder: Path, then: SuitePlan, now: SuitePlan) -> None:
 
 
 def set_aside(run: Path) -> None:
-    """Rename a run's folder: its log may yet tell somebody why the run failed."""
+    """Rename a run's folder: its log may still show why the run failed."""
     number = 1 + sum(1 for _ in run.parent.glob(f"{run.name}{_ASIDE}*"))
     run.rename(run.with_name(f"{run.name}{_ASIDE}{number}"))
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """A suite's folder for this process alone; FieldError where another one is at work in it."""
+    """Lock a suite's folder for this process alone; FieldError if another one works on it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         _lock(descriptor, folder)
@@ -83,7 +83,7 @@ def _lock(descriptor: int, folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise FieldError(f"Another `caplab run` is at work in {folder}. Hint: wait until it has ended.") from error
+        raise FieldError(f"Another `caplab run` is working in {folder}. Hint: wait until it has ended.") from error
     except OSError:
         return  # a file system without locks: runs go on, unguarded
 
@@ -91,7 +91,7 @@ def _lock(descriptor: int, folder: Path) -> None:
 def _refuse_unfit(folder: Path, name: str) -> None:
     if not (folder / plans.PLAN).is_file():
         raise FieldError(
-            f"Nothing is to resume in {folder}: it has no {plans.PLAN}. Hint: name a folder results/<time>-<suite>."
+            f"Nothing to resume in {folder}: it has no {plans.PLAN}. Hint: name a folder results/<time>-<suite>."
         )
     plan = plans.read(folder)
     if plan.name != name:
@@ -99,6 +99,4 @@ def _refuse_unfit(folder: Path, name: str) -> None:
             f"{folder} is of '{plan.name}', not of '{name}'. Hint: `caplab run {plan.name} --resume {folder}`."
         )
     if not unfinished(folder, plan):
-        raise FieldError(
-            f"Nothing is to resume: all runs of {folder} have their verdict. Hint: run it without --resume."
-        )
+        raise FieldError(f"Nothing to resume: all runs of {folder} have their verdict. Hint: run it without --resume.")

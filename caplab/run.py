@@ -1,4 +1,4 @@
-"""`caplab run`: a suite or an experiment, run after run, each judged, all of it in one folder."""
+"""`caplab run`: makes and judges the runs of a suite or an experiment, all of it in one folder."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["LAB_FAILED", "RunOptions", "exit_code", "planned", "run"]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command line asks for; a run's settings override its suite's.
+    """The command line's options; a run's settings override its suite's.
 
-    resume: the suite's folder to go on with, resuming.NEWEST the newest that is not finished, None: begin anew.
-    Settings and repeat are those of the folder then.
+    resume: the suite's folder to resume, resuming.NEWEST the newest that is not finished, None: begin anew. Settings
+    and repeat are those of the folder then.
     """
 
     name: str
@@ -39,9 +39,9 @@ class RunOptions:
 
 
 def planned(options: RunOptions) -> list[str]:
-    """The runs that are asked for, by name; FieldError where they can't be made, whatever the cluster is.
+    """Return the names of the requested runs; FieldError if they can't be made on any cluster.
 
-    No cluster is asked. Of what is to be resumed, all runs are named.
+    No cluster is asked. For a suite to be resumed, all its runs are named.
     """
     suite = find(experiments_folder(), options.name, dict(options.settings or {}))
     if options.resume is None:
@@ -52,7 +52,7 @@ def planned(options: RunOptions) -> list[str]:
 
 
 def run(options: RunOptions, out: Out = sys.stdout) -> int:
-    """Run what is asked for; the exit code. Raises FieldError where there is no such thing, or nothing to resume."""
+    """Make the runs; return the exit code. Raises FieldError for an unknown name, or with nothing to resume."""
     return _begin(options, out) if options.resume is None else _resume(options, options.resume, out)
 
 
@@ -68,7 +68,7 @@ def _begin(options: RunOptions, out: Out) -> int:
 
 
 def _make(folder: Path) -> None:
-    """A new suite's folder; CommandError where nothing can be kept in it: no run has begun then."""
+    """Make a new suite's folder; CommandError if nothing can be written to it: no run has begun then."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):

@@ -1,7 +1,8 @@
-"""One run at a time in a namespace: two would take each other's loads and faults for what a dead run left there.
+"""One run at a time in a namespace: two would mistake each other's loads and faults for a dead run's leftovers.
 
-A Lease says whose the namespace is. Its holder renews it for as long as it runs; one that was killed leaves a lease
-that is not renewed, and is free once that has been seen for so long. (No clocks are compared: whoever looks measures.)
+A Lease names the run that has the namespace. Its holder renews it for as long as it runs; a killed one leaves a lease
+that is not renewed, and is free once that has been observed for long enough. (Clocks are not compared: each observer
+measures.)
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ NAME = "caplab-run"
 _RENEW_SECONDS, DEAD_SECONDS = 5.0, 20.0
 _ACQUIRE_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
-_TIMEOUT = (2, 5)  # seconds: to connect, to answer; so that a renewal is tried again before DEAD_SECONDS
+_TIMEOUT = (2, 5)  # seconds: to connect, to answer; short enough to retry a renewal before DEAD_SECONDS
 _GONE, _CONFLICT = 404, 409
 _log = logging.getLogger("caplab.run")
 
 
 class LeaseNotHeld(CommandError):
-    """The namespace is another run's; the message names it, and the hint."""
+    """Another run has the namespace; the message names it, and the hint."""
 
 
 class LeaseApi(Protocol):
-    """What is asked of the API server; see Leases."""
+    """The API server's calls; see Leases."""
 
     def lease(self, namespace: str, name: str) -> tuple[str, str, str]:
-        """Who holds a lease, when it was renewed last, and its version."""
+        """Return a lease's holder, the time of its last renewal, and its version."""
 
     def write_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
         """Take or renew a lease of this version."""
@@ -44,13 +45,13 @@ class LeaseApi(Protocol):
 
 
 class Leases:
-    """Leases through the API server. Calls block; every one has a time-out. Raises kubernetes' ApiException."""
+    """Leases through the API server. Calls block, with time-outs. Raises kubernetes' ApiException."""
 
     def __init__(self, api: client.ApiClient) -> None:
         self._leases: Any = client.CoordinationV1Api(api)  # Any: the client types moments as datetime only
 
     def lease(self, namespace: str, name: str) -> tuple[str, str, str]:
-        """Who holds a lease, when it was renewed last, and its version; all '' where there is none."""
+        """Return a lease's holder, the time of its last renewal, and its version; all '' if there is no lease."""
         try:
             lease = self._leases.read_namespaced_lease(name, namespace, _request_timeout=_TIMEOUT)
         except client.ApiException as error:
@@ -60,7 +61,7 @@ class Leases:
         return str(lease.spec.holder_identity), str(lease.spec.renew_time), str(lease.metadata.resource_version)
 
     def write_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
-        """Take or renew a lease that is of this version ('': not there); ApiException 409 where it is not any more."""
+        """Take or renew a lease that has this version ('': no lease); ApiException 409 if it has not any more."""
         spec = {"holderIdentity": holder, "renewTime": datetime.now(UTC).isoformat(timespec="microseconds")}
         metadata = {"name": name, "namespace": namespace}
         if not version:
@@ -71,7 +72,7 @@ class Leases:
         self._leases.replace_namespaced_lease(name, namespace, body, _request_timeout=_TIMEOUT)
 
     def delete_lease(self, namespace: str, name: str, version: str) -> None:
-        """Delete a lease that is of this version; one that is not any more is somebody else's, and no error."""
+        """Delete a lease that has this version; another version belongs to another run, and is no error."""
         body = {"preconditions": {"resourceVersion": version}}
         try:
             self._leases.delete_namespaced_lease(name, namespace, body=body, _request_timeout=_TIMEOUT)
@@ -81,7 +82,7 @@ class Leases:
 
 
 class RunLease:
-    """The lease of a namespace; holder is the id of a run, or of a suite session that clears up."""
+    """The lease of a namespace; holder is the id of a run, or of a suite session that cleans up."""
 
     def __init__(
         self, leases: LeaseApi, namespace: str, holder: str, monotonic: Callable[[], float] = time.monotonic
@@ -91,7 +92,7 @@ class RunLease:
         self._last_renewal: tuple[str, float] = ("", 0.0)  # a renewal, and when it was first looked at
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
-        self._lost = ""  # who took it from this one; it stays lost
+        self._lost = ""  # the run that took it from this one; it stays lost
 
     def acquire(self, timeout_seconds: float | None = None) -> None:
         """Take the namespace, and keep it until `release`; LeaseNotHeld names the run that has it."""
@@ -108,16 +109,16 @@ class RunLease:
         self._thread.start()
 
     def problem(self) -> str:
-        """Why the namespace is not this holder's at this moment; '' where it is. Asks the API server."""
+        """Return why the namespace is not this holder's now; '' if it is. Asks the API server."""
         if self._thread is None:
             return f"it does not hold the namespace {self._namespace}"
         if not self._lost:
             holder = self._leases.lease(self._namespace, NAME)[0]
             self._lost = "" if holder == self._holder else holder or "nobody"
-        return f"the namespace {self._namespace} is held by {self._lost} by now" if self._lost else ""
+        return f"the namespace {self._namespace} is now held by {self._lost}" if self._lost else ""
 
     def release(self) -> None:
-        """Give up what is still this holder's; nothing is raised: a lease ends by itself."""
+        """Release the lease if it is still this holder's; nothing is raised: a lease ends by itself."""
         if self._thread is None:
             return
         self._over.set()
@@ -131,7 +132,7 @@ class RunLease:
             _log.warning("the namespace %s is free in %g s: %s", self._namespace, DEAD_SECONDS, error)
 
     def _not_taken(self) -> str:
-        """Why the namespace is not this holder's yet; '': it is."""
+        """Return why the namespace is not this holder's yet; '' if it is."""
         holder, renewed, version = self._leases.lease(self._namespace, NAME)
         if holder and holder != self._holder and not self._is_dead(renewed):
             return f"the run {holder} is under way"
@@ -149,11 +150,11 @@ class RunLease:
         return self._monotonic() - self._last_renewal[1] >= DEAD_SECONDS
 
     def _renew(self) -> None:
-        """Until the end, or until another run has taken it: it took this one for dead, and is not to be robbed."""
+        """Renew until the end, or until another run, which took this one for dead, has the lease."""
         while not self._lost and not self._over.wait(_RENEW_SECONDS):
             try:
                 self._renew_once()
-            except Exception as error:  # the API server may be slow: there are more renewals before it is too late
+            except Exception as error:  # the API server may be slow: there are more tries before the lease expires
                 _log.warning("the lease of %s was not renewed: %s", self._namespace, error)
 
     def _renew_once(self) -> None:

@@ -1,4 +1,4 @@
-"""One suite on its way: each run announced, made, judged, shown and kept as it comes."""
+"""A suite under way: each run is announced, made, judged, shown and stored in turn."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LAB_FAILED = 3
 class SuiteRun:
     """The runs of a plan, made or kept, in a suite's folder; files are the experiments' by their name.
 
-    before is what earlier runs took, the oldest first: those of this suite are added.
+    before is the duration of earlier runs, the oldest first: those of this suite are added.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class SuiteRun:
     ) -> None:
         self.ended: list[RunReport | LabFailure] = []
         self._plan, self._files, self._folder, self._out = plan, files, folder, out
-        self._lost = ""  # why results could not be kept: the suite ends there
+        self._lost = ""  # why results could not be saved: the suite ends there
         self._before = list(before)
         self._grafana: grafana.Grafana | None = None
-        self._no_grafana = ""  # why what the environment says of it is of no use
+        self._no_grafana = ""  # why the environment's setting cannot be used
 
     @property
     def reports(self) -> list[RunReport]:
-        """Of the runs that have a verdict."""
+        """The reports of the runs that have a verdict."""
         return [report for report in self.ended if isinstance(report, RunReport)]
 
     @property
@@ -58,7 +58,7 @@ class SuiteRun:
         return [f"{failure.name}: {failure.sentence}" for failure in self.ended if isinstance(failure, LabFailure)]
 
     def all(self) -> None:
-        """Make every run that has no verdict yet, in order, until one is interrupted, or results cannot be kept."""
+        """Make every run without a verdict, in order, until one is interrupted, or results cannot be saved."""
         self._grafana, self._no_grafana = grafana.find()
         for run in self._plan.runs:
             try:
@@ -71,7 +71,7 @@ class SuiteRun:
                 break
 
     def tidy(self, session: Session) -> None:
-        """Remove the clusters that this suite made; where that cannot be done it is said, and changes no verdict."""
+        """Remove the clusters that this suite made; a failure is reported, and changes no verdict."""
         try:
             left = tidy.remove_made(session)
         except Exception as error:
@@ -80,13 +80,13 @@ class SuiteRun:
             self._say(f"note: {words.one_line(sentence)}")
 
     def end(self) -> int:
-        """Show the whole, and say how it ended: the exit code."""
+        """Show the whole suite and how it ended; return the exit code."""
         if self.reports:
             self._say(render_suite(self.reports, colour=self._out.isatty()))
         self._write()
         if self._lost:
-            where, hint = self._folder, "make room there, and go on with --resume"
-            self._complain(f"what is to be kept in {where} cannot be written: {self._lost}. Hint: {hint}.")
+            where, hint = self._folder, "make room there, and continue with --resume"
+            self._complain(f"results cannot be written to {where}: {self._lost}. Hint: {hint}.")
         for failure in self.failures:
             self._complain(failure)
         self._say(f"results: {self._folder}")
@@ -97,8 +97,8 @@ class SuiteRun:
         return exit_code([report.verdict.state for report in self.reports], failed)
 
     def _make(self, run: PlannedRun) -> None:
-        """Run one experiment to its verdict. Whatever goes wrong in it is its failure: the rest is run all the same."""
-        self._announce(run, time_left(self._wanted(run), self._before))
+        """Make one run up to its verdict. Any error in it is its own failure: the others are still made."""
+        self._announce(run, time_left(self._runs_left(run), self._before))
         folder, began, began_ms = self._folder / run.folder, time.monotonic(), _now_ms()
         try:
             out = PlainWriter(self._out)
@@ -110,7 +110,7 @@ class SuiteRun:
             self._fail(run, str(failed), time.monotonic() - began)
             return
         except Exception as error:
-            sentence = f"unexpected {type(error).__name__}: {error} ({_kept(folder, traceback.format_exc())})"
+            sentence = f"unexpected {type(error).__name__}: {error} ({_log_traceback(folder, traceback.format_exc())})"
             self._fail(run, sentence, time.monotonic() - began)
             return
         self._before.append(RunDuration(run.experiment, run.settings, time.monotonic() - began))
@@ -122,7 +122,7 @@ class SuiteRun:
     def _show_in_grafana(
         self, folder: Path, run: PlannedRun, report: RunReport, span: grafana.Span, journal: Mapping[str, Any]
     ) -> None:
-        """Say where the run is to be seen, and mark it there; where that fails it is noted, and changes nothing."""
+        """Print where Grafana shows the run, and mark it there; a failure is noted, and changes nothing."""
         problem = self._no_grafana
         if self._grafana:
             labels = (journal.get("caplab") or {}).get("labels") or {}
@@ -134,14 +134,14 @@ class SuiteRun:
             except grafana.NotMarked as error:
                 problem = str(error)
             except Exception as error:
-                problem = f"unexpected {type(error).__name__}"  # its words might hold the token
+                problem = f"unexpected {type(error).__name__}"  # its message might contain the token
         if problem:
             sentence = words.one_line(f"not marked in Grafana: {problem}")
             self._say(f"note: {sentence}")
-            _kept(folder, f"WARNING caplab.run: {sentence}")
+            _log_traceback(folder, f"WARNING caplab.run: {sentence}")
 
     def _keep_run(self, run: PlannedRun) -> bool:
-        """Judge a run anew from its folder, for the table may have changed; where that fails it is to be made again."""
+        """Judge a run again from its folder, as the table may have changed; if that fails, it has to be made again."""
         folder = self._folder / run.folder
         try:
             report = judged_report(folder, results.read_journal(folder))
@@ -153,8 +153,8 @@ class SuiteRun:
         self._announce(run, f"kept: {words.of_state(report.verdict.state)}")
         return True
 
-    def _wanted(self, first: PlannedRun) -> list[RunAhead]:
-        """What is left to be made, from a run on."""
+    def _runs_left(self, first: PlannedRun) -> list[RunAhead]:
+        """Return the runs that are left, from a run on."""
         later = [run for run in self._plan.runs[first.number :] if not results.is_judged(self._folder / run.folder)]
         return [RunAhead(run.experiment, run.settings) for run in (first, *later)]
 
@@ -192,7 +192,7 @@ class SuiteRun:
 
 
 def judged_report(folder: Path, journal: Mapping[str, Any]) -> RunReport:
-    """The report of a run's folder, judged from its history. Raises RunFailed where the run left none."""
+    """Judge a run's folder from its history, and return its report. Raises RunFailed if the run left none."""
     outcome = journal.get("caplab") or {}
     if error := outcome.get("error"):
         raise RunFailed(error)
@@ -208,8 +208,8 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _kept(folder: Path, trace: str) -> str:
-    """Keep a traceback in a run's log; where it is."""
+def _log_traceback(folder: Path, trace: str) -> str:
+    """Write a traceback to a run's log, and say where it is."""
     try:
         results.write_log(folder, trace)
     except OSError as error:
@@ -218,13 +218,13 @@ def _kept(folder: Path, trace: str) -> str:
 
 
 def report_of(run_id: str, judged: JudgedRun, seconds: Mapping[str, float]) -> RunReport:
-    """What is shown of a judged run; seconds by stage: pure."""
+    """Build the report of a judged run; seconds by stage. Pure."""
     clock = clock_check(judged.record, judged.findings)
     return RunReport(judged.verdict.row, run_id, judged.record, judged.verdict, judged.findings, clock, dict(seconds))
 
 
 def exit_code(states: Sequence[State], failures: int) -> int:
-    """0 all valid, 1 some invalid, 2 some unknown, 3 the lab itself failed: pure."""
+    """Return 0 if all are valid, 1 if some are invalid, 2 if some are unknown, 3 if the lab itself failed. Pure."""
     if failures or not states:
         return LAB_FAILED
     return EXIT_CODES[merge(states)]

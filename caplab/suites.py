@@ -1,4 +1,4 @@
-"""Suites: lists of experiments with settings, read from files; and which experiment a name means."""
+"""Suites: lists of experiments with settings, read from files; and look-up of experiments by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .model.fields import FieldError, Fields
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One run that is to be made: an experiment's file, and settings for its configuration."""
+    """A run to be made: an experiment's file, and settings for its configuration."""
 
     experiment: str  # such as postgres/kill-primary
     file: Path
@@ -27,21 +27,21 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Runs in their order."""
+    """The runs of a suite, in order."""
 
     name: str
     runs: tuple[Planned, ...]
 
 
 def described(experiment: str, settings: Mapping[str, str]) -> str:
-    """A run by its experiment and settings, such as 'postgres/kill-primary durability=quorum'."""
+    """Describe a run by its experiment and settings, such as 'postgres/kill-primary durability=quorum'."""
     return " ".join([experiment, *(f"{name}={value}" for name, value in settings.items())])
 
 
 def find(folder: Path, name: str, settings: Mapping[str, str]) -> Suite:
-    """A suite or an experiment of a folder, by its name or its file's path; settings are added to each run's own.
+    """Find a suite or an experiment of a folder, by name or by path; settings are added to each run's own.
 
-    Raises FieldError, with the names that come near it.
+    Raises FieldError with similar names.
     """
     suite = folder / "suites" / f"{name}.yaml"
     if suite.is_file():
@@ -49,11 +49,11 @@ def find(folder: Path, name: str, settings: Mapping[str, str]) -> Suite:
     for file in (folder / f"{name}.yaml", Path(name)):
         if file.is_file():
             return Suite(file.stem, (Planned(_name_of(folder, file), file, dict(settings)),))
-    raise FieldError(f"There is no suite or experiment '{name}'. Hint: {_meant(folder, name)}.")
+    raise FieldError(f"There is no suite or experiment '{name}'. Hint: {_suggestion(folder, name)}.")
 
 
 def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
-    """A suite's file, with the runs of the suites that it names; FieldError names what is wrong in it.
+    """Read a suite's file, with the runs of the suites that it names; FieldError names what is wrong in it.
 
     within: the suites that led here, each in the one before.
     """
@@ -66,17 +66,17 @@ def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
 
 
 def experiments(folder: Path) -> list[str]:
-    """The names of a folder's experiments."""
+    """Return the names of a folder's experiments."""
     return sorted(_name_of(folder, file) for file in folder.glob("*/*.yaml") if file.parent.name != "suites")
 
 
 def names(folder: Path) -> list[str]:
-    """The names of the files of a folder."""
+    """Return the names of the files of a folder."""
     return sorted(file.stem for file in folder.glob("*.yaml"))
 
 
 def _runs(folder: Path, fields: Fields, within: tuple[str, ...]) -> tuple[Planned, ...]:
-    """Of one entry: an experiment, or all of another suite."""
+    """Return the runs of one entry: an experiment, or all of another suite."""
     if "suite" not in fields.values:
         return (_planned(folder, fields),)
     fields.only("suite")
@@ -103,8 +103,8 @@ def _with(settings: Mapping[str, str], suite: Suite) -> Suite:
     return Suite(suite.name, tuple(runs))
 
 
-def _meant(folder: Path, name: str) -> str:
-    """What to write instead of a name that is nobody's: the nearest, else all of its engine."""
+def _suggestion(folder: Path, name: str) -> str:
+    """Suggest a name for an unknown one: the most similar, else all of its engine."""
     every = [*names(folder / "suites"), *experiments(folder)]
     engine, slash, _ = name.partition("/")
     of_engine = [name_of_engine for name_of_engine in every if slash and name_of_engine.startswith(f"{engine}/")]

@@ -1,4 +1,4 @@
-"""What a suite leaves behind and nobody keeps: the clusters that it has made itself."""
+"""Removal of the clusters that a suite made itself."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _GONE, _CHANGED = 404, 409
 
 
 def remove_made(session: Session, api: client.ApiClient | None = None) -> list[str]:
-    """Delete the clusters that a session has made; what belongs to them goes in the background.
+    """Delete the clusters that a session made; what belongs to them is removed in the background.
 
-    Returns a sentence for each that is left: where another run is under way in its namespace, or has taken it over.
-    Nothing is asked of the API server where nothing was made. Raises kubernetes' ApiException, and urllib3's errors.
+    Returns a sentence for each that is left: because another run is under way in its namespace, or has taken it over.
+    No request is made if nothing was made. Raises kubernetes' ApiException, and urllib3's errors.
     """
     if not session.made:
         return []
@@ -39,9 +39,9 @@ def remove_made(session: Session, api: client.ApiClient | None = None) -> list[s
 
 
 def left_by_others(session: Session) -> list[str]:
-    """A sentence for each cluster that was there before this session, and stays: pure."""
+    """Return a sentence for each cluster that existed before this session, and stays. Pure."""
     return [
-        f"{kind} {namespace}/{name} was there before this suite, and stays;"
+        f"{kind} {namespace}/{name} existed before this suite, and stays;"
         f" to remove it: kubectl delete {kind.lower()} -n {namespace} {name}"
         for kind, namespace, name in sorted(session.reused)
     ]
@@ -61,12 +61,12 @@ def _remove_in(namespace: str, every: Sequence[CreatedCluster], session: Session
 
 
 def _remove(custom: Any, made: CreatedCluster, session: Session) -> str:
-    """Delete a cluster if it is still the one that was made; why it is left, or ''."""
+    """Delete a cluster if it is still the one that was made; return why it is left, or ''."""
     where = (GROUP, VERSION, made.namespace, CLUSTER_PLURALS[made.kind], made.name)
     try:
         cluster = custom.get_namespaced_custom_object(*where, _request_timeout=_TIMEOUT)
         if cluster["metadata"]["uid"] != made.uid:
-            return f"{_named(made)} is left: it is another one than the one that this suite made"
+            return f"{_named(made)} is left: it is not the one that this suite made"
         if session_of(cluster) != session.id:
             return f"{_named(made)} is left: another suite has taken it over"
         only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": made.uid}}

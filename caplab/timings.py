@@ -15,9 +15,9 @@ _RUN = re.compile(r"(\d+)-([^.]+)")  # a folder that was set aside has a dot
 
 
 def earlier_runs(folder: Path, experiments: Collection[str]) -> list[RunDuration]:
-    """What the runs of all suites in a folder took, the oldest first; what cannot be read there tells nothing.
+    """Return the duration of all runs in a folder, the oldest first; unreadable ones are skipped.
 
-    experiments are the names there are: older suites have no plan, and only their folders' names tell.
+    experiments are the existing names: older suites have no plan, so that the names must come from their folders.
     """
     by_folder = {name.replace("/", "-"): name for name in experiments}
     newest = sorted(suite_folder for suite_folder in folder.glob("*") if suite_folder.is_dir())[-_SUITES:]
@@ -25,7 +25,7 @@ def earlier_runs(folder: Path, experiments: Collection[str]) -> list[RunDuration
 
 
 def seconds_of(journal: Mapping[str, Any]) -> float | None:
-    """How long a judged run took, by its journal: from its cluster to its verdict. None of any other: pure."""
+    """Return how long a judged run took, by its journal: from its cluster to its verdict. None for any other. Pure."""
     outcome = journal.get("caplab")
     if not isinstance(outcome, Mapping) or outcome.get("error") or "verdict" not in outcome:
         return None

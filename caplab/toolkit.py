@@ -1,4 +1,4 @@
-"""Chaos Toolkit driven in this process: rollbacks always, its own talk into a log, ours to the user."""
+"""Chaos Toolkit, driven in this process: rollbacks always, its output into a log, ours to the user."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from chaoslib.run import RunEventHandler
 from .documents import read_json, read_yaml
 from .model.fields import FieldError
 
-# Rollbacks by default are left out after an interrupt: a fault would outlive the run until its time is over.
+# By default, rollbacks are skipped after an interrupt: a fault would outlive the run until its end.
 _SETTINGS = {"runtime": {"rollbacks": {"strategy": "always"}}}
 _OUR_LOG, _TOOLKIT_LOG = "caplab.run", "chaostoolkit"
 
 
 class Out(Protocol):
-    """Where it is told how a run goes."""
+    """The stream to which a run's progress is printed."""
 
     def write(self, text: str, /) -> int:
         """Write a text."""
 
     def flush(self) -> None:
-        """Have it shown."""
+        """Flush it."""
 
 
 class RunFailed(Exception):
@@ -39,10 +39,10 @@ class RunFailed(Exception):
 
 
 def drive(file: Path, settings: Mapping[str, str], folder: Path, suite: str, out: Out) -> dict[str, Any]:
-    """Run an experiment's file to its end, its results into a folder; the journal.
+    """Run an experiment's file to its end, with its results in a folder; return the journal.
 
-    settings override the experiment's configuration. Raises RunFailed where there is nothing to run, and
-    KeyboardInterrupt, after the rollbacks, where the user interrupted it.
+    settings override the experiment's configuration. Raises RunFailed if there is nothing to run, and
+    KeyboardInterrupt, after the rollbacks, if the user interrupted it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _environment(CAPLAB_RUN_FOLDER=str(folder), CAPLAB_SUITE=suite), _logs(folder, out):
@@ -62,7 +62,7 @@ def drive(file: Path, settings: Mapping[str, str], folder: Path, suite: str, out
 
 
 def _loaded(file: Path) -> Any:
-    """An experiment, read within bounds before Chaos Toolkit reads it, which has none. Raises RunFailed."""
+    """Read an experiment within bounds before Chaos Toolkit, which has none, reads it. Raises RunFailed."""
     try:
         read_json(file) if file.suffix == ".json" else read_yaml(file)
     except OSError as error:
@@ -73,12 +73,12 @@ def _loaded(file: Path) -> Any:
 
 
 def could_not_begin(journal: Mapping[str, Any]) -> bool:
-    """Whether it was the run's own control that interrupted the experiment: pure."""
+    """Return whether the run's own control interrupted the experiment. Pure."""
     return "could not begin" in str((journal.get("caplab") or {}).get("error"))
 
 
 def _refuse_strange(settings: Mapping[str, str], experiment: Mapping[str, Any]) -> None:
-    """A setting that the experiment does not have would change nothing, and nobody would know."""
+    """Reject a setting that the experiment does not have: it would change nothing, silently."""
     declared = experiment.get("configuration", {})
     for name in settings:
         if name not in declared:
@@ -86,17 +86,17 @@ def _refuse_strange(settings: Mapping[str, str], experiment: Mapping[str, Any]) 
 
 
 class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no types
-    """Says what is going on, with the time since the run began."""
+    """Prints what is going on, with the time since the run began."""
 
     def __init__(self, out: Out) -> None:
         self._out, self._began = out, time.monotonic()
         self.has_been_interrupted = False
 
     def started(self, experiment: Mapping[str, Any], journal: Mapping[str, Any]) -> None:
-        """Let SIGTERM do what Ctrl-C does.
+        """Make SIGTERM act like Ctrl-C.
 
-        Chaos Toolkit's own handler raises an exception that the activity under way takes for a failure of its own,
-        and the experiment goes on.
+        Chaos Toolkit's own handler raises an exception that the current activity takes for a failure of its own, and
+        the experiment goes on.
         """
         signal.signal(signal.SIGTERM, self._terminate)
 
@@ -113,7 +113,7 @@ class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no 
             self._say(f"{activity['name']}: {run.get('status')}: {str(raised[-1]).strip()}")
 
     def start_rollbacks(self, experiment: Mapping[str, Any]) -> None:
-        self._say("whatever is left is healed")
+        self._say("what is left is healed")
 
     def signal_exit(self) -> None:
         self.has_been_interrupted = True
@@ -140,15 +140,15 @@ def _environment(**variables: str) -> Iterator[None]:
 
 
 class _LogFile(logging.FileHandler):
-    """A log of which something may be lost: that the disk is full is told by what has to be kept."""
+    """A log that may lose records: a full disk is reported by the files that must be written."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
-        """Say nothing."""
+        """Ignore the error."""
 
 
 @contextmanager
 def _logs(folder: Path, out: Out) -> Iterator[None]:
-    """Everything into the run's log; to the user what the run's control says."""
+    """Send everything to the run's log, and the run's control's messages to the user."""
     file = _LogFile(folder / "run.log", encoding="utf-8", errors="replace")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     screen = logging.StreamHandler(out)

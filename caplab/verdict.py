@@ -1,4 +1,4 @@
-"""The verdict: what was found, held against what an expectation row promises."""
+"""The verdict: findings compared with what an expectation row promises."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Judgement:
 
     @property
     def unit(self) -> str:
-        """Of what is measured, and of the limit."""
+        """The unit of the figure and of the limit."""
         return PROPERTIES[self.expected.property].unit
 
     def to_json(self) -> dict[str, Json]:
-        """A plain dict, as verdict.json keeps it."""
+        """Return a plain dict, as verdict.json keeps it."""
         return {
             "property": self.expected.property,
             "side": self.expected.side,
@@ -55,7 +55,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """valid, invalid or unknown, the reasons it is not valid, and every property that the row names."""
+    """valid, invalid or unknown, the reasons if it is not valid, and every property that the row names."""
 
     row: str
     state: State
@@ -63,7 +63,7 @@ class Verdict:
     judgements: tuple[Judgement, ...]
 
     def to_json(self) -> dict[str, Json]:
-        """A plain dict, as verdict.json keeps it."""
+        """Return a plain dict, as verdict.json keeps it."""
         return {
             "verdict": self.state.value,
             "row": self.row,
@@ -73,19 +73,19 @@ class Verdict:
 
 
 def judge(row: Expectation, run: RunRecord, findings: Iterable[Finding]) -> Verdict:
-    """Hold a run's findings against its row.
+    """Compare a run's findings with its row.
 
-    Only what the row names counts. A run that is no case of its row (no evidence of the fault, a baseline
-    that failed, another mode) is unknown whatever it measured; the reasons still tell what else was wrong.
-    Otherwise a violated property makes it invalid; a property that was not measured, or an anomaly
-    that must show and did not, makes it unknown. So does a violated property of time where a prober stalled.
+    Only what the row names counts. A run that did not test its row (no evidence of the fault, a baseline that failed,
+    another mode) is unknown whatever it measured; the reasons still say what else was wrong. Otherwise a violated
+    property makes it invalid; a property that was not measured, or an anomaly that must show and did not, makes it
+    unknown. So does a violated property of time while a prober stalled.
     """
     by_checker = {finding.property: finding for finding in findings}
     stalled = _stalled_probers(run)
     judgements = tuple(_unless(stalled, _judge(expected, run.settings, by_checker)) for expected in row.properties)
     doubts = (*_wrong_row(row, run), *_baseline_doubts(run), *_fault_doubts(run))
     wrong = [judgement for judgement in judgements if judgement.state is not State.HOLDS]
-    wrong.sort(key=lambda judgement: judgement.state is not State.VIOLATED)  # what is violated comes first
+    wrong.sort(key=lambda judgement: judgement.state is not State.VIOLATED)  # violations come first
     reasons = (*doubts, *(f"{judgement.expected.name()}: {judgement.reason}" for judgement in wrong))
     state = State.UNKNOWN if doubts else merge(judgement.state for judgement in judgements)
     return Verdict(row.name, state, reasons, judgements)
@@ -106,7 +106,7 @@ def _fault_doubts(run: RunRecord) -> Sequence[str]:
     if run.fault == CONTROL:
         return tuple(f"A control run, but {window.target} had a {window.kind}." for window in run.fault_windows)
     if not run.fault_windows:
-        return (f"There is no evidence of the fault: no {run.fault} is on record.",)
+        return (f"There is no evidence of the fault: no {run.fault} is recorded.",)
     return tuple(
         f"There is no evidence that the {window.kind} of {window.target} was live."
         for window in run.fault_windows
@@ -119,7 +119,7 @@ _OF_TIME = frozenset({"availability", "cache"})
 
 
 def _stalled_probers(run: RunRecord) -> str:
-    """Which probers stalled that no fault had cut off, or had taken the node from; '' where none did."""
+    """Return which probers stalled although no fault cut them off, or took their node; '' if none did."""
     stalled = {
         vantage: seconds
         for vantage, seconds in sorted(run.prober_standstills.items())
@@ -129,17 +129,17 @@ def _stalled_probers(run: RunRecord) -> str:
 
 
 def _unless(stalled: str, judgement: Judgement) -> Judgement:
-    """The judgement, but a violation that may be the probers' own event-loop stall is unknown."""
+    """Return the judgement; a violation that may be the probers' own event-loop stall becomes unknown."""
     is_of_time = PROPERTIES[judgement.expected.property].checker in _OF_TIME
     if not stalled or not is_of_time or judgement.state is not State.VIOLATED:
         return judgement
-    stall = f"But the event loop of a prober stalled: {stalled}. Hint: a machine with nothing else to do."
+    stall = f"But the event loop of a prober stalled: {stalled}. Hint: use an otherwise idle machine."
     reason = f"{judgement.reason} {stall}"
     return replace(judgement, state=State.UNKNOWN, reason=reason)
 
 
 def _judge(expected: PropertyExpectation, settings: Mapping[str, Json], findings: Mapping[str, Finding]) -> Judgement:
-    """Judge one property; where it was not measured, or its budget has no value, it is unknown."""
+    """Judge one property; it is unknown if it was not measured, or its budget has no value."""
     try:
         measured = _measured(expected, findings)
         limit = budgets.evaluate(expected.budget, settings) if expected.budget is not None else None
@@ -150,7 +150,7 @@ def _judge(expected: PropertyExpectation, settings: Mapping[str, Json], findings
 
 
 class _Unmeasured(Exception):
-    """The message says why there is no figure."""
+    """A figure is missing; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def _measured(expected: PropertyExpectation, findings: Mapping[str, Finding]) ->
 
 
 def _counted(value: Json) -> Json:
-    """A list of what violates counts as how many they are."""
+    """Count a list of violations."""
     return len(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
@@ -187,18 +187,18 @@ def _is_number(value: Json) -> TypeGuard[int | float]:
 
 
 def _of_side(figures: Mapping[str, Json], side: str | None) -> Mapping[str, Json]:
-    """The figures of a side, by route and of all."""
+    """Return the figures of a side, by route and of all."""
     if side is None:
         return figures
     by_side = figures.get("by_side")
     of_side = by_side.get(side) if isinstance(by_side, Mapping) else None
     if not isinstance(of_side, Mapping):
-        raise _Unmeasured(f"no operation is of the side '{side}'.")
+        raise _Unmeasured(f"no operation is on the side '{side}'.")
     return {"by_route": of_side, **_mapping(of_side.get("all"))}
 
 
 def _of_route(figures: Mapping[str, Json], expected: PropertyExpectation) -> Mapping[str, Json]:
-    """The figures of a route, of a checker that tells routes apart: by name, or as rows that say theirs."""
+    """Return a route's figures from a checker that separates routes: by name, or as rows that name theirs."""
     by_route = figures.get("by_route")
     if expected.route is None or by_route is None:
         return figures
@@ -236,7 +236,7 @@ def _weigh(expected: PropertyExpectation, measured: _Measured, limit: float | No
 
 
 def _must_show(expected: PropertyExpectation, measured: float, shown: str, limit: float | None) -> tuple[State, str]:
-    """What shows less than the least that is promised proves nothing, and is no violation."""
+    """Judge a must-show property: less than the promised least proves nothing, and is no violation."""
     if measured > 0 and measured >= (limit or 0):
         return State.HOLDS, shown
     unit = PROPERTIES[expected.property].unit

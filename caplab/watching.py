@@ -1,4 +1,4 @@
-"""Objects of the lab's group, listed and watched by whoever is not the operator.
+"""Objects of the lab's group, listed and watched outside the operator.
 
 A plain watcher, no kopf: two kopf processes on one kind would share its annotations.
 """
@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 class Watcher:
     """Lists and watches one kind in a thread, and calls changed with all objects after every change.
 
-    plural is the kind's plural name; namespace '': all of them. A list is made anew after every error and
-    every _WATCH_SECONDS, so that nothing that was missed is missed for long.
+    plural is the kind's plural name; namespace '': all of them. A new list is made after every error and every
+    _WATCH_SECONDS, so that a missed change is not missed for long.
     """
 
     api: client.ApiClient
@@ -38,11 +38,11 @@ class Watcher:
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Begin, in a daemon thread."""
+        """Start, in a daemon thread."""
         threading.Thread(target=self._run, name=self.plural, daemon=True).start()
 
     def stop(self) -> None:
-        """Begin no further list; a watch under way ends by itself."""
+        """Stop before the next list; a watch under way ends by itself."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -50,7 +50,7 @@ class Watcher:
             try:
                 self._list_and_watch()
                 self._stopped.wait(_NEXT_SECONDS)
-            except Exception as error:  # whatever it is, the next list shows what is there
+            except Exception as error:  # after any error, the next list shows the current state
                 _log.warning("watching %s: %s", self.plural, error)
                 self._stopped.wait(_AGAIN_SECONDS)
 

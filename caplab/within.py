@@ -1,4 +1,4 @@
-"""Work that is waited for only so long: it may hang where no time-out of its own reaches."""
+"""Work with a time limit: it may hang where it has no time-out of its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 class TooLong(TimeoutError):
-    """It did not end in time."""
+    """The work did not end in time."""
 
 
 def within(seconds: float, work: Callable[[], T], name: str = "work") -> T:
-    """What the work comes to; raises what it raises, TooLong where it does not end in time.
+    """Return the work's result; raises what it raises, TooLong if it does not end in time.
 
     Its thread, of that name, is left to end with this process.
     """

@@ -1,4 +1,4 @@
-"""Checkers: a history in, findings out; never a cluster, never a file."""
+"""Checkers: a history in, findings out; they need no cluster and read no file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["APPLIES", "CHECKERS", "Checker", "Context", "Finding", "State", "che
 
 
 class _Module(Protocol):
-    """What a checker's module has."""
+    """What a checker's module provides."""
 
     NAME: str
 
@@ -39,15 +39,15 @@ _MODULES: tuple[_Module, ...] = (
 
 CHECKERS: Mapping[str, Checker] = {module.NAME: module.check for module in _MODULES}
 
-# Of each checker: why it has nothing to look at in a validated history, or ''.
+# For each checker: why it has nothing to check in a validated history, or ''.
 APPLIES: Mapping[str, Callable[[Table], str]] = {module.NAME: module.applies for module in _MODULES}
 
 
 def check_history(history: Table, context: Context, names: Iterable[str] = tuple(CHECKERS)) -> tuple[Finding, ...]:
-    """One finding a checker, in the order of names.
+    """Run the named checkers on a history and return a finding of each, in the order of names.
 
-    Raises ValueError where the table is no history (see caplab.model.history.validate) or a name is none
-    of CHECKERS.
+    Raises ValueError if the table is not a history (see caplab.model.history.validate) or a name is not one of
+    CHECKERS.
     """
     names = tuple(names)
     for name in names:

@@ -21,21 +21,20 @@ NAME = "availability"
 def check(history: Table, context: Context) -> Finding:
     """Find every outage (outages.find), the failover time, and how operations fared by phase (phases.phase_of).
 
-    Failover time: from the injection to the end of the last outage that began before heal, 0 if none
-    reached past the injection; of the worst and the best vantage, and the worst of each route, over the series
-    that tell how the cluster as a whole served (SeriesAvailability.of_cluster); of the others it is
-    member_outage_seconds.
-    write_outage_seconds and read_outage_seconds are the same, of writes and of reads alone. Later outages
-    are counted apart. Each of the three is among lower_bounds when the history ended in that outage.
-    Each series' first_ack_seconds is for comparing with another clock, see outages.first_ack_ns.
+    The failover time is from the injection to the end of the last outage that began before heal, 0 if none reached past
+    the injection. It is given for the worst and the best vantage, and for the worst of each route, over the series that
+    show how the cluster as a whole served (SeriesAvailability.of_cluster); that of the other series is
+    member_outage_seconds. write_outage_seconds and read_outage_seconds are the same, for writes and for reads alone.
+    Later outages are counted separately. Each of the three is among lower_bounds if the history ended in that outage.
+    Each series' first_ack_seconds is for a comparison with another clock, see outages.first_ack_ns.
 
-    Of the fault itself, from the injection to heal (InFault; None without a fault): writes_served_seconds and
-    reads_served_seconds, until the return of the last ack; unacked_share; writes_acked_in_fault. by_side has all
-    these for each side of a cut, of all its routes (sides.ALL) and of each. Scans are left
-    out, and so is what was scheduled before context.steady_ns: clients that connect and find their way.
+    Figures of the fault itself, from the injection to heal (InFault; None without a fault): writes_served_seconds and
+    reads_served_seconds, until the return of the last ack; unacked_share; writes_acked_in_fault. by_side has all these
+    for each side of a cut, for all its routes (sides.ALL) and for each. Scans are left out, and so is what was
+    scheduled before context.steady_ns, while clients connect.
 
-    Violated by any outage (what a fault may cost is for an expectation to say). Unknown with fewer than
-    context.enough operations, or when a vantage that was heard before the injection scheduled nothing after it.
+    Violated by any outage (what a fault may cost is a matter of expectations). Unknown with fewer than context.enough
+    operations, or if a vantage with operations before the injection scheduled none after it.
     """
     whole = list(split(history))
     every = (
@@ -44,7 +43,7 @@ def check(history: Table, context: Context) -> Finding:
     total = sum(len(series.acked) for series in every)
     if total < context.enough:
         return Finding(
-            NAME, State.UNKNOWN, f"Only {total} operations; {context.enough} are needed to speak of availability."
+            NAME, State.UNKNOWN, f"Only {total} operations; {context.enough} are needed to judge availability."
         )
     origin_ns = min(int(series.scheduled_ns[0]) for series in every)
     end_ns = max(series.end_ns for series in every)
@@ -60,7 +59,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if (~among(history, "op", ["scan"])).any() else "all operations are scans"
 
 
@@ -80,7 +79,7 @@ def _availability_of(series: Series, context: Context, origin_ns: int, end_ns: i
 
 
 def _first_ack_after_ns(series: Series, parts: Sorted, injected_ns: int | None) -> int | None:
-    """From the injection to the first ack of what was invoked in the outage; None without one."""
+    """Return the time from the injection to the first ack of an operation invoked in the outage; None without one."""
     if injected_ns is None:
         return None
     acked_ns = first_ack_ns(series, parts.failover, injected_ns)
@@ -88,7 +87,7 @@ def _first_ack_after_ns(series: Series, parts: Sorted, injected_ns: int | None) 
 
 
 def _silent(every: Iterable[Series], injected_ns: int | None) -> list[str]:
-    """Vantages without an operation after the injection: what they would have seen is not known."""
+    """Return the vantages without an operation after the injection: what they would have observed is not known."""
     if injected_ns is None:
         return []
     heard = {series.vantage for series in every if series.scheduled_ns[-1] >= injected_ns}
@@ -105,5 +104,5 @@ def _judge(figures: dict[str, Json], context: Context) -> tuple[State, str]:
     took = "failover took" if context.has_primary else "the longest took"
     return State.VIOLATED, (
         f"{outages} outages; {took} {at_least}{figures['failover_seconds']:.3f} s "
-        f"as vantage {figures['worst_vantage']} saw it; {figures['later_outages']} outages began after heal."
+        f"at vantage {figures['worst_vantage']}; {figures['later_outages']} outages began after heal."
     )

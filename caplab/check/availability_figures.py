@@ -1,4 +1,4 @@
-"""The figures of availability: in all, for each route and side, and for each vantage, op and route."""
+"""The figures of availability: in total, for each route and side, and for each vantage, op and route."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READS = ("read", "load")
 
 @dataclass(frozen=True, slots=True)
 class SeriesAvailability:
-    """A series, its outages and phases; times count from the injection, failover_ns is at least so if open.
+    """A series, its outages and phases; times count from the injection, failover_ns is a lower bound if open.
 
     in_fault is None where there is no fault.
     """
@@ -37,10 +37,10 @@ class SeriesAvailability:
 
     @property
     def of_cluster(self) -> bool:
-        """Whether it tells how the cluster as a whole served.
+        """Whether it shows how the cluster as a whole served.
 
-        What goes straight to members in turn does not: a dead member is an outage of it, and no failover. On the
-        route direct these are reads, and without a primary writes too; with one, writes stay with it. On the route
+        A series that goes straight to members in turn does not: a dead member is an outage of it, and no failover. On
+        the route direct these are reads, and without a primary writes too; with one, writes stay with it. On the route
         any, writes to all members in turn are refused by most of them at any time.
         """
         if self.series.route in _MEMBERS:
@@ -59,7 +59,7 @@ class SeriesAvailability:
 
 
 def figures_of(availabilities: Sequence[SeriesAvailability], sides: Mapping[str, Sequence[str]]) -> dict[str, Json]:
-    """All of them, as docs/checkers/availability.md lists them; there is at least one series.
+    """Compute all figures, as docs/checkers/availability.md lists them; there must be at least one series.
 
     sides: the vantages of each side of a cut.
     """
@@ -88,7 +88,7 @@ def figures_of(availabilities: Sequence[SeriesAvailability], sides: Mapping[str,
 
 
 def _of_side(availabilities: Sequence[SeriesAvailability]) -> dict[str, Json]:
-    """Of a side's routes every series tells: what its own member serves is what a cut is about."""
+    """Summarize a side. Every series of its routes counts: what its own member serves is what a cut is about."""
     by_route = {route: _summary(group, group) for route, group in _grouped(availabilities, "route").items()}
     return {ALL: _summary(availabilities, _telling(availabilities)), **by_route}
 
@@ -101,7 +101,7 @@ def _grouped(availabilities: Sequence[SeriesAvailability], label: str) -> dict[s
 
 
 def _telling(availabilities: Sequence[SeriesAvailability]) -> Sequence[SeriesAvailability]:
-    """Those that tell of the cluster; where there are none, all there is."""
+    """Return the series that describe the cluster; if there are none, all of them."""
     return [availability for availability in availabilities if availability.of_cluster] or availabilities
 
 
@@ -110,7 +110,7 @@ def _worst(availabilities: Iterable[SeriesAvailability]) -> float:
 
 
 def _summary(availabilities: Sequence[SeriesAvailability], telling: Sequence[SeriesAvailability]) -> dict[str, Json]:
-    """Of a group of series; how it was served is judged by those of them that tell of it."""
+    """Summarize a group of series; how it was served is judged by those that describe the cluster."""
     earlier, failover, later = (
         sum(len(getattr(availability.parts, name)) for availability in availabilities)
         for name in ("earlier", "failover", "later")
@@ -163,12 +163,12 @@ def _series_figures(availability: SeriesAvailability) -> dict[str, Json]:
 
 
 def _phases_by_op(availabilities: Sequence[SeriesAvailability]) -> list[Json]:
-    """For each op and phase, over all vantages: reads and writes must not share a quantile."""
+    """Compute the figures of each op and phase, over all vantages: reads and writes must not share a quantile."""
     return [{"op": op, **row} for op, group in _grouped(availabilities, "op").items() for row in _phases(group)]
 
 
 def _phases(availabilities: Sequence[SeriesAvailability]) -> Iterator[dict[str, Json]]:
-    """A row for each phase that has operations."""
+    """Yield a row for each phase that has operations."""
     phase = np.concatenate([availability.phase for availability in availabilities])
     acked = np.concatenate([availability.series.acked for availability in availabilities])
     latency_ns = np.concatenate(

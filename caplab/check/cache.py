@@ -1,4 +1,4 @@
-"""Cache: what readers and the database behind a cache went through, and whether it ended by itself.
+"""Cache: what readers and the database behind a cache experienced, and whether it ended by itself.
 
 A failure that lasts when its trigger is gone is metastable: the load itself sustains it (Bronson et al., "Metastable
 Failures in Distributed Systems", HotOS 2021). Behind a cache that load is of the reads that miss: what they ask of the
@@ -21,25 +21,28 @@ from .finding import Context, Finding, State
 
 NAME = "cache"
 PEAK_NS = 1_000_000_000  # of the loads' peak
-_SLOW_NS = 25_000_000  # what a read may take in the steady state, at least
+_SLOW_NS = 25_000_000  # the least latency limit of a read in the steady state
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Set reads and loads before, during and after the fault beside each other; without one all is before.
+    """Compare reads and loads before, during and after the fault; without a fault everything is before.
 
-    Figures: reads, loads and wasted (loads whose answer nobody waited for any more); phases: of each, its seconds,
+    Figures: reads, loads and wasted (loads that timed out: no reader waited any more); phases: the seconds of each,
     loads_per_second, wasted, acked_share of reads, their p50_seconds and p99_seconds from their schedule. A read that
-    was not acked is slower than any that was: where one of these is that of such a read, it is among the phase's
-    lower_bounds, and says for how long there was no answer, up to the end.
-    read_p99_ratio: that of the fault by that before; among lower_bounds as the fault's is, None where that before is.
-    peak_to_mean: of loads after the fault, by seconds.
-    calm_seconds: from the injection until 3 s begin in which 95 % of reads of each 500 ms were acked, within twice the
-    p99 before (or 25 ms); among lower_bounds where that never was, or did not last to the end. What expires in its own
-    time later on, as it did before the fault, is none of its doing.
-    metastable: 1 where the last 5 s after heal, or more, had no steady state; sustaining_loads_per_second: what the
-    database was asked for in that time, and sustaining_wasted_share: of that, what came too late.
+    was not acked is slower than any that was: if a quantile is that of such a read, it is among the phase's
+    lower_bounds, and is the time without an answer, up to the end.
 
-    Violated where it is metastable. Unknown with fewer than context.enough reads or with no load.
+    read_p99_ratio: the p99 in the fault divided by that before; among lower_bounds as the fault's is, None if that
+    before is. peak_to_mean: of loads after the fault, by seconds.
+
+    calm_seconds: from the injection to the beginning of 3 s in which 95 % of the reads of each 500 ms were acked,
+    within twice the p99 before (or 25 ms); among lower_bounds if there were no such 3 s, or the history ended first.
+    Keys that expire in their own time later on, as they did before the fault, do not count.
+
+    metastable: 1 if the last 5 s after heal, or more, had no steady state; sustaining_loads_per_second: the loads in
+    that time, and sustaining_wasted_share: the share of them that came too late.
+
+    Violated if it is metastable. Unknown with fewer than context.enough reads or without a load.
     """
     rows = Rows.of(history, context.steady_ns)
     if len(rows.scheduled_ns) < context.enough:
@@ -49,7 +52,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if among(history, "op", ["load"]).any() else "no operation is a load"
 
 
@@ -85,7 +88,7 @@ def _of_fault(rows: Rows, injected_ns: int, spans: Mapping[str, Span], phases: M
 
 
 def _peak_to_mean(sent_ns: Integers, span: Span) -> float | None:
-    """Of the loads in whole seconds of a span; None where there are none."""
+    """Return the peak-to-mean ratio of the loads in whole seconds of a span; None if there are none."""
     whole = int(span.seconds)
     windows = (sent_ns[span.of(sent_ns)] - span.begin_ns) // PEAK_NS
     counts = np.bincount(windows[windows < whole], minlength=whole)
@@ -100,7 +103,7 @@ def _judge(figures: dict[str, Json]) -> tuple[State, str]:
             f"It does not end by itself: {figures['sustaining_loads_per_second']:.0f} loads a second{late}, sustain it."
         )
     if not figures["loads"]:
-        return State.UNKNOWN, "The database was not asked once."
+        return State.UNKNOWN, "No load reached the database."
     recovery = figures.get("calm_seconds")
     recovered = "" if recovery is None else f"; recovered {recovery:.1f} s after the injection"
     return State.HOLDS, f"{figures['loads']} loads for {figures['reads']} reads{recovered}."

@@ -1,4 +1,4 @@
-"""What a cache's readers and the database behind it went through before, during and after a fault."""
+"""What a cache's readers and the database behind it experienced before, during and after a fault."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .finding import Context
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Reads by their schedule, with how long they took from there; loads by when they were sent.
+    """Reads by their schedule, with their latency from there; loads by the time at which they were sent.
 
-    One that was not acked took to the end, at least.
+    The latency of a read that was not acked lasts at least to the end.
     """
 
     scheduled_ns: Integers
@@ -29,7 +29,7 @@ class Rows:
 
     @classmethod
     def of(cls, history: Table, steady_ns: int | None) -> Rows:
-        """Of what was scheduled once the load ran undisturbed."""
+        """Select what was scheduled once the load ran undisturbed."""
         scheduled = integers(history, "scheduled_ns", 0)
         steady = scheduled >= (0 if steady_ns is None else steady_ns)
         reads, loads = (among(history, "op", [op]) & steady for op in ("read", "load"))
@@ -42,25 +42,25 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From one moment to another, this one left out."""
+    """A span of time, its end excluded."""
 
     begin_ns: int
     end_ns: int
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length in seconds."""
         return max(0, self.end_ns - self.begin_ns) / 1e9
 
     def of(self, times_ns: Integers) -> Mask:
-        """Which of the times are in it."""
+        """Select the times that are in it."""
         inside: Mask = (times_ns >= self.begin_ns) & (times_ns < self.end_ns)
         return inside
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A quantile of how long reads took. at_least: it is that of one that was never acked, not even so much later."""
+    """A quantile of the reads' latency. at_least: it belongs to a read that was never acked, so it is a lower bound."""
 
     seconds: float
     at_least: bool
@@ -68,7 +68,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A span's reads and loads; wasted: loads that came too late. The waits are None where there was no read."""
+    """A span's reads and loads; wasted: loads that came too late. The waits are None without reads."""
 
     name: str
     seconds: float
@@ -80,7 +80,7 @@ class Phase:
     wasted: int
 
     def to_json(self) -> dict[str, Json]:
-        """A plain dict."""
+        """Return a plain dict."""
         waits = {"p50_seconds": self.p50, "p99_seconds": self.p99}
         return {
             "phase": self.name,
@@ -96,7 +96,7 @@ class Phase:
 
 
 def spans_of(rows: Rows, context: Context) -> dict[str, Span]:
-    """Before, during and after the fault; without one all is before."""
+    """Return the spans before, during and after the fault; without a fault everything is before."""
     begin = int(min(rows.scheduled_ns.min(), rows.sent_ns.min(initial=NEVER)))
     end = rows.end_ns + 1
     if context.injected_ns is None:
@@ -110,7 +110,7 @@ def spans_of(rows: Rows, context: Context) -> dict[str, Span]:
 
 
 def phase_of(name: str, rows: Rows, span: Span) -> Phase:
-    """What happened in a span."""
+    """Describe what happened in a span."""
     reads, loads = span.of(rows.scheduled_ns), span.of(rows.sent_ns)
     p50, p99 = _waits(rows.took_ns[reads], rows.acked[reads]) if reads.any() else (None, None)
     acked, wasted = int(rows.acked[reads].sum()), int(rows.wasted[loads].sum())
@@ -118,7 +118,7 @@ def phase_of(name: str, rows: Rows, span: Span) -> Phase:
 
 
 def _waits(took_ns: Integers, acked: Mask) -> list[Wait]:
-    """Within how long half of the reads, and 99 %, were acked: one that was not is slower than any that was."""
+    """Return the p50 and p99 of the reads' latency; a read that was not acked is slower than any that was."""
     answered = np.sort(took_ns[acked])
     ranks = np.quantile(np.arange(len(took_ns)), [0.5, 0.99], method="inverted_cdf").astype(np.int64)
     return [

@@ -1,4 +1,4 @@
-"""When a cache's readers are in the steady state again after a fault, and whether that never comes by itself."""
+"""When a cache's readers are in the steady state again after a fault, and whether that never happens by itself."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .columns import Integers
 
 WINDOW_NS = 500_000_000  # each of them steady, or not
 STEADY_WINDOWS = 6  # in a row: the steady state
-HELD_NS = 5_000_000_000  # so long after heal without a steady state, up to the end: it does not end by itself
+HELD_NS = 5_000_000_000  # without a steady state for so long after heal, up to the end, it does not end by itself
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """seconds: from the injection until it begins, or at_least so long.
+    """seconds: from the injection to the steady state; at_least: it is only a lower bound.
 
-    held: the time after heal, up to the end, that had no steady state where it is long enough to say that it does not
-    end by itself; None where it is not.
+    held: the time after heal, up to the end, without a steady state, if it is long enough to show that the failure does
+    not end by itself; else None.
     """
 
     seconds: float
@@ -28,7 +28,7 @@ class Recovery:
 
 
 def recovery_after(rows: Rows, injected_ns: int, after: Span, limit_ns: int) -> Recovery:
-    """When 95 % of the reads of every window are acked within the limit again."""
+    """Find when 95 % of the reads of every window are acked within the limit again."""
     unsteady = _unsteady(rows, injected_ns, limit_ns)
     # The window in which the load ends may be cut short: it is left out.
     windows = (rows.end_ns - injected_ns) // WINDOW_NS
@@ -39,21 +39,21 @@ def recovery_after(rows: Rows, injected_ns: int, after: Span, limit_ns: int) -> 
 
 
 def _first_steady(unsteady: Integers, windows: int) -> int | None:
-    """The window with which the first steady state begins; None where there is none before so many windows are over."""
+    """Return the window with which the first steady state begins; None if it does not fit into so many windows."""
     edges = np.concatenate(([-1], unsteady[unsteady < windows], [windows]))
     steady = np.flatnonzero(np.diff(edges) > STEADY_WINDOWS)
     return int(edges[steady[0]]) + 1 if len(steady) else None
 
 
 def _held_from_ns(unsteady: Integers, windows: int, injected_ns: int, after: Span) -> int:
-    """Since when, after heal, there was no steady state up to the end; the end where there was."""
+    """Return since when, after heal, there was no steady state up to the end; the end if there was one."""
     if not len(unsteady) or int(unsteady[-1]) + 1 < windows:
         return after.end_ns
     return max(after.begin_ns, injected_ns + _unbroken(unsteady) * WINDOW_NS)
 
 
 def _unsteady(rows: Rows, injected_ns: int, limit_ns: int) -> Integers:
-    """The windows from the injection on, by number, in which more than 5 % of the reads were slow or not acked."""
+    """Return the numbers of the windows from the injection on with more than 5 % slow or unacked reads."""
     since = rows.scheduled_ns >= injected_ns
     windows = (rows.scheduled_ns[since] - injected_ns) // WINDOW_NS
     slow = (rows.took_ns[since] > limit_ns) | ~rows.acked[since]
@@ -62,6 +62,6 @@ def _unsteady(rows: Rows, injected_ns: int, limit_ns: int) -> Integers:
 
 
 def _unbroken(unsteady: Integers) -> int:
-    """The first of the unbroken row of windows that ends with the last."""
+    """Return the first window of the unbroken row that ends with the last one."""
     breaks = np.flatnonzero(np.diff(unsteady) > 1)
     return int(unsteady[breaks[-1] + 1 if len(breaks) else 0])

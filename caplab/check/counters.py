@@ -1,4 +1,4 @@
-"""Counters: what a read returns lies between what had surely been added and what may have been.
+"""Counters: a read returns at least what had surely been added, and at most what may have been.
 
 The bounds that linearizability puts on a register that is only added to, as Jepsen's counter checker has them: no
 increment that was acked is lost, none counts twice, and none counts that surely failed.
@@ -26,15 +26,14 @@ _OTHERS = ("write", "cas", "add", "load", "id")  # a key to which these are done
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Hold every ok read of a counter against the increments that returned before it, and those invoked by its return.
+    """Compare every ok read of a counter with the increments that returned before it, and those invoked by its return.
 
-    A counter is a key with increments and nothing else that changes it; it begins at 0, and nothing there is 0. Amounts
-    are positive (null: 1). A read returns at least the sum of what was acked before its invocation, and at most the
-    sum of what was acked or unknown (info) and invoked no later than its return. The final scan, where there is one
-    that can be judged by, reads every counter once; one that it does not show is 0. Whether what a session reads
-    ever goes back is not looked at: both reads may be within their bounds.
+    A counter is a key that only increments change; it begins at 0, and an absent one is 0. Amounts are positive (null:
+    1). A read returns at least the sum of what was acked before its invocation, and at most the sum of what was acked
+    or unknown (info) and invoked no later than its return. A usable final scan reads every counter once; one that it
+    does not show is 0. Whether a session's reads go back is not checked: both reads may be within their bounds.
 
-    Figures: keys, keys_skipped (keys with increments that are no counters, or with amounts below 1), increments (acked
+    Figures: keys, keys_skipped (keys with increments that are not counters, or with amounts below 1), increments (acked
     or unknown), reads, scanned (counters in the final scan), below (reads, scanned ones included, that miss acked
     increments) with missing_max (how much the worst misses), above (reads of more than was added) with excess_max;
     scan_problem. Violated by either. Unknown with fewer than context.enough reads, or without counters.
@@ -61,7 +60,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     if not among(history, "op", ["incr"]).any():
         return "no operation is an incr"
     key, names = key_codes(history)
@@ -72,7 +71,7 @@ def applies(history: Table) -> str:
 
 
 def _counters(history: Table, key: Integers, keys: int) -> tuple[Mask, Mask, int]:
-    """Which keys are counters, which are something else, and how many with increments are not counters."""
+    """Return which keys are counters, which are something else, and how many with increments are not counters."""
     incr = among(history, "op", ["incr"])
     failed = among(history, "outcome", ["fail"])
     other = among(history, "op", _OTHERS) | (incr & (integers(history, "value", 1) < 1))
@@ -83,7 +82,7 @@ def _counters(history: Table, key: Integers, keys: int) -> tuple[Mask, Mask, int
 
 
 def _all_reads(history: Table, context: Context, key: Integers, counter: Mask, other: Mask) -> tuple[CounterReads, str]:
-    """Every ok read of a counter, and what the final scan shows of each."""
+    """Collect every ok read of a counter, and what the final scan shows of each."""
     reads = np.flatnonzero(among(history, "op", ["read"]) & among(history, "outcome", ["ok"]) & counter[key])
     scan = keyed_scan(history, context.final_scan, ~other[key], COUNTER_SCAN)
     if isinstance(scan, str):
@@ -99,7 +98,7 @@ def _all_reads(history: Table, context: Context, key: Integers, counter: Mask, o
 def _reads_at(
     history: Table, key: Integers, rows: Integers, absent: Integers, begin_ns: int, proof: int
 ) -> CounterReads:
-    """Reads by their rows, and counters that the scan does not show, by their keys."""
+    """Compute the bounds of reads by their rows, and of counters that the scan does not show by their keys."""
     none = np.zeros(len(absent), dtype=np.int64)
     nothing = np.zeros(len(rows) + len(absent), dtype=np.int64)
     return CounterReads(
@@ -116,7 +115,7 @@ def _reads_at(
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """Amounts added to keys at moments, ready to be summed up to any of them."""
+    """Amounts added to keys at moments, with their sums up to any moment."""
 
     key: Integers
     moment_ns: Integers
@@ -128,7 +127,7 @@ class _Sums:
         return cls(key[order], moment_ns[order], np.concatenate(([0], np.cumsum(amount[order]))))
 
     def before(self, key: Integers, moment_ns: Integers, included: bool) -> Integers:
-        """What was added to each key before a moment, or up to it included."""
+        """Sum the amounts added to each key before a moment, or up to it if included."""
         added, asked = packed((self.key, self.moment_ns), (key, moment_ns))
         end = np.searchsorted(added, asked, side="right" if included else "left")
         begin = np.searchsorted(self.key, key)
@@ -137,7 +136,7 @@ class _Sums:
 
 
 def _bounded(history: Table, key: Integers, increments: Mask, counter_reads: CounterReads) -> CounterReads:
-    """The same with the bounds."""
+    """Return the same reads with their bounds."""
     amount = integers(history, "value", 1)
     acked = increments & among(history, "outcome", ["ok"])
     returned = _Sums.of(key[acked], integers(history, "return_ns", NEVER)[acked], amount[acked])

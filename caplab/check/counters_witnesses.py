@@ -1,4 +1,4 @@
-"""Reads of counters with their bounds, and the operations that prove one out of them."""
+"""Reads of counters with their bounds, and the operations that prove a read to be out of its bounds."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .columns import NEVER, Integers, Mask, among, integers
 from .finding import Context
 from .witness import shares, witness
 
-MOST_OPERATIONS = 50  # of one witness: nobody reads more
+MOST_OPERATIONS = 50  # of one witness: enough to read
 
 
 @dataclass(frozen=True, slots=True)
 class CounterReads:
-    """Values of counters, and their bounds: what they have to be at least, and at most.
+    """Values of counters with their bounds: the least and the most that they may be.
 
-    row is that in the history; of a counter that the final scan lacks it is one of the scan's other rows, or -1.
+    row is the read's row in the history; a counter that the final scan lacks has another row of the scan, or -1.
     """
 
     row: Integers
@@ -44,7 +44,7 @@ class CounterReads:
         return self.value > self.most
 
     def to_json(self) -> dict[str, Json]:
-        """How many are out of their bounds, and by how much at most."""
+        """Count those out of their bounds, and how far the worst is."""
         return {
             "below": int(self.below.sum()),
             "missing_max": int((self.least - self.value).max(initial=0)),
@@ -54,11 +54,11 @@ class CounterReads:
 
 
 def witnesses(history: Table, reads: CounterReads, key: Integers, names: Sequence[str], context: Context) -> list[Json]:
-    """The first reads below and above their bounds, by invocation.
+    """Show the first reads below and above their bounds, by invocation.
 
-    One below with as few acked increments, the largest first, as add up to more than it returned. One above with all
-    increments that it may have counted, failed ones too, since these may be what it counted. Of more than
-    MOST_OPERATIONS the latest are shown, with a word of how many are not.
+    A read below its bound comes with as few acked increments, the largest first, as add up to more than it returned. A
+    read above its bound comes with all increments that it may have counted, failed ones too, since these may be what it
+    counted. Of more than MOST_OPERATIONS the latest are shown, with the number of the others.
     """
     places = [_in_order(reads, mask) for mask in (reads.below, reads.above)]
     many = shares([len(place) for place in places])
@@ -103,7 +103,7 @@ class _WitnessBuilder:
     context: Context
 
     def below(self, place: int) -> Json:
-        """A look that misses increments."""
+        """Show a read that misses increments."""
         of = self.increments
         acked = np.flatnonzero((of.key == self.reads.key[place]) & (of.acked_ns < self.reads.invoke_ns[place]))
         acked = acked[np.argsort(-of.amount[acked], kind="stable")]
@@ -113,20 +113,20 @@ class _WitnessBuilder:
         return self._witness(what, place, np.sort(of.row[acked[:needed]]))
 
     def above(self, place: int) -> Json:
-        """A look that shows too much."""
+        """Show a read that returned too much."""
         of = self.increments
         mine = of.key == self.reads.key[place]
         rows = of.row[mine & (of.invoke_ns <= self.reads.return_ns[place])]
         if not len(rows):
-            rows = of.row[mine][:1]  # that came later: it shows that this is a counter
+            rows = of.row[mine][:1]  # a later one, which shows that this is a counter
         what = f"{self._saw(place)}, though no more than {self.reads.most[place]} can have been added by then"
         return self._witness(what, place, rows)
 
     def _saw(self, place: int) -> str:
         name = self.names[int(self.reads.key[place])]
-        who = "The final scan" if self.reads.scanned[place] else "A read"
+        subject = "The final scan" if self.reads.scanned[place] else "A read"
         of = f"'{name}'" if name else "the counter"
-        return f"{who} of {of} returned {self.reads.value[place]}"
+        return f"{subject} of {of} returned {self.reads.value[place]}"
 
     def _witness(self, what: str, place: int, rows: Integers) -> Json:
         left_out = max(0, len(rows) - MOST_OPERATIONS)

@@ -1,4 +1,4 @@
-"""Durability: what was acknowledged is there in the end, once, and nothing else is.
+"""Durability: what was acknowledged is present in the end, once, and nothing else is.
 
 For the set workload: `add` of unique values, then a final scan. An element is its value.
 """
@@ -21,24 +21,24 @@ from .scans import incomplete, unusable
 from .sides import by_side
 
 NAME = "durability"
-_SAMPLE = 5000  # values kept of each anomaly: all that a picture of a run has to mark
+_SAMPLE = 5000  # values kept of each anomaly: enough for the marks of a run's picture
 
 
 def check(history: Table, context: Context) -> Finding:
     """Compare what was acked with the final scan.
 
-    Figures, in elements: attempted (sent: all adds but overloads), acked = survived + lost,
-    unacked_found (nobody knew, and present: no fault), unexpected (present, though never written or surely
-    failed), duplicated (present more than once); lost_window_seconds from the invocation of the
-    first lost write to the ack of the last; by_vantage, a row for each vantage and route with adds, whose
-    counts sum to the totals; by_side, of each side of a cut the same and its own lost_window_seconds
-    (sides.by_side). The scan that counts is the last of context.final_scan.server. by_member, a row for each
-    other member that was scanned: the elements of its own copy, and lacking, how many acked ones these are not (None
-    where its rows are not all here). That is divergence, and for repair to mend: it violates nothing. witnesses, where
-    violated: of every kind of anomaly some, each with its add and what the scan has of it.
+    Figures, in elements: attempted (sent: all adds but overloads), acked = survived + lost, unacked_found (of unknown
+    outcome, and present: not an anomaly), unexpected (present, though never written or surely failed), duplicated
+    (present more than once); lost_window_seconds from the invocation of the first lost write to the ack of the last;
+    by_vantage, a row for each vantage and route with adds, whose counts sum to the totals; by_side, the same for each
+    side of a cut, with its own lost_window_seconds (sides.by_side). The scan that counts is the last of
+    context.final_scan.server. by_member, a row for each other member that was scanned: elements, those of its own copy,
+    and lacking, the number of acked ones that the copy lacks (None if its rows are incomplete). That is divergence,
+    which repair removes: it violates nothing. witnesses, if violated: some of every kind of anomaly, each with its add
+    and its rows in the scan.
 
-    Violated by lost, unexpected or duplicated elements. Unknown without a final scan that converged
-    and is here in full, when a value was added twice, or with fewer than context.enough acked.
+    Violated by lost, unexpected or duplicated elements. Unknown without a converged and complete final scan, if a value
+    was added twice, or with fewer than context.enough acked.
     """
     adds = adds_of(history)
     if problem := problem_of(adds):
@@ -58,13 +58,13 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if among(history, "op", ["add"]).any() else "no operation is an add"
 
 
 @dataclass(frozen=True, slots=True)
 class _AddOutcomes:
-    """What became of each add, and the elements that are wrong."""
+    """The outcome of each add, and the elements that are wrong."""
 
     there: Mask
     lost: Mask
@@ -74,7 +74,7 @@ class _AddOutcomes:
 
 
 def _scan_problem(scan: FinalScan | None, rows: int) -> str:
-    """Why the final scan cannot be judged by, or ''."""
+    """Return why the final scan cannot be used to judge, or ''."""
     if scan is None:
         return "There is no record of a final scan."
     return unusable(scan) or incomplete(scan, rows)
@@ -91,7 +91,7 @@ def _fates(adds: Adds, elements: Integers) -> _AddOutcomes:
 
 
 def _distinct(values: Integers) -> Integers:
-    """Sorted values, each once."""
+    """Return the sorted values, each once."""
     return values[np.append(True, values[1:] != values[:-1])] if len(values) else values
 
 
@@ -112,7 +112,7 @@ def _of_adds(adds: Adds, fates: _AddOutcomes, which: Mask) -> dict[str, Json]:
 
 
 def _counted(adds: Adds, fates: _AddOutcomes) -> dict[str, Mask]:
-    """Which adds are counted as what."""
+    """Classify each add."""
     return {
         "attempted": np.ones(len(adds.value), dtype=np.bool_),
         "acked": adds.ok,
@@ -128,7 +128,7 @@ def _samples(adds: Adds, fates: _AddOutcomes) -> dict[str, Json]:
 
 
 def _by_vantage(adds: Adds, fates: _AddOutcomes) -> list[Json]:
-    """The totals that are of adds, for each vantage and route; one with overloads only has a row of zeros."""
+    """Count the totals of the adds for each vantage and route; a route with overloads only has a row of zeros."""
     counted, many = _counted(adds, fates), len(adds.labels)
     counts = {name: np.bincount(adds.group[which], minlength=many) for name, which in counted.items()}
     return [
@@ -138,7 +138,7 @@ def _by_vantage(adds: Adds, fates: _AddOutcomes) -> list[Json]:
 
 
 def _own_copy(history: Table, adds: Adds, member: str, elements: int) -> Json:
-    """What one member itself holds; one that holds nothing has no rows, and is known by its number only."""
+    """Describe one member's own copy; an empty one has no rows, and is known by its number only."""
     copy = scan_of(history, member).element
     lacking = int((adds.ok & ~within(adds.value, copy)).sum()) if len(copy) == elements else None
     return {"server": member, "elements": elements, "lacking": lacking}

@@ -25,11 +25,11 @@ class Adds:
     failed: Mask
     group: Integers  # each one's place in labels
     labels: tuple[tuple[str, str], ...]  # every (vantage, route) that has adds, sorted
-    nameless: int  # adds that were sent without saying which value
+    nameless: int  # adds that were sent without their value
 
 
 def adds_of(history: Table) -> Adds:
-    """All adds but overloads, which were not sent."""
+    """Return all adds but overloads, which were not sent."""
     every = among(history, "op", ["add"])
     sent = every & ~among(history, "error", ["overload"])
     named = sent & present(history, "value")
@@ -52,7 +52,7 @@ def adds_of(history: Table) -> Adds:
 
 
 def _sides(history: Table, adds: Mask) -> tuple[Integers, tuple[tuple[str, str], ...]]:
-    """Each add's (vantage, route), as an index into those there are, sorted by name."""
+    """Return each add's (vantage, route), as an index into the list of those, sorted by name."""
     group, labels = groups(history, adds)
     there = np.flatnonzero(np.bincount(group, minlength=len(labels))).tolist()
     by_name = sorted(there, key=lambda label: (labels[label][0], labels[label][2]))
@@ -62,12 +62,12 @@ def _sides(history: Table, adds: Mask) -> tuple[Integers, tuple[tuple[str, str],
 
 
 def problem_of(adds: Adds) -> str:
-    """Why the fate of adds cannot be told, or ''."""
+    """Return why the fate of adds cannot be determined, or ''."""
     if adds.nameless:
         return f"{adds.nameless} adds do not say which value they added."
     twice = adds.value[1:][adds.value[1:] == adds.value[:-1]]
     if len(twice):
-        return f"The value {twice[0]} was added more than once, so its fate cannot be told. Hint: make values unique."
+        return f"The value {twice[0]} was added more than once, so its fate is unknown. Hint: make values unique."
     return ""
 
 
@@ -79,12 +79,12 @@ class Scan:
     row: Integers
 
     def copies(self, value: int) -> list[int]:
-        """The rows of one element."""
+        """Return the rows of one element."""
         return between(self.element, self.row, value)
 
 
 def scan_of(history: Table, server: str | None, begun_ns: int | None = None) -> Scan:
-    """The last scan of sets that ended well: of one member where it is named, and begun then where that is known."""
+    """Return the last successful scan of sets: of one member if named, and the one begun at `begun_ns` if given."""
     rows = np.flatnonzero(final_scan_rows(history, server, of_sets(history), begun_ns) & present(history, "value"))
     elements = integers(history, "value", 0)[rows]
     order = np.argsort(elements, kind="stable")
@@ -92,7 +92,7 @@ def scan_of(history: Table, server: str | None, begun_ns: int | None = None) -> 
 
 
 def within(values: Integers, others: Integers) -> Mask:
-    """Which of the values are among others; both sorted, which makes it much faster than numpy's isin."""
+    """Return which of the values are among others; both are sorted, which makes it much faster than numpy's isin."""
     if not len(others):
         return np.zeros(len(values), dtype=np.bool_)
     place = np.minimum(np.searchsorted(others, values), len(others) - 1)
@@ -100,6 +100,6 @@ def within(values: Integers, others: Integers) -> Mask:
 
 
 def between(values: Integers, rows: Integers, value: int) -> list[int]:
-    """The rows that go with one of the values, which are sorted."""
+    """Return the rows that go with one of the sorted values."""
     first, end = np.searchsorted(values, value), np.searchsorted(values, value, side="right")
     return [int(row) for row in rows[first:end]]

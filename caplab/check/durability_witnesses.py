@@ -1,4 +1,4 @@
-"""Witnesses of durability: of each kind of anomaly some elements, with the add and what the final scan has of it."""
+"""Witnesses of durability: some elements for each kind of anomaly, with the add and the final scan's rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Proof = tuple[str, list[int]]  # a sentence, and the rows that show it beside t
 def witnesses(
     history: Table, context: Context, adds: Adds, lost: Mask, unexpected: Integers, duplicated: Integers, scan: Scan
 ) -> list[Json]:
-    """At most MOST in all, of every kind that there is some."""
+    """Show at most MOST witnesses in all, some for every kind of anomaly that occurs."""
     kinds = (_lost(adds, lost), _unexpected(adds, unexpected, scan), _duplicated(adds, duplicated, scan))
     shown = shares([len(proofs) for proofs in kinds])
     chosen = [proof for proofs, count in zip(kinds, shown, strict=True) for proof in proofs[:count]]
@@ -26,7 +26,7 @@ def witnesses(
 
 
 def _lost(adds: Adds, lost: Mask) -> list[_Proof]:
-    """The first ones that were invoked."""
+    """Show the lost adds that were invoked first."""
     places = np.flatnonzero(lost)
     first = places[np.argsort(adds.row[places])][:MOST].tolist()
     return [
@@ -36,17 +36,17 @@ def _lost(adds: Adds, lost: Mask) -> list[_Proof]:
 
 
 def _unexpected(adds: Adds, unexpected: Integers, scan: Scan) -> list[_Proof]:
-    """Each with the add that surely failed, where there is one."""
+    """Show unexpected elements, each with the add that surely failed, if there is one."""
     proofs = []
     for value in unexpected[:MOST].tolist():
         add = _add(adds, value)
-        why = "whose add surely failed" if add else "which nobody added"
+        why = "whose add surely failed" if add else "which was never added"
         proofs.append((f"The final scan has the value {value}, {why}.", [*add, *scan.copies(value)[:1]]))
     return proofs
 
 
 def _duplicated(adds: Adds, duplicated: Integers, scan: Scan) -> list[_Proof]:
-    """Each with its add, and two of the rows of the scan that have it."""
+    """Show duplicated elements, each with its add, and two of the scan's rows that hold it."""
     proofs = []
     for value in duplicated[:MOST].tolist():
         copies = scan.copies(value)
@@ -56,5 +56,5 @@ def _duplicated(adds: Adds, duplicated: Integers, scan: Scan) -> list[_Proof]:
 
 
 def _add(adds: Adds, value: int) -> list[int]:
-    """The row of a value's add, if there is one."""
+    """Return the row of a value's add, if there is one."""
     return between(adds.value, adds.row, value)

@@ -33,13 +33,13 @@ _NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 def check(history: Table, context: Context) -> Finding:
     """Look for writes acked in an epoch after a later one had begun to ack.
 
-    Figures: acked (writes with an epoch), without_epoch (acked writes left out, since who took them is
-    not known), epochs in order, changes (failovers that acked writes show), overlaps (writes), overlap_seconds from the
-    first ack of a later epoch to the last ack that overlaps it; witnesses, where there are some.
+    Figures: acked (writes with an epoch), without_epoch (acked writes left out, since their server is not known),
+    epochs in order, changes (failovers that acked writes show), overlaps (writes), overlap_seconds from the first ack
+    of a later epoch to the last ack that overlaps it; witnesses, if there are overlaps.
 
-    Whole numbers are in their own order, names in that of their first acks. Raises ValueError where there are
-    both. Unknown with fewer than context.enough acked writes that have an epoch, unless one overlaps; and where the
-    engine has no primary.
+    Whole numbers are in their own order, names in that of their first acks. Raises ValueError if there are both.
+    Unknown with fewer than context.enough acked writes that have an epoch, unless one overlaps; and if the engine has
+    no primary.
     """
     if not context.has_primary:
         return Finding(NAME, State.UNKNOWN, "There is no primary here, and so there are no epochs.")
@@ -52,8 +52,8 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
-    return "" if (_acked(history) & present(history, "epoch")).any() else "no acked write says its epoch"
+    """Return why there is nothing to check here, or ''."""
+    return "" if (_acked(history) & present(history, "epoch")).any() else "no acked write has its epoch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ class _Writes:
 class _Overlaps:
     """Writes, by their place among all, that came after the first ack of a later epoch.
 
-    first: of each epoch the place of the write that was acked first; later: of each epoch the later one whose
-    first ack came first, itself where there is none. Both by the epochs' places in words.
+    first: for each epoch the place of the write that was acked first; later: for each epoch the later one whose first
+    ack came first, itself if there is none. Both by the epochs' places in words.
     """
 
     place: Integers
@@ -83,7 +83,7 @@ class _Overlaps:
 
 
 def _acked(history: Table) -> Mask:
-    """Which operations wrote something; a cas did where it found what it expected."""
+    """Return which operations wrote something; a cas did if it found what it expected."""
     ok, cas = among(history, "outcome", ["ok"]), among(history, "op", ["cas"])
     wrote = among(history, "op", _WRITES) & ok
     if cas.any():
@@ -103,7 +103,7 @@ def _overlaps(writes: _Writes) -> _Overlaps:
     first_ack = np.full(len(writes.words), NEVER, dtype=np.int64)
     np.minimum.at(first_ack, writes.epoch, writes.return_ns)
     order = _order(writes.words, first_ack)
-    # From the end: of all epochs from there on, the one that acked first. At one moment, the earlier of them.
+    # From the end: of all epochs from there on, the one that acked first. At one moment, the earlier epoch.
     later, soonest, begun = {}, -1, first_ack.copy()
     for epoch in reversed(order):
         later[epoch] = epoch if soonest < 0 else soonest
@@ -117,7 +117,7 @@ def _overlaps(writes: _Writes) -> _Overlaps:
 
 def _first_places(writes: _Writes, first_ack: Integers) -> dict[int, int]:
     places = np.flatnonzero(writes.return_ns == first_ack[writes.epoch])
-    # Backwards, so that of several at one moment the first one stays.
+    # Backwards, so that the first of several at one moment stays.
     return {int(writes.epoch[place]): int(place) for place in places[::-1]}
 
 
@@ -140,9 +140,9 @@ def _figures(writes: _Writes, overlaps: _Overlaps) -> dict[str, Json]:
 
 
 def _witnesses(history: Table, context: Context, writes: _Writes, overlaps: _Overlaps) -> list[Json]:
-    """The first overlapping writes, each with the first ack of the later epoch.
+    """Show the first overlapping writes, each with the first ack of the later epoch.
 
-    And with that of its own where epochs are names, since these are in the order of their first acks.
+    If epochs are names, also with the first ack of its own epoch, since names are in the order of their first acks.
     """
     shown: list[Json] = []
     for place in overlaps.place[:MOST].tolist():
@@ -156,12 +156,12 @@ def _witnesses(history: Table, context: Context, writes: _Writes, overlaps: _Ove
 
 
 def _order(words: Sequence[str], first_ack: Integers) -> list[int]:
-    """The places of the epochs that acked, earliest first."""
+    """Return the places of the epochs that acked, the earliest first."""
     numbers = [word for word in words if _NUMBER.fullmatch(word)]
     names = [word for word in words if not _NUMBER.fullmatch(word)]
     if numbers and names:
         raise ValueError(
-            f"Epochs are whole numbers and names at once ('{numbers[0]}', '{names[0]}')."
+            f"Epochs are both whole numbers and names ('{numbers[0]}', '{names[0]}')."
             " Hint: record those of one cluster, in one form."
         )
     acked = np.flatnonzero(first_ack != NEVER).tolist()
@@ -175,5 +175,5 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     if overlaps:
         return State.VIOLATED, f"Two primaries: {overlaps} writes were acked in an epoch that was already over."
     if not isinstance(acked, int) or acked < enough:
-        return State.UNKNOWN, f"Only {acked} acked writes say their epoch; {enough} are needed."
+        return State.UNKNOWN, f"Only {acked} acked writes have their epoch; {enough} are needed."
     return State.HOLDS, f"No write of {acked} was acked in an epoch that was already over."

@@ -1,4 +1,4 @@
-"""Findings: what a checker says of a history, in three values, and what it may know beside it."""
+"""Findings: what a checker concludes from a history, in three values, and what it may know beside the history."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import FaultWindow, FinalScan, RunRecord
 
-# A claim that a property holds needs so many operations behind it; a violation needs one.
-# 20 is where one failure is the 5 % that availability speaks of.
+# To claim that a property holds needs so many operations; a violation needs one.
+# With 20, one failure is the 5 % of the availability checker.
 ENOUGH = 20
 
 
 class State(Enum):
-    """holds, violated or unknown; the values are their names in JSON."""
+    """The states holds, violated and unknown; the values are their names in JSON."""
 
     HOLDS = "valid"
     VIOLATED = "invalid"
@@ -26,7 +26,7 @@ class State(Enum):
 
 
 def merge(states: Iterable[State]) -> State:
-    """Violated beats unknown beats holds; of nothing at all nothing is known."""
+    """Merge states: violated beats unknown beats holds; without any state the result is unknown."""
     distinct = set(states)
     for state in (State.VIOLATED, State.UNKNOWN, State.HOLDS):
         if state in distinct:
@@ -36,10 +36,10 @@ def merge(states: Iterable[State]) -> State:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one checker found: the property by name, its state, one sentence, and the figures behind it.
+    """A checker's finding: the property by name, its state, one sentence, and the figures behind it.
 
-    figures are plain JSON. Those listed in figures['lower_bounds'] are at least so much: the history
-    ended too early to say more. error is a traceback where the checker itself failed.
+    figures are plain JSON. Those listed in figures['lower_bounds'] are lower bounds: the history ended too early. error
+    is a traceback if the checker itself failed.
     """
 
     property: str
@@ -49,7 +49,7 @@ class Finding:
     error: str = ""
 
     def to_json(self) -> dict[str, Json]:
-        """A plain dict, as findings.json keeps it."""
+        """Return a plain dict, as findings.json keeps it."""
         plain: dict[str, Json] = {
             "property": self.property,
             "state": self.state.value,
@@ -61,7 +61,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a checker knows beside the history; the defaults fit a history that stands alone.
+    """What a checker knows beside the history; the defaults fit a history without a run record.
 
     steady_ns: since when the load ran undisturbed before the fault. settled_ns: when all was well again after it.
     has_primary: writes go to one member; without it to any. sides: the vantages of each side of a cut, by its name.
@@ -78,7 +78,7 @@ class Context:
 
     @classmethod
     def of(cls, run: RunRecord) -> Context:
-        """From a run's record."""
+        """Build the context from a run's record."""
         return cls(run.fault_windows, run.final_scan, run.settled_ns, run.steady_ns, run.has_primary, run.sides)
 
     @property
@@ -88,17 +88,17 @@ class Context:
 
     @property
     def healed_ns(self) -> int | None:
-        """When the last target was healed; None without a fault, or while one is not known to be."""
+        """When the last target was healed; None without a fault, or while a heal is not known."""
         ends = [window.healed_ns for window in self.fault_windows]
         return None if not ends or None in ends else max(end for end in ends if end is not None)
 
 
-# Pure: a validated history and what is known beside it in, a finding out.
+# Pure: takes a validated history and its context, returns a finding.
 Checker: TypeAlias = Callable[[Table, Context], Finding]
 
 
 def run_checker(name: str, checker: Checker, history: Table, context: Context) -> Finding:
-    """The checker's finding; one that raises has found nothing: unknown, with the error kept."""
+    """Run a checker and return its finding; a checker that raises gives unknown, with the error kept."""
     try:
         return checker(history, context)
     except Exception as error:

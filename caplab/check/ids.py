@@ -1,4 +1,4 @@
-"""Ids: what a server hands out is handed out once, and grows with time."""
+"""Ids: a server hands out each id once, and ids grow with time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NAME = "ids"
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Look for ids that were handed out again, and for such as are smaller than one that was acked before.
+    """Look for ids that were handed out twice, and for ids smaller than one that was acked before.
 
-    Of ok operations with a value, for each key. Ids of operations at the same time may come in any order, gaps are
-    allowed. Figures: keys, ids, without_value (ok, but they do not say which id; left out), duplicates (ids
-    that had been handed out by another operation: n times the same are n - 1), out_of_order (ids handed out to an
-    operation that was invoked after a greater one had been acked).
+    It takes the ok operations with a value, key by key. Ids of concurrent operations may come in any order, gaps are
+    allowed. Figures: keys, ids, without_value (ok operations without their id; left out), duplicates (ids that had been
+    handed out by another operation: n equal ones are n - 1), out_of_order (ids handed out to an operation that was
+    invoked after a greater one had been acked).
 
     Violated by either. Unknown with fewer than context.enough ids.
     """
@@ -49,7 +49,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if among(history, "op", ["id"]).any() else "no operation is an id"
 
 
@@ -70,7 +70,7 @@ def _ids(history: Table, rows: Integers) -> _Ids:
 
 
 def _duplicates(ids: _Ids) -> tuple[Integers, Integers]:
-    """The rows of ids that had been handed out already, and for each the row of the one invoked first."""
+    """Return the rows of ids that had been handed out already, and for each the row of the one invoked first."""
     order = line_order(ids.key, ids.value, ids.row)
     key, value, row = ids.key[order], ids.value[order], ids.row[order]
     same = np.zeros(len(order), dtype=np.bool_)
@@ -81,7 +81,7 @@ def _duplicates(ids: _Ids) -> tuple[Integers, Integers]:
 
 
 def _out_of_order(ids: _Ids) -> tuple[Integers, Integers]:
-    """The rows of ids smaller than one acked before they were asked for, and for each the row of the greatest such."""
+    """Return the rows of ids smaller than one acked before, and for each the row of the greatest such id."""
     by_return = line_order(ids.key, ids.return_ns)
     by_invoke = line_order(ids.key, ids.invoke_ns)
     acked, asked = packed(
@@ -89,7 +89,7 @@ def _out_of_order(ids: _Ids) -> tuple[Integers, Integers]:
     )
     values, smaller = packed((ids.key[by_return], ids.value[by_return]), (ids.key[by_invoke], ids.value[by_invoke]))
     greatest = np.maximum.accumulate(values)
-    before = np.searchsorted(acked, asked, side="left") - 1  # of another key, or -1, where none was acked
+    before = np.searchsorted(acked, asked, side="left") - 1  # of another key, or -1, if none was acked
     late = np.flatnonzero((before >= 0) & (greatest[before] > smaller)) if len(values) else before
     place = np.searchsorted(greatest, greatest[before[late]], side="left")  # where it became the greatest
     row = ids.row[by_invoke[late]]

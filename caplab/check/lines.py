@@ -17,11 +17,11 @@ Pair: TypeAlias = tuple[Integers, Integers]  # lines, and a number on each
 
 _LIMIT = 2**63
 _NARROW = 2**16  # numpy sorts 16-bit integers by radix
-_TABLE = 2**22  # as many codes are counted in a table; more are sorted
+_TABLE = 2**22  # up to so many codes are counted in a table; more are sorted
 
 
 def packed(*pairs: Pair) -> list[Integers]:
-    """Each pair as integers that sort by line, then by number; those of all pairs can be compared."""
+    """Pack each pair into integers that sort by line, then by number; those of all pairs can be compared."""
     full = [number for _, number in pairs if len(number)]
     if not full:
         return [line for line, _ in pairs]
@@ -35,13 +35,13 @@ def packed(*pairs: Pair) -> list[Integers]:
 
 
 def by_line(line: Integers) -> Integers:
-    """The order by line, in which rows of one line stay in theirs."""
+    """Return the order by line; rows of one line keep theirs."""
     narrow = line.astype(np.uint16) if len(line) and int(line.max()) < _NARROW else line
     return np.argsort(narrow, kind="stable")
 
 
 def line_order(line: Integers, *numbers: Integers) -> Integers:
-    """The order by line, then by the numbers. Near to linear where the first number is nearly sorted already."""
+    """Return the order by line, then by the numbers, in nearly linear time if the first is nearly sorted."""
     first, *ties = numbers
     order = np.argsort(first, kind="stable")
     order = order[by_line(line[order])]
@@ -53,7 +53,7 @@ def line_order(line: Integers, *numbers: Integers) -> Integers:
 
 
 def dense(code: Integers) -> tuple[Integers, Integers]:
-    """Codes (not negative) numbered from 0 in their order, without gaps; and the code of each number."""
+    """Replace codes (not negative) by numbers from 0 in their order, without gaps; also return each number's code."""
     if not len(code) or int(code.max()) >= _TABLE:
         distinct, number = np.unique(code, return_inverse=True)
         return number, distinct
@@ -63,20 +63,20 @@ def dense(code: Integers) -> tuple[Integers, Integers]:
 
 @dataclass(frozen=True, slots=True)
 class Climbs:
-    """Heights in the order in which they came on each line; searched for the first one that is above a level.
+    """Heights on each line in their order of arrival, searched for the first one above a level.
 
     place is what was given with each height, and NEVER at last: the index of that one stands for no such height.
     """
 
     place: Integers
     codes: Integers  # of the lines, sorted
-    _line: Integers  # of each height, as a place in codes; and -1 at last
+    _line: Integers  # of each height, as a place in codes; -1 at the end
     _highest: Integers  # so far on its line, packed with it
     _span: int
 
     @classmethod
     def of(cls, code: Integers, place: Integers, height: Integers) -> tuple[Climbs, Integers]:
-        """From heights (not negative) as they came, with the codes of their lines; and their order by line."""
+        """Build the index from heights (not negative) and the codes of their lines; also return the order by line."""
         line, distinct = dense(code)
         order = by_line(line)
         line, height = line[order], height[order]
@@ -85,7 +85,7 @@ class Climbs:
         return cls(np.append(place[order], NEVER), distinct, np.append(line, -1), highest, span), order
 
     def first_above(self, code: Integers, level: Integers) -> Integers:
-        """For each line by its code and level (from -1), the index of the first height above it."""
+        """Return, for each line by its code and level (from -1), the index of the first height above the level."""
         none = len(self._highest)
         if not none:
             return np.zeros(len(code), dtype=np.int64)

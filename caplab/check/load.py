@@ -1,8 +1,8 @@
-"""Load: of what is missing in a cache at one moment, one load from the store behind it is enough.
+"""Load: a key missing in a cache needs only one load from the store behind it.
 
-Loads of a key that overlap, one after the other, are of one miss: whoever came while a load was under way could have
-waited for it (single flight). How many there are is the miss's stampede factor (Vattani, Chierichetti & Lowenstein,
-"Optimal probabilistic cache stampede prevention", VLDB 2015).
+Overlapping loads of a key belong to one miss: every later reader could have waited for the load under way (single
+flight). Their number is the miss's stampede factor (Vattani, Chierichetti & Lowenstein, "Optimal probabilistic cache
+stampede prevention", VLDB 2015).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SHOWN = 20  # loads of one miss in a witness
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Count the loads of each miss, whatever became of them: the store had them all. Overloads were never sent.
+    """Count the loads of each miss, whatever their outcome: the store had them all. Overloads were never sent.
 
-    A load that never returned counts as under way at the moment of its invocation only, since nobody knows how long it
-    was. Figures: keys, loads, misses, factor {mean, p50, p99, max} (loads a miss, nearest rank), stampedes (misses with
+    A load that never returned counts as under way only at the moment of its invocation, since its duration is unknown.
+    Figures: keys, loads, misses, factor {mean, p50, p99, max} (loads of a miss, nearest rank), stampedes (misses with
     more than one load), redundant (loads beyond the first of their miss).
 
-    What was sent before context.steady_ns is left out: a cache that is empty at first. factor_mean and factor_max are
-    the two again, for an expectation to name.
+    What was sent before context.steady_ns is left out: a cache that is empty at first. factor_mean and factor_max
+    repeat two figures under names that an expectation can use.
 
     Violated by a stampede. Unknown with fewer than context.enough loads.
     """
@@ -47,7 +47,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if among(history, "op", ["load"]).any() else "no operation is a load"
 
 
@@ -57,7 +57,7 @@ def _loads(history: Table) -> Mask:
 
 @dataclass(frozen=True, slots=True)
 class _Misses:
-    """Misses by key and time: where each begins among the loads in that order, and how many loads it had."""
+    """Misses by key and time: where each begins among the sorted loads, and its number of loads."""
 
     order: Integers
     begin: Integers
@@ -71,7 +71,7 @@ def _misses(history: Table, rows: Integers) -> _Misses:
     key, invoke_ns, return_ns = key[order], invoke_ns[order], return_ns[order]
     begins, ends = packed((key, invoke_ns), (key, return_ns))
     is_first = np.ones(len(order), dtype=np.bool_)
-    # Whatever begins on a key comes after all that ended on the keys before it.
+    # All operations of a key come after those of the keys before it.
     is_first[1:] = begins[1:] > np.maximum.accumulate(ends)[:-1]
     begin = np.flatnonzero(is_first)
     return _Misses(order, begin, np.diff(np.append(begin, len(order))))
@@ -97,7 +97,7 @@ def _figures(history: Table, rows: Integers, miss: _Misses) -> dict[str, Json]:
 def _witness(history: Table, rows: Integers, miss: _Misses, number: int, context: Context) -> Json:
     begin, loads = int(miss.begin[number]), int(miss.loads[number])
     key = history.column("key")[int(rows[begin])].as_py() or ""
-    text = f"'{key}' was loaded {loads} times where once would have done."
+    text = f"'{key}' was loaded {loads} times where once would be enough."
     return witness(history, text, rows[begin : begin + min(loads, _SHOWN)].tolist(), context)
 
 

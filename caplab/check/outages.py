@@ -15,7 +15,7 @@ WINDOW_NS = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """From the scheduled start of its first unacked operation to the return of the first ack after its last.
+    """An outage, from the scheduled start of its first unacked operation to the first ack after its last one.
 
     end_ns None: the history ends within it.
     """
@@ -25,7 +25,7 @@ class Outage:
 
 
 def find(series: Series, origin_ns: int, injected_ns: int | None) -> list[Outage]:
-    """The series' outages in order, by windows of WINDOW_NS counted from origin_ns.
+    """Return the series' outages in order, by windows of WINDOW_NS counted from origin_ns.
 
     A window is bad when fewer than 95 % of the operations scheduled in it were acked; a window in
     which none was scheduled says nothing, and neither ends nor begins an outage. Bad windows in a
@@ -42,10 +42,10 @@ def find(series: Series, origin_ns: int, injected_ns: int | None) -> list[Outage
 
 
 def first_ack_ns(series: Series, outages: Sequence[Outage], injected_ns: int) -> int | None:
-    """When the first ack returned of what was invoked after outages that reached past the injection had begun.
+    """Return when the first operation invoked after the outages past the injection had begun was acked.
 
-    They have begun with the first operation that was scheduled in them, no earlier than the injection, and
-    not acked: what was invoked before it, whoever served before may have acked. None: no such operation, or no ack.
+    The outages have begun with the first operation that was scheduled in them, no earlier than the injection, and not
+    acked: an operation invoked before it may have been acked by what served before. None: no such operation, or no ack.
     """
     if not outages:
         return None
@@ -61,7 +61,7 @@ def first_ack_ns(series: Series, outages: Sequence[Outage], injected_ns: int) ->
 
 
 def _bad_rows(series: Series, origin_ns: int) -> tuple[Integers, Integers]:
-    """First rows, and rows after the last, of each unbroken row of bad windows."""
+    """Return the first row, and the row after the last, of each unbroken row of bad windows."""
     window = (series.scheduled_ns - origin_ns) // WINDOW_NS
     begins = np.flatnonzero(np.concatenate(([True], window[1:] != window[:-1])))
     ends = np.append(begins[1:], len(window))
@@ -72,7 +72,7 @@ def _bad_rows(series: Series, origin_ns: int) -> tuple[Integers, Integers]:
 
 
 def _first_ack_from(series: Series, injected_ns: int | None) -> Integers:
-    """For each row, and one past the last, the earliest return of an ack scheduled there or later."""
+    """Return, for each row and one past the last, the earliest return of an ack scheduled there or later."""
     counts = series.acked
     if injected_ns is not None:
         counts = counts & ((series.invoke_ns >= injected_ns) | (series.return_ns < injected_ns))

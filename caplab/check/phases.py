@@ -18,7 +18,7 @@ _QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """A series' outages by when they were; failover: those that make up the failover time."""
+    """A series' outages by time; failover: those that make up the failover time."""
 
     earlier: tuple[Outage, ...]  # over before the injection
     failover: tuple[Outage, ...]  # reached past the injection, and began before heal
@@ -26,7 +26,7 @@ class Sorted:
 
 
 def sort_outages(outages: list[Outage], injected_ns: int | None, healed_ns: int | None) -> Sorted:
-    """Part a series' outages; without an injection all are earlier, without heal none is later."""
+    """Divide a series' outages; without an injection all are earlier, without a heal none is later."""
     if injected_ns is None:
         return Sorted(tuple(outages), (), ())
     heal = NEVER if healed_ns is None else healed_ns
@@ -44,7 +44,7 @@ def sort_outages(outages: list[Outage], injected_ns: int | None, healed_ns: int 
 def phase_of(
     series: Series, parts: Sorted, injected_ns: int | None, healed_ns: int | None, settled_ns: int | None
 ) -> Integers:
-    """Each operation's place in PHASES, by its scheduled_ns.
+    """Return each operation's place in PHASES, by its scheduled_ns.
 
     - before: up to the injection; the whole run where there is none.
     - outage: from the injection to the end of the last outage that began before heal; empty if none.
@@ -67,9 +67,9 @@ def _end(outage: Outage) -> int:
 
 
 def phase_figures(acked: Mask, latency_ns: Integers) -> dict[str, Json]:
-    """Ack ratio, and latency of the acked from their scheduled start: nearest-rank quantiles in seconds.
+    """Compute the ack ratio, and the acked operations' latency from their scheduled start (nearest-rank, in seconds).
 
-    latency_ns is of the acked ones. None where there is nothing to tell of.
+    latency_ns is that of the acked operations. Figures without operations are None.
     """
     figures: dict[str, Json] = {
         "operations": len(acked),

@@ -1,4 +1,4 @@
-"""Final scans: which rows of a history are the last look at what the database holds."""
+"""Final scans: the rows of a history that show the final content of the database."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class KeyedScan:
 def final_scan_rows(
     history: Table, server: str | None = None, of: Mask | None = None, begun_ns: int | None = None
 ) -> Mask:
-    """The rows of the last scan that ended well: of one member where it is named, and among `of` where it is given.
+    """Return the rows of the last successful scan: of one member if named, and among `of` if given.
 
-    begun_ns: of the scan that began then.
+    begun_ns: return the scan that began then.
     """
     rows = among(history, "op", ["scan"]) & among(history, "outcome", ["ok"])
     if server is not None:
@@ -44,19 +44,19 @@ def final_scan_rows(
 
 
 def of_sets(history: Table) -> Mask:
-    """The rows whose key is one of the sets that adds are to, mostly none; others are of registers and counters."""
+    """Return the rows of set keys (those that adds go to), mostly none; other rows are of registers and counters."""
     key = codes(history, "key")[0]
     adds = among(history, "op", ["add"])
     return np.isin(key, np.append(np.unique(key[adds]), -1))
 
 
 def keyed_scan(history: Table, final: FinalScan | None, of: Mask, workload: str) -> KeyedScan | str:
-    """The last scan that shows any of the keys that are asked for (a mask of rows), or why there is none to judge by.
+    """Return the last scan that shows any of the wanted keys (a mask of rows), or why there is none to judge by.
 
-    A run may scan its sets, registers and counters: a set's scan says nothing of registers. The scan of a workload
-    (REGISTER_SCAN, COUNTER_SCAN) has a record beside the final scan's. Where it has none, and nothing is added to sets,
-    the record of the final scan is of these keys, and a scan that found nothing shows all of them. Without a record it
-    is the last one in the history.
+    A run may scan its sets, registers and counters: a set's scan shows no registers. The scan of a workload
+    (REGISTER_SCAN, COUNTER_SCAN) has a record beside the final scan's. If it has none, and nothing is added to sets,
+    the record of the final scan is that of these keys, and an empty scan covers all of them. Without a record it is the
+    last one in the history.
     """
     record = final.keyed.get(workload) if final else None
     final = record or final
@@ -79,7 +79,7 @@ def keyed_scan(history: Table, final: FinalScan | None, of: Mask, workload: str)
 
 
 def unusable(final: FinalScan) -> str:
-    """Why nothing can be judged by a final scan, or ''."""
+    """Return why a final scan cannot be used to judge, or ''."""
     if not final.converged:
         return f"The members had not converged before the final scan: {final.problem or 'no reason given'}."
     if final.elements is None:
@@ -88,7 +88,7 @@ def unusable(final: FinalScan) -> str:
 
 
 def incomplete(final: FinalScan, elements: int) -> str:
-    """Why a history with so many elements of a final scan does not hold all of it and no more, or ''."""
+    """Return why a history with so many elements of a final scan does not hold exactly all of it, or ''."""
     if final.elements == elements:
         return ""
     return f"The final scan returned {final.elements} elements, but the history holds {elements} of them."

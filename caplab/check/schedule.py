@@ -1,4 +1,4 @@
-"""Schedule: whether the load was started when it was due, which everything else takes for granted.
+"""Schedule: whether the load was started on time, which all other checkers assume.
 
 An instrument that is late measures itself. Only the steady state counts: once a server hangs, an operation
 waits for its place, and that is the fault's doing.
@@ -20,11 +20,11 @@ _ON_TIME = 0.99  # of all operations
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Lateness (from the scheduled to the real start) of what was scheduled in the steady state before the injection.
+    """Measure the lateness (scheduled to real start) of operations in the steady state before the injection.
 
-    Figures: operations, on_time_ratio (started within 5 ms), late_p50_seconds, late_p99_seconds,
-    late_max_seconds. Unknown, never violated: a late instrument says nothing of the database, but makes the
-    other figures doubtful. Unknown also with fewer than context.enough operations.
+    Figures: operations, on_time_ratio (started within 5 ms), late_p50_seconds, late_p99_seconds, late_max_seconds.
+    Unknown, never violated: a late instrument proves nothing about the database, but makes the other figures doubtful.
+    Unknown also with fewer than context.enough operations.
     """
     late_ns = _lateness(history, context)
     if len(late_ns) < context.enough:
@@ -44,7 +44,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to check here, or ''."""
+    """Return why there is nothing to check here, or ''."""
     return "" if (~among(history, "op", ["scan"])).any() else "all operations are scans"
 
 

@@ -12,7 +12,7 @@ from caplab.model.history import Table
 from .columns import NEVER, Integers, Mask, among, codes, integers
 from .lines import by_line
 
-UNNAMED = "unnamed"  # the route of operations that name none
+UNNAMED = "unnamed"  # the route of operations without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Series:
 
     @property
     def end_ns(self) -> int:
-        """The last moment it tells of: a schedule or a return."""
+        """The last moment it covers: a schedule or a return."""
         returned = self.return_ns[self.return_ns != NEVER]
         return max(int(self.scheduled_ns[-1]), int(returned.max(initial=0)))
 
     def since(self, from_ns: int) -> Series | None:
-        """What was scheduled from then on; None where nothing was."""
+        """Return the part scheduled from then on; None if nothing was."""
         first = int(np.searchsorted(self.scheduled_ns, from_ns))
         if first == len(self.scheduled_ns):
             return None
@@ -48,7 +48,7 @@ class Series:
 
 
 def split(history: Table) -> Iterator[Series]:
-    """Every (vantage, op, route) there is, sorted by these. Left out: scans, and loads, which are no client's own."""
+    """Yield every (vantage, op, route), sorted. Scans are left out, and so are loads, which belong to no client."""
     load = ~among(history, "op", ["scan", "load"])
     group, labels = groups(history, load)
     columns = (
@@ -59,7 +59,7 @@ def split(history: Table) -> Iterator[Series]:
     acked = among(history, "outcome", ["ok"])[load]
     order, counts = by_line(group), np.bincount(group, minlength=len(labels))
     ends = np.cumsum(counts)
-    # By name: their numbers follow the order in which rows happen to come.
+    # By name, because their numbers follow the accidental order of the rows.
     for which in sorted(np.flatnonzero(counts).tolist(), key=labels.__getitem__):
         rows = order[ends[which] - counts[which] : ends[which]]
         due = columns[0][rows]
@@ -70,7 +70,7 @@ def split(history: Table) -> Iterator[Series]:
 
 
 def groups(history: Table, rows: Mask) -> tuple[Integers, list[tuple[str, str, str]]]:
-    """Of the rows asked for, each one's (vantage, op, route), as an index into the labels returned with it."""
+    """Return each wanted row's (vantage, op, route), as an index into the labels returned with it."""
     (vantage, vantages), (op, ops), (route, routes) = (codes(history, name) for name in ("vantage", "op", "route"))
     routes = (*routes, UNNAMED)
     route = route % len(routes)  # null is -1: the last
@@ -79,7 +79,7 @@ def groups(history: Table, rows: Mask) -> tuple[Integers, list[tuple[str, str, s
 
 
 def labelled(history: Table, name: str, rows: Integers) -> tuple[Integers, Sequence[str]]:
-    """Of these rows, a text column as indices into its words sorted by name; null is UNNAMED."""
+    """Return a text column of these rows as indices into its words sorted by name; null is UNNAMED."""
     code, words = codes(history, name)
     words = (*words, UNNAMED)
     order = sorted(range(len(words)), key=words.__getitem__)

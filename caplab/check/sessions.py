@@ -1,4 +1,4 @@
-"""Session guarantees: what a session may take for granted though it talks to several replicas.
+"""Session guarantees: what a session may rely on although it talks to several replicas.
 
 Terry et al., "Session guarantees for weakly consistent replicated data", PDIS 1994, as far as reads show them, for
 registers with ordered values (see versions). A session is a (vantage, session).

@@ -1,4 +1,4 @@
-"""Who did what in which order: the operations on ordered keys by session."""
+"""The operations on ordered keys by session, in their order."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NULL = int(np.iinfo(np.int64).min)
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Of each of Versions.reads and Versions.writes its session (from 0 to count) and its turn there.
+    """The session (from 0 to count) of each of Versions.reads and Versions.writes, and its turn there.
 
-    An operation came before another of its session where its turn is smaller. Turns are equal where that cannot be
-    told: both took no time, at one moment.
+    An operation came before another of its session if its turn is smaller. Turns are equal if the order is unknown:
+    both took no time, at one moment.
     """
 
     count: int
@@ -33,11 +33,11 @@ class Sessions:
 
 
 def sessions_of(history: Table, versions: Versions) -> Sessions:
-    """Put them in order; a session of a validated history does one thing at a time."""
+    """Order the operations; a session of a validated history does one thing at a time."""
     reads, writes = versions.reads.row, versions.writes.row
     rows = np.concatenate((reads, writes))
     session, distinct = dense(_codes(history)[rows])
-    # What never returned is held against nothing that follows, and comes first of what was invoked with it.
+    # An operation that never returned conflicts with none that follows, and comes first of its moment.
     turn, order = _turns(session, integers(history, "invoke_ns", 0)[rows], integers(history, "return_ns", _NULL)[rows])
     many = len(reads)
     return Sessions(
@@ -59,7 +59,7 @@ def _codes(history: Table) -> Integers:
 
 
 def _turns(session: Integers, invoke_ns: Integers, return_ns: Integers) -> tuple[Integers, Integers]:
-    """Each one's turn, and all of them in order."""
+    """Return each operation's turn, and all of them in order."""
     order = line_order(session, invoke_ns, return_ns)
     invoked, returned, line = invoke_ns[order], return_ns[order], session[order]
     again = (line[1:] == line[:-1]) & (invoked[1:] == invoked[:-1]) & (returned[1:] == returned[:-1])

@@ -24,10 +24,10 @@ GUARANTEES = ("read_your_writes", "monotonic_reads", "monotonic_writes", "writes
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The reads in violation of one guarantee by their places in Versions.reads, each with what proves it.
+    """The reads that violate one guarantee, by their places in Versions.reads, each with its proof.
 
     newer is the row of the operation that knew of a newer version; through is the place of the read that returned the
-    value of a later write of its session, None where that is the reader's own session.
+    value of a later write of its session, None if that is the reader's own session.
     """
 
     read: Integers
@@ -39,7 +39,7 @@ Violations: TypeAlias = Mapping[str, Broken]
 
 
 def search(versions: Versions, sessions: Sessions) -> Violations:
-    """All violations of each of GUARANTEES."""
+    """Find all violations of each of GUARANTEES."""
     suspects, since_ns = _suspects(versions)
     # By session, key and time: searches near each other are many times faster.
     order = by_line(sessions.of_read[suspects])  # they are by key and time
@@ -53,9 +53,9 @@ def search(versions: Versions, sessions: Sessions) -> Violations:
 
 
 def _suspects(versions: Versions) -> tuple[Integers, Integers]:
-    """Reads of what is older than an operation on their key that had returned by then, and when the first of these did.
+    """Return reads older than a completed operation on their key, and when the first such operation completed.
 
-    Nothing else can break a guarantee: whatever a session knew by then, an operation had told it.
+    Nothing else can break a guarantee: a session learnt all that it knew from an operation.
     """
     reads, acks = versions.reads, versions.acks
     key = np.concatenate((reads.key, acks.key))
@@ -91,11 +91,11 @@ class _KnownVersions:
         return cls(keys, climbs, row[order])
 
     def first_newer(self, session: Integers, key: Integers, returned_version: Integers) -> Integers:
-        """Where each session first knew of a newer version of the key than the returned one."""
+        """Return where each session first knew of a newer version of the key than the returned one."""
         return self.climbs.first_above(session * self.keys + key, returned_version)
 
     def sessions_by_key(self) -> tuple[Integers, Integers]:
-        """The sessions that knew anything of a key, key after key; and where those of each key begin, and the end."""
+        """Return the sessions that knew anything of a key, by key; and where those of each key begin, and the end."""
         session, key = np.divmod(self.climbs.codes, self.keys)
         order = np.argsort(key, kind="stable")
         return session[order], np.searchsorted(key[order], np.arange(self.keys + 1))
@@ -119,7 +119,7 @@ def _read(versions: Versions, sessions: Sessions) -> _KnownVersions:
 
 
 def _own(suspects: Integers, known_versions: _KnownVersions, versions: Versions, sessions: Sessions) -> Broken:
-    """Reads older than what their own session knew."""
+    """Return the reads older than what their own session knew."""
     reads = versions.reads
     at = known_versions.first_newer(sessions.of_read[suspects], reads.key[suspects], reads.returned_version[suspects])
     broken = known_versions.climbs.place[at] < sessions.read_turn[suspects]
@@ -127,7 +127,7 @@ def _own(suspects: Integers, known_versions: _KnownVersions, versions: Versions,
 
 
 def _had_read_since(suspects: Integers, since_ns: Integers, versions: Versions, sessions: Sessions) -> Mask:
-    """Whether each one's session had read a write invoked since then: others cannot have told it anything."""
+    """Return whether each read's session had read a write invoked since then: no other can have informed it."""
     some = sessions.reads[versions.reads.write[sessions.reads] >= 0]
     by_time = np.argsort(versions.writes.row)  # rows are in the order of invocation
     age = np.empty(len(by_time), dtype=np.int64)
@@ -155,7 +155,7 @@ class _ObservedWrites:
         return cls(sessions.count, climbs, some[order])
 
     def first_later(self, reader: Integers, writer: Integers, turn: Integers) -> Integers:
-        """Where each reader first read a write that came after a turn of the writer."""
+        """Return where each reader first read a write that came after a turn of the writer."""
         return self.climbs.first_above(reader * self.sessions + writer, turn)
 
 
@@ -166,12 +166,12 @@ def _through_others(
     versions: Versions,
     sessions: Sessions,
 ) -> Broken:
-    """Reads older than what a session knew before a write of its own that the reader's session had read."""
+    """Return the reads older than what a session knew before a write that the reader's session had read."""
     reads = versions.reads
     writers, begins = known_versions.sessions_by_key()
     parts = [np.zeros((3, 0), dtype=np.int64)]
     left, nth = suspects, 0
-    # Every round asks the next session that knows the key, of all reads that are not found out yet.
+    # Each round checks all remaining reads against the next session that knows their key.
     while len(left := left[begins[reads.key[left]] + nth < begins[reads.key[left] + 1]]):
         key = reads.key[left]
         writer = writers[begins[key] + nth]

@@ -16,10 +16,10 @@ from .witness import shares, witness
 
 
 def witnesses(history: Table, versions: Versions, violations: Violations, context: Context) -> list[Json]:
-    """The first violations of each guarantee, by invocation.
+    """Show the first violations of each guarantee, by invocation.
 
-    The read, the operation that knew of a newer version, what lies between them (a later write of its session, and the
-    read of that), and the writes of all that is read: without these it would be another anomaly.
+    Each has the read, the operation that knew of a newer version, what lies between them (a later write of its session,
+    and the read of that), and the writes of all that is read: without these it would be another anomaly.
     """
     builder = _WitnessBuilder(history, versions, context)
     many = shares([len(broken.read) for broken in violations.values()])
@@ -37,7 +37,7 @@ class _WitnessBuilder:
     context: Context
 
     def violation(self, name: str, broken: Broken, place: int) -> Json:
-        """One of a guarantee's violations."""
+        """Show one violation of a guarantee."""
         reads = self.versions.reads
         read, newer = int(broken.read[place]), int(broken.newer[place])
         rows = [int(reads.row[read]), self._origin(read), newer, self._origin_of_row(newer)]
@@ -51,12 +51,12 @@ class _WitnessBuilder:
         return witness(self.history, what, rows, self.context)
 
     def _origin(self, read: int) -> int:
-        """The row of the write that a read returned; -1 where it found nothing."""
+        """Return the row of the write that a read returned; -1 if it found nothing."""
         write = int(self.versions.reads.write[read])
         return int(self.versions.writes.row[write]) if write >= 0 else -1
 
     def _origin_of_row(self, row: int) -> int:
-        """The same of a row of the history, which may be a write."""
+        """Return the same for a row of the history, which may be a write."""
         place = np.flatnonzero(self.versions.reads.row == row)
         return self._origin(int(place[0])) if len(place) else -1
 

@@ -1,4 +1,4 @@
-"""The sides of a cut: the figures of each side's operations, all together and by route.
+"""The sides of a cut: figures of each side's operations, in total and by route.
 
 Where the fault parts the zones, each side promises something else: the minority of a quorum refuses what the majority
 serves.
@@ -17,13 +17,13 @@ from .columns import Integers, Mask, among
 from .finding import Context
 from .series import labelled
 
-ALL = "all"  # of a side's entries the one over all its routes
+ALL = "all"  # a side's entry for all its routes
 
 Figures = Callable[[Mask], Mapping[str, Json]]
 
 
 def by_side(history: Table, context: Context, rows: Integers, figures: Figures) -> dict[str, Json]:
-    """For each side of context.sides that has some of these rows: the figures of them ALL, and of each route's.
+    """Compute, for each side of context.sides that has some of these rows, the figures of ALL and of each route.
 
     figures takes a mask over rows. A vantage of no side is left out.
     """

@@ -27,28 +27,28 @@ NAME = "staleness"
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Hold every ok read of a key with ordered values against what was acked before it was invoked.
+    """Compare every ok read of a key with ordered values with what was acked before it was invoked.
 
-    Figures, of reads: reads (all), stale (returned an older version than one acked before their invocation), fraction
+    Figures of reads: reads (all), stale (returned an older version than one acked before their invocation), fraction
     (stale of reads), undecided (would be stale, but the write of what they returned may have taken effect late),
-    unexpected (returned what nobody had written by then, or whose write surely failed). behind_ms: from the earliest
-    ack that a stale read missed to its invocation, p50, p99 and max (nearest rank; None where none is stale);
-    max_behind_seconds: the most of it, 0 where none is stale; behind_versions: how many acked versions it missed, p50
-    and max. stale_in_fault: stale reads invoked from the injection to heal. keys, and keys_skipped, whose values have
-    no order.
+    unexpected (returned a value not written by then, or whose write surely failed). behind_ms: from the earliest ack
+    that a stale read missed to its invocation, p50, p99 and max (nearest rank; None if none is stale);
+    max_behind_seconds: its maximum, 0 if none is stale; behind_versions: how many acked versions it missed, p50 and
+    max. stale_in_fault: stale reads invoked from the injection to heal. keys, and keys_skipped, whose values have no
+    order.
 
-    By the final scan of registers, where there is one (else None, with scan_problem): lost (acked writes, newer than
-    what it shows), missing_lost (reads that missed only lost writes; they are not stale), dirty (reads that returned
-    what is newer than it shows: rolled back later), unexpected_at_the_end (keys that show what nobody wrote).
-    by_route, by_level, by_vantage and by_phase (before, during the fault, after heal; by invocation) have a row each;
-    by_side has the same of each side of a cut (sides.by_side).
+    Figures by the final scan of registers (None without one, with scan_problem): lost (acked writes, newer than what it
+    shows), missing_lost (reads that missed only lost writes; they are not stale), dirty (reads of a version newer than
+    it shows: rolled back later), unexpected_at_the_end (keys with a value that was never written). by_route, by_level,
+    by_vantage and by_phase (before, during the fault, after heal; by invocation) have a row each; by_side has the same
+    for each side of a cut (sides.by_side).
 
     Violated by stale, dirty or unexpected reads. Unknown with fewer than context.enough reads, or without such keys.
     """
     versions = versions_of(history)
     scan = keyed_scan(history, context.final_scan, versions.ordered[key_codes(history)[0]], REGISTER_SCAN)
     shown = scan if isinstance(scan, str) else shown_at_the_end(history, versions, scan)
-    # What nobody wrote is wrong even where nobody wrote anything.
+    # A value that nobody wrote is wrong even if there are no writes at all.
     if versions.problem and not len(versions.unexpected) and (isinstance(shown, str) or not len(shown.unexpected)):
         return Finding(NAME, State.UNKNOWN, versions.problem, {"keys": 0, "keys_skipped": versions.skipped})
     judged = _judge_reads(history, context, versions, None if isinstance(shown, str) else shown)
@@ -90,7 +90,7 @@ def _judge_reads(history: Table, context: Context, versions: Versions, shown: Sc
 
 
 def _undecided(versions: Versions) -> int:
-    """Reads that would be stale, but the write of what they returned may have taken effect late."""
+    """Count reads that would be stale if the write of their value had not possibly taken effect late."""
     reads = versions.reads
     late = np.flatnonzero(reads.returned_version == UNBOUNDED)
     acked = acked_before(versions.acks, reads.key[late], reads.invoke_ns[late])

@@ -1,4 +1,4 @@
-"""The figures of staleness: of all reads, and of a part of them, and by route, level, vantage and phase."""
+"""The figures of staleness: of all reads, of some of them, and by route, level, vantage and phase."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ class JudgedReads:
 
     @property
     def marks(self) -> Mapping[str, Mask | None]:
-        """What is counted of them beside the stale ones, by the figure's name."""
+        """What is counted beside the stale reads, by the figure's name."""
         in_fault = self.stale & (self.phase == PHASES.index("during"))
         return {"stale_in_fault": in_fault, "missing_lost": self.missing_lost, "dirty": self.dirty}
 
 
 def figures_of(judged: JudgedReads, which: Mask) -> dict[str, Json]:
-    """Of some of the reads."""
+    """Compute the figures of some of the reads."""
     counts = {name: None if mask is None else int((mask & which).sum()) for name, mask in judged.marks.items()}
     return _figures(int(which.sum()), judged.behind_ns[which[judged.stale]], counts)
 
 
 def by_label(history: Table, judged: JudgedReads) -> dict[str, Json]:
-    """by_route, by_level, by_vantage and by_phase: a row for each that has reads, sorted by name (phases by time)."""
+    """Compute by_route, by_level, by_vantage and by_phase: sorted rows for all that have reads."""
     labels = {name: labelled(history, name, judged.row) for name in ("route", "level", "vantage")}
     labels["phase"] = (judged.phase, PHASES)
     return {f"by_{name}": _rows(name, *labels[name], judged) for name in labels}
 
 
 def phases(history: Table, rows: Integers, context: Context) -> Integers:
-    """Each row's place in PHASES, by invocation; without a fault all are before."""
+    """Return each row's place in PHASES, by invocation; without a fault all are before."""
     edges = [edge for edge in (context.injected_ns, context.healed_ns) if edge is not None]
     return np.searchsorted(np.array(edges, dtype=np.int64), integers(history, "invoke_ns", 0)[rows], side="right")
 
 
 def behind_versions(judged: JudgedReads) -> dict[str, Json]:
-    """How many acked versions stale reads missed: p50 and max; None where none is stale."""
+    """Compute how many acked versions stale reads missed: p50 and max; None if none is stale."""
     if not len(judged.behind_versions):
         return {"p50": None, "max": None}
     p50, most = np.quantile(judged.behind_versions, [0.5, 1.0], method="inverted_cdf")
@@ -68,7 +68,7 @@ def behind_versions(judged: JudgedReads) -> dict[str, Json]:
 
 
 def _rows(name: str, label: Integers, words: Sequence[str], judged: JudgedReads) -> list[Json]:
-    # Counted for all labels at once: of anybody's history there may be thousands.
+    # Counted for all labels at once: a user's history may have thousands.
     reads, label_of_stale = np.bincount(label, minlength=len(words)), label[judged.stale]
     marked = {
         mark: None if mask is None else np.bincount(label[mask], minlength=len(words))
@@ -83,7 +83,7 @@ def _rows(name: str, label: Integers, words: Sequence[str], judged: JudgedReads)
 
 
 def _figures(reads: int, behind_ns: Integers, counts: Mapping[str, int | None]) -> dict[str, Json]:
-    """As a row of figures; behind_ns is of the stale ones."""
+    """Build a row of figures; behind_ns is that of the stale reads."""
     behind_ms: dict[str, Json] = {"p50": None, "p99": None, "max": None}
     if len(behind_ns):
         quantiles = np.quantile(behind_ns, _QUANTILES, method="inverted_cdf")

@@ -1,4 +1,4 @@
-"""What the final scan of registers shows, and what of the acked writes is lost by it."""
+"""What the final scan of registers shows, and which acked writes it proves lost."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .versions import UNBOUNDED, Acks, Versions, key_codes
 
 @dataclass(frozen=True, slots=True)
 class ScannedVersions:
-    """Which version of each key the final scan shows, and where.
+    """The version of each key that the final scan shows, and its row.
 
-    returned_version is UNBOUNDED where nothing can be said of what was lost: the scan shows an info write, which may
-    have taken effect over newer ones, or what nobody wrote. row is that of the key in the history; -1 where the scan
-    has none.
+    returned_version is UNBOUNDED if lost writes cannot be determined: the scan shows an info write, which may have
+    taken effect over newer ones, or a value that was never written. row is that of the key in the history; -1 if the
+    scan has none.
     """
 
     returned_version: Integers
@@ -29,19 +29,19 @@ class ScannedVersions:
     begin_ns: int
 
     def lost(self, acks: Acks) -> int:
-        """How many acked writes are newer than what the scan shows."""
+        """Count the acked writes that are newer than what the scan shows."""
         version = np.arange(1, len(acks.key) + 1)
         return int(((version > self.returned_version[acks.key]) & (acks.return_ns < self.begin_ns)).sum())
 
     def are_lost(self, key: Integers, first: Integers, last: Integers, acks: Acks) -> Mask:
-        """Whether all versions from first to last of a key are lost."""
+        """Return whether all versions from first to last of a key are lost."""
         # Versions are acked in their order: the first is the likeliest to be there, the last to come after the scan.
         lost: Mask = (first > self.returned_version[key]) & (acks.return_ns[last - 1] < self.begin_ns)
         return lost
 
 
 def shown_at_the_end(history: Table, versions: Versions, scan: KeyedScan) -> ScannedVersions:
-    """The newest version that the scan shows of each key; a key that it does not show is not there."""
+    """Return the newest version that the scan shows of each key; a key that it does not show does not exist."""
     keys = key_codes(history)[0]
     rows = scan.rows[versions.ordered[keys[scan.rows]]]
     write = versions.returned(history, rows)

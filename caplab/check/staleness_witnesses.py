@@ -19,7 +19,7 @@ from .witness import shares, witness
 
 @dataclass(frozen=True, slots=True)
 class Anomalies:
-    """What is wrong: of Versions.reads those that are stale or dirty, and the rows of unexpected reads."""
+    """The anomalies: the stale and dirty reads of Versions.reads, and the rows of unexpected reads."""
 
     stale: Mask
     dirty: Mask | None
@@ -29,10 +29,10 @@ class Anomalies:
 def witnesses(
     history: Table, versions: Versions, wrong: Anomalies, shown: ScannedVersions | None, context: Context
 ) -> list[Json]:
-    """The first of each kind of anomaly, by invocation; each stands for itself.
+    """Show the first anomalies of each kind, by invocation; each stands for itself.
 
-    A stale read: what it returned and the first ack that it missed. A dirty one: what it returned, and what the final
-    scan shows in its place. An unexpected one: the write that failed or came later, where there is one.
+    A stale read comes with the write of its value and the first ack that it missed; a dirty one with that write, and
+    what the final scan shows instead; an unexpected one with the write that failed or came later, if there is one.
     """
     stale, dirty = (_in_order(versions, mask) for mask in (wrong.stale, wrong.dirty))
     at_the_end = np.zeros(0, dtype=np.int64) if shown is None else shown.unexpected
@@ -47,7 +47,7 @@ def witnesses(
 
 
 def _writes_of(history: Table, rows: Integers) -> dict[int, int]:
-    """For each of these reads the first write of the key and value that it returned, failed ones too; both as rows."""
+    """Return, for each of these reads, the first write of its key and value, failed ones too; both as rows."""
     if not len(rows):
         return {}
     value, key = integers(history, "value", 0), key_codes(history)[0]
@@ -73,7 +73,7 @@ class _WitnessBuilder:
     context: Context
 
     def stale(self, read: int) -> Json:
-        """A read by its place in Versions.reads, and the first ack that it missed."""
+        """Show a stale read, by its place in Versions.reads, and the first ack that it missed."""
         reads, acks = self.versions.reads, self.versions.acks
         row, missed = int(reads.row[read]), int(reads.returned_version[read])
         behind_ms = (reads.invoke_ns[read] - acks.return_ns[missed]) / 1e6
@@ -82,7 +82,7 @@ class _WitnessBuilder:
         return witness(self.history, what, (self._origin(read), int(acks.row[missed]), row), self.context)
 
     def dirty(self, read: int, shown: ScannedVersions) -> Json:
-        """A read of what the final scan shows as rolled back."""
+        """Show a read of a value that was rolled back by the final scan."""
         row, key = int(self.versions.reads.row[read]), int(self.versions.reads.key[read])
         returned_version, scan_row = int(shown.returned_version[key]), int(shown.row[key])
         older = (
@@ -90,27 +90,27 @@ class _WitnessBuilder:
         )
         left = f"only {self._cell('value', older)}" if older >= 0 else "nothing"
         if scan_row < 0 and len(shown.rows):
-            scan_row = int(shown.rows[0])  # of another key: it shows that there was a scan
+            scan_row = int(shown.rows[0])  # of another key, to show that there was a scan
         what = f"{self._returned(row, 'A read')}, but the final scan found {left}: it was rolled back."
         return witness(self.history, what, (self._origin(read), older, row, scan_row), self.context)
 
-    def unexpected(self, row: int, who: str) -> Json:
-        """A row that returned what was not written, or not by then, or by a write that failed."""
+    def unexpected(self, row: int, subject: str) -> Json:
+        """Show a read of a value that was not written, or not by then, or by a write that failed."""
         write = self.writes.get(row, -1)
         failed = write >= 0 and self._cell("outcome", write) == "fail"
-        why = "its write surely failed" if failed else "nobody had written it by then"
-        return witness(self.history, f"{self._returned(row, who)}, though {why}.", (write, row), self.context)
+        why = "its write surely failed" if failed else "it had not been written by then"
+        return witness(self.history, f"{self._returned(row, subject)}, though {why}.", (write, row), self.context)
 
     def _origin(self, read: int) -> int:
-        """The row of the write that a read returned; -1 where it found nothing."""
+        """Return the row of the write that a read returned; -1 if it found nothing."""
         write = int(self.versions.reads.write[read])
         return int(self.versions.writes.row[write]) if write >= 0 else -1
 
-    def _returned(self, row: int, who: str) -> str:
+    def _returned(self, row: int, subject: str) -> str:
         value = self._cell("value", row)
         key = self._cell("key", row)
         of = "the register" if key is None else f"'{key}'"
-        return f"{who} of {of} returned {'nothing' if value is None else value}"
+        return f"{subject} of {of} returned {'nothing' if value is None else value}"
 
     def _cell(self, name: str, row: int) -> Json:
         value: Json = self.history.column(name)[row].as_py()

@@ -1,4 +1,4 @@
-"""A history that stands alone: what its rows say of its own final scan, where no record of a run does."""
+"""A history without a run record: what its rows show of its own final scan."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .columns import NEVER, Integers, Mask, among, codes, integers, present
 from .finding import Context
 from .scans import of_sets
 
-ENOUGH = 1  # such a history is as long as it is: nobody promises a load
+ENOUGH = 1  # such a history may be short: it has no promised load
 _CHANGES = ("write", "incr", "cas")
 
 
 def context_of(history: Table, enough: int = ENOUGH) -> Context:
-    """What is known beside a validated history without a record: its own last scan, no fault."""
+    """Return the context of a validated history without a record: its own last scan, no fault."""
     return Context(final_scan=final_scan(history), enough=enough)
 
 
 def final_scan(history: Table) -> FinalScan | None:
-    """The last scan of the history, as far as it can be judged by; None without one. Its rows share their invoke_ns.
+    """Return the last scan of the history that can be judged by; None without one. Its rows share their invoke_ns.
 
-    Of the scans that began after everything acked had returned, that of all members together (server 'all') decides,
-    else those through the Service, else all of them: the one that began last. It has failed where one of its
-    rows is not ok, and has not converged where the last scan of another server found something else. Where
-    no scan began after all acks, the last one is judged by, and has not converged. Of a history with adds
-    it is of their sets, else of everything.
+    Of the scans that began after all acked operations had returned, that of all members together (server 'all')
+    decides, else those through the Service, else all of them: the one that began last. It has failed if one of its rows
+    is not ok, and has not converged if the last scan of another server found something else. If no scan began after all
+    acks, the last one is judged, and has not converged. In a history with adds it is a scan of their sets, else of
+    everything.
     """
     scans = _scans(history)
     if not len(scans.row):
@@ -45,7 +45,7 @@ def final_scan(history: Table) -> FinalScan | None:
 
 @dataclass(frozen=True, slots=True)
 class _Scans:
-    """Rows of scans, one an element; server -1: none is named."""
+    """Rows of scans, a row for each element; server -1: no server is named."""
 
     row: Integers
     invoke_ns: Integers
@@ -53,11 +53,11 @@ class _Scans:
     words: tuple[str, ...]  # of servers
     key: Integers
     value: Integers
-    has_element: Mask  # an element, and not only the word that there was none
+    has_element: Mask  # an element, not the record that there was none
     ok: Mask
 
     def where(self, rows: Mask) -> _Scans:
-        """Only some of the rows."""
+        """Return only some of the rows."""
         return _Scans(
             self.row[rows],
             self.invoke_ns[rows],
@@ -70,7 +70,7 @@ class _Scans:
         )
 
     def preferred(self, history: Table) -> _Scans:
-        """Those of the best kind that there is: of all members together, through the Service, any."""
+        """Return the best kind of scans that exists: of all members together, through the Service, any."""
         for name, word in (("server", "all"), ("route", "service")):
             chosen = among(history, name, [word])[self.row]
             if chosen.any():
@@ -78,30 +78,30 @@ class _Scans:
         return self
 
     def last_server(self) -> str | None:
-        """The server of the scan that began last."""
+        """Return the server of the scan that began last."""
         server = int(self.server[np.argmax(self.invoke_ns)])
         return None if server < 0 else self.words[server]
 
     def of(self, server: str | None) -> _Scans:
-        """The last scan of a server."""
+        """Return the last scan of a server."""
         mine = self.where(self.server == (-1 if server is None else self.words.index(server)))
         return mine.where(mine.invoke_ns == mine.invoke_ns.max())
 
     def began_ns(self) -> int:
-        """When the last of them began."""
+        """Return when the last of them began."""
         return int(self.invoke_ns.max())
 
     def judged(self, problem: str = "") -> FinalScan:
-        """The record of one scan; problem: why it was made too early, or differs from another."""
+        """Return the record of one scan; problem: why it was made too early, or differs from another."""
         return FinalScan(not problem, len(self.elements()), self.last_server(), problem, invoke_ns=self.began_ns())
 
     def elements(self) -> Integers:
-        """What was found, as rows of key and value, sorted."""
+        """Return the elements as sorted rows of key and value."""
         both = np.stack((self.key[self.has_element], self.value[self.has_element]), axis=1)
         return both[np.lexsort((both[:, 1], both[:, 0]))]
 
     def servers(self) -> list[str | None]:
-        """Every server there is; None stands for no name."""
+        """Return every server; None stands for no name."""
         return [None if code < 0 else self.words[code] for code in np.unique(self.server).tolist()]
 
 
@@ -141,7 +141,7 @@ def _scans(history: Table) -> _Scans:
 
 
 def _last_ack_ns(history: Table) -> tuple[int, Mask]:
-    """When the last of the operations that a scan is to show was acked, and which these are."""
+    """Return when the last operation that a scan should show was acked, and which operations these are."""
     adds = among(history, "op", ["add"])
     acked = among(history, "outcome", ["ok"]) & (adds if adds.any() else among(history, "op", _CHANGES))
     return int(integers(history, "return_ns", NEVER)[acked].max(initial=np.iinfo(np.int64).min)), acked

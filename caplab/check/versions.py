@@ -1,15 +1,15 @@
 """Registers with ordered values: which version each read returned, and which it had to return at least.
 
-A key is ordered when its writes, failed ones left out, strictly grow in the order of their invocation and no two
-acked ones overlap (that one returned at the moment when the other was invoked is in order within a session only). So
-acked versions are in one order that everybody must agree on. A write of unknown outcome (info) may take effect at any
-later time: it is surely newer than what was acked before it was invoked, and surely older than nothing.
+A key is ordered when its writes, failed ones left out, strictly grow in the order of their invocation and no two acked
+ones overlap (two that meet at one moment are in order within a session only). So acked versions have one order for all
+observers. A write of unknown outcome (info) may take effect at any later time: it is surely newer than what was acked
+before it was invoked, and surely older than nothing.
 
-Versions are whole numbers that count the acked writes of all ordered keys, key after key. Of each operation there are
-two: its `returned_version`, how new what it returned may be at most, and its `required_version`, how new what is read
-after it has to be at least. They are equal but for info writes, whose returned version is UNBOUNDED. A read of nothing
-is at its key's `nothing`. What was read is older than what another operation wrote or returned if its returned version
-is below the other's required version.
+Versions are whole numbers that count the acked writes of all ordered keys, key after key. Each operation has two: its
+`returned_version`, how new what it returned may be at most, and its `required_version`, how new what is read after it
+has to be at least. They are equal except for info writes, whose returned version is UNBOUNDED. A read of nothing is at
+its key's `nothing`. What was read is older than what another operation wrote or returned if its returned version is
+below the other's required version.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from caplab.model.history import Table
 from .columns import NEVER, Integers, Mask, among, codes, integers, present
 from .lines import line_order, packed
 
-UNBOUNDED = NEVER  # the returned version of what may have taken effect at any time
-_OTHERS = ("add", "incr", "cas", "id")  # whoever does these to a key as well writes no versions; a load changes nothing
+UNBOUNDED = NEVER  # the returned version of a write that may have taken effect at any time
+_OTHERS = ("add", "incr", "cas", "id")  # a key with any of these has no versions; a load changes nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ class Acks:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The ok reads of ordered keys whose value somebody may have written by then, by key and invocation."""
+    """The ok reads of ordered keys whose value may have been written by then, by key and invocation."""
 
     row: Integers
     key: Integers
-    write: Integers  # the write it returned, as a place in Writes; -1 where it found nothing
+    write: Integers  # the write it returned, as a place in Writes; -1 if it found nothing
     invoke_ns: Integers
     return_ns: Integers
     returned_version: Integers
@@ -65,10 +65,10 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Ordered keys and what was done to them.
+    """Ordered keys and the operations on them.
 
     keys is how many have writes, skipped how many with writes are not ordered. unexpected are the rows of reads whose
-    value nobody had written by then, or whose write surely failed; what else is here leaves them out.
+    value was not written by then, or whose write surely failed; everything else here leaves them out.
     """
 
     keys: int
@@ -82,7 +82,7 @@ class Versions:
 
     @property
     def problem(self) -> str:
-        """Why there is nothing to look at, or ''."""
+        """Why there is nothing to check, or ''."""
         if self.keys:
             return ""
         if self.skipped:
@@ -90,18 +90,18 @@ class Versions:
         return "No key was written."
 
     def returned(self, history: Table, rows: Integers) -> Integers:
-        """The places in writes of what reads or scans of ordered keys returned; -1 for nothing, -2 for unexpected."""
+        """Return the places in writes of what reads or scans returned; -1 for nothing, -2 for unexpected."""
         return _returned(history, rows, key_codes(history)[0][rows], self.writes)
 
 
 def key_codes(history: Table) -> tuple[Integers, tuple[str, ...]]:
-    """Each row's key as an index into the names returned with it; the last, '', is that of rows without a key."""
+    """Return each row's key as an index into the names returned with it; the last, '', is for rows without a key."""
     code, words = codes(history, "key")
     return np.where(code < 0, len(words), code), (*words, "")
 
 
 def applies(history: Table) -> str:
-    """Why a history has no versions to look at, or ''."""
+    """Return why a history has no versions to check, or ''."""
     for op in ("write", "read"):
         if not among(history, "op", [op]).any():
             return f"no operation is a {op}"
@@ -118,7 +118,7 @@ def versions_of(history: Table) -> Versions:
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """Each row's key, which keys are ordered, how many with writes are and are not; and the rows of their writes."""
+    """Each row's key, which keys are ordered, how many written keys are and are not; and the rows of their writes."""
 
     key: Integers
     ordered: Mask
@@ -147,7 +147,7 @@ def _no_versions(history: Table, effective: Mask) -> Mask:
 
 
 def _disordered(history: Table, key: Integers, rows: Integers) -> Integers:
-    """The keys of these writes (by key and invocation) whose values do not grow, or whose acked writes overlap."""
+    """Return the keys of these sorted writes whose values do not grow, or whose acked writes overlap."""
     line, value = key[rows], integers(history, "value", 0)[rows]
     again = line[1:][(line[1:] == line[:-1]) & (value[1:] <= value[:-1])]
     acked = rows[among(history, "outcome", ["ok"])[rows]]
@@ -158,14 +158,14 @@ def _disordered(history: Table, key: Integers, rows: Integers) -> Integers:
 
 
 def _one_session(history: Table, rows: Integers) -> Mask:
-    """Of each row but the first, whether it is of the same session as the one before."""
+    """Return, for each row but the first, whether it is of the same session as the one before."""
     session, vantage = integers(history, "session", 0)[rows], codes(history, "vantage")[0][rows]
     same: Mask = (session[1:] == session[:-1]) & (vantage[1:] == vantage[:-1])
     return same
 
 
 def _number(history: Table, key: Integers, rows: Integers, keys: int) -> tuple[Integers, Writes, Acks]:
-    """The versions of writes of ordered keys, by key and value."""
+    """Assign versions to the writes of ordered keys, in the order of key and value."""
     ok = among(history, "outcome", ["ok"])[rows]
     line, invoke_ns = key[rows], integers(history, "invoke_ns", 0)[rows]
     acks = Acks(rows[ok], line[ok], integers(history, "return_ns", NEVER)[rows[ok]])
@@ -179,7 +179,7 @@ def _number(history: Table, key: Integers, rows: Integers, keys: int) -> tuple[I
 
 
 def acked_before(acks: Acks, key: Integers, moment_ns: Integers) -> Integers:
-    """The newest version of each key that was acked before a moment; that of nothing where there was none."""
+    """Return the newest version of each key acked before a moment; the version of nothing if there was none."""
     acked, asked = packed((acks.key, acks.return_ns), (key, moment_ns))
     return np.searchsorted(acked, asked, side="left")
 

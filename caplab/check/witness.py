@@ -1,4 +1,4 @@
-"""Witnesses: the handful of operations that prove a violation, each as a plain row that a person can read."""
+"""Witnesses: the few operations that prove a violation, each as a plain readable row."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _COLUMNS = ("vantage", "session", "op", "key", "value", "expected", "observed", 
 
 
 def origin_ns(history: Table, context: Context) -> int:
-    """What times of witnesses count from: the injection; without a fault the first operation; 0 without any."""
+    """Return the origin of witnesses' times: the injection; without a fault the first operation; 0 without any."""
     if context.injected_ns is not None:
         return context.injected_ns
     return int(history.column("invoke_ns")[0].as_py()) if history.num_rows else 0
 
 
 def operations(history: Table, rows: Sequence[int], context: Context) -> list[Json]:
-    """The operations in these rows of a validated history, in the order given.
+    """Show the operations in these rows of a validated history, in the given order.
 
-    Each has its row (from 0, by invoke_ns), outcome, error where there is one, invoke_seconds and return_seconds
-    (None: never returned) relative to origin_ns, and those of the other columns that say something.
+    Each has its row (from 0, by invoke_ns), outcome, error if there is one, invoke_seconds and return_seconds (None:
+    never returned) relative to origin_ns, and those of the other columns that have a value.
     """
     origin = origin_ns(history, context)
     picked = history.take(pa.array(rows, pa.int64())).to_pylist()
@@ -37,7 +37,7 @@ def _operation(row: int, cells: Mapping[str, Json], origin: int) -> Json:
     operation: dict[str, Json] = {"row": row}
     operation |= {name: cells[name] for name in _COLUMNS if cells[name] is not None}
     if operation["op"] in ("read", "scan"):
-        operation.setdefault("value", None)  # that nothing was there is what it says
+        operation.setdefault("value", None)  # an absent value is its content
     operation["outcome"] = cells["outcome"]
     if cells["error"] is not None:
         operation["error"] = cells["error"]
@@ -51,12 +51,12 @@ def _seconds(ns: Json, origin: int) -> float | None:
 
 
 def witness(history: Table, what: str, rows: Iterable[int], context: Context) -> Json:
-    """One sentence that names the anomaly, and the operations that prove it, as they were invoked; -1 is no row."""
+    """Build a witness: a sentence that names the anomaly, and the operations that prove it; -1 is no row."""
     return {"what": what, "operations": operations(history, sorted({int(row) for row in rows} - {-1}), context)}
 
 
 def shares(counts: Sequence[int], most: int = MOST) -> list[int]:
-    """How many of each kind of anomaly to show, at most so many together: as evenly as their counts allow."""
+    """Return how many of each kind of anomaly to show, together at most so many: as evenly as their counts allow."""
     shown = [0] * len(counts)
     while sum(shown) < most and (open_kinds := [kind for kind, count in enumerate(counts) if shown[kind] < count]):
         shown[min(open_kinds, key=shown.__getitem__)] += 1

@@ -1,1 +1,1 @@
-"""Results beside results: what suites measured before, and what they measure now."""
+"""Comparisons of results: what suites measured before, and what they measure now."""

@@ -1,4 +1,4 @@
-"""Which runs are held against which: a rolling baseline of the last n of each row, and what came after. Pure."""
+"""Which runs are compared: a rolling baseline of the last n of each row, and what came after. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from .options import MOST
 from .values import MeasuredRun, Results
 
-_FILL_OF = 4  # of so many runs before at most one is weighed with the new ones: the rest is what these are held against
+_FILL_OF = 4  # of so many earlier runs at most one is weighed with the new ones; the rest is their baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenRuns:
-    """By row, in the order in which they began; looked_at are all that are judged now, also those that prove nothing.
+    """The chosen runs by row, in the order of their beginning; looked_at are all judged runs, also unusable ones.
 
     Runs that prove nothing are in neither base nor new: doubtful is how many there are on both sides. filled is how
     many of the runs in new are the newest before, and not among those that are judged now.
@@ -27,14 +27,15 @@ class ChosenRuns:
 
 
 def choose(base: Results, new: Results, last: int, newest: int | None, least: int = 1) -> ChosenRuns:
-    """Of each row the newest runs of new, None: all of them, and the last runs of base before them.
+    """Choose the newest runs of new for each row (None: all), and the last runs of base before them.
 
     Of more than MOST new runs, the newest are weighed; a violation counts in all of them.
 
-    Where new has fewer than least runs of a row, the newest before are weighed with them: of a night with one run of
-    each row nothing could ever be told. They count as figures only; whether they are invalid was said in their time.
+    If new has fewer than least runs of a row, its newest earlier runs are weighed with them: a night with one run of
+    each row could never prove a change. They count as figures only; whether they are invalid was reported in their
+    time.
 
-    A run that is in both is new. Where base holds runs of new too, as a folder of all results does, only those of it
+    A run that is in both is new. If base contains runs of new too, as a folder of all results does, only those of it
     count that began before the first new one of the row; another base may be of any time.
     """
     judged = {row: runs[-newest:] if newest else runs for row, runs in _by_row(new.runs).items()}
@@ -58,7 +59,7 @@ def choose(base: Results, new: Results, last: int, newest: int | None, least: in
 
 
 def _fill(before: Sequence[MeasuredRun], lacking: int) -> tuple[MeasuredRun, ...]:
-    """The newest of a row's runs before that are weighed with too few new ones."""
+    """Return the newest earlier runs of a row that are weighed together with too few new ones."""
     count = min(max(0, lacking), len(before) // _FILL_OF)
     return tuple(before[len(before) - count :])
 

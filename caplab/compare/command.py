@@ -1,4 +1,4 @@
-"""`caplab compare`: what was measured before beside what is measured now, and the exit code that can gate."""
+"""`caplab compare`: earlier results beside new ones, and an exit code for pipelines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FILES = {"text": "compare.txt", "markdown": "compare.md", "json": "compare.json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareOptions:
-    """What the command line asks for. save: a folder for all three forms; None: nothing is written."""
+    """The command line's options. save: a folder for all three forms; None: nothing is written."""
 
     base: Path
     new: Path
@@ -36,12 +36,12 @@ class CompareOptions:
 
 
 def compare(options: CompareOptions) -> tuple[str, int]:
-    """What is to be printed, and the exit code. CommandError where there is nothing to read, or nowhere to write."""
+    """Compare; return the output and the exit code. CommandError if nothing can be read or written."""
     base, new = read(options.base), read(options.new)
     if not new.runs:
         unread = f" ({new.unread[0]})" if new.unread else ""
         raise CommandError(
-            f"{options.new}: no run with a verdict is there{unread}. Hint: name the folder of a suite, or one of many."
+            f"{options.new}: there is no run with a verdict{unread}. Hint: name the folder of a suite, or one of many."
         )
     chosen = choose(base, new, options.last, options.newest, options.least)
     comparison = Comparison(base, new, chosen, options.rule, differences(chosen), weigh(chosen, options.rule))
@@ -64,4 +64,4 @@ def _save(folder: Path, forms: dict[str, str]) -> None:
             write_whole(folder / _FILES[name], content)
     except OSError as error:
         hint = "Hint: name a folder that you may write to."
-        raise CommandError(f"What was compared cannot be kept in {folder}: {error.strerror}. {hint}") from error
+        raise CommandError(f"The comparison cannot be saved in {folder}: {error.strerror}. {hint}") from error

@@ -1,4 +1,4 @@
-"""What else is not as it was: versions, images, settings, machine, promises. A change of these is said first. Pure."""
+"""Other differences: versions, images, settings, machine, promises. They are reported first. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNSET, _NO_UNIT = "not set", "a count"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """before and now are the values with how many runs had each; rows are those that it is of, all of them for ()."""
+    """A difference. before and now are the values with their number of runs; rows are those it concerns, () for all."""
 
     what: str
     before: Mapping[str, int]
@@ -25,7 +25,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """found, and how many runs before and now did not keep what they were made with."""
+    """The differences, and how many runs before and now did not record what they were made with."""
 
     items: tuple[Difference, ...]
     silent_before: int
@@ -33,9 +33,10 @@ class Differences:
 
 
 def differences(chosen: ChosenRuns) -> Differences:
-    """Of the rows that both sides have: each fact whose values now are not those before.
+    """Find, for the rows that both sides have, each fact whose values differ now.
 
-    Where the runs before had several, it changed on their way, and they are no baseline of one thing: that is said too.
+    If the earlier runs had several values, it changed among them, and they are not a baseline of one thing: that is
+    reported too.
     """
     rows = sorted(chosen.base.keys() & chosen.new.keys())
     before = [run for row in rows for run in chosen.base[row]]
@@ -47,7 +48,7 @@ def differences(chosen: ChosenRuns) -> Differences:
 
 
 def _changed(before: Sequence[MeasuredRun], now: Sequence[MeasuredRun]) -> list[Difference]:
-    """Versions, images and the machine, over all rows."""
+    """Compare versions, images and the machine, over all rows."""
     facts = _facts(before, now, (VERSION, IMAGE, MACHINE))
     return [
         Difference(f"{fact.kind} of {fact.name}" if fact.kind != MACHINE else f"machine's {fact.name}", old, new)
@@ -78,10 +79,10 @@ def _facts(before: Iterable[MeasuredRun], now: Iterable[MeasuredRun], kinds: Seq
 def _values(
     fact: Fact, before: Sequence[MeasuredRun], now: Sequence[MeasuredRun], always: bool = False
 ) -> tuple[Counter[str], Counter[str]] | None:
-    """Its values before and now; None where they are the same, one side does not tell, or each run has its own.
+    """Return a fact's values before and now; None if they are equal, unknown on one side, or different in each run.
 
-    always: a run that tells other facts of this kind has this one too, or it is not set; of versions and images,
-    which belong to an engine, a run that has none says nothing.
+    always: a run that records other facts of this kind has this one too, or it is not set; for versions and images,
+    which belong to an engine, a run without the fact is skipped.
     """
     old, new = (_counts(fact, runs, always) for runs in (before, now))
     own = len(old.keys() | new.keys()) > max(2, (old.total() + new.total()) / 2)
@@ -102,7 +103,7 @@ def _units(key: Key, runs: Iterable[MeasuredRun]) -> Counter[str]:
 
 
 def _loads(before: Sequence[MeasuredRun], now: Sequence[MeasuredRun]) -> list[Difference]:
-    """The machine's load where every new suite began under more than any before, by more than half a core."""
+    """Report the machine's load if every new suite began under more than any before, by over half a core."""
     old = [run.load for run in before if run.load is not None]
     new = [run.load for run in now if run.load is not None]
     if not old or not new or min(new) <= max(old) + 0.5:
@@ -112,7 +113,7 @@ def _loads(before: Sequence[MeasuredRun], now: Sequence[MeasuredRun]) -> list[Di
 
 
 def _merged(every: Iterable[Difference]) -> list[Difference]:
-    """The same difference of several rows as one."""
+    """Merge equal differences of several rows."""
     merged: dict[tuple[str, frozenset[str], frozenset[str]], Difference] = {}
     for difference in every:
         name = difference.what, frozenset(difference.before), frozenset(difference.now)

@@ -1,4 +1,4 @@
-"""Whether one sample's values lie higher than another's: an exact rank test, and by how much with what certainty.
+"""Whether one sample's values are higher than another's: an exact rank test, and by how much, with an interval.
 
 The test is Wilcoxon's and Mann and Whitney's, conditional on the values that there are: of all ways to part them into
 samples of these sizes, in how many do the ranks lie as far apart? It takes no shape of the distribution for granted.
@@ -25,7 +25,7 @@ Floats: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """p is two-sided. least is the smallest p that these values could have given, in whichever order."""
+    """The result of a test. p is two-sided. least is the smallest p that these values could give, in any order."""
 
     p: float
     least: float
@@ -33,7 +33,7 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """By how much the second sample lies higher: Hodges' and Lehmann's estimate, the median of all differences.
+    """How much higher the second sample is: Hodges' and Lehmann's estimate, the median of all differences.
 
     low and high are its confidence interval, which belongs to the test; None: there are too few values for one.
     """
@@ -44,7 +44,7 @@ class Shift:
 
 
 def rank_test(first: Sequence[float], second: Sequence[float]) -> Test:
-    """Whether the two samples, of at least one value each, could well be of one distribution. Pure."""
+    """Test whether the two samples, of at least one value each, may have the same distribution. Pure."""
     doubled = (2 * stats.rankdata([*first, *second])).astype(int)
     if len(np.unique(doubled)) == len(doubled):
         p = float(stats.mannwhitneyu(second, first, alternative="two-sided", method="exact").pvalue)
@@ -59,12 +59,12 @@ def rank_test(first: Sequence[float], second: Sequence[float]) -> Test:
 
 
 def least_of(first: int, second: int) -> float:
-    """The smallest two-sided p that samples of these sizes can give: all values of one above all of the other."""
+    """Return the smallest two-sided p of samples of these sizes: all values of one above all of the other."""
     return min(1.0, 2 / comb(first + second, second))
 
 
 def shift(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> Shift:
-    """By how much the second sample lies higher than the first. Pure."""
+    """Estimate by how much the second sample is higher than the first. Pure."""
     differences = np.sort(np.subtract.outer(np.asarray(second, float), np.asarray(first, float)), axis=None)
     estimate = float(np.median(differences))
     doubled = tuple(range(2, 2 * (len(first) + len(second)) + 1, 2))
@@ -77,7 +77,7 @@ def shift(first: Sequence[float], second: Sequence[float], confidence: float = 0
 
 @lru_cache(maxsize=512)
 def _chances(doubled: tuple[int, ...], size: int) -> Floats:
-    """How probable each sum of `size` of these doubled ranks is, from their smallest sum on; they come in order."""
+    """Return the probability of each sum of `size` of these sorted, doubled ranks, from their smallest sum on."""
     least = doubled[0]
     items = [rank - least for rank in doubled]
     most, base = sum(items[-size:]), sum(items[:size])

@@ -1,4 +1,4 @@
-"""Suites' verdicts as `caplab run` leaves them, read from one folder, a folder of many, or a file."""
+"""Suites' verdicts as written by `caplab run`, read from one folder, a folder of many, or a file."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ from .values import IMAGE, MACHINE, SETTING, VERSION, Fact, Figure, Key, Measure
 _DEEPEST = 4  # folders below the one that is named: results, artifacts of a pipeline with results in them
 _MOST_FOLDERS = 20_000
 _STAMPED = re.compile(r"(\d{8})-(\d{6})-")  # how a run's id and a suite's folder begin
-_MOST_MEASURED = 1e18  # of any unit; beyond it sums are no numbers any more
+_MOST_MEASURED = 1e18  # of any unit; beyond it sums overflow
 _GIB = 1 << 30
-# Which members stand by differs with who is primary, and how many with the moment.
+# The names of standbys depend on the primary, and their number on the moment.
 _MEMBERS = re.compile(r'"[^"]*-\d+"(?:, ?"[^"]*-\d+")*')
 
 
 def read(place: Path) -> Results:
-    """The runs in a place; CommandError where it is not there.
+    """Read the runs in a place; CommandError if it does not exist.
 
-    A file in it that cannot be read is named, and costs no other.
-    A place without any verdict has no runs.
+    A file in it that cannot be read is named, and the others are still read. A place without any verdict has no runs.
     """
     if not place.exists():
         raise CommandError(f"{place}: there is no such file or folder. Hint: name a folder of results, or one of many.")
@@ -54,14 +53,14 @@ def read(place: Path) -> Results:
 
 
 def refuse_as_output(file: Path, *places: Path) -> None:
-    """CommandError where a file that is to be written is one of those that are read."""
+    """Raise CommandError if a file to be written is one of those that are read."""
     verdicts = (verdict for place in places for verdict in _files(place))
     if file.exists() and any(verdict.exists() and file.samefile(verdict) for verdict in verdicts):
-        raise CommandError(f"{file}: it is one of the results that are read. Hint: name another file to be written.")
+        raise CommandError(f"{file}: it is one of the results to be read. Hint: name another output file.")
 
 
 def _files(place: Path) -> Iterator[Path]:
-    """The verdicts in a place, by name: those of suites lie at the top of their folders."""
+    """Yield the verdicts in a place, by name: those of suites are at the top of their folders."""
     if not place.is_dir():
         yield place
         return
@@ -87,9 +86,9 @@ def _suite(file: Path) -> _Suite:
     fields = Fields.of(str(file), read_json(file))
     schema = fields.optional_text("schema")
     if schema not in (None, results.VERDICT_SCHEMA):
-        raise FieldError(f"{file}: it follows {schema}, which this caplab does not know. Hint: use a newer caplab.")
+        raise FieldError(f"{file}: its schema {schema} is an unsupported version. Hint: use a newer caplab.")
     if not {"runs", "verdict"} <= fields.values.keys():
-        raise FieldError(f"{file}: it is no {results.VERDICT} of a suite.")
+        raise FieldError(f"{file}: it is not a suite's {results.VERDICT}.")
     machine, name = fields.optional_object("machine"), fields.optional_text("suite") or "?"
     runs = tuple(_run(run, name, machine, _folder_time(file)) for run in fields.objects("runs"))
     return _Suite(runs, fields.texts("failures") if "failures" in fields.values else ())
@@ -100,7 +99,7 @@ def _folder_time(file: Path) -> str:
 
 
 def _time_in(name: str) -> str:
-    """The time with which an id or a folder's name begins, as ISO 8601; '' where it does not."""
+    """Return the time with which an id or a folder's name begins, as ISO 8601; '' if there is none."""
     stamp = _STAMPED.match(name)
     if not stamp:
         return ""
@@ -115,7 +114,7 @@ def _run(fields: Fields, suite: str, machine: Fields | None, folder_time: str) -
     run_id, row = fields.text("run"), fields.text("row")
     began = _began(fields) or _time_in(run_id) or folder_time
     if not began:
-        raise FieldError(f"{fields.where}: it is not known when the run began. Hint: leave its folder its name.")
+        raise FieldError(f"{fields.where}: it is not known when the run began. Hint: keep its folder's name.")
     properties = fields.objects("properties")
     return MeasuredRun(
         run_id=run_id,
@@ -132,7 +131,7 @@ def _run(fields: Fields, suite: str, machine: Fields | None, folder_time: str) -
 
 
 def _began(fields: Fields) -> str:
-    """As ISO 8601 in UTC, since runs are put in order by it; '' where it is not told."""
+    """Return it as ISO 8601 in UTC, since runs are sorted by it; '' if it is not recorded."""
     text = fields.optional_text("began")
     if text is None:
         return ""
@@ -147,7 +146,7 @@ def _began(fields: Fields) -> str:
 
 
 def _figure(row: str, fields: Fields) -> tuple[Key, Figure] | None:
-    """None where it was not measured, or is not to be believed."""
+    """Return a figure; None if it was not measured, or cannot be trusted."""
     measured, state = number_of(fields, "measured"), state_of(fields, "state")
     if measured is None or not math.isfinite(measured) or state is State.UNKNOWN:
         return None
@@ -167,7 +166,7 @@ def _figure(row: str, fields: Fields) -> tuple[Key, Figure] | None:
 
 
 def _facts(fields: Fields, machine: Fields | None) -> dict[Fact, str]:
-    """What the run was made with, written as texts; empty for a run of an older lab, which did not keep it."""
+    """Return what the run was made with, as texts; empty for a run of an older lab, which did not record it."""
     if "versions" not in fields.values:
         return {}
     facts = {Fact(VERSION, name): text for name, text in fields.text_map("versions").items()}
@@ -203,5 +202,5 @@ def _flat(where: str, value: Json) -> Iterator[tuple[str, str]]:
 
 
 def _is_measured(where: str, value: Json) -> bool:
-    """How long a fault took that ends by itself is among the settings, for budgets: it is no choice of anybody."""
+    """Return whether a value is measured, not chosen: a self-ending fault's duration is a setting only for budgets."""
     return where == "faultSeconds" and isinstance(value, float) and not value.is_integer()

@@ -1,4 +1,4 @@
-"""A comparison as a terminal, a page in Markdown and a program take it. Pure."""
+"""A comparison for a terminal, as a page in Markdown and for a program. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NOTABLE = (Result.REGRESSED, Result.IMPROVED, Result.CHANGED)
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that is told of two sides."""
+    """Everything that is reported of two sides."""
 
     base: Results
     new: Results
@@ -38,17 +38,17 @@ class Comparison:
 
     @property
     def of_state(self) -> Mapping[State, int]:
-        """How many of the runs that are judged now have which verdict; those that prove nothing are unknown."""
+        """How many of the judged runs have which verdict; those that prove nothing are unknown."""
         return Counter(run.state for run in self.chosen.looked_at)
 
     @property
     def regressed(self) -> tuple[ComparedFigure, ...]:
-        """The figures that this rule can defend to have got worse."""
+        """The figures that became worse by this rule."""
         return tuple(figure for figure in self.table.figures if figure.result is Result.REGRESSED)
 
     @property
     def code(self) -> int:
-        """1: some run is invalid or a figure regressed; 2: nothing can be said, or not of all; 0: neither."""
+        """The exit code. 1: a run is invalid or a figure regressed; 2: something cannot be judged; 0: neither."""
         if self.of_state.get(State.VIOLATED) or self.regressed:
             return 1
         judged = any(figure.result is not Result.TOO_FEW for figure in self.table.figures)
@@ -57,7 +57,7 @@ class Comparison:
 
 
 def text(comparison: Comparison, every: bool = False, width: int = WIDTH) -> str:
-    """For a terminal; every: also the figures that are the same in every run."""
+    """Render it for a terminal; every: also the figures that are the same in every run."""
     blocks = [
         _folded([_headline(comparison)], "", width),
         _folded(_caveats(comparison), "- ", width),
@@ -69,7 +69,7 @@ def text(comparison: Comparison, every: bool = False, width: int = WIDTH) -> str
 
 
 def markdown(comparison: Comparison) -> str:
-    """For a job's summary: what matters first, and every figure folded away."""
+    """Render it for a job's summary: what matters first, and every figure folded away."""
     blocks = [[COMPARED], [escaped(_headline(comparison))]]
     if first := _caveats(comparison):
         blocks.append(["**Not as it was before**", "", *(f"- {escaped(line)}" for line in first)])
@@ -85,7 +85,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def to_json(comparison: Comparison) -> dict[str, Json]:
-    """For a program. Figures that are not finite are null."""
+    """Return it for a program. Figures that are not finite are null."""
     return {
         "schema": SCHEMA,
         "code": comparison.code,
@@ -114,21 +114,21 @@ def _headline(comparison: Comparison) -> str:
     before = sum(len(runs) for row, runs in comparison.chosen.base.items() if row in comparison.chosen.new)
     figures = words.DOT.join(f"{results[result]} {result.value}" for result in Result if results[result])
     verdicts = words.DOT.join(f"{states.get(state, 0)} {state.value}" for state in State)
-    return f"{runs} ({verdicts}) beside {before} of {comparison.base.place}: {figures or 'no figure that both have'}"
+    return f"{runs} ({verdicts}) beside {before} of {comparison.base.place}: {figures or 'no common figure'}"
 
 
 def _caveats(comparison: Comparison) -> list[str]:
-    """What makes both sides something else than the same thing measured twice."""
+    """List what makes the two sides different from the same thing measured twice."""
     lines = [_difference(difference) for difference in comparison.differences.items]
     silent = comparison.differences.silent_before, comparison.differences.silent_now
     for count, side in zip(silent, (comparison.base.place, comparison.new.place), strict=True):
         if count:
-            what = "did not keep versions, settings and machine: changes of these do not show"
+            what = "did not record versions, settings and machine: their changes do not show"
             lines.append(f"{_many(count, 'run')} of {side} {what}")
     unread = [*comparison.base.unread, *comparison.new.unread]
     lines += [f"not read: {words.one_line(file)}" for file in unread[:_MOST_UNREAD]]
     if len(unread) > _MOST_UNREAD:
-        lines.append(f"not read: {len(unread) - _MOST_UNREAD} files more")
+        lines.append(f"not read: {len(unread) - _MOST_UNREAD} more files")
     lines += [f"not made: {words.one_line(failure)}" for failure in comparison.new.failures]
     return lines
 
@@ -136,13 +136,13 @@ def _caveats(comparison: Comparison) -> list[str]:
 def _difference(difference: Difference) -> str:
     where = ""
     if difference.rows:
-        more = f" and {len(difference.rows) - _MOST_ROWS} rows more" if len(difference.rows) > _MOST_ROWS else ""
+        more = f" and {len(difference.rows) - _MOST_ROWS} more rows" if len(difference.rows) > _MOST_ROWS else ""
         where = f" ({', '.join(difference.rows[:_MOST_ROWS])}{more})"
     return words.one_line(f"{difference.what}: {_counts(difference.before)}, now {_counts(difference.now)}{where}")
 
 
 def _counts(values: Mapping[str, int]) -> str:
-    """The values, the most frequent first, with how many runs had each where there are several."""
+    """List the values, the most frequent first, with the number of runs of each if there are several."""
     every = sorted(values.items(), key=lambda item: (-item[1], item[0]))
     if len(every) == 1:
         return words.abbreviated(every[0][0])
@@ -151,7 +151,7 @@ def _counts(values: Mapping[str, int]) -> str:
 
 
 def _alarms(comparison: Comparison) -> list[str]:
-    """What was violated, what regressed, and what was seen for the first time."""
+    """List what was violated, what regressed, and what was observed for the first time."""
     lines = []
     for figure in comparison.table.figures:
         if figure.violated:
@@ -167,7 +167,7 @@ def _alarms(comparison: Comparison) -> list[str]:
 
 
 def _violated_alone(comparison: Comparison, compared: Iterable[Key]) -> list[str]:
-    """Of figures that nothing before is known of."""
+    """List violated figures for which there is no baseline."""
     skipped = set(compared)
     violations: Counter[Key] = Counter()
     for runs in comparison.chosen.new.values():
@@ -178,7 +178,7 @@ def _violated_alone(comparison: Comparison, compared: Iterable[Key]) -> list[str
 
 
 def _violated_elsewhere(comparison: Comparison) -> list[str]:
-    """Of invalid runs that no figure tells of: it was not measured, or the run proves nothing else."""
+    """List invalid runs without a violated figure: it was not measured, or the run proves nothing else."""
     weighed = (run for runs in comparison.chosen.new.values() for run in runs)
     violated_runs = {run.run_id for run in weighed if any(figure.violated for figure in run.figures.values())}
     rows = Counter(
@@ -186,7 +186,7 @@ def _violated_elsewhere(comparison: Comparison) -> list[str]:
         for run in comparison.chosen.looked_at
         if run.state is State.VIOLATED and run.run_id not in violated_runs
     )
-    what = "whose figures are not compared: summary.md of its suite says what"
+    what = "whose figures are not compared: see summary.md of its suite"
     return [f"VIOLATED: {row} in {_many(count, 'run')} {what}" for row, count in rows.items()]
 
 
@@ -195,7 +195,7 @@ def _first_seen(figure: ComparedFigure) -> str:
     most = words.counted(max(figure.new.values))
     return (
         f"first seen: {name_of(figure)}: up to {most} in {runs} of {len(figure.new.values)} runs,"
-        f" none in {before} before; its row permits that, and so few may be chance"
+        f" none in {before} before; its row allows that, and so few may be chance"
     )
 
 
@@ -207,7 +207,7 @@ def _grids(comparison: Comparison, every: bool) -> list[Grid]:
 
 
 def _is_flat(figure: ComparedFigure) -> bool:
-    """Whether it is the same in every run before and now."""
+    """Return whether it is the same in every run before and now."""
     return len({*figure.base.values, *figure.new.values}) == 1
 
 
@@ -237,7 +237,7 @@ def _sample(sample: Sample, unit: str) -> str:
 
 
 def _change(figure: ComparedFigure) -> str:
-    """Such as '+6.1 s (+30 %) [5.9, 6.4]'."""
+    """Format a change, such as '+6.1 s (+30 %) [5.9, 6.4]'."""
     estimate, low, high = figure.change.estimate, figure.change.low, figure.change.high
     if _is_flat(figure):
         return words.NOTHING
@@ -257,7 +257,7 @@ def _chance(p: float) -> str:
 
 
 def name_of(figure: ComparedFigure) -> str:
-    """The row and the figure."""
+    """Return the row and the figure's name."""
     return f"{figure.key.row}, {_figure_name(figure)}"
 
 
@@ -270,13 +270,13 @@ def _name(key: Key) -> str:
 
 
 def _ending(comparison: Comparison, every: bool) -> list[str]:
-    """How it was judged, and what could not be."""
+    """Explain how it was judged, and what could not be."""
     rate, least = 100 * comparison.rule.false_alarms, 100 * comparison.rule.least_change
     lines = [
-        "Where nothing changed and runs are independent, the chance of any false alarm in the whole table is at most"
+        "If nothing changed and runs are independent, the chance of any false alarm in the whole table is at most"
         f" {rate:g} % (exact rank test, corrected for the number of figures that could raise one:"
         f" {comparison.table.tested})."
-        f" A change of less than {least:g} % of the median before counts as none."
+        f" A change of less than {least:g} % of the earlier median is ignored."
     ]
     flat = sum(_is_flat(figure) for figure in comparison.table.figures)
     if flat and not every:
@@ -287,7 +287,7 @@ def _ending(comparison: Comparison, every: bool) -> list[str]:
     lines += _too_few(comparison.table)
     if comparison.chosen.doubtful:
         doubtful = _many(comparison.chosen.doubtful, "run")
-        lines.append(f"Not counted, since they prove nothing by their verdict's reasons: {doubtful}.")
+        lines.append(f"Not counted, since they prove nothing, as their verdicts say: {doubtful}.")
     if comparison.table.only_new:
         before, now = ({run.run_id for run in runs} for runs in (comparison.base.runs, comparison.chosen.looked_at))
         hint = _NOTHING_LEFT if before and before <= now else ""
@@ -303,7 +303,11 @@ def _too_few(table: Table) -> list[str]:
         return []
     wanted = [figure.enough for figure in few]
     need = max((size for size in wanted if size is not None), default=None)
-    hint = "more runs before are needed" if need is None or None in wanted else f"{need} new runs of each row would do"
+    hint = (
+        "more runs before are needed"
+        if need is None or None in wanted
+        else f"{need} new runs of each row would be enough"
+    )
     return [f"Too few runs for that: {_many(len(few), 'figure')}; {hint}."]
 
 

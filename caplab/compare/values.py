@@ -1,4 +1,4 @@
-"""What is compared: runs as their suites' verdicts tell them, and the figures of their rows."""
+"""The values that are compared: runs as in their suites' verdicts, and the figures of their rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VERSION, IMAGE, SETTING, MACHINE = "version", "image", "setting", "machine"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """A figure of a row; side and route '' where it is of all clients."""
+    """A figure of a row; side and route are '' if it covers all clients."""
 
     row: str
     property: str
@@ -23,9 +23,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """What one run measured. at_least: it is only a lower bound.
+    """A figure that one run measured. at_least: it is only a lower bound.
 
-    promise is what the row said of it, budget and limit its bound as an expression and as a value; None: it has none.
+    promise is what the row promised of it, budget and limit its bound as an expression and as a value; None: it has
+    none.
     """
 
     value: float
@@ -39,7 +40,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fact:
-    """Something that a run was made with: of a kind (VERSION, IMAGE, SETTING, MACHINE), by name."""
+    """A fact about a run, by kind (VERSION, IMAGE, SETTING, MACHINE) and name."""
 
     kind: str
     name: str
@@ -49,8 +50,8 @@ class Fact:
 class MeasuredRun:
     """One run. began is ISO 8601 in UTC.
 
-    doubtful: it is no case of its row (no evidence of the fault, no steady state before): its figures prove nothing.
-    facts is empty where its suite did not keep them. load: the machine's when the suite began; None: not known.
+    doubtful: it did not test its row (no evidence of the fault, no steady state before): its figures prove nothing.
+    facts is empty if its suite did not record them. load: the machine's when the suite began; None: not known.
     """
 
     run_id: str
@@ -67,9 +68,9 @@ class MeasuredRun:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that was found in a place, the runs in the order in which they began, each once.
+    """All results in a place, the runs in the order in which they began, each once.
 
-    failures: what the lab could not make. unread: a sentence for each file that could not be read.
+    failures: what the lab could not run. unread: a sentence for each file that could not be read.
     """
 
     place: Path

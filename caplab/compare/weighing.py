@@ -1,9 +1,9 @@
 """Every figure of every row, before and now: regressed, improved, changed, the same, or too few runs. Pure.
 
-One test a figure, and one rate of false alarms for the whole table: the chance that anything at all is marked although
-nothing changed. Figures that no arrangement of their values could mark (all zero, too few runs) cannot raise a false
-alarm, and are not among those that the rate is shared out to (Tarone, "A modified Bonferroni method for discrete
-data", Biometrics 46, 1990).
+Each figure has one test, and the whole table one rate of false alarms: the chance that anything at all is marked
+although nothing changed. Figures that no arrangement of their values could mark (all zero, too few runs) cannot raise a
+false alarm, and get no share of the rate (Tarone, "A modified Bonferroni method for discrete data", Biometrics 46,
+1990).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .values import Figure, Key, MeasuredRun
 
 
 class Result(Enum):
-    """What became of a figure. CHANGED: it differs, and neither more nor less of it is the better."""
+    """The result of comparing a figure. CHANGED: it differs, and neither more nor less of it is better."""
 
     REGRESSED = "regressed"
     IMPROVED = "improved"
@@ -36,7 +36,7 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What makes a difference one: false_alarms over the whole table; least_change as a part of the median before."""
+    """When a difference counts: false_alarms for the whole table; least_change as a share of the earlier median."""
 
     false_alarms: float = FALSE_ALARMS
     least_change: float = LEAST_CHANGE
@@ -53,7 +53,7 @@ class Sample:
 
     @classmethod
     def of(cls, figures: Sequence[Figure]) -> Sample:
-        """Of the runs in which it was measured, at least one."""
+        """Build a sample of the runs in which it was measured, at least one."""
         values = np.asarray([figure.value for figure in figures])
         median = float(np.median(values))
         mad = float(np.median(np.abs(values - median)))
@@ -62,7 +62,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedFigure:
-    """One figure. p is corrected for the number of figures. enough: the new runs that would do; None where they do.
+    """One compared figure. p is corrected for the number of figures. enough: the new runs needed, else None.
 
     violated: in how many new runs, and before, it was not as its row promises. first_seen: it was zero in every run
     before, is not in some new one, and that alone may be chance.
@@ -84,7 +84,7 @@ class ComparedFigure:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All figures that both sides have. tested: how many of them the rate of false alarms is shared out to."""
+    """All figures that both sides have. tested: how many of them share the rate of false alarms."""
 
     figures: tuple[ComparedFigure, ...]
     tested: int
@@ -106,7 +106,7 @@ class _Pair:
 
 
 def weigh(chosen: ChosenRuns, rule: Rule) -> Table:
-    """Hold every figure of the new runs against the same of those before."""
+    """Compare every figure of the new runs with the same figure of those before."""
     pairs = tuple(_pairs(chosen))
     shares = sharers([pair.test.least for pair in pairs], rule.false_alarms)
     figures = tuple(_weighed(pair, shares, rule) for pair in pairs)
@@ -115,7 +115,7 @@ def weigh(chosen: ChosenRuns, rule: Rule) -> Table:
 
 
 def sharers(least: Iterable[float], rate: float) -> int:
-    """Tarone's number: the least k of which no more than k figures could be marked at rate / k. At least 1."""
+    """Return Tarone's number: the least k of which no more than k figures could be marked at rate / k. At least 1."""
     every = sorted(least)
     return next(k for k in range(1, len(every) + 2) if sum(p <= rate / k for p in every) <= k)
 
@@ -132,7 +132,7 @@ def _pairs(chosen: ChosenRuns) -> Iterable[_Pair]:
 
 
 def _in_unit(figures: Iterable[Figure], unit: str) -> tuple[Figure, ...]:
-    """Seconds are held against seconds only: that the unit is another one is among the differences."""
+    """Keep the figures in this unit: a changed unit is reported among the differences."""
     return tuple(figure for figure in figures if figure.unit == unit)
 
 
@@ -145,7 +145,7 @@ def _figures(runs: Sequence[MeasuredRun]) -> dict[Key, list[Figure]]:
 
 
 def _test(base: Sequence[Figure], new: Sequence[Figure]) -> Test:
-    """Where a value is only a lower bound, whatever it may have been: the larger p of both extremes."""
+    """Test the figures; if a value is only a lower bound, take the larger p of both extremes."""
     values = _values(base), _values(new)
     if not any(figure.at_least for figure in (*base, *new)):
         return rank_test(*values)
@@ -160,7 +160,7 @@ def _values(figures: Sequence[Figure], unbounded: float | None = None) -> list[f
 
 
 def _direction(base: Sequence[float], new: Sequence[float]) -> int:
-    """1: the new values rank higher, -1: lower, 0: neither."""
+    """Return the direction. 1: the new values rank higher, -1: lower, 0: neither."""
     ranks = stats.rankdata([*base, *new])
     apart = float(np.mean(ranks[len(base) :]) - np.mean(ranks[: len(base)]))
     return (apart > 0) - (apart < 0)
@@ -200,20 +200,20 @@ def _result(pair: _Pair, limit: float, worse: int, matters: bool) -> Result:
 
 
 def _matters(base: Sample, change: Shift, rule: Rule) -> bool:
-    """A difference that is certain but tiny is none that anybody is to be woken for."""
+    """Return whether a difference is large enough to matter."""
     return base.median == 0 or abs(change.estimate) >= rule.least_change * abs(base.median)
 
 
 def _enough(before: int, limit: float) -> int | None:
-    """How many new runs would do; None where no number that anybody makes does: there are too few before."""
+    """Return how many new runs would be enough; None if no practical number is: there are too few before."""
     return next((size for size in range(1, MOST + 1) if least_of(before, size) <= limit), None)
 
 
 def _worse(name: str, figure: Figure) -> int:
-    """1: more of it is worse; 0: neither more nor less is.
+    """Return 1 if more of it is worse, 0 if neither more nor less is.
 
-    Writes that nobody acknowledged and that are there are as many as were on their way. How long one side of a cut goes
-    on being served is bad only where the row bounds it.
+    Unacknowledged writes that are present are as many as were in flight. How long one side of a cut is still served is
+    bad only if the row bounds it.
     """
     if name == "unackedFound":
         return 0
@@ -223,5 +223,5 @@ def _worse(name: str, figure: Figure) -> int:
 
 
 def counted(table: Table) -> Mapping[Result, int]:
-    """How many figures came to which result."""
+    """Count the figures by result."""
     return {result: sum(figure.result is result for figure in table.figures) for result in Result}

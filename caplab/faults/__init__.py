@@ -1,1 +1,1 @@
-"""Faults as their objects tell of them: what is live, and everything ended at once."""
+"""Fault objects: listing the live ones, and ending all at once."""

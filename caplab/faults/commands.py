@@ -1,4 +1,4 @@
-"""`caplab faults` and `caplab heal`: Fault objects through the API server, lost nodes by the notes of this host."""
+"""`caplab faults` and `caplab heal`: Fault objects through the API server, lost nodes by this host's records."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from .listing import NOTHING, table
 from .objects import Objects, reason_of
 from .rows import row_of, row_of_node
 
-SOMETHING_LEFT = 3  # exit code; also where it is not known
+SOMETHING_LEFT = 3  # exit code; also if it is not known
 
 
 def faults(every: bool, print_line: PrintLine, print_error: PrintLine) -> int:
-    """Say what is live, with every what is over too; the exit code."""
+    """Print what is live, with `every` also what is over; return the exit code."""
     rows, problems = [], []
     now = datetime.now(UTC)
     try:
         rows += [row_of(fault, now) for fault in _api().all()]
     except Exception as error:
-        problems.append(_not_known("What Faults there are", error))
+        problems.append(_not_known("The list of Faults", error))
     try:
         rows += [row_of_node(loss.to_json(), now) for loss in _store().all()]
     except Failure as failure:
         problems.append(_with_hint(failure))
     for line in table(rows, every):
-        if line != NOTHING or not problems:  # who does not know all cannot say so
+        if line != NOTHING or not problems:  # without the whole list, that is not known
             print_line(line)
     for problem in problems:
         print_error(f"FAILED: {problem}")
@@ -41,7 +41,7 @@ def faults(every: bool, print_line: PrintLine, print_error: PrintLine) -> int:
 
 
 def heal(print_line: PrintLine, print_error: PrintLine, bounds: Bounds | None = None) -> int:
-    """End everything that is live, and say what is left; the exit code."""
+    """End everything that is live, and print what is left; return the exit code."""
     healing, left = None, []
     try:
         api = _api()
@@ -49,8 +49,8 @@ def heal(print_line: PrintLine, print_error: PrintLine, bounds: Bounds | None = 
         print_line(f"{_counted(healing.delete_all(), 'Fault')} deleted")
     except Exception as error:
         healing = None
-        left.append(_not_known("What Faults there are", error))
-    away, still_away = bring_nodes_back(_store(), print_line)  # the agents on them have to answer
+        left.append(_not_known("The list of Faults", error))
+    away, still_away = bring_nodes_back(_store(), print_line)  # their agents have to answer
     left += still_away
     if healing:
         try:
@@ -60,14 +60,14 @@ def heal(print_line: PrintLine, print_error: PrintLine, bounds: Bounds | None = 
     for sentence in left:
         print_error(f"LEFT: {sentence}")
     summary = "not everything has ended" if healing or still_away else "whether everything has ended is not known"
-    print_line(summary if left else "all has ended")
+    print_line(summary if left else "everything has ended")
     return SOMETHING_LEFT if left else 0
 
 
 def bring_nodes_back(
     store: NodeLossStore, print_line: PrintLine, progress_seconds: float = 2.0
 ) -> tuple[int, list[str]]:
-    """Bring back every node that is away: how many were, and a sentence with its hint for each that stays away."""
+    """Bring back every lost node; return how many were lost, and a sentence with its hint for each that stays away."""
     try:
         lost = store.live()
     except Failure as failure:
@@ -94,7 +94,7 @@ def bring_nodes_back(
 def _not_known(what: str, error: Exception) -> str:
     if isinstance(error, ContextRefused):  # it names its hint itself
         return f"{what} is not known: {error}"
-    return f"{what} is not known: {reason_of(error)}. Hint: see whether the cluster is up (make status), then repeat."
+    return f"{what} is not known: {reason_of(error)}. Hint: check that the cluster is up (make status), then repeat."
 
 
 def _with_hint(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Every fault ended at once: deleted, awaited by the agents' own word, and never called healed without it."""
+"""Ends every fault at once: deletes it, waits until the agents report its end, and never calls it healed before."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ AGENT_STARTS_SECONDS = 40.0  # on a node that was down: kubelet starts it again
 
 
 class Api(Protocol):
-    """What is asked of the API server; see objects.Objects."""
+    """The API server's calls; see objects.Objects."""
 
     def all(self) -> Sequence[Fault]:
-        """Every Fault there is."""
+        """Return every Fault."""
 
     def delete(self, fault: Fault) -> None:
-        """Delete one."""
+        """Delete a Fault."""
 
     def release(self, fault: Fault) -> None:
-        """Take the operator's finalizer away from one."""
+        """Remove the operator's finalizer from a Fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """In seconds."""
+    """Bounds in seconds."""
 
-    agents: float = 20.0  # for the agents' word; one that was just restarted needs a moment
-    operator: float = 5.0  # to take the finalizer away after that; it takes about 0.1
+    agents: float = 20.0  # for the agents' reports; a restarted agent needs a moment
+    operator: float = 5.0  # to remove the finalizer after that; it takes about 0.1
     look: float = 0.3  # between two looks
-    progress: float = 2.0  # between two signs of life
+    progress: float = 2.0  # between two progress lines
 
 
 class Healing:
-    """Ends the faults there are when it begins; one that is made meanwhile is somebody else's wish."""
+    """Ends the faults that exist when it begins; a fault created meanwhile is left alone."""
 
     def __init__(
         self,
@@ -54,31 +54,31 @@ class Healing:
         self._monotonic, self._sleep = monotonic, sleep
         self._deleted: dict[str, str] = {}  # name by uid, of those that were deleted
         self._left: list[str] = []
-        self._ended: dict[str, float] = {}  # by uid: since when all agents say so
-        self._released: dict[str, str] = {}  # by uid: why that did not work, or ''
+        self._ended: dict[str, float] = {}  # by uid: since when all agents have reported it
+        self._released: dict[str, str] = {}  # by uid: why that failed, or ''
 
     def delete_all(self) -> int:
-        """Delete every Fault; how many there were. Each agent ends its own at once."""
+        """Delete every Fault and return how many there were. Each agent ends its own at once."""
         faults = self._api.all()
         for fault in faults:
-            if refusal := _tried(partial(self._api.delete, fault)):
+            if refusal := _failure_of(partial(self._api.delete, fault)):
                 self._left.append(
-                    f"{name_of(fault)} is not deleted: {refusal}. Hint: see what you may do, then repeat."
+                    f"{name_of(fault)} cannot be deleted: {refusal}. Hint: check your permissions, then repeat."
                 )
             else:
                 self._deleted[fault["metadata"]["uid"]] = name_of(fault)
         return len(faults)
 
     def await_all(self, more_seconds: float = 0.0) -> list[str]:
-        """Wait until they are gone, within the bounds; a sentence with its hint for each thing that is left.
+        """Wait until they are gone, within the bounds; return a sentence with its hint for each thing that is left.
 
         more_seconds: for agents whose nodes were only just brought back.
         """
         started = spoken = self._monotonic()
-        while there := self._still_there():
+        while there := self._remaining():
             now = self._monotonic()
             self._release(there, now)
-            if self._in_vain(there, now - started - more_seconds):
+            if self._waiting_is_over(there, now - started - more_seconds):
                 break
             if now - spoken >= self._bounds.progress:
                 spoken = now
@@ -86,15 +86,15 @@ class Healing:
             self._sleep(self._bounds.look)
         return [*self._left, *(sentence for fault in there for sentence in self._sentences(fault))]
 
-    def _still_there(self) -> list[Fault]:
-        """Those that are; whoever went is told of."""
+    def _remaining(self) -> list[Fault]:
+        """Return the faults that still exist; report those that are gone."""
         there = [fault for fault in self._api.all() if fault["metadata"]["uid"] in self._deleted]
         for uid in self._deleted.keys() - {fault["metadata"]["uid"] for fault in there}:
             self._print_line(f"  {self._deleted.pop(uid)} has ended")
         return there
 
     def _release(self, there: Iterable[Fault], now: float) -> None:
-        """Do the operator's part, where nothing is under the fault any more and the operator does not do it."""
+        """Do the operator's part, if nothing is under the fault any more and the operator does not do it."""
         for fault in there:
             uid = fault["metadata"]["uid"]
             if unanswered(fault) or not is_held(fault):
@@ -102,23 +102,25 @@ class Healing:
             if now - self._ended.setdefault(uid, now) < self._bounds.operator:
                 continue
             if uid not in self._released:
-                self._print_line(f"  {name_of(fault)}: no operator takes its finalizer {FINALIZER} away, so this does")
-            self._released[uid] = _tried(partial(self._api.release, fault))
+                self._print_line(
+                    f"  {name_of(fault)}: no operator removes its finalizer {FINALIZER}, so this command does"
+                )
+            self._released[uid] = _failure_of(partial(self._api.release, fault))
 
-    def _in_vain(self, there: Iterable[Fault], seconds: float) -> bool:
-        """Whether nothing more is to be expected: of silent agents in their time, of the rest in the operator's too."""
+    def _waiting_is_over(self, there: Iterable[Fault], seconds: float) -> bool:
+        """Return whether waiting is over: for silent agents after their time, for the rest after the operator's too."""
         bounds = self._bounds
         silent = all(unanswered(fault) for fault in there)
         return seconds > bounds.agents + (0 if silent else 2 * bounds.operator)
 
     def _sentences(self, fault: Fault) -> list[str]:
         if refusal := self._released.get(fault["metadata"]["uid"]):
-            return [f"{name_of(fault)}: its finalizer stays: {refusal}. Hint: see what you may do, then repeat."]
+            return [f"{name_of(fault)}: its finalizer stays: {refusal}. Hint: check your permissions, then repeat."]
         return what_is_left(fault, datetime.now(UTC))
 
 
-def _tried(call: Callable[[], None]) -> str:
-    """Why a call failed; '' where it did not: each thing is told by itself, and hinders no other."""
+def _failure_of(call: Callable[[], None]) -> str:
+    """Return why a call failed, '' if it did not: each failure is reported by itself, and blocks no other call."""
     try:
         call()
     except Exception as error:
@@ -127,24 +129,24 @@ def _tried(call: Callable[[], None]) -> str:
 
 
 def is_held(fault: Fault) -> bool:
-    """Whether the operator's finalizer is there."""
+    """Return whether the operator's finalizer is there."""
     return FINALIZER in (fault["metadata"].get("finalizers") or ())
 
 
 def name_of(fault: Fault) -> str:
-    """Namespace and name."""
+    """Return namespace and name."""
     return f"{fault['metadata']['namespace']}/{fault['metadata']['name']}"
 
 
 def waited_for(left: Sequence[Fault]) -> str:
-    """Whose word is missing: pure."""
+    """Describe whose report is missing. Pure."""
     nodes = sorted({str(entry.get("node")) for fault in left for entry in unanswered(fault)})
     names = ", ".join(name_of(fault) for fault in left)
     return f"{names}: waiting for {'the agent of ' + ', '.join(nodes) if nodes else 'the operator'}"
 
 
 def what_is_left(fault: Fault, now: datetime) -> list[str]:
-    """A sentence with its hint for each node whose agent is silent; else what else holds the object: pure."""
+    """Return a sentence with its hint for each node whose agent is silent; else what else holds the object. Pure."""
     silent: dict[str, list[Entry]] = {}
     for entry in unanswered(fault):
         silent.setdefault(str(entry.get("node", "an unknown node")), []).append(entry)
@@ -152,17 +154,17 @@ def what_is_left(fault: Fault, now: datetime) -> list[str]:
         return [_silent(fault, node, of_node, now) for node, of_node in sorted(silent.items())]
     others = ", ".join(fault["metadata"].get("finalizers") or ()) or "nothing"
     return [
-        f"{name_of(fault)}: every agent says that it has ended, but the object is still held by {others}."
-        " Hint: have whoever set that take it away."
+        f"{name_of(fault)}: every agent reports that it has ended, but the object is still held by {others}."
+        " Hint: have its owner remove it."
     ]
 
 
 def _silent(fault: Fault, node: str, silent: Collection[Entry], now: datetime) -> str:
     pods = ", ".join(str(entry.get("pod", entry["uid"])) for entry in silent)
     return (
-        f"{name_of(fault)}: the agent of node {node} does not answer for {pods}, so that nobody can say it is healed."
+        f"{name_of(fault)}: the agent of node {node} does not answer for {pods}, so that the heal is not confirmed."
         f" {_by_itself(ends_by_itself(fault), now)}"
-        " Hint: see why the agent is silent (kubectl get pods -n caplab-system -o wide), then repeat."
+        " Hint: find out why the agent is silent (kubectl get pods -n caplab-system -o wide), then repeat."
     )
 
 
@@ -171,5 +173,5 @@ def _by_itself(ends: datetime | None, now: datetime) -> str:
         return "When it ends by itself is not known."
     at = f"{ends.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-5] + " UTC"
     if ends > now:
-        return f"By itself it ends there at {at}, in {(ends - now).total_seconds():.0f} s."
-    return f"By itself it should have ended there at {at}."
+        return f"It ends there by itself at {at}, in {(ends - now).total_seconds():.0f} s."
+    return f"It should have ended there by itself at {at}."

@@ -1,4 +1,4 @@
-"""`caplab faults`: everything that is live, in a table."""
+"""`caplab faults`: a table of everything that is live."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _HEADER = ("NAMESPACE", "NAME", "WHAT", "TARGET", "PODS", "PHASE", "SINCE (UTC)"
 
 
 def table(rows: Sequence[Row], every: bool = False) -> list[str]:
-    """Lines that show all live rows, or with every those that are over too; NOTHING where there are none: pure."""
+    """Return lines that show all live rows, with `every` also those that are over; NOTHING if there are none. Pure."""
     shown = [row for row in rows if every or row.phase not in OVER]
     if not shown:
         return [NOTHING]
     shown.sort(key=lambda row: (row.since_unix or 0.0, row.namespace, row.name))
     cells = [_HEADER, *map(_cells, shown)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    # Never folded, as kubectl has it: names are there to be copied.
+    # Never folded, as in kubectl, so that names can be copied.
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     return lines if any(row.phase not in OVER for row in shown) else [*lines, NOTHING]
 
@@ -42,7 +42,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _left(seconds: float | None) -> str:
-    """What is past its time and still live is said to be so: somebody does not answer."""
+    """Format the time left; a fault past its end and still live is marked: some agent does not answer."""
     if seconds is None:
         return ""
     return f"{seconds:.0f} s" if seconds >= 0 else f"{-seconds:.0f} s late"

@@ -1,4 +1,4 @@
-"""Fault objects of every namespace, as whoever lists and ends them asks the API server."""
+"""Fault objects of every namespace, as read and deleted through the API server."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from caplab.watching import GROUP, VERSION
 
 from .rows import Fault
 
-FINALIZER = "caplab.dev/heal"  # the operator's: it takes it away when every entry has ended
+FINALIZER = "caplab.dev/heal"  # the operator's, which removes it when every entry has ended
 _PLURAL = "faults"
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
 _MERGE = "application/merge-patch+json"
 
 
 class Objects:
-    """Calls block; every one has a time-out. Raises kubernetes' ApiException, and urllib3's errors."""
+    """Access to Fault objects. Calls block, with time-outs. Raises kubernetes' ApiException, and urllib3's errors."""
 
     def __init__(self, api: client.ApiClient) -> None:
         self._custom: Any = client.CustomObjectsApi(api)  # Any: the client types free objects as object
 
     def all(self) -> Sequence[Fault]:
-        """Every Fault there is; none where the lab is not installed."""
+        """Return every Fault; none if the lab is not installed."""
         try:
             listed = self._custom.list_cluster_custom_object(GROUP, VERSION, _PLURAL, _request_timeout=_TIMEOUT)
         except client.ApiException as error:
@@ -36,7 +36,7 @@ class Objects:
         return items
 
     def delete(self, fault: Fault) -> None:
-        """Delete a Fault, which ends it; one that is gone is no error."""
+        """Delete a Fault, which ends it; a missing one is no error."""
         metadata = fault["metadata"]
         only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}}
         try:
@@ -45,11 +45,11 @@ class Objects:
                 body=only, _request_timeout=_TIMEOUT,
             )  # fmt: skip
         except client.ApiException as error:
-            if error.status not in (404, 409):  # 409: another one has its name by now
+            if error.status not in (404, 409):  # 409: another object has its name now
                 raise
 
     def release(self, fault: Fault) -> None:
-        """Take the operator's finalizer away, if the Fault is still what it was when it was read."""
+        """Remove the operator's finalizer, if the Fault has not changed since it was read."""
         metadata = fault["metadata"]
         others = [name for name in metadata.get("finalizers") or () if name != FINALIZER]
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": others or None}}
@@ -59,12 +59,12 @@ class Objects:
                 _content_type=_MERGE, _request_timeout=_TIMEOUT,
             )  # fmt: skip
         except client.ApiException as error:
-            if error.status not in (404, 409):  # 409: it has changed, and is looked at again
+            if error.status not in (404, 409):  # 409: it has changed, and is read again
                 raise
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong in one line, in the API server's own words where it has some."""
+    """Return the reason of an error in one line, in the API server's own words if it has some."""
     if isinstance(error, client.ApiException):
         try:
             return str(json.loads(error.body or "")["message"])

@@ -1,4 +1,4 @@
-"""What a Fault's object says, in words and figures: pure."""
+"""The contents of a Fault object, in words and figures. Pure."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 KINDS = ("kill", "freeze", "partition")
 OVER = frozenset({"Healed", "Failed"})  # phases of a fault that holds nothing any more
-ENDED = OVER | {"Gone"}  # states of an entry, by its agent's word
+ENDED = OVER | {"Gone"}  # states of an entry, as its agent reports
 GRACE_SECONDS = 0.5  # past status.until, what an agent left behind ends by itself
 
 Fault = Mapping[str, Any]
 Entry = Mapping[str, Any]
-Lost = Mapping[str, Any]  # a lost node, as caplab_cluster.node_loss_store.NodeLoss.to_json has it
+Lost = Mapping[str, Any]  # a lost node, in the form of caplab_cluster.node_loss_store.NodeLoss.to_json
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One fault; namespace '' for a lost node, since_unix and left_seconds None where the object does not say."""
+    """One fault; namespace '' for a lost node, since_unix and left_seconds None if the object does not have them."""
 
     namespace: str
     name: str
     kind: str
-    detail: str  # of a partition: from what, and which way
+    detail: str  # of a partition: from what, and in which direction
     target: str
     pods: tuple[str, ...]
     phase: str
@@ -34,7 +34,7 @@ class Row:
 
 
 def row_of(fault: Fault, now: datetime) -> Row:
-    """A Fault object as it stands."""
+    """Build the row of a Fault object."""
     status, metadata = fault.get("status") or {}, fault["metadata"]
     targets = target_entries(fault)
     began = [entry["injectedAt"] for entry in targets if "injectedAt" in entry] or [metadata.get("creationTimestamp")]
@@ -55,7 +55,7 @@ def row_of(fault: Fault, now: datetime) -> Row:
 
 
 def row_of_node(lost: Lost, now: datetime) -> Row:
-    """A lost node as it stands."""
+    """Build the row of a lost node."""
     return Row(
         namespace="",
         name=lost["id"],
@@ -71,60 +71,60 @@ def row_of_node(lost: Lost, now: datetime) -> Row:
 
 
 def kind_of(fault: Fault) -> str:
-    """Which of KINDS it is; 'fault' where it is none of them."""
+    """Return which of KINDS it is; 'fault' if it is none of them."""
     return next((name for name in KINDS if name in fault["spec"]), "fault")
 
 
 def phase_of(fault: Fault) -> str:
-    """Its phase; Pending where nobody has said anything of it yet, Healing while its object is being deleted."""
+    """Return its phase; Pending while its status is empty, Healing while its object is being deleted."""
     phase = str((fault.get("status") or {}).get("phase", "Pending"))
     return "Healing" if "deletionTimestamp" in fault["metadata"] and phase not in OVER else phase
 
 
 def is_live(fault: Fault) -> bool:
-    """Whether it may still hold something."""
+    """Return whether it may still hold something."""
     return phase_of(fault) not in OVER
 
 
 def entries(fault: Fault) -> Sequence[Entry]:
-    """A pod each that carries something of the fault."""
+    """Return an entry for each pod that carries a part of the fault."""
     return (fault.get("status") or {}).get("targets") or []
 
 
 def target_entries(fault: Fault) -> list[Entry]:
-    """Of these, what was aimed at."""
+    """Return the entries of its targets."""
     return [entry for entry in entries(fault) if entry.get("end", "target") == "target"]
 
 
 def peer_entries(fault: Fault) -> list[Entry]:
-    """Of these, the far ends of a partition: they drop packets too."""
+    """Return the entries of the far ends of a partition: they drop packets too."""
     return [entry for entry in entries(fault) if entry.get("end", "target") != "target"]
 
 
 def is_entry_proven(entry: Entry, fault: Fault) -> bool:
-    """Whether the evidence shows that the fault was live on a pod: of a partition, packets may drop at either end."""
+    """Return whether the evidence shows the fault live on a pod: packets of a partition may drop at either end."""
     return bool(entry.get("proven")) or any(other.get("proven") for other in peer_entries(fault))
 
 
 def is_proven(fault: Fault) -> bool:
-    """Whether the evidence shows it for every pod that was hit."""
+    """Return whether the evidence shows it for every pod that was hit."""
     targets = target_entries(fault)
     return bool(targets) and all(is_entry_proven(entry, fault) for entry in targets)
 
 
 def unanswered(fault: Fault) -> list[Entry]:
-    """The entries of which no agent has said that they ended."""
+    """Return the entries whose end no agent has reported."""
     return [entry for entry in entries(fault) if entry.get("state") not in ENDED]
 
 
 def ends_by_itself(fault: Fault) -> datetime | None:
-    """When everything has ended even where no agent is left; None where it was not resolved."""
+    """Return when everything has ended even without agents; None if it was not resolved."""
     until = moment((fault.get("status") or {}).get("until"))
     return until + timedelta(seconds=GRACE_SECONDS) if until else None
 
 
 def target_words(target: Mapping[str, Any]) -> str:
-    """A spec.target in words: 'primary of pg', 'node caplab-worker'."""
+    """Describe a spec.target: 'primary of pg', 'node caplab-worker'."""
     of = f" of {target['name']}" if "name" in target else ""
     if "role" in target:
         count = target.get("count", 1)
@@ -136,7 +136,7 @@ def target_words(target: Mapping[str, Any]) -> str:
 
 
 def moment(stamp: str | None) -> datetime | None:
-    """An RFC 3339 time; None where there is none, or none that can be read."""
+    """Parse an RFC 3339 time; None if there is none, or it cannot be read."""
     try:
         stamp_time = datetime.fromisoformat(stamp or "")
     except ValueError:

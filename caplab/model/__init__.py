@@ -1,1 +1,1 @@
-"""Frozen values that every other package speaks in: no I/O, no clients."""
+"""Frozen values that every other package uses: no I/O, no clients."""

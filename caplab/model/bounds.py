@@ -1,4 +1,4 @@
-"""How much of a history is taken into memory: a small file can hold very much, and is refused before it does."""
+"""How much of a history is read into memory: a small file can expand to very much, and is rejected before it does."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ MOST_BYTES = 2 * 2**30
 
 
 class TooMuch(ValueError):
-    """A history over the bounds; the message says what was found, and the option that raises them."""
+    """A history over the bounds; the message says how large it is, and the option that raises them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most rows, and bytes of their columns in memory."""
+    """The most rows, and the most bytes of their columns in memory."""
 
     rows: int = MOST_ROWS
     bytes: int = MOST_BYTES
 
     def refuse_rows(self, rows: int, at_least: bool = False) -> None:
-        """TooMuch where there are more rows; at_least: they are not all counted."""
+        """Raise TooMuch if there are more rows; at_least: not all are counted."""
         if rows > self.rows:
             rows_found = f"{'at least ' if at_least else ''}{rows:,} rows"
             raise TooMuch(
                 f"The history has {rows_found}, and at most {self.rows:,} are read."
-                f" Hint: check a part of it, or allow more with --most-rows {rows} where there is memory for it."
+                f" Hint: check a part of it, or allow more with --most-rows {rows} if there is memory for it."
             )
 
     def refuse_bytes(self, size: int) -> None:
-        """TooMuch where they take more memory."""
+        """Raise TooMuch if they take more memory."""
         if size > self.bytes:
             raise TooMuch(
                 f"The history takes at least {in_words(size)} of memory, and at most {in_words(self.bytes)} are"
-                f" allowed. Hint: check a part of it, or allow more with --most-bytes {rounded_up(size)} where there is"
+                f" allowed. Hint: check a part of it, or allow more with --most-bytes {rounded_up(size)} if there is"
                 " memory for it."
             )
 
 
 class Budget:
-    """What has been read so far, batch by batch, held against the bounds."""
+    """What has been read so far, batch by batch, compared with the bounds."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._rows = self._bytes = 0
 
     def begin_column(self) -> None:
-        """Count rows anew: what follows is another column of the same ones."""
+        """Count rows anew: another column of the same rows follows."""
         self._rows = 0
 
     def take(self, batch: Any) -> Any:
-        """The batch, once it is counted; TooMuch where it is one too many."""
+        """Count a batch and return it; TooMuch if it exceeds the bounds."""
         self._rows += batch.num_rows
         self._bounds.refuse_rows(self._rows, at_least=True)
         self._bytes += batch.nbytes
@@ -62,7 +62,7 @@ class Budget:
 
 
 def in_words(size: int) -> str:
-    """Bytes such as '1.5 GiB'."""
+    """Format bytes, such as '1.5 GiB'."""
     for unit, of in _UNITS:
         if size >= of:
             return f"{size / of:.4g} {unit}"
@@ -70,7 +70,7 @@ def in_words(size: int) -> str:
 
 
 def rounded_up(size: int) -> str:
-    """A size that an option takes, at least as many bytes: '3GiB'."""
+    """Format a size for an option, of at least as many bytes: '3GiB'."""
     for unit, of in _UNITS:
         if size >= of:
             return f"{-(-size // of)}{unit}"
@@ -78,9 +78,9 @@ def rounded_up(size: int) -> str:
 
 
 def parsed(text: str) -> int:
-    """Bytes of a size such as 500MiB, 3GiB or 1000000; ValueError where it is none."""
+    """Parse a size such as 500MiB, 3GiB or 1000000 into bytes; ValueError if it is not a size."""
     for unit, of in (*_UNITS, ("B", 1), ("", 1)):
         number = text.removesuffix(unit).strip()
         if text.endswith(unit) and number.isascii() and number.isdecimal() and len(number) < 20:
             return min(int(number) * of, _EVERYTHING)
-    raise ValueError(f"'{text}' is no size: write it like 500MiB or 4GiB")
+    raise ValueError(f"'{text}' is not a size: write it like 500MiB or 4GiB")

@@ -31,14 +31,14 @@ _FUNCTIONS: dict[str, Callable[[list[float]], float]] = {"min": min, "max": max}
 
 
 class BudgetError(ValueError):
-    """An expression that is not a budget, or one that these settings cannot answer."""
+    """An expression that is not a budget, or that these settings cannot evaluate."""
 
 
 def evaluate(expression: str, settings: Mapping[str, Json]) -> float:
-    """The budget's value: seconds, bytes or a count, as the expression's units make it.
+    """Evaluate a budget: seconds, bytes or a count, by the expression's units.
 
-    Raises BudgetError on what is no budget, on a setting that is missing or no number, and on a
-    result that is not finite.
+    Raises BudgetError for an expression that is not a budget, a setting that is missing or not a number, and a result
+    that is not finite.
     """
     try:
         value = _value(_parsed(expression), settings)
@@ -50,12 +50,12 @@ def evaluate(expression: str, settings: Mapping[str, Json]) -> float:
 
 
 def names(expression: str) -> frozenset[str]:
-    """The settings that a budget names; BudgetError where it is none."""
+    """Return the settings that a budget names; BudgetError if it is not a budget."""
     return frozenset(_names(_parsed(expression)))
 
 
 def check(expression: str) -> None:
-    """BudgetError where an expression is no budget over settings; a bare number is none."""
+    """Raise BudgetError if an expression is not a budget over settings; a bare number is not one."""
     if not names(expression):
         raise BudgetError(f"The budget '{expression}' is a bare number. Hint: build it from the cluster's settings.")
 
@@ -73,7 +73,7 @@ def _parsed(expression: str) -> ast.expr:
 
 
 def _refuse_strange(tree: ast.expr, expression: str) -> None:
-    """BudgetError on any part that is not a number, a name, + - * /, a minus sign, min or max."""
+    """Raise BudgetError for any part that is not a number, a name, + - * /, a minus sign, min or max."""
     match tree:
         case ast.Constant(value=value) if type(value) in (int, float):
             return
@@ -107,7 +107,7 @@ def _value(tree: ast.expr, settings: Mapping[str, Json]) -> float:
             return _OPERATORS[type(op)](_value(left, settings), _value(right, settings))
         case ast.Call(func=ast.Name(id=name), args=arguments):
             return _FUNCTIONS[name]([_value(argument, settings) for argument in arguments])
-    raise BudgetError(f"'{ast.unparse(tree)}' is not part of a budget.")  # _parsed lets nothing else through
+    raise BudgetError(f"'{ast.unparse(tree)}' is not part of a budget.")  # _parsed rejects everything else
 
 
 def _setting(name: str, settings: Mapping[str, Json]) -> float:
@@ -122,5 +122,5 @@ def _quantity(name: str, value: Json) -> float:
         return float(value)
     quantity = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
     if not quantity:
-        raise BudgetError(f"The setting '{name}' is {value!r}, which is no number, duration or size.")
+        raise BudgetError(f"The setting '{name}' is {value!r}, which is not a number, duration or size.")
     return float(quantity[1]) * _UNITS[quantity[2] or "s"]

@@ -1,4 +1,4 @@
-"""What theory and the vendors promise: one row for an engine, mode and fault."""
+"""What theory and the vendors promise: a row for each engine, mode and fault."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import Enum
 
 
 class Promise(Enum):
-    """What a row says of a property."""
+    """What a row promises of a property."""
 
     FORBIDDEN = "forbidden"  # one case is a violation
     BOUNDED = "bounded"  # up to a budget
-    POSSIBLE = "possible"  # measured, any value will do
+    POSSIBLE = "possible"  # measured, any value is allowed
     # The anomaly that defines the row: without it, or with less of it than the budget, the run proves nothing.
     MUST_SHOW = "must-show"
 
@@ -21,8 +21,8 @@ class Promise(Enum):
 class Property:
     """Where a property is measured: a checker's figure and its unit ('' for a count, SHARE for a part of 1, RATIO).
 
-    of is the figure of the same checker that a count is one among, '' where there is none. by_side: the checker tells
-    the sides of a cut apart, and on each the routes. by_route: it tells the routes of all clients apart.
+    of is the same checker's figure for the total of a count, '' if there is none. by_side: the checker has figures of
+    each side of a cut, and of its routes. by_route: it has figures of each route of all clients.
     """
 
     checker: str
@@ -36,7 +36,7 @@ class Property:
 SHARE = "share"
 RATIO = "times"
 
-# What a row may name.
+# The properties that a row may name.
 PROPERTIES: Mapping[str, Property] = {
     "lost": Property("durability", "lost", of="acked", by_route=False),
     "lostWindow": Property("durability", "lost_window_seconds", "s", by_route=False),
@@ -73,7 +73,7 @@ PROPERTIES: Mapping[str, Property] = {
 
 @dataclass(frozen=True, slots=True)
 class PropertyExpectation:
-    """A row's word on one property; budget over settings: the most (BOUNDED), the least (MUST_SHOW).
+    """A row's promise for one property; budget over settings: the most (BOUNDED), the least (MUST_SHOW).
 
     side: of the clients on that side of a cut only (RunRecord.sides). route: by that one only; None: the worst of all.
     """
@@ -92,7 +92,7 @@ class PropertyExpectation:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One row. Only the properties it names count."""
+    """One row. Only the properties that it names count."""
 
     engine: str
     mode: str
@@ -114,7 +114,7 @@ class Expectations:
     rows: tuple[Expectation, ...]
 
     def find(self, engine: str, mode: str, fault: str) -> Expectation:
-        """The row; LookupError names those there are."""
+        """Return the row; LookupError lists the existing ones."""
         for row in self.rows:
             if (row.engine, row.mode, row.fault) == (engine, mode, fault):
                 return row

@@ -1,4 +1,4 @@
-"""Fields of parsed JSON or YAML, read by type, with errors that name where they stand."""
+"""Fields of parsed JSON or YAML, read by type, with errors that name their location."""
 
 from __future__ import annotations
 
@@ -15,71 +15,71 @@ class FieldError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of one object; where is its place for messages, such as 'run.json: windows[0]'."""
+    """The fields of one object; where is its location for messages, such as 'run.json: windows[0]'."""
 
     where: str
     values: Mapping[str, Json]
 
     @classmethod
     def of(cls, where: str, value: object) -> Fields:
-        """Wrap a parsed object; FieldError where it is no object with string keys."""
+        """Wrap a parsed object; FieldError if it is not an object with string keys."""
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise FieldError(f"{where}: expected an object with named fields, found {_shown(value)}.")
         return cls(where, value)
 
     def only(self, *names: str) -> None:
-        """FieldError on a field that is none of names: a typing mistake must not pass unread."""
+        """Raise FieldError for a field that is none of names: a typing mistake must not go unnoticed."""
         for name in self.values:
             if name not in names:
                 raise FieldError(f"{self.where}: no such field '{name}'. Hint: use one of {', '.join(names)}.")
 
     def text(self, name: str) -> str:
-        """A string that is not empty."""
+        """Return a string that is not empty."""
         value = self._present(name)
         if not isinstance(value, str) or not value.strip():
             raise self.error(name, "a text that is not empty")
         return value.strip()
 
     def optional_text(self, name: str) -> str | None:
-        """A string, or None where the field is missing, null or empty."""
+        """Return a string, or None if the field is missing, null or empty."""
         return None if self.values.get(name) in (None, "") else self.text(name)
 
     def integer(self, name: str) -> int:
-        """A whole number."""
+        """Return a whole number."""
         value = self._present(name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.error(name, "a whole number")
         return value
 
     def optional_integer(self, name: str) -> int | None:
-        """A whole number, or None where the field is missing or null."""
+        """Return a whole number, or None if the field is missing or null."""
         return None if self.values.get(name) is None else self.integer(name)
 
     def boolean(self, name: str) -> bool:
-        """True or false."""
+        """Return true or false."""
         value = self._present(name)
         if not isinstance(value, bool):
             raise self.error(name, "true or false")
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings."""
+        """Return a list of strings."""
         return tuple(value if isinstance(value, str) else self._refuse(name, value) for value in self._list(name))
 
     def object(self, name: str) -> Fields:
-        """A nested object."""
+        """Return a nested object."""
         return Fields.of(f"{self.where}.{name}", self._present(name))
 
     def optional_object(self, name: str) -> Fields | None:
-        """A nested object, or None where the field is missing or null."""
+        """Return a nested object, or None if the field is missing or null."""
         return None if self.values.get(name) is None else self.object(name)
 
     def objects(self, name: str) -> tuple[Fields, ...]:
-        """A list of nested objects."""
+        """Return a list of nested objects."""
         return tuple(Fields.of(f"{self.where}.{name}[{i}]", value) for i, value in enumerate(self._list(name)))
 
     def text_map(self, name: str) -> dict[str, str]:
-        """A nested object of strings; empty where the field is missing."""
+        """Return a nested object of strings; empty if the field is missing."""
         inner = self.optional_object(name)
         return {} if inner is None else {key: inner.text(key) for key in inner.values}
 
@@ -98,7 +98,7 @@ class Fields:
         raise FieldError(f"{self.where}: field '{name}' must hold texts only, found {_shown(value)}.")
 
     def error(self, name: str, expected: str) -> FieldError:
-        """What to raise for a field that is there but is not what was expected."""
+        """Return the error for a field that exists but is not what was expected."""
         return FieldError(f"{self.where}: field '{name}' must be {expected}, found {_shown(self.values[name])}.")
 
 

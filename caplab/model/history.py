@@ -1,9 +1,9 @@
-"""A history: every operation that a run's vantages tried, one row an operation.
+"""A history: every operation that a run's vantages tried, one row for each operation.
 
-Probers write SCHEMA; `validate` is the border that checkers stand behind, and disorder.validate_stored that of a
-history in a file, which must be sorted and have one operation at a time in each session. Times are CLOCK_MONOTONIC
-nanoseconds. An operation that could not be started in time is a row too:
-outcome fail, error overload, with invoke_ns and return_ns the moment it was given up.
+Probers write SCHEMA; `validate` guards the checkers, and disorder.validate_stored guards a history in a file, which
+must be sorted and have one operation at a time in each session. Times are CLOCK_MONOTONIC nanoseconds. An operation
+that could not be started in time is a row too: outcome fail, error overload, with invoke_ns and return_ns the moment at
+which it was given up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Table: TypeAlias = pa.Table
 Column: TypeAlias = pa.ChunkedArray | pa.Array
 
 OPS = ("write", "read", "add", "scan", "incr", "cas", "load", "id")
-OUTCOMES = ("ok", "fail", "info")  # took effect, surely did not, nobody knows
+OUTCOMES = ("ok", "fail", "info")  # took effect, surely did not, unknown
 ERRORS = ("timeout", "refused", "readonly", "no-quorum", "not-primary", "closed", "overload")
 ROUTES = ("primary", "replica", "any", "direct", "service")
 
@@ -44,8 +44,8 @@ SCHEMA = pa.schema(
 )
 REQUIRED = ("session", "op", "invoke_ns", "return_ns", "outcome")
 NEVER_NULL = ("vantage", "session", "op", "scheduled_ns", "invoke_ns", "outcome")
-FARTHEST_NS = 1 << 62  # either way: differences of times fit 64 bits, and the greatest number can stand for never
-VANTAGE = "client"  # the one vantage of a history that names none
+FARTHEST_NS = 1 << 62  # either way: differences fit 64 bits, and the greatest number can mean never
+VANTAGE = "client"  # the only vantage of a history without vantages
 VOCABULARIES = {"op": OPS, "route": ROUTES, "outcome": OUTCOMES, "error": ERRORS}
 
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
@@ -56,7 +56,7 @@ VALIDATED = pa.schema([(field.name, _ENCODED if field.type == pa.string() else f
 
 
 def validate(table: Table) -> Table:
-    """The history with every column of VALIDATED, sorted by invoke_ns (ties keep their order).
+    """Return the history with every column of VALIDATED, sorted by invoke_ns (ties keep their order).
 
     Missing optional columns come back as nulls, but for vantage (VANTAGE) and scheduled_ns (invoke_ns). Strings may
     be plain, large or dictionary-encoded, integers of any width that fits.
@@ -75,12 +75,12 @@ def validate(table: Table) -> Table:
 
 
 def is_validated(table: Table) -> bool:
-    """Whether a table has the columns and types that `validate` gives."""
+    """Return whether a table has the columns and types that `validate` gives."""
     return bool(table.schema.equals(VALIDATED))
 
 
 def refuse_schema(schema: Any) -> None:
-    """ValueError where these are not a history's columns, or of other types; before anything is read."""
+    """Raise ValueError if these are not a history's columns, or have other types, before the data is read."""
     _check_names(schema.names)
     for field in schema:
         wanted = SCHEMA.field(field.name).type
@@ -89,18 +89,18 @@ def refuse_schema(schema: Any) -> None:
 
 
 def is_text(kind: Any) -> bool:
-    """Whether a column of this type can be one of text: plain, or as codes."""
+    """Return whether a column of this type can hold text: plain, or as codes."""
     words = kind.value_type if pa.types.is_dictionary(kind) else kind
     return any(is_one(words) for is_one in _TEXTS)
 
 
 def is_integer(kind: Any) -> bool:
-    """Whether a column of this type can be one of numbers."""
+    """Return whether a column of this type can hold whole numbers."""
     return bool(pa.types.is_integer(kind) or pa.types.is_null(kind))
 
 
 def shown(text: str) -> str:
-    """A word of a history as messages have it: its beginning, where it is long."""
+    """Shorten a long word of a history for messages."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
@@ -108,8 +108,8 @@ def _check_names(names: list[str]) -> None:
     if not set(names) & set(SCHEMA.names):
         first = shown(names[0]) if names else ""
         raise ValueError(
-            f"No column is one of a history; the first one is '{first}'. Hint: name the columns {', '.join(REQUIRED)}"
-            " and what else there is; in a CSV by its first line, with commas between them."
+            f"No column belongs to a history; the first one is '{first}'. Hint: name the columns {', '.join(REQUIRED)}"
+            " and any others; in a CSV in its first line, separated by commas."
         )
     for name in names:
         if name not in SCHEMA.names:
@@ -117,7 +117,7 @@ def _check_names(names: list[str]) -> None:
             hint = f"'{meant}'" if meant in SCHEMA.names else f"one of {', '.join(SCHEMA.names)}, or drop it"
             raise ValueError(f"Column '{shown(name)}' is not part of a history. Hint: call it {hint}.")
         if names.count(name) > 1:
-            raise ValueError(f"Column '{name}' is there twice. Hint: drop one.")
+            raise ValueError(f"Column '{name}' occurs twice. Hint: drop one.")
     for name in REQUIRED:
         if name not in names:
             raise ValueError(f"The history has no column '{name}'. Hint: add it ({SCHEMA.field(name).type}).")
@@ -128,12 +128,12 @@ def _converted(table: Table, field: Any) -> Column:
         return _filled(table, field)
     column = table.column(field.name)
     whole = _text(column) if field.type == _ENCODED else _integers(column, field)
-    # One chunk a column, which is not copied where it is one already.
+    # One chunk for each column; a single chunk is not copied.
     return whole.chunk(0) if whole.num_chunks == 1 else whole.combine_chunks()
 
 
 def _filled(table: Table, field: Any) -> Column:
-    """What stands for an optional column that is missing."""
+    """Return the default of a missing optional column."""
     if field.name == "scheduled_ns":
         return _converted(table.select(["invoke_ns"]).rename_columns(["scheduled_ns"]), field)
     if field.name == "vantage":
@@ -143,7 +143,7 @@ def _filled(table: Table, field: Any) -> Column:
 
 
 def _text(column: Column) -> Column:
-    """Text as codes: the same word has the same code throughout. Nothing is written out for each row."""
+    """Encode text as codes: the same word has the same code throughout. The text of each row is not expanded."""
     if pa.types.is_null(column.type):
         column = column.cast(pa.string())
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
@@ -204,7 +204,7 @@ def _check_times(history: Table) -> None:
 
 
 def _rows(bad: Column) -> str:
-    """The first of the rows that are bad, as whoever wrote the history counts them, and how many more there are."""
+    """List the first of the bad rows, numbered as in the file, and how many more there are."""
     rows = np.flatnonzero(np.asarray(bad.fill_null(False)))
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     return f"Row {rows[0] + 1}{more}"

@@ -1,15 +1,15 @@
-"""What the probers and those who ask them agree on."""
+"""What the probers and their clients agree on."""
 
 from __future__ import annotations
 
 TOKEN_HEADER = "X-Caplab-Token"  # the API server's proxy drops Authorization
 TOKEN_SECRET, TOKEN_KEY = "caplab-prober-token", "token"  # in the lab's own namespace
-SYSTEM_NAMESPACE = "caplab-system"  # that one, where the chart puts the probers
+SYSTEM_NAMESPACE = "caplab-system"  # the default, where the chart puts the probers
 METRICS_PORT = 9187  # of a prober: figures and histories
 
 
 def page(namespace: str, run_id: str, name: str) -> str:
-    """The path of a run's page (history.arrow, scans.json, metas.json)."""
+    """Return the path of a run's page (history.arrow, scans.json, metas.json)."""
     return f"namespaces/{namespace}/runs/{run_id}/{name}"
 
 

@@ -1,4 +1,4 @@
-"""run.json: what a run was, beside its history. Times are CLOCK_MONOTONIC nanoseconds."""
+"""run.json: the facts of a run, beside its history. Times are CLOCK_MONOTONIC nanoseconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from .fields import Fields, Json
 
 CONTROL = "none"  # the fault of a control run
-CACHE = "cache"  # the engine of a run about readers of a cache: a Redis and a Postgres
+CACHE = "cache"  # the engine of a run with readers of a cache: a Redis and a Postgres
 SET_SCAN, REGISTER_SCAN, COUNTER_SCAN = "set-scan", "register-scan", "counter-scan"  # workloads of final scans
 MINORITY, MAJORITY = "minority", "majority"  # sides of a cut: those with the fault's targets, and the others
 
@@ -17,8 +17,8 @@ MINORITY, MAJORITY = "minority", "majority"  # sides of a cut: those with the fa
 class FaultWindow:
     """One target under fault, from injection to heal.
 
-    evidence is what was seen of it (cgroup empty, packets dropped); proven says that it shows the
-    fault was live. healed_ns None: not healed as far as is known.
+    evidence is what was observed of it (cgroup empty, packets dropped); proven: it shows that the fault was live.
+    healed_ns None: not healed as far as is known.
     """
 
     kind: str
@@ -39,15 +39,14 @@ class WallAnchor:
 
 @dataclass(frozen=True, slots=True)
 class FinalScan:
-    """What whoever made the final scan knows of it beyond its rows.
+    """What the scan's maker knows of a final scan beyond its rows.
 
-    elements is the number that the database returned, so that an empty scan (0, no rows) differs
-    from one that is missing (None), and a scan that was written down in part shows. server is the member
-    whose scan decides (of Postgres and Redis the primary), 'all' where it is that of all members together (Cassandra);
-    None: the last scan, whoever answered. problem says why the scan failed or the members did not converge. local is
-    the number of elements in every other member's own copy. invoke_ns is when it began; None: it is the server's last.
-    keyed are the scans of registers and counters that were made beside it, by their workload (register-scan,
-    counter-scan).
+    elements is the number that the database returned, so that an empty scan (0, no rows) differs from a missing one
+    (None), and a scan that was recorded in part shows. server is the member whose scan decides (of Postgres and Redis
+    the primary), 'all' if it is that of all members together (Cassandra); None: the last scan, of any server. problem
+    says why the scan failed or the members did not converge. local is the number of elements in every other member's
+    own copy. invoke_ns is when it began; None: it is the server's last. keyed are the scans of registers and counters
+    that were made beside it, by their workload (register-scan, counter-scan).
     """
 
     converged: bool
@@ -77,7 +76,7 @@ class FirstCommit:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """All of a run but its operations.
+    """Everything about a run except its operations.
 
     settings are those in force, read back from the engine, by their name in the cluster's spec, with
     the run's own (writesPerSecond and vantages of the load, faultSeconds of the fault) beside them. has_primary:
@@ -105,12 +104,12 @@ class RunRecord:
     first_commit: FirstCommit | None = None
     sides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     prober_cores: Mapping[str, float] = field(default_factory=dict)  # by vantage, over the load
-    prober_standstills: Mapping[str, float] = field(default_factory=dict)  # seconds, of vantages that stood still
+    prober_standstills: Mapping[str, float] = field(default_factory=dict)  # seconds, of vantages that stalled
     images: Mapping[str, str] = field(default_factory=dict)
     specs: Mapping[str, Json] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
-        """A plain dict, as json.dump takes it; `from_json` gives the same record back."""
+        """Return a plain dict, as json.dump takes it; `from_json` gives the same record back."""
         plain: dict[str, Json] = {
             name: getattr(self, name)
             for name in ("experiment", "engine", "mode", "fault", "seed", "boot_id", "settled_ns", "steady_ns")

@@ -1,4 +1,4 @@
-"""Sizes as cluster objects spell them."""
+"""Sizes as written in cluster objects."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ _UNITS = {"Mi": 2**20, "Gi": 2**30}
 
 
 def size_bytes(size: str) -> int:
-    """Bytes of a size such as 128Mi; KeyError on a unit that the kinds' schemas do not allow."""
+    """Return the bytes of a size such as 128Mi; KeyError for a unit that the kinds' schemas do not allow."""
     return int(size[:-2]) * _UNITS[size[-2:]]

@@ -1,4 +1,4 @@
-"""`caplab nightly`: what a pipeline calls around `caplab run`, each step by itself."""
+"""`caplab nightly`: the steps that a pipeline calls around `caplab run`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .outcomes import Codes, in_words, judge, plain, wanted, workflow_commands
 
 PrintLine = Callable[[str], None]
 
-# Addresses may be secrets, so that they are no arguments; the pod says who it is.
+# Addresses may be secrets, so they are not arguments; the pod's identity comes from its environment.
 _FROM_ENVIRONMENT: Mapping[str, str] = {
     "webhook": WEBHOOK_VARIABLE,
     "alertmanager": ALERTMANAGER_VARIABLE,
@@ -25,7 +25,7 @@ _FROM_ENVIRONMENT: Mapping[str, str] = {
 
 
 def nightly(parsed: argparse.Namespace, print_line: PrintLine) -> int:
-    """Do one step; its exit code. Raises FieldError and OSError where something is missing or cannot be read."""
+    """Run one step; return its exit code. Raises FieldError and OSError if something is missing or unreadable."""
     steps: dict[str, Callable[[argparse.Namespace, PrintLine], int]] = {
         "newest": _newest,
         "summary": _summary,
@@ -47,7 +47,7 @@ def _newest(parsed: argparse.Namespace, print_line: PrintLine) -> int:
 
 def _summary(parsed: argparse.Namespace, print_line: PrintLine) -> int:
     if parsed.folder and not parsed.folder.is_dir():
-        raise FieldError(f"there is no folder '{parsed.folder}'. Hint: name the suite's, or none where it left none.")
+        raise FieldError(f"there is no folder '{parsed.folder}'. Hint: name the suite's, or none if it left none.")
     changes = read_text(parsed.changes) if parsed.changes and parsed.changes.is_file() else ""
     from .suite_page import page_of  # noqa: PLC0415  # pyarrow is slow to load
 
@@ -79,12 +79,12 @@ def _judge(parsed: argparse.Namespace, print_line: PrintLine) -> int:
 
 def _keep(parsed: argparse.Namespace, print_line: PrintLine) -> int:
     if not folders.named(parsed.folder.resolve()):
-        raise FieldError(f"'{parsed.folder}' is no folder of a suite. Hint: name one such as results/<time>-core.")
+        raise FieldError(f"'{parsed.folder}' is not a suite's folder. Hint: name one such as results/<time>-core.")
     kept = folders.add(parsed.folder.resolve(), parsed.into)
     bounds = folders.Bounds(last=parsed.last)
     gone = folders.prune(parsed.into, bounds, datetime.datetime.now(datetime.UTC))
     print_line(
-        f"baseline: {kept.name} is in, {len(gone)} of the oldest went, {len(folders.suites(parsed.into))} are there"
+        f"baseline: {kept.name} added, {len(gone)} of the oldest removed, {len(folders.suites(parsed.into))} kept"
     )
     return 0
 
@@ -116,7 +116,7 @@ def _serve(parsed: argparse.Namespace, print_line: PrintLine) -> int:
         web_server = server(store, parsed.host, parsed.port)
     except OSError as error:
         raise FieldError(
-            f"nothing can listen on {where}: {error.strerror}. Hint: take another port (--port)."
+            f"the page cannot listen on {where}: {error.strerror}. Hint: use another port (--port)."
         ) from error
     print_line(f"http://{where}/ until Ctrl-C")
     web_server.serve_forever()

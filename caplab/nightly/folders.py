@@ -1,4 +1,4 @@
-"""Folders of suites that are kept: which there are, what they take, and which go when there are too many."""
+"""Stored suites' folders: which there are, their sizes, and which are removed when there are too many."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pathlib import Path
 from ..model.fields import FieldError
 
 _NAMED = re.compile(r"(\d{8}-\d{6})-(.+)")
-_DRAFT = ".{}.part"  # a copy that is under way, or was broken off: by its first dot no suite to whoever reads
+_DRAFT = ".{}.part"  # an unfinished copy: its first dot hides it from readers of suites
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSuite:
-    """A suite's folder: when it was begun (UTC), its suite's name, and what it takes on disk."""
+    """A suite's folder: when it was begun (UTC), its suite's name, and its size on disk."""
 
     path: Path
     begun: datetime.datetime
@@ -30,7 +30,7 @@ class StoredSuite:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What may be kept; None: any. last: so many of each suite."""
+    """What may be kept; None: no bound. last: so many of each suite."""
 
     age: datetime.timedelta | None = None
     size_bytes: int | None = None
@@ -38,7 +38,7 @@ class Bounds:
 
 
 def named(path: Path) -> tuple[datetime.datetime, str] | None:
-    """When a folder's suite was begun, and its name; None where the folder is named otherwise."""
+    """Return when a folder's suite was begun, and its name; None if the folder's name has another form."""
     match = _NAMED.fullmatch(path.name)
     try:
         begun = datetime.datetime.strptime(match[1], "%Y%m%d-%H%M%S") if match else None
@@ -48,7 +48,7 @@ def named(path: Path) -> tuple[datetime.datetime, str] | None:
 
 
 def suites(folder: Path) -> list[StoredSuite]:
-    """The suites' folders in a folder, the oldest first; whatever else is in it is left out."""
+    """Return the suites' folders in a folder, the oldest first; its other content is ignored."""
     stored = []
     for path in folder.iterdir() if folder.is_dir() else ():
         begun_and_suite = named(path) if path.is_dir() and not path.is_symlink() else None
@@ -58,7 +58,7 @@ def suites(folder: Path) -> list[StoredSuite]:
 
 
 def size_of(folder: Path) -> int:
-    """The bytes of a folder's files; one that goes meanwhile counts nothing."""
+    """Return the bytes of a folder's files; a file that disappears meanwhile counts nothing."""
     total = 0
     for file in folder.rglob("*"):
         try:
@@ -69,7 +69,7 @@ def size_of(folder: Path) -> int:
 
 
 def to_prune(kept: Sequence[StoredSuite], bounds: Bounds, now: datetime.datetime) -> list[StoredSuite]:
-    """Those that go, the oldest first: pure. The newest of all stays, whatever its age and size."""
+    """Return the folders to remove, the oldest first. Pure. The newest of all stays, whatever its age and size."""
     oldest_first = sorted(kept, key=lambda suite: (suite.begun, suite.path.name))
     gone = set(_too_old(oldest_first, bounds, now)) | set(_too_many(oldest_first, bounds))
     left = [suite for suite in oldest_first if suite not in gone]
@@ -83,7 +83,7 @@ def to_prune(kept: Sequence[StoredSuite], bounds: Bounds, now: datetime.datetime
 
 
 def prune(folder: Path, bounds: Bounds, now: datetime.datetime) -> list[StoredSuite]:
-    """Remove what is over the bounds; what was removed. OSError where it cannot be."""
+    """Remove what is over the bounds, and return it. OSError if it cannot be removed."""
     gone = to_prune(suites(folder), bounds, now)
     for suite in gone:
         shutil.rmtree(suite.path)
@@ -91,11 +91,11 @@ def prune(folder: Path, bounds: Bounds, now: datetime.datetime) -> list[StoredSu
 
 
 def add(suite: Path, baseline: Path) -> Path:
-    """Copy a suite's folder without its histories and pictures; whole or not at all. The copy."""
+    """Copy a suite's folder without its histories and pictures, whole or not at all; return the copy."""
     from ..results import HISTORY, TIMELINE  # noqa: PLC0415  # histories are read by pyarrow, which is slow to load
 
-    heavy = {HISTORY, TIMELINE}  # what figures are made from, not the figures themselves
-    if baseline.resolve() == suite.resolve().parent:  # it would be replaced by what is left of it
+    heavy = {HISTORY, TIMELINE}  # the figures' sources, not the figures themselves
+    if baseline.resolve() == suite.resolve().parent:  # it would be replaced by its own reduced copy
         raise FieldError(f"{baseline}: {suite.name} itself is in it. Hint: name another folder for the baseline.")
     target = baseline / suite.name
     draft = baseline / _DRAFT.format(suite.name)
@@ -103,7 +103,9 @@ def add(suite: Path, baseline: Path) -> Path:
     with _alone_in(baseline):
         for broken_off in baseline.glob(_DRAFT.format("*")):
             shutil.rmtree(broken_off, ignore_errors=True)
-        shutil.copytree(suite, draft, ignore=lambda folder, names: {*heavy.intersection(names), *_odd(folder, names)})
+        shutil.copytree(
+            suite, draft, ignore=lambda folder, names: {*heavy.intersection(names), *_skipped_entries(folder, names)}
+        )
         if target.exists():
             target.rename(baseline / _DRAFT.format(f"{suite.name}.before"))
         draft.rename(target)
@@ -111,15 +113,15 @@ def add(suite: Path, baseline: Path) -> Path:
     return target
 
 
-def _odd(folder: str, names: Iterable[str]) -> set[str]:
-    """Links lead out of a suite, or round in it, and pipes have no end."""
+def _skipped_entries(folder: str, names: Iterable[str]) -> set[str]:
+    """Return entries to skip: links lead out of a suite, or round in it, and pipes have no end."""
     paths = {name: Path(folder, name) for name in names}
     return {name for name, path in paths.items() if path.is_symlink() or not (path.is_file() or path.is_dir())}
 
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """One at a time adds to a folder: another one's draft is not taken for one that was broken off."""
+    """Let one process at a time add to a folder, so that another's draft is not taken for a broken one."""
     lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):  # a file system without locks

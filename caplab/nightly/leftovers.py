@@ -1,4 +1,4 @@
-"""What a runner that was killed has left in the cluster: its faults end by themselves, the rest is removed here."""
+"""What a killed runner has left in the cluster: its faults end by themselves, the rest is removed here."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ..tidy import CLUSTER_PLURALS
 from ..watching import GROUP, VERSION
 
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
-_LEASE_SECONDS = 60.0  # the dead run's lease is seen to be dead after 20 s
+_LEASE_SECONDS = 60.0  # a dead run's lease is recognized after 20 s
 _GONE_SECONDS = 90.0
 _LOOK_SECONDS = 0.5
 _GONE, _CHANGED = 404, 409
 _APPLY = "application/apply-patch+yaml"
-# Faults first: they end while the clusters that they hit are still there to be healed.
+# Faults first: they end while their clusters still exist and can be healed.
 _PLURALS = {"Fault": "faults", "Probe": "probes", **CLUSTER_PLURALS}
 
 
 def remove(namespace: str, why: str, api: client.ApiClient | None = None) -> list[str]:
-    """Remove what runs that are over have made in a namespace, and say of their Run objects why they ended.
+    """Remove what finished runs have made in a namespace, and record on their Run objects why they ended.
 
-    A sentence for each thing that was removed, or is left. Nothing is touched while a run is under way there, which is
-    LeaseNotHeld. Raises kubernetes' ApiException, and urllib3's errors.
+    Returns a sentence for each thing that was removed, or is left. Nothing is touched while a run is under way there,
+    which raises LeaseNotHeld. Raises kubernetes' ApiException, and urllib3's errors.
     """
     api = api or pinned().api
     run_lease = RunLease(Leases(api), namespace, new_id())
@@ -44,7 +44,7 @@ def remove(namespace: str, why: str, api: client.ApiClient | None = None) -> lis
 
 
 def _remove_all(custom: Any, namespace: str, kind: str, plural: str) -> list[str]:
-    """Delete those of a kind that runs have made, and see them gone."""
+    """Delete the objects of a kind that runs have made, and wait until they are gone."""
     mine = _of_runs(custom, namespace, plural)
     for body in mine:
         only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": body["metadata"]["uid"]}}
@@ -71,7 +71,7 @@ def _left(look: Callable[[], list[Any]]) -> list[Any]:
 
 
 def _fail_runs(custom: Any, namespace: str, why: str) -> list[str]:
-    """Say on the Run objects that are still under way that they are not."""
+    """Mark the Run objects that are still under way as failed."""
     sentences = []
     for body in _of_runs(custom, namespace, "runs"):
         status, name = body.get("status") or {}, body["metadata"]["name"]

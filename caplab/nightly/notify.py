@@ -1,4 +1,4 @@
-"""Tells others what came of a night: a webhook's URL, an Alertmanager. Nothing here changes what came of it."""
+"""Reports a night's result to a webhook's URL and to an Alertmanager. Nothing here changes the result."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from .report import Report
 
 WEBHOOK_VARIABLE, ALERTMANAGER_VARIABLE = "CAPLAB_WEBHOOK_URL", "CAPLAB_ALERTMANAGER_URL"  # they may be secrets
 _SECONDS = 10.0
-_ALERT_HOURS = 26  # until the next night has told how it is now
+_ALERT_HOURS = 26  # until the next night's report
 _MOST_NOTES = 20
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """An address is told what it was given, and no other one."""
+    """A handler that follows no redirect: the report goes to the given address only."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow none."""
+        """Follow no redirect."""
 
 
 def message(report: Report, folder: str) -> dict[str, Any]:
-    """What a webhook is sent; `text` is what chats show: pure."""
+    """Build the webhook's message; chats show its `text`. Pure."""
     notes = list(report.notes[:_MOST_NOTES])
     text = f"caplab {report.suite}: {report.outcome} ({folder})" + "".join(f"\n{note}" for note in notes)
     return {
@@ -43,7 +43,7 @@ def message(report: Report, folder: str) -> dict[str, Any]:
 
 
 def alerts(report: Report, folder: str, now: datetime.datetime) -> list[dict[str, Any]]:
-    """What an Alertmanager is sent: an alert for each outcome that is not valid: pure."""
+    """Build Alertmanager's alerts, one for each outcome that is not valid. Pure."""
     ends = now + datetime.timedelta(hours=_ALERT_HOURS)
     summary = " ".join([f"Suite {report.suite}: {report.outcome}.", *report.notes[:_MOST_NOTES]])
     return [
@@ -59,20 +59,22 @@ def alerts(report: Report, folder: str, now: datetime.datetime) -> list[dict[str
 
 
 def send(webhook: str, alertmanager: str, report: Report, folder: str) -> list[str]:
-    """Send both, as far as there are addresses; a sentence for each that could not be told, without its address."""
+    """Send both, if they have addresses; return a sentence for each failure, without its address."""
     now = datetime.datetime.now(datetime.UTC)
     wanted: list[tuple[str, str, Any]] = []
     if webhook:
         wanted.append(("webhook", webhook, message(report, folder)))
     if alertmanager and (sent := alerts(report, folder, now)):
         wanted.append(("Alertmanager", f"{alertmanager.rstrip('/')}/api/v2/alerts", sent))
-    return [f"The {name} was not told: {problem}." for name, url, body in wanted if (problem := _post(url, body))]
+    return [
+        f"The report to the {name} failed: {problem}." for name, url, body in wanted if (problem := _post(url, body))
+    ]
 
 
 def _post(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:
-    """Why it was not taken, or ''. All of it has its seconds: a time-out alone is one of each read.
+    """Post a body within a time limit (a time-out alone is that of each read); return why it failed, or ''.
 
-    Who sends a letter now and then, or looks up a name without end, is left behind with its thread.
+    A server that sends a byte now and then, or a name look-up that does not end, is left behind with its thread.
     """
     reasons: list[str] = []
     asking = threading.Thread(target=lambda: reasons.append(_reason_of_post(url, body)), daemon=True)
@@ -82,10 +84,10 @@ def _post(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:
 
 
 def _reason_of_post(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:
-    """Why it was not taken, or ''. The address may be a secret: it is not in the sentence."""
+    """Post a body; return why it failed, or ''. The address may be a secret: it is not in the sentence."""
     try:
         if urlsplit(url).scheme not in ("http", "https"):
-            return "its address is none of http or https"
+            return "its address is neither http nor https"
         headers = {"Content-Type": "application/json", "User-Agent": "caplab"}
         request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=_SECONDS):

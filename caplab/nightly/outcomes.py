@@ -1,4 +1,4 @@
-"""What a run that nobody watched came to, by the exit codes of its commands, and what of that fails the job: pure."""
+"""The result of an unattended run, by the exit codes of its commands, and what of it fails the job. Pure."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ..model.fields import FieldError
 
 
 class Outcome(Enum):
-    """What can come of a suite, or of comparing it with a baseline; the words that --fail-on takes."""
+    """The possible outcomes of a suite, or of its comparison with a baseline; the words that --fail-on takes."""
 
     INVALID = "invalid"  # a run broke what its row promises
     UNKNOWN = "unknown"  # a run proves nothing
-    FAILED = "failed"  # the lab itself failed: nothing was learned
+    FAILED = "failed"  # the lab itself failed: there is no result
     REGRESSED = "regressed"  # a figure is worse than its baseline, by a rule that can be defended
-    UNCOMPARED = "uncompared"  # a comparison was asked for, and could not be made
+    UNCOMPARED = "uncompared"  # a requested comparison could not be made
 
 
 EVERY = tuple(outcome.value for outcome in Outcome)
 DEFAULT_FAIL_ON = "invalid,unknown,failed,regressed"
 NOTHING = "none"
-MOST_BYTES = 1_000_000  # of a page: GitHub shows a step's summary of up to 1 MiB, and else none of it
+MOST_BYTES = 1_000_000  # of a page: GitHub shows a step's summary of up to 1 MiB, and nothing of a larger one
 
-# The titles of annotations: which of them it is must be seen without opening a log.
+# The titles of annotations: the outcome must be visible without opening a log.
 TITLES: Mapping[Outcome, str] = {
     Outcome.INVALID: "caplab: a promise was broken",
     Outcome.UNKNOWN: "caplab: unknown",
@@ -35,7 +35,7 @@ TITLES: Mapping[Outcome, str] = {
 _SENTENCES: Mapping[Outcome, str] = {
     Outcome.INVALID: "A run broke what its row of the table promises.",
     Outcome.UNKNOWN: "A run proves nothing, and none broke a promise; its reasons are in the summary.",
-    Outcome.FAILED: "Nothing was learned of the databases. The log has a sentence with the hint.",
+    Outcome.FAILED: "Nothing was learned about the databases. The log has a sentence with the hint.",
     Outcome.REGRESSED: "A figure is worse than in the baseline, or an expectation is violated.",
     Outcome.UNCOMPARED: "The comparison with the baseline could not be made.",
 }
@@ -43,7 +43,7 @@ _OF_RUN = {0: None, 1: Outcome.INVALID, 2: Outcome.UNKNOWN}
 _OF_COMPARISON = {0: None, 1: Outcome.REGRESSED, 2: None}
 _WELL = {
     0: ", and nothing regressed",
-    2: "; whether anything regressed cannot be told, usually because there are too few runs",
+    2: "; whether anything regressed is not known, usually because there are too few runs",
 }
 _EXIT_CODES = {
     Outcome.FAILED: 3,
@@ -56,13 +56,13 @@ _EXIT_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """The exit codes of `caplab run` and `caplab compare`; None: it was not called."""
+    """The exit codes of `caplab run` and `caplab compare`; None: the command was not called."""
 
     run: int
     compare: int | None = None
 
     def outcomes(self) -> tuple[Outcome, ...]:
-        """What is not as it should be, the suite's first; a code that neither command has is a failure of the lab."""
+        """Return what is wrong, the suite's outcome first; an unknown exit code is a failure of the lab."""
         of_run = _OF_RUN.get(self.run, Outcome.FAILED)
         of_comparison = None if self.compare is None else _OF_COMPARISON.get(self.compare, Outcome.UNCOMPARED)
         return tuple(outcome for outcome in (of_run, of_comparison) if outcome)
@@ -70,7 +70,7 @@ class Codes:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What came of it, and what of that fails the job."""
+    """The outcomes, and which of them fail the job."""
 
     outcomes: tuple[Outcome, ...]
     failing: tuple[Outcome, ...]
@@ -83,7 +83,7 @@ class Judgement:
 
 
 def wanted(text: str) -> frozenset[Outcome]:
-    """What --fail-on names, by commas or blanks ('none' alone: nothing); FieldError for a word that is none of them."""
+    """Parse --fail-on, separated by commas or blanks ('none' alone: nothing); FieldError for an unknown word."""
     words = text.replace(",", " ").split()
     if words == [NOTHING]:
         return frozenset()
@@ -97,20 +97,20 @@ def wanted(text: str) -> frozenset[Outcome]:
 
 
 def judge(codes: Codes, fail_on: frozenset[Outcome]) -> Judgement:
-    """What came of it, and what of that fails the job."""
+    """Judge the exit codes: the outcomes, and which of them fail the job."""
     outcomes = codes.outcomes()
     return Judgement(outcomes, tuple(outcome for outcome in outcomes if outcome in fail_on))
 
 
 def sentence(outcome: Outcome, codes: Codes) -> str:
-    """One sentence, with the exit code behind it."""
+    """Describe an outcome in one sentence, with the exit code behind it."""
     of_comparison = outcome in (Outcome.REGRESSED, Outcome.UNCOMPARED)
     command, code = ("caplab compare", codes.compare) if of_comparison else ("caplab run", codes.run)
     return f"{_SENTENCES[outcome]} ({command} ended with {code})"
 
 
 def workflow_commands(judgement: Judgement, codes: Codes) -> list[str]:
-    """GitHub's workflow commands: an error for what fails the job, a warning for the rest."""
+    """Return GitHub's workflow commands: an error for what fails the job, a warning for the rest."""
     levels = {outcome: "error" if outcome in judgement.failing else "warning" for outcome in judgement.outcomes}
     return [
         f"::{level} title={_property(TITLES[outcome])}::{sentence(outcome, codes)}" for outcome, level in levels.items()
@@ -118,21 +118,21 @@ def workflow_commands(judgement: Judgement, codes: Codes) -> list[str]:
 
 
 def _property(text: str) -> str:
-    """As a property of a workflow command must be written: there a colon or a comma would end it."""
+    """Escape a property of a workflow command, in which a colon or a comma would end it."""
     return text.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
 
 
 def in_words(judgement: Judgement) -> str:
-    """Such as 'valid', or 'invalid, regressed'."""
+    """List the outcomes, such as 'valid', or 'invalid, regressed'."""
     return ", ".join(outcome.value for outcome in judgement.outcomes) or "valid"
 
 
 def plain(judgement: Judgement, codes: Codes) -> Sequence[str]:
-    """What `workflow_commands` says, for a log that knows no workflow commands."""
+    """Return what `workflow_commands` says, for a log without workflow commands."""
     lines = [f"{TITLES[outcome]}: {sentence(outcome, codes)}" for outcome in judgement.outcomes]
     return lines or [f"caplab: {all_is_well(codes)}"]
 
 
 def all_is_well(codes: Codes) -> str:
-    """What is said where nothing came of it that should not be; no more than the comparison can tell."""
+    """Return the sentence for a run in which nothing is wrong, as far as the comparison can tell."""
     return "every run is valid" + ("" if codes.compare is None else _WELL.get(codes.compare, ""))

@@ -1,4 +1,4 @@
-"""A small web page that lists what is kept of the nights and opens each summary: it reads, and does nothing else."""
+"""A small web page that lists the stored nights and opens each summary: it only reads."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from .report import CHANGES, PAGE, REPORT, TREND, Report
 from .store import Store
 
 MOST_BYTES = 32 << 20
-_MOST_LISTED = 200  # each is asked for its report
-_SECONDS = 30  # a client may take for its request
-_PAGES = (PAGE, SUMMARY, CHANGES)  # of these, the first that is there opens
+_MOST_LISTED = 200  # each one's report is read
+_SECONDS = 30  # a client's time for its request
+_PAGES = (PAGE, SUMMARY, CHANGES)  # the first of these that exists is opened
 _TEXTS = {VERDICT: "application/json", REPORT: "application/json", JUNIT: "application/xml", TREND: "text/html"}
-# No script runs, and nothing is fetched from elsewhere; a trend's own script runs in a sandbox that reaches nothing.
+# No script runs, and nothing is fetched; a trend's own script runs in an isolated sandbox.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _TREND_POLICY = (
     "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 )
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _VERDICTS = ("valid", "invalid", "unknown")
-_NOT_TOLD, _NOT_COMPARED = "not told", "not compared"
-# As they come out of Markdown in which HTML is text: the folds of the lab's own pages.
+_NOT_REPORTED, _NOT_COMPARED = "not reported", "not compared"
+# The folds of the lab's own pages, as Markdown renders them with HTML escaped.
 _FOLD = re.compile(r"<p>&lt;details&gt;&lt;summary&gt;([^<]*?)&lt;/summary&gt;</p>")
 _FOLD_END = "<p>&lt;/details&gt;</p>"
 _STYLE = (
@@ -48,7 +48,7 @@ _STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request gets."""
+    """The answer to a request."""
 
     status: HTTPStatus
     content: bytes
@@ -57,7 +57,7 @@ class Answer:
 
 
 def answer(store: Store, path: str) -> Answer:
-    """What is at a path: / lists, /FOLDER/ opens the summary, /FOLDER/FILE one of the files that are named above."""
+    """Answer a path: / lists, /FOLDER/ opens the summary, /FOLDER/FILE one of the files that are named above."""
     try:
         parts = unquote(urlsplit(path).path, errors="surrogateescape").strip("/").split("/")
         if parts == [""]:
@@ -75,15 +75,15 @@ def answer(store: Store, path: str) -> Answer:
 
 
 def named_suite(name: str) -> bool:
-    """Whether a name is one that suites' folders have: nothing else is ever looked at."""
+    """Return whether a name is one that suites' folders have: no other folder is ever opened."""
     return "/" not in name and "\\" not in name and named(Path(name)) is not None
 
 
 def meant(listening: str, host: str) -> bool:
-    """Whether a request names this server.
+    """Return whether a request names this server.
 
-    One that listens on a loopback is reached by that name alone: a page from elsewhere, whose own name leads here by
-    now (DNS rebinding), would read the results with the browser of whoever opened it.
+    A server that listens on a loopback is reached by that name alone: a page from elsewhere, whose own name leads here
+    by now (DNS rebinding), would read the results with the user's browser.
     """
     try:
         return listening not in _LOOPBACK or urlsplit(f"//{host}").hostname in _LOOPBACK
@@ -92,7 +92,7 @@ def meant(listening: str, host: str) -> bool:
 
 
 def server(store: Store, host: str, port: int) -> BoundedServer:
-    """The server, listening."""
+    """Return the server, listening."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = _SECONDS
@@ -121,7 +121,7 @@ def server(store: Store, host: str, port: int) -> BoundedServer:
                 self.wfile.write(page_answer.content)
 
         def log_message(self, *_: Any) -> None:
-            """Keep no log of who looks."""
+            """Keep no access log."""
 
     return _Server((host, port), Handler)
 
@@ -130,22 +130,22 @@ class _Server(BoundedServer):
     request_seconds = _SECONDS
 
     def handle_error(self, *_: Any) -> None:
-        """Whoever looks has gone, or was let go."""
+        """Ignore an error: the client has gone, or its connection was closed."""
 
 
 def _listed(store: Store) -> Answer:
     newest = list(reversed(store.suites()))
     rows = "".join(_row(store, suite) for suite in newest[:_MOST_LISTED])
-    head = "<tr><th>begun (UTC)</th><th>suite</th><th>came to</th><th>size</th><th>files</th></tr>"
+    head = "<tr><th>begun (UTC)</th><th>suite</th><th>outcome</th><th>size</th><th>files</th></tr>"
     more = f"<p>and {len(newest) - _MOST_LISTED} older ones</p>" if len(newest) > _MOST_LISTED else ""
-    text = f"<h1>Nights</h1>{f'<table>{head}{rows}</table>{more}' if rows else '<p>There is nothing yet.</p>'}"
+    text = f"<h1>Nights</h1>{f'<table>{head}{rows}</table>{more}' if rows else '<p>There are no nights yet.</p>'}"
     return Answer(HTTPStatus.OK, _whole("nights", text))
 
 
 def _row(store: Store, kept: StoredSuite) -> str:
     name = quote(kept.path.name, safe="", errors="surrogateescape")  # of Linux, names are bytes
     outcome = _outcome(store, kept.path.name)
-    kind = {"valid": "valid", "unknown": "unsure", _NOT_TOLD: "unsure"}.get(outcome.partition(", not ")[0], "bad")
+    kind = {"valid": "valid", "unknown": "unsure", _NOT_REPORTED: "unsure"}.get(outcome.partition(", not ")[0], "bad")
     begun = f'<span class="whole">{kept.begun:%Y-%m-%d}</span> {kept.begun:%H:%M}'
     return (
         f'<tr><td><a href="/{name}/">{begun}</a></td><td>{html.escape(kept.suite)}</td>'
@@ -155,20 +155,20 @@ def _row(store: Store, kept: StoredSuite) -> str:
 
 
 def _links(store: Store, folder: str) -> str:
-    """To the files of a suite that are shown beside its page."""
+    """Link the files of a suite that are shown beside its page."""
     name, names = quote(folder, safe="", errors="surrogateescape"), _names(store, folder)
     there = [file for file in (*_TEXTS, CHANGES) if file in names]
     return " ".join(f'<a href="/{name}/{file}">{file}</a>' for file in there)
 
 
 def _outcome(store: Store, folder: str) -> str:
-    """What a night came to by its report; where there is none, as `caplab run` alone leaves it, by its verdict."""
+    """Return a night's outcome by its report; without one, as `caplab run` alone leaves it, by its verdict."""
     try:
         return Report.from_json(REPORT, store.read(f"{folder}/{REPORT}", MOST_BYTES)).outcome
     except FileNotFoundError:
         return _verdict(store, folder)
     except (PermissionError, FieldError):
-        return _NOT_TOLD
+        return _NOT_REPORTED
 
 
 def _verdict(store: Store, folder: str) -> str:
@@ -176,12 +176,12 @@ def _verdict(store: Store, folder: str) -> str:
         content = json.loads(store.read(f"{folder}/{VERDICT}", MOST_BYTES))
         verdict = Fields.of(VERDICT, content).text("verdict")
     except (FileNotFoundError, PermissionError, FieldError, ValueError, RecursionError):
-        return _NOT_TOLD
-    return f"{verdict}, {_NOT_COMPARED}" if verdict in _VERDICTS else _NOT_TOLD
+        return _NOT_REPORTED
+    return f"{verdict}, {_NOT_COMPARED}" if verdict in _VERDICTS else _NOT_REPORTED
 
 
 def _names(store: Store, folder: str) -> list[str]:
-    """Of a folder that has gone meanwhile, or that may not be looked into, none: the others are listed all the same."""
+    """Return a suite's file names; none if the folder has gone or is unreadable: the others are still listed."""
     try:
         return store.names(folder)
     except (FileNotFoundError, PermissionError):
@@ -206,7 +206,7 @@ def _file(store: Store, folder: str, file: str) -> Answer:
 
 
 def as_html(markdown: bytes) -> str:
-    """Markdown with tables; HTML in it is shown as text, but for the folds that the lab's own pages have."""
+    """Convert Markdown with tables; HTML in it is shown as text, except the folds of the lab's own pages."""
     text = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown.decode(errors="replace"))
     return _FOLD.sub(r"<details><summary>\1</summary>", str(text)).replace(_FOLD_END, "</details>")
 

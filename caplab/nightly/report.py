@@ -1,4 +1,4 @@
-"""What is kept of a night: nightly.json in the suite's folder, and the note of the one that is under way."""
+"""The record of a night: nightly.json in the suite's folder, and the note of the one that is under way."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..model.fields import FieldError, Fields
 from ..plain_text import one_line
 
 REPORT, PAGE, UNDER_WAY = "nightly.json", "nightly.md", "under-way.json"
-CHANGES, TREND = "changes.md", "trend.html"  # what the comparison says, and the figures over time
+CHANGES, TREND = "changes.md", "trend.html"  # the comparison, and the figures over time
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 _MOST_OF_NAME, _MOST_OF_FIELD = 60, 200  # letters
-BROKEN_OFF = "broken off"  # the outcome of a night whose runner ended without a word
+BROKEN_OFF = "broken off"  # the outcome of a night whose runner left no report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnderWay:
-    """A night that has begun (UTC, ISO): by which pod, of which Job."""
+    """A night that has begun (UTC, ISO), with its pod and its Job."""
 
     suite: str
     began: str
@@ -29,13 +29,13 @@ class UnderWay:
 
     @property
     def folder(self) -> str:
-        """What a folder is called for it, where its suite has left none."""
+        """The name of its folder if its suite has left none."""
         began = datetime.datetime.fromisoformat(self.began).astimezone(datetime.UTC)
         name = _NOT_IN_NAMES.sub("-", self.suite.rpartition("/")[2])[:_MOST_OF_NAME]
         return f"{began:%Y%m%d-%H%M%S}-{name or 'unknown'}"
 
     def to_json(self) -> bytes:
-        """As it is kept."""
+        """Serialize it."""
         return (json.dumps(asdict(self), indent=1) + "\n").encode()
 
     @classmethod
@@ -53,7 +53,7 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What came of a night. outcome: valid, the outcomes by commas, or BROKEN_OFF; codes are -1 where there is none."""
+    """The result of a night. outcome: valid, the outcomes by commas, or BROKEN_OFF; codes are -1 if there is none."""
 
     suite: str
     began: str
@@ -65,7 +65,7 @@ class Report:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:
-        """As it is kept."""
+        """Serialize it."""
         return (json.dumps(asdict(self), indent=1) + "\n").encode()
 
     @classmethod
@@ -81,12 +81,12 @@ class Report:
 
 
 def now() -> str:
-    """The moment of the call, as reports have it."""
+    """Return the current time in the reports' format."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _short(text: str) -> str:
-    """What somebody else has written, as messages and names take it."""
+    """Shorten text from outside for messages and names."""
     return one_line(text)[:_MOST_OF_FIELD]
 
 

@@ -1,4 +1,4 @@
-"""One night in the cluster: what an earlier runner left is removed, the suite runs, is compared, kept, and told."""
+"""One night in the cluster: removes what an earlier runner left; runs, compares, stores and reports the suite."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from .store import Store, of_folder, opened
 from .suite_page import page_of
 
 PrintLine = Callable[[str], None]
-Clear = Callable[[str, str], Sequence[str]]  # a namespace and why: what was done there
+Clear = Callable[[str, str], Sequence[str]]  # (namespace, reason) -> what was done there
 
 LAB_FAILED = 3
 BASELINE = "baseline"
-_END_SECONDS = 90.0  # for a suite that was told to end: it heals its faults and removes its clusters
+_END_SECONDS = 90.0  # for a suite that is being ended: it heals its faults and removes its clusters
 _COMPARE_SECONDS = 1200.0
-_LEAST_RUNS = "5"  # of a row: fewer, beside 20, can defend no regression in a table as large as core's
+_LEAST_RUNS = "5"  # of a row: with fewer, beside 20, no regression is significant in a table as large as core's
 _MOST_NOTE_BYTES = 1 << 20
-_MOST_TOLD = 500  # letters of an error that others are told
-_NO_BASELINE = {Outcome.INVALID, Outcome.REGRESSED}  # the next night is not to be measured by what broke, or is worse
+_MOST_REPORTED = 500  # letters of an error in reports to others
+_NO_BASELINE = {Outcome.INVALID, Outcome.REGRESSED}  # a broken or worse night must not become the next one's baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """What is asked for. job, runner: the names of the Job and of its pod. keep_last: suites in the baseline.
+    """The options. job, runner: the names of the Job and of its pod. keep_last: suites in the baseline.
 
     accept: the night is added to the baseline although it is invalid or worse.
     """
@@ -61,7 +61,7 @@ class Night:
 
 @dataclass(frozen=True, slots=True)
 class SuiteResult:
-    """A suite's exit code and its folder; None where it left none."""
+    """A suite's exit code and its folder; None if it left none."""
 
     code: int
     folder: Path | None
@@ -69,16 +69,16 @@ class SuiteResult:
 
 
 def run_night(night: Night, clear: Clear, print_line: PrintLine) -> int:
-    """The night's exit code.
+    """Run a night and return its exit code.
 
-    Raises FieldError where it cannot be as it is asked for, OSError where nothing is kept, CommandError where another
-    night is under way. Who is told of nights is told of that too.
+    Raises FieldError if its options cannot be used, OSError if nothing can be stored, CommandError if another night is
+    under way. Each of these is also reported to the webhook and to Alertmanager.
     """
     began = now()
     try:
         return _night(night, began, clear, print_line)
     except Exception as error:
-        note = f"The night could not be finished: {one_line(str(error))[:_MOST_TOLD]}"
+        note = f"The night could not be finished: {one_line(str(error))[:_MOST_REPORTED]}"
         failed = Report(
             suite=night.suite,
             began=began,
@@ -94,10 +94,10 @@ def run_night(night: Night, clear: Clear, print_line: PrintLine) -> int:
 def _night(night: Night, began: str, clear: Clear, print_line: PrintLine) -> int:
     fail_on = wanted(night.fail_on)
     store = opened(night.bucket) if night.bucket else of_folder(night.results)
-    _prune(store, night.bounds, print_line)  # a volume that is full may have room afterwards
+    _prune(store, night.bounds, print_line)  # a full volume may have room afterwards
     notes, of_this_job = _before(night, store, clear, print_line)
     if of_this_job:
-        return LAB_FAILED  # the Job's own pod before this one: the night is over, and was told
+        return LAB_FAILED  # an earlier pod of this Job: the night is over, and was reported
     mine = UnderWay(suite=night.suite, began=began, runner=night.runner, job=night.job)
     store.write(UNDER_WAY, mine.to_json())
     night.results.mkdir(parents=True, exist_ok=True)
@@ -127,16 +127,16 @@ def _night(night: Night, began: str, clear: Clear, print_line: PrintLine) -> int
 
 
 def _before(night: Night, store: Store, clear: Clear, print_line: PrintLine) -> tuple[list[str], bool]:
-    """What became of the night before, where that is not said yet; and whether it was of this very Job."""
+    """Report an unfinished earlier night; return the sentences, and whether it was of this very Job."""
     there, last = _read(store), _last_report(store)
     if there is None:
-        return ([_told_of(last)] if last and last.outcome == BROKEN_OFF else []), False
+        return ([_interruption_note(last)] if last and last.outcome == BROKEN_OFF else []), False
     of_this_job = bool(night.job) and there.job == night.job
-    if last and (last.began, last.runner) == (there.began, there.runner):  # it was over, and could not say so any more
+    if last and (last.began, last.runner) == (there.began, there.runner):  # it was over, but could not remove its note
         store.remove(UNDER_WAY)
         return [], of_this_job
     sentence = (
-        f"The night of {there.began} ({there.suite}) was broken off: its runner {there.runner} ended without a word."
+        f"The night of {there.began} ({there.suite}) was broken off: its runner {there.runner} ended without a report."
     )
     cleared = _cleared(night, there, sentence, clear)
     for line in (sentence, *cleared):
@@ -154,21 +154,21 @@ def _before(night: Night, store: Store, clear: Clear, print_line: PrintLine) -> 
 
 
 def _cleared(night: Night, there: UnderWay, why: str, clear: Clear) -> list[str]:
-    """What was done about what a broken off night left. CommandError where a run is under way in its namespace."""
+    """Remove what a broken off night left and return what was done. CommandError if a run is under way there."""
     try:
         return list(clear(night.namespace, why))
     except CommandError as held:
         raise CommandError(
             f"The night of {there.began} ({there.suite}) by {there.runner} may still be under way: {held}"
         ) from held
-    except Exception as error:  # it is reported all the same: faults end by themselves, and the next run clears up too
+    except Exception as error:  # it is reported anyway: faults end by themselves, and the next run cleans up too
         from ..faults.objects import reason_of  # noqa: PLC0415  # the API server's client is slow to load
 
         return [f"What it left could not be removed: {reason_of(error)}"]
 
 
 def _read(store: Store) -> UnderWay | None:
-    """The note of a night that is under way, or was; what cannot be read stands for one of which nothing is known."""
+    """Read the note of a night that is, or was, under way; an unreadable note stands for an unknown night."""
     try:
         return UnderWay.from_json(UNDER_WAY, store.read(UNDER_WAY, _MOST_NOTE_BYTES))
     except FileNotFoundError:
@@ -187,14 +187,14 @@ def _last_report(store: Store) -> Report | None:
         return None
 
 
-def _told_of(report: Report) -> str:
+def _interruption_note(report: Report) -> str:
     return (
-        f"The night before, of {report.began} ({report.suite}), was broken off: {report.runner} ended without a word."
+        f"The night before, of {report.began} ({report.suite}), was broken off: {report.runner} ended without a report."
     )
 
 
 def _folder_of(store: Store, under_way: UnderWay) -> str:
-    """The folder that a night has left, which has no report; else a name for one."""
+    """Return the folder that a night without a report has left; else a name for one."""
     began = datetime.datetime.fromisoformat(under_way.began)
     for suite in reversed(store.suites()):
         if suite.begun >= began.replace(microsecond=0) and REPORT not in store.names(suite.path.name):
@@ -203,7 +203,7 @@ def _folder_of(store: Store, under_way: UnderWay) -> str:
 
 
 def _suite(night: Night, print_line: PrintLine) -> SuiteResult:
-    """`caplab run` as people call it, told to end when its time is over, or when this process is."""
+    """Run `caplab run` as a user does, and end it when its time is over, or when this process is ended."""
     before = {suite.path for suite in folders.suites(night.results)}
     command = [*_CAPLAB, "run", night.suite, "--repeat", str(night.repeat), "--results", str(night.results)]
     settings = {**night.settings, "namespace": night.namespace}
@@ -216,7 +216,7 @@ def _suite(night: Night, print_line: PrintLine) -> SuiteResult:
     except subprocess.TimeoutExpired:
         notes, code = (f"The suite was told to end: it took over {night.seconds / 60:.0f} minutes.",), _end(process)
     except KeyboardInterrupt:
-        notes, code = ("The runner was told to end in the midst of the suite.",), _end(process)
+        notes, code = ("The runner was told to end in the middle of the suite.",), _end(process)
     new = [suite.path for suite in folders.suites(night.results) if suite.path not in before]
     if code < 0 or (code == 0 and not new):  # without a verdict nothing is valid
         code = LAB_FAILED
@@ -224,7 +224,7 @@ def _suite(night: Night, print_line: PrintLine) -> SuiteResult:
 
 
 def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a suite sees: neither the keys of a bucket nor addresses that may be secrets."""
+    """Return the suite's environment: without a bucket's keys, and without addresses that may be secrets."""
     return {
         name: value
         for name, value in environment.items()
@@ -243,7 +243,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
 
 
 def _compare(baseline: Path, folder: Path | None, print_line: PrintLine) -> int | None:
-    """What `caplab compare` ends with; None where there is nothing to compare. Its words are kept in the folder."""
+    """Compare with the baseline and return the exit code; None if nothing can be compared. Its output is kept."""
     if folder is None or not folders.suites(baseline):
         return None
     command = [*_CAPLAB, "compare", str(baseline), str(folder), "--least-runs", _LEAST_RUNS, "--format", "markdown"]
@@ -280,7 +280,7 @@ def _keep(night: Night, folder: Path | None, outcomes: Sequence[Outcome], store:
 
 
 def _write(night: Night, folder: Path, of_suite: Path | None, codes: Codes, report: Report) -> None:
-    """The night's page and its report, which is last."""
+    """Write the night's page and, last, its report."""
     changes = folder / CHANGES
     text = page_of(
         of_suite, night.suite, codes, night.fail_on,
@@ -296,7 +296,7 @@ def _page_of_broken(report: Report) -> str:
 
 
 def _prune(store: Store, bounds: Bounds, print_line: PrintLine) -> None:
-    """Remove what is over the bounds; what cannot be removed costs no night."""
+    """Remove what is over the bounds; a failure to remove does not fail the night."""
     try:
         for suite in folders.to_prune(store.suites(), bounds, datetime.datetime.now(datetime.UTC)):
             store.remove(suite.path.name)

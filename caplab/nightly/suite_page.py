@@ -20,7 +20,7 @@ from .summary import Parts, page
 
 
 def cap_table_of(folder: Path) -> str:
-    """What a suite measured, as the CAP table's lines; '' where nothing was. FieldError, OSError as for any file."""
+    """Return a suite's results as the CAP table's lines; '' without any. FieldError, OSError as for any file."""
     begun_and_suite = folders.named(folder.resolve())
     if not begun_and_suite or not (folder / results.VERDICT).is_file():
         return ""
@@ -32,9 +32,9 @@ def cap_table_of(folder: Path) -> str:
 
 
 def page_of(folder: Path | None, suite: str, codes: Codes, fail_on: str, **more: Any) -> str:
-    """The page of a suite's folder; None: it left none. more: changes, notes and most_bytes, as of `Parts`.
+    """Build the page of a suite's folder; None: it left none. more: changes, notes and most_bytes, as in `Parts`.
 
-    A file of it that cannot be read, as a suite that was killed may leave one, is a note, and costs no other part.
+    A file that cannot be read, as a killed suite may leave one, becomes a note; the other parts stay.
     """
     most_bytes, notes = more.pop("most_bytes", MOST_BYTES), list(more.pop("notes", ()))
     parts = Parts(

@@ -1,4 +1,4 @@
-"""The page that a job shows: what came of it, the CAP table of what was measured, what changed: pure."""
+"""A job's summary page: the outcome, the CAP table of what was measured, what changed. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _CUT = "\n\n*Cut here: the rest is in the artifacts.*\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a page is made of, in Markdown; '' where there is none of it.
+    """The parts of a page, in Markdown; '' if there is none.
 
-    suite: its name. table: the CAP table. changes: what `caplab compare` says. runs: the suite's summary.md. notes: of
-    what else should be known, such as a run that was broken off.
+    suite: its name. table: the CAP table. changes: what `caplab compare` prints. runs: the suite's summary.md. notes:
+    other remarks, such as an unfinished run.
     """
 
     suite: str
@@ -28,7 +28,7 @@ class Parts:
 
 
 def page(parts: Parts, judgement: Judgement, codes: Codes, most_bytes: int = MOST_BYTES) -> str:
-    """The page, cut where it would be too long: what matters most comes first."""
+    """Build the page, cut if it would be too long: what matters most comes first."""
     blocks = [f"# {escaped(parts.suite)}: {escaped(in_words(judgement).upper())}", _came_to(judgement, codes)]
     blocks += [f"> {escaped(note)}" for note in parts.notes]
     changes = parts.changes.strip().removeprefix(COMPARED).strip()
@@ -41,7 +41,7 @@ def page(parts: Parts, judgement: Judgement, codes: Codes, most_bytes: int = MOS
 
 
 def bounded(text: str, most_bytes: int) -> str:
-    """A text of at most so many bytes, cut at the end of a line where it is longer, which it then says."""
+    """Cut a text to so many bytes at the end of a line, and say so."""
     raw = text.encode()
     if len(raw) <= most_bytes:
         return text
@@ -64,4 +64,4 @@ def _not_compared(codes: Codes, any_results: bool) -> str:
         return "Not compared: the suite left no results."
     if codes.compare is None:
         return "Not compared: there is no baseline yet, or none was asked for."
-    return f"`caplab compare` ended with {codes.compare} and said nothing."
+    return f"`caplab compare` ended with {codes.compare} and printed nothing."

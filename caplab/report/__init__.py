@@ -1,4 +1,4 @@
-"""Reports: runs and their verdicts in, text out; never a file, never a cluster."""
+"""Reports: runs and their verdicts in, text out; they read no file and need no cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cache's readers and the database behind it went through; nothing of a run that has no cache."""
+"""What a cache's readers and the database behind it experienced; empty for a run without a cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NEVER = "never"
 
 
 def readers_and_loads(report: RunReport) -> Grid:
-    """A row for each phase of the fault."""
+    """Build the grid with a row for each phase of the fault."""
     phases = listed(report.figures("cache"), "phases") if _has_cache(report) else ()
     rows = tuple(_row(phase) for phase in phases)
     header = ("phase", "lasted", "reads", "acked", "p50", "p99", "loads", "loads a\nsecond", "too late")
@@ -18,7 +18,7 @@ def readers_and_loads(report: RunReport) -> Grid:
 
 
 def cache_sentence(report: RunReport) -> str:
-    """Whether it ends by itself and what sustains it, and what a miss costs; '' where there is no cache."""
+    """Describe whether it ends by itself and what sustains it, and the cost of a miss; '' without a cache."""
     cache, loads = report.finding("cache"), report.figures("load")
     if cache is None or not _has_cache(report):
         return ""
@@ -31,7 +31,7 @@ def cache_sentence(report: RunReport) -> str:
 
 
 def _has_cache(report: RunReport) -> bool:
-    """Whether anything was loaded from behind one."""
+    """Return whether anything was loaded from behind a cache."""
     return bool(number(report.figures("cache"), "loads"))
 
 

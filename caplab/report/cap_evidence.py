@@ -1,4 +1,4 @@
-"""Verdicts as docs/evidence/cap keeps them: a suite's verdict.json, with when and where it was made."""
+"""Verdicts as stored in docs/evidence/cap: a suite's verdict.json, with when and where it was made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROMISES = {promise.value: promise for promise in Promise}
 class MeasuredRun:
     """One run: its row, its verdict, and every property that the row named then.
 
-    doubtful: it was no case of its row (no evidence of the fault, a baseline that failed), whatever it measured.
+    doubtful: it did not test its row (no evidence of the fault, a baseline that failed), whatever it measured.
     """
 
     row: str
@@ -30,7 +30,7 @@ class MeasuredRun:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One suite. date is that of its beginning (ISO, UTC); load None: it was not looked at."""
+    """The evidence of one suite. date is that of its beginning (ISO, UTC); load None: it was not measured."""
 
     suite: str
     date: str
@@ -55,7 +55,7 @@ class Evidence:
 
 
 def newest_by_row(evidence: Iterable[Evidence]) -> dict[str, tuple[Evidence, tuple[MeasuredRun, ...]]]:
-    """For each row its runs of the newest suite that has any."""
+    """Return, for each row, its runs of the newest suite that has any."""
     newest: dict[str, tuple[Evidence, tuple[MeasuredRun, ...]]] = {}
     for suite_evidence in sorted(evidence, key=lambda suite: (suite.date, suite.suite)):
         for row in {run.row for run in suite_evidence.runs}:
@@ -64,10 +64,10 @@ def newest_by_row(evidence: Iterable[Evidence]) -> dict[str, tuple[Evidence, tup
 
 
 def doubtful(fields: Fields) -> bool:
-    """Whether a run of a verdict.json was no case of its row. FieldError where it is no such run."""
+    """Return whether a run of a verdict.json did not test its row. FieldError if it is not such a run."""
     states = [state_of(property_fields, "state") for property_fields in fields.objects("properties")]
     wrong = sum(state is not State.HOLDS for state in states)
-    # Each property that does not hold gives one reason, each doubt one more.
+    # Each property that does not hold gives a reason, and each doubt one more.
     return state_of(fields, "verdict") is not merge(states) or len(fields.texts("reasons")) > wrong
 
 
@@ -96,7 +96,7 @@ def _judgement(fields: Fields) -> Judgement:
 
 
 def _finite(fields: Fields, name: str) -> float | None:
-    """JSON as Python writes it has numbers without end, and some that are none: they tell nothing."""
+    """Return a number, None if it is infinite or NaN, which JSON as Python writes it may have."""
     number = number_of(fields, name)
     return number if number is not None and math.isfinite(number) else None
 
@@ -109,7 +109,7 @@ def _promise(fields: Fields, name: str) -> Promise:
 
 
 def state_of(fields: Fields, name: str) -> State:
-    """A verdict, or a property's state."""
+    """Parse a verdict, or a property's state."""
     word = fields.text(name)
     if word not in _STATES:
         raise fields.error(name, f"one of {', '.join(_STATES)}")
@@ -117,7 +117,7 @@ def state_of(fields: Fields, name: str) -> State:
 
 
 def number_of(fields: Fields, name: str) -> float | None:
-    """A number, also one that is kept as a text since a double would not hold it."""
+    """Parse a number, also one that is kept as a text since a double would not hold it."""
     values: Mapping[str, object] = fields.values
     value = values.get(name)
     if value is None:

@@ -1,4 +1,4 @@
-"""The CAP table at a glance: a line a row, what clients went through beside what was promised."""
+"""The CAP table at a glance: a line for each row, with what clients experienced beside what was promised."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from caplab.verdict import Judgement
 from .cap_words import NOT_MEASURED, promised, shown
 from .grid import Grid
 
-# What the newest runs of a row say of a property.
+# The results of a row's newest runs for a property.
 Judged = Callable[[Expectation, PropertyExpectation], Sequence[Judgement]]
 
-# What is told of in which column, in a few words; of a property with '' the column says enough.
+# The properties of each column, in a few words; '' if the column's name is enough.
 _COLUMNS = {
     "not served for": {
         "failoverTime": "", "writeOutage": "writes", "readOutage": "reads", "outages": "outages",
@@ -35,7 +35,7 @@ _COLUMNS = {
 
 
 def overview(title: str, rows: Sequence[tuple[Expectation, str]], judged: Judged) -> Grid:
-    """A line for each row; with a row goes its verdict in a word. Columns that no row has a word for are left out."""
+    """Build a line for each row, with its verdict in a word. Columns without any content are left out."""
     named = {expected.property for row, _ in rows for expected in row.properties}
     columns = {title: words for title, words in _COLUMNS.items() if named & words.keys()}
     header = ("mode", "fault", *columns, "verdict")
@@ -52,7 +52,7 @@ def _cell(row: Expectation, words: dict[str, str], judged: Judged) -> str:
 
 
 def _part(expected: PropertyExpectation, word: str, judgements: Sequence[Judgement]) -> str:
-    """Such as 'majority: 22.890 s (≤ 26.0 s)'."""
+    """Format a property, such as 'majority: 22.890 s (≤ 26.0 s)'."""
     of = " ".join(part for part in (expected.side, word) if part)
     figure = shown(judgements) if judgements else NOT_MEASURED
     return f"{of}{': ' if of else ''}{figure.split(' (<')[0]}{_promise(expected, judgements)}"

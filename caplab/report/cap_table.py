@@ -1,4 +1,4 @@
-"""docs/cap-table.md: every row of the expectations, what it promises beside what was measured of it."""
+"""docs/cap-table.md: every row of the expectations, its promises beside what was measured."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _PREFACE = """\
 Made by `bench/cap_table.py` (`make cap-table`) from `experiments/expectations.yaml` and the verdicts under
 `docs/evidence/cap`: change those, not this page.
 
-The first table of each engine has a line a row: what clients went through, and in brackets what was promised. The one
-under it has a line a property. *Promised* is what theory and the vendors say, a budget with its value under the
-settings in force: *forbidden*, one case is a violation; *must show*, without it the run proves nothing; *possible*, any
-value will do. *Measured* is of the row's newest runs. *unknown*: a run that proves nothing, or a property that was not
-measured; *promise changed*: it was measured, but judged by what the row said before. Minority and majority are the
-sides of a cut; where no side is named it is all clients. Times are as clients saw them."""
+The first table of each engine has a line for each row: what clients experienced, and in brackets what was promised.
+The second has a line for each property. *Promised* is what theory and the vendors say, a budget with its value under
+the settings in force: *forbidden*, one case is a violation; *must show*, without it the run proves nothing; *possible*,
+any value is allowed. *Measured* is the result of the row's newest runs. *unknown*: a run that proves nothing, or a
+property that was not measured; *promise changed*: it was measured, but judged by what the row said before. Minority and
+majority are the sides of a cut; without a side, a figure covers all clients. Times are those that clients measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,14 @@ class _Row:
 
     @property
     def state(self) -> State | None:
-        """None: never measured."""
+        """Its merged verdict; None: never measured."""
         if self.evidence is None:
             return None
         return merge(_state(_judgements_of(self.runs, expected), expected) for expected in self.row.properties)
 
 
 def cap_table(expectations: Expectations, evidence: Sequence[Evidence], without_primary: Collection[str]) -> str:
-    """The page, in Markdown. without_primary: the engines in which nothing fails over."""
+    """Build the page in Markdown. without_primary: the engines in which nothing fails over."""
     newest = newest_by_row(evidence)
     rows = [_Row(row, *newest.get(row.name, (None, ()))) for row in expectations.rows]
     engines = list(dict.fromkeys(row.row.engine for row in rows))
@@ -60,7 +60,7 @@ def cap_table(expectations: Expectations, evidence: Sequence[Evidence], without_
 
 
 def measured_tables(expectations: Expectations, evidence: Evidence) -> str:
-    """What one suite measured, in Markdown: for each engine a line a row, and nothing of rows that it left out."""
+    """Build one suite's results in Markdown: a line for each measured row of each engine."""
     newest = newest_by_row([evidence])
     rows = [_Row(row, *newest[row.name]) for row in expectations.rows if row.name in newest]
     engines = dict.fromkeys(row.row.engine for row in rows)
@@ -72,7 +72,7 @@ def measured_tables(expectations: Expectations, evidence: Evidence) -> str:
 
 
 def tally(states: Sequence[State | None]) -> str:
-    """Such as '20 rows, 12 measured: 10 valid, 1 invalid, 1 unknown'."""
+    """Count rows, such as '20 rows, 12 measured: 10 valid, 1 invalid, 1 unknown'."""
     counts = Counter(states)
     measured = len(states) - counts[None]
     by_state = ", ".join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))
@@ -84,7 +84,7 @@ def _states(rows: Iterable[_Row]) -> list[State | None]:
 
 
 def _suites(evidence: Sequence[Evidence], rows: Collection[str]) -> list[str]:
-    """Where the figures are from; and which of them no row is left for."""
+    """List the sources of the figures, and those for which there is no row any more."""
     if not evidence:
         return []
     lines = tuple(
@@ -130,12 +130,12 @@ def _at_a_glance(rows: Sequence[_Row]) -> Grid:
 
 
 def _folded(summary: str, body: str) -> str:
-    """Shown when it is asked for."""
+    """Fold a text away in Markdown."""
     return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
 def _lines(row: _Row, has_primary: bool) -> list[tuple[str, ...]]:
-    """A line a property; what a line shares with the one above is left out."""
+    """Build a line for each property; cells equal to those above are left out."""
     made: list[tuple[str, ...]] = []
     above = ""
     for expected in row.row.properties:
@@ -150,7 +150,7 @@ def _lines(row: _Row, has_primary: bool) -> list[tuple[str, ...]]:
 
 
 def _judged(row: _Row, expected: PropertyExpectation) -> tuple[str, str, str]:
-    """What was promised, what was measured, and the verdict on it."""
+    """Return what was promised, what was measured, and the verdict on it."""
     run_judgements = _judgements_of(row.runs, expected)
     judged, fits = [judgement for _, judgement in run_judgements], _fits(run_judgements, expected)
     promise = promised(expected, judged if fits else ())
@@ -163,19 +163,19 @@ def _judged(row: _Row, expected: PropertyExpectation) -> tuple[str, str, str]:
 
 
 def _state(run_judgements: Sequence[_RunJudgement], expected: PropertyExpectation) -> State:
-    """The verdict on one property by today's row; of a run that is no case of its row nothing is known."""
+    """Return the verdict on a property by today's row; a run that does not test its row is unknown."""
     if not _fits(run_judgements, expected):
         return State.UNKNOWN
     return merge(State.UNKNOWN if run.doubtful else judgement.state for run, judgement in run_judgements)
 
 
 def _fits(run_judgements: Sequence[_RunJudgement], expected: PropertyExpectation) -> bool:
-    """Whether a property was judged at all, and by what the row says today."""
+    """Return whether a property was judged at all, and by what the row says today."""
     return bool(run_judgements) and all(judgement.expected == expected for _, judgement in run_judgements)
 
 
 def _judgements_of(runs: Iterable[MeasuredRun], expected: PropertyExpectation) -> list[_RunJudgement]:
-    """A property, of the same side and route, of every run that has it."""
+    """Return a property's judgements, of the same side and route, in every run that has it."""
     sought = (expected.property, expected.side, expected.route)
     every = ((run, judgement) for run in runs for judgement in run.judgements)
     return [
@@ -186,7 +186,7 @@ def _judgements_of(runs: Iterable[MeasuredRun], expected: PropertyExpectation) -
 
 
 def _reasons(rows: Sequence[_Row]) -> str:
-    """Why the rows promise what they do, and the sources; rows that share them are named together."""
+    """Explain why the rows promise what they do, with sources; rows that share them are named together."""
     names: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         names.setdefault((row.row.why, row.row.source), []).append(f"{row.row.mode} {row.row.fault}")

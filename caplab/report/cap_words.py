@@ -1,4 +1,4 @@
-"""The cells of the CAP table: promises, figures and sides in words, of one run or of several."""
+"""The cells of the CAP table: promises, figures and sides in words, for one run or several."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _ALL = "all"
 
 
 def where(expected: PropertyExpectation) -> str:
-    """Such as 'minority, direct'; 'all' where neither side nor route is named."""
+    """Return the side and route, such as 'minority, direct'; 'all' if neither is named."""
     return ", ".join(part for part in (expected.side, expected.route) if part) or _ALL
 
 
 def promised(expected: PropertyExpectation, judged: Sequence[Judgement]) -> str:
-    """The promise; of a budget the expression, with its value under the settings of the runs that were judged by it."""
+    """Format the promise; a budget as its expression, with its value under the settings of the judged runs."""
     if expected.budget is None:
         return predicted(Judgement(expected, State.UNKNOWN, ""))
     limited = [judgement for judgement in judged if judgement.limit is not None]
@@ -30,7 +30,7 @@ def promised(expected: PropertyExpectation, judged: Sequence[Judgement]) -> str:
 
 
 def shown(judged: Sequence[Judgement]) -> str:
-    """The figure; of several runs the least and the most, and how many they are."""
+    """Format the figure; for several runs the least and the most, and their number."""
     with_figure = [judgement for judgement in judged if judgement.measured is not None]
     if not with_figure:
         return NOT_MEASURED

@@ -1,4 +1,4 @@
-"""What `caplab check --json` prints."""
+"""The output of `caplab check --json`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from caplab.model.fields import Json
 
 
 def history_json(findings: Sequence[Finding]) -> dict[str, Json]:
-    """A history's validity, and each checker's beside its figures; error: the traceback of one that failed."""
+    """Return a history's validity, and each checker's beside its figures; error: the traceback of one that failed."""
     return {
         "validity": merge(finding.state for finding in findings).value,
         "checkers": {finding.property: _finding_json(finding) for finding in findings},
@@ -17,7 +17,7 @@ def history_json(findings: Sequence[Finding]) -> dict[str, Json]:
 
 
 def runs_json(runs: Mapping[str, Sequence[Finding]]) -> dict[str, Json]:
-    """Several runs by their names, and the validity of all."""
+    """Return several runs by their names, and the validity of all."""
     states = [merge(finding.state for finding in findings) for findings in runs.values()]
     return {
         "validity": merge(states).value,

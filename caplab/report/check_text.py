@@ -1,4 +1,4 @@
-"""What `caplab check` prints: for each history its findings, their figures and witnesses, and what did not apply."""
+"""The output of `caplab check`: for each history its findings, their figures and witnesses, and what did not apply."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from . import words
 from .check_witness import witnesses
 from .values import Figures
 
-WIDTH = 100  # columns that it takes, where there are as many
+WIDTH = 100  # its width, if the terminal has as many columns
 _STATE_WORDS = {State.HOLDS: "holds", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
-_LISTED = 5  # of a list that is a figure
+_LISTED = 5  # entries shown of a figure that is a list
 _TIE = "\N{NO-BREAK SPACE}"
 _STRICTLY = "each property is checked strictly; whether the run's mode allows that is in the suite's verdict.json"
 _TABLES = ("witness", "witnesses")
@@ -29,7 +29,7 @@ def history_text(
     left_out: Mapping[str, str],
     width: int = WIDTH,
 ) -> str:
-    """A history with what was found in it, ending in a line end; left_out: why a checker had nothing to look at."""
+    """Describe a history and its findings, ending in a line end; left_out: why a checker had nothing to check."""
     since = "the injection" if with_fault else "the first operation"
     counted = f"{words.counted(operations)} operation{'' if operations == 1 else 's'}"
     lines = _folded(f"{words.one_line(name)}: {counted}; times count from {since}", width)
@@ -41,7 +41,7 @@ def history_text(
     for checker, reason in left_out.items():
         lines += _folded(f"{checker} is left out: {reason}", width, "  ")
     if left_out:
-        named = f"not applicable: {', '.join(left_out)}"  # one line, but on a narrow terminal: programs look for it
+        named = f"not applicable: {', '.join(left_out)}"  # one line, if it fits: programs search for it
         lines += _folded(named, width) if width < WIDTH else [named]
     return printable("\n".join(lines)) + "\n"  # names of checkers' figures too may come from the history
 
@@ -60,7 +60,7 @@ def _finding(finding: Finding, width: int) -> list[str]:
 
 
 def _figure(name: str, value: Json) -> str:
-    """A figure in words; '' for what is a table of its own: that is in --json."""
+    """Format a figure; '' if it is a table of its own, which only --json shows."""
     text = _list(value) if isinstance(value, Sequence) and not isinstance(value, str) else _plain(value)
     if isinstance(value, Mapping):
         text = _object(value)
@@ -85,7 +85,7 @@ def _list(value: Sequence[Json]) -> str:
 
 
 def _plain(value: Json) -> str:
-    """A single figure; '' for what holds others."""
+    """Format a single figure; '' if it contains others."""
     if value is None:
         return words.NOTHING
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Witnesses of a finding: each anomaly a sentence, and the operations that prove it as a small table."""
+"""Witnesses of a finding: each anomaly as a sentence, and the operations that prove it as a small table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TEXTS = frozenset(range(len(_HEADER))) - set(_NUMBERS)
 
 
 def witnesses(figures: Figures, width: int) -> list[str]:
-    """The first SHOWN, as lines no wider than that; rows are those of the file, from 1, times are seconds."""
+    """Show the first SHOWN, as lines of at most this width; rows are those of the file, from 1, times are seconds."""
     all_of_them = listed(figures, "witnesses")
     lines: list[str] = []
     for place, witness in enumerate(all_of_them[:SHOWN], 1):
@@ -32,7 +32,7 @@ def _table(operations: tuple[Figures, ...], width: int) -> list[str]:
     if not operations:
         return []
     rows = tuple(_row(operation) for operation in operations)
-    used = len(_HEADER) if any(row[-1] for row in rows) else len(_HEADER) - 1  # where: often nobody says
+    used = len(_HEADER) if any(row[-1] for row in rows) else len(_HEADER) - 1  # where: often not recorded
     grid = Grid("", _HEADER[:used], tuple(row[:used] for row in rows), _TEXTS - set(range(used, len(_HEADER))))
     return in_columns(grid, width=width)[1:]
 
@@ -51,7 +51,7 @@ def _row(operation: Figures) -> tuple[str, ...]:
 
 
 def _operation(operation: Figures) -> str:
-    """Such as 'write x = 5', 'read x: 4', 'cas x 4 = 5, found 3'."""
+    """Format an operation, such as 'write x = 5', 'read x: 4', 'cas x 4 = 5, found 3'."""
     op = _word(operation, "op")
     key = f" {_word(operation, 'key')}" if "key" in operation else ""
     if op == "cas":

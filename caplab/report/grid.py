@@ -1,4 +1,4 @@
-"""Tables of text: the same one for the terminal, in columns, and for Markdown."""
+"""Tables of text, for the terminal in columns, and for Markdown."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from itertools import zip_longest
 from ..plain_text import printable
 
 WIDTH = 110  # columns of a terminal that a report may take
-_LEAST = 3  # a column of text is made no narrower
+_LEAST = 3  # the least width of a column of text
 _RIGHT, _LEFT = ">", "<"
-# The backslash first: one that stands before a stroke would free it again.
+# The backslash first: one before a vertical bar would unescape it.
 _ESCAPES = (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("*", "\\*"), ("`", "\\`"), ("\n", " "))
-_LINK = re.compile(r"\](?=[(\[])")  # elsewhere brackets are brackets, as those of intervals
+_LINK = re.compile(r"\](?=[(\[])")  # other brackets stay, as those of intervals
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A titled table. The columns of texts, by number, are left-aligned and may wrap; the others hold numbers."""
+    """A titled table. The columns of texts, by number, are left-aligned and may wrap; the others are numbers."""
 
     title: str
     header: tuple[str, ...]
@@ -28,16 +28,16 @@ class Grid:
     texts: frozenset[int]
 
 
-Painter = Callable[[str], str]  # a padded cell in, the same with colour out
+Painter = Callable[[str], str]  # adds colour to a padded cell
 
 
 def plain(cell: str) -> str:
-    """No colour."""
+    """Return the cell without colour."""
     return cell
 
 
 def in_columns(grid: Grid, paint: Painter = plain, width: int = WIDTH) -> list[str]:
-    """Its lines, the title first; at most so wide as long as the columns of numbers leave it room."""
+    """Render it as lines, the title first, within the width unless the columns of numbers need more."""
     gap, widths = _widths(grid, width)
     lines = [printable(grid.title), *_lines(grid, grid.header, widths, gap, plain)]
     lines.append(gap.join("-" * width for width in widths))
@@ -47,14 +47,14 @@ def in_columns(grid: Grid, paint: Painter = plain, width: int = WIDTH) -> list[s
 
 
 def in_markdown(grid: Grid) -> list[str]:
-    """Its lines as a GitHub table, under its title."""
+    """Render it as lines of a GitHub table, under its title."""
     marks = [":--" if number in grid.texts else "--:" for number in range(len(grid.header))]
     body = [_markdown_row(row) for row in (grid.header, tuple(marks), *grid.rows)]
     return [f"**{escaped(grid.title)}**", "", *body]
 
 
 def escaped(text: str) -> str:
-    """A text that Markdown and HTML take as it is, in one line, even within a table; it links to nothing."""
+    """Escape a text for Markdown and HTML, in one line, even within a table; it links to nothing."""
     for sign, stands_for in _ESCAPES:
         text = text.replace(sign, stands_for)
     return _LINK.sub(r"\\]", printable(text))
@@ -65,12 +65,12 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 
 def _widths(grid: Grid, most: int) -> tuple[str, list[int]]:
-    """The gap between columns, and each one's width: texts give way, the widest first, then the gap."""
+    """Return the gap between columns, and each one's width: texts shrink, the widest first, then the gap."""
     columns = zip(grid.header, *grid.rows, strict=True)
     full = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
     for gap in ("  ", " "):
         widths, room = list(full), most - len(gap) * (len(full) - 1)
-        least = 12 if len(gap) > 1 else _LEAST  # before names are cut short, the gap goes
+        least = 12 if len(gap) > 1 else _LEAST  # the gap shrinks before names are cut
         while sum(widths) > room and (wide := [number for number in grid.texts if widths[number] > least]):
             widths[max(wide, key=widths.__getitem__)] -= 1
         if sum(widths) <= room:

@@ -16,7 +16,7 @@ _MARKS = {State.HOLDS: "ok", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown
 
 
 def predicted_beside_measured(report: RunReport) -> Grid:
-    """In the order of the row."""
+    """Build the grid, in the order of the expectation row."""
     has_primary = report.record.has_primary
     rows = tuple(
         (
@@ -31,7 +31,7 @@ def predicted_beside_measured(report: RunReport) -> Grid:
 
 
 def predicted(judgement: Judgement) -> str:
-    """What the row promises, with its budget's value under the run's settings."""
+    """Format the promise, with its budget's value under the run's settings."""
     expected = judgement.expected
     match expected.promise:
         case Promise.MUST_SHOW if expected.budget is not None:
@@ -50,11 +50,11 @@ def _limit(judgement: Judgement) -> str:
         return words.ratio(judgement.limit)
     if judgement.unit:
         return f"{judgement.limit:,.1f} {judgement.unit}"
-    return words.counted(math.floor(judgement.limit))  # of what is counted there are no fractions
+    return words.counted(math.floor(judgement.limit))  # counts have no fractions
 
 
 def measured(judgement: Judgement) -> str:
-    """What was found, among how many operations."""
+    """Format the measured figure, among how many operations."""
     value = judgement.measured
     if value is None:
         return "not measured"

@@ -1,4 +1,4 @@
-"""junit.xml: a test case a run, for whatever shows test results."""
+"""junit.xml: a test case for each run, for tools that show test results."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from caplab.model.fields import Json
 
 from .values import RunReport
 
-# What XML 1.0 has no way to write, not even escaped.
+# Characters that XML 1.0 does not allow, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True, slots=True)
 class LabFailure:
-    """A run that the lab could not make: what was to be run, and the sentence that says why not."""
+    """A run that the lab could not make: its name, and the sentence that says why not."""
 
     experiment: str  # such as postgres/kill-primary
     name: str  # the same with its settings
@@ -28,10 +28,10 @@ class LabFailure:
 
 
 def junit_xml(suite: str, ended: Sequence[RunReport | LabFailure]) -> str:
-    """The document, in the order of the runs.
+    """Build the document, in the order of the runs.
 
-    An invalid run is a failure; one that is unknown, or that the lab could not make, an error of the type 'unknown' or
-    'lab'. Characters that XML does not have are replaced.
+    An invalid run is a failure; one that is unknown, or that the lab could not make, is an error of the type 'unknown'
+    or 'lab'. Characters that XML does not allow are replaced.
     """
     cases = [_case(result) for result in ended]
     wrong = {tag: str(sum(case.find(tag) is not None for case in cases)) for tag in ("failure", "error")}
@@ -71,7 +71,7 @@ def _lab_failure(failure: LabFailure) -> Xml.Element:
 
 
 def _figures(judgement: Mapping[str, Json]) -> list[Xml.Element]:
-    """What was measured of a property, and its limit; of a side 'minority.direct.lost'."""
+    """Build the elements of a property's figure and limit; of a side 'minority.direct.lost'."""
     parts = (judgement.get("side"), judgement.get("route"), judgement["property"])
     name = ".".join(str(part) for part in parts if part)
     unit = f" {judgement['unit']}" if judgement.get("unit") else ""

@@ -1,4 +1,4 @@
-"""The line before a run: which of how many it is, and how long all that is left takes by what runs took before."""
+"""The line before a run: its number, the number of all, and the estimated time for all that are left."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass
 
 from . import words
 
-_NEWEST = 5  # so many of the runs that fit are enough: machines and experiments change
+_NEWEST = 5  # the newest runs used for an estimate: machines and experiments change
 _TWO_HOURS, _TWO_MINUTES = 7200, 120  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class RunAhead:
-    """A run that is to be made: its experiment, such as postgres/kill-primary, and its settings."""
+    """A run to be made: its experiment, such as postgres/kill-primary, and its settings."""
 
     experiment: str
     settings: Mapping[str, str]
 
     @property
     def engine(self) -> str:
-        """'' of an experiment that is of no engine's folder."""
+        """Its engine's folder; '' if it has none."""
         return self.experiment.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class RunDuration:
-    """A run that was made, from its cluster to its verdict. settings None: they are not known."""
+    """How long a run took, from its cluster to its verdict. settings None: they are not known."""
 
     experiment: str
     settings: Mapping[str, str] | None
@@ -42,9 +42,9 @@ _FITS: tuple[Callable[[RunAhead, RunDuration], bool], ...] = (
 
 
 def estimate(run: RunAhead, before: Sequence[RunDuration]) -> float | None:
-    """Seconds that a run is likely to take; None where nothing like it was ever made.
+    """Estimate a run's seconds; None if no similar run was ever made.
 
-    The median of the newest runs of the same experiment and settings, else of the experiment, else of the engine.
+    It is the median of the newest runs of the same experiment and settings, else of the experiment, else of the engine.
     before is in the order of time.
     """
     for fits in _FITS:
@@ -54,18 +54,18 @@ def estimate(run: RunAhead, before: Sequence[RunDuration]) -> float | None:
 
 
 def time_left(runs: Sequence[RunAhead], before: Sequence[RunDuration]) -> str:
-    """How long these runs take together, in words; what is not known of them is said."""
+    """Estimate how long these runs take together, in words; runs without an estimate are counted."""
     estimates = [seconds for run in runs if (seconds := estimate(run, before)) is not None]
     unknown = len(runs) - len(estimates)
     if not estimates:
-        return "time left not known: nothing like it was run before"
+        return "time left unknown: nothing similar was run before"
     if unknown:
-        return f"at least {rounded(sum(estimates))} left, and {unknown} of {len(runs)} runs of which nothing is known"
+        return f"at least {rounded(sum(estimates))} left, and {unknown} of {len(runs)} runs without an estimate"
     return f"about {rounded(sum(estimates))} left"
 
 
 def rounded(seconds: float) -> str:
-    """A time as an estimate is told: '40 s', '14 min', '2 h 10 min'."""
+    """Format an estimate: '40 s', '14 min', '2 h 10 min'."""
     if seconds < _TWO_MINUTES:
         return f"{max(10, round(seconds, -1)):.0f} s"
     minutes = round(seconds / 60)
@@ -73,5 +73,5 @@ def rounded(seconds: float) -> str:
 
 
 def announcement(number: int, of: int, name: str, left: str) -> str:
-    """Such as '[4/17] postgres/kill-primary durability=async   about 14 min left'."""
+    """Build the line, such as '[4/17] postgres/kill-primary durability=async   about 14 min left'."""
     return f"[{number}/{of}] {words.one_line(name)}   {left}"

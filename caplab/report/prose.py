@@ -1,4 +1,4 @@
-"""The sentences of a run's report: what was hit, the second clock, and where the time went."""
+"""The sentences of a run's report: the fault's targets, the second clock, and where the time went."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _SHOWN = 3  # lines of evidence of one window
 
 
 def headline(report: RunReport) -> str:
-    """Name, verdict, run id."""
+    """Return name, verdict and run id."""
     parts = (words.one_line(report.name), words.of_state(report.verdict.state), words.one_line(report.run_id))
     return words.DOT.join(parts)
 
 
 def faults(record: RunRecord) -> list[str]:
-    """A sentence a fault window."""
+    """Describe each fault window in a sentence."""
     if record.fault_windows:
         return [_fault(window, record) for window in record.fault_windows]
-    return ["no fault: a control run"] if record.fault == CONTROL else [f"no fault: no {record.fault} is on record"]
+    return ["no fault: a control run"] if record.fault == CONTROL else [f"no fault: no {record.fault} is recorded"]
 
 
 def _fault(window: FaultWindow, record: RunRecord) -> str:
@@ -36,13 +36,13 @@ def _fault(window: FaultWindow, record: RunRecord) -> str:
 
 
 def _first(evidence: Sequence[str]) -> list[str]:
-    """The first lines of evidence: a partition has one for every pair of addresses."""
+    """Return the first lines of evidence: a partition has one for every pair of addresses."""
     left = len(evidence) - _SHOWN
-    return [*evidence[:_SHOWN], f"and {left} lines more in run.json"] if left > 1 else list(evidence)
+    return [*evidence[:_SHOWN], f"and {left} more lines in run.json"] if left > 1 else list(evidence)
 
 
 def second_clock(report: RunReport) -> str:
-    """The server's stamp beside the probes' figure, and how far they are apart; '' where there is no such clock."""
+    """Compare the server's stamp with the probers' figure; '' if there is no such clock."""
     clock = report.clock
     if clock is None:
         return ""
@@ -62,9 +62,9 @@ def _signed(seconds: float) -> str:
 
 
 def own_copies(report: RunReport) -> str:
-    """How many acked values each member's own copy lacks, before the scan that decides; '' where no other was scanned.
+    """Describe how many acked values each member's own copy lacks, before the deciding scan; '' if unknown.
 
-    One that was down has what the others kept for it (hints), and what repair has not mended yet is missing.
+    A member that was down lacks what the others keep for it (hints), and what repair has not fixed yet.
     """
     members = listed(report.figures("durability"), "by_member")
     if not members:
@@ -80,7 +80,7 @@ def _lacking(member: Figures) -> str:
 
 
 def instrument(report: RunReport) -> str:
-    """How good the probers themselves were; '' where nothing is known of it."""
+    """Describe how punctual the probers themselves were; '' if it is not known."""
     figures = report.figures("schedule")
     on_time, p99 = number(figures, "on_time_ratio"), number(figures, "late_p99_seconds")
     parts = []
@@ -97,7 +97,7 @@ def instrument(report: RunReport) -> str:
 
 
 def stages(report: RunReport) -> str:
-    """Where the time went; '' where it was not kept."""
+    """Describe where the time went; '' if it was not recorded."""
     if not report.seconds:
         return ""
     parts = words.DOT.join(f"{words.one_line(stage)} {words.seconds(took)}" for stage, took in report.seconds.items())
@@ -112,7 +112,7 @@ def stages(report: RunReport) -> str:
 
 
 def _fault_and_recovery_seconds(record: RunRecord) -> float | None:
-    """From the first injection until all was well again; None where either is not known."""
+    """Return the time from the first injection until everything had settled; None if either is not known."""
     if not record.fault_windows or record.settled_ns is None:
         return None
     return (record.settled_ns - min(window.injected_ns for window in record.fault_windows)) / 1e9

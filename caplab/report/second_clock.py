@@ -1,4 +1,4 @@
-"""Two independent clocks of one failover, set beside each other."""
+"""Two independent clocks of one failover, compared."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from caplab.model.runs import CACHE, RunRecord
 from . import words
 from .values import ClockCheck, listed, number
 
-_WRITES = "add"  # what the probes' figure is taken from
+_WRITES = "add"  # the source of the probers' figure
 
 
 def clock_check(record: RunRecord, findings: Sequence[Finding]) -> ClockCheck | None:
-    """The server's stamp of its first complete commit after the fault, and the probes' first acknowledged write.
+    """Compare the server's stamp of its first complete commit after the fault with the first ack that probers saw.
 
-    Both from the injection. None for a run without a fault, and without a primary: no epoch follows another; and for
-    one of a cache, where nobody asks for a stamp.
+    Both count from the injection. None for a run without a fault, without a primary (no epoch follows another), and for
+    a cache, whose runs record no stamp.
     """
     injected_ns = Context.of(record).injected_ns
     if injected_ns is None or not record.has_primary or record.engine == CACHE:

@@ -1,4 +1,4 @@
-"""The tables of several runs, and how runs of one name spread."""
+"""The tables of several runs, and the spread among runs of one name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .values import ClockCheck, RunReport, is_lower_bound, number
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The n runs in which a figure was measured; None where n is 0. at_least: one was only a lower bound."""
+    """The n runs in which a figure was measured; None if n is 0. at_least: one was only a lower bound."""
 
     n: int
     low: float | None = None
@@ -27,7 +27,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Runs of one name: failover time in seconds as the worst vantage saw it, acked writes lost, share acked."""
+    """Runs of one name: failover time in seconds at the worst vantage, acked writes lost, share acked."""
 
     name: str
     n: int
@@ -37,7 +37,7 @@ class Repeats:
 
 
 def repeats(reports: Iterable[RunReport]) -> tuple[Repeats, ...]:
-    """Of every name with more than one run, in the order of their first."""
+    """Group the runs of every name with more than one run, in the order of their first."""
     by_name: dict[str, list[RunReport]] = {}
     for report in reports:
         by_name.setdefault(report.name, []).append(report)
@@ -64,15 +64,15 @@ def _spread(runs: Sequence[RunReport], checker: str, figure: str) -> Spread:
 
 
 def every_run(reports: Iterable[RunReport]) -> Grid:
-    """One row a run."""
+    """Build the grid with a row for each run."""
     every = tuple(reports)
-    lasted = "\nor ".join(_lasted(every))
+    lasted = "\nor ".join(_recovery_names(every))
     header = ("name", "verdict", lasted, "clocks\napart", "acked", "lost", "unacked\nfound", "ack ratio", "run")
     return Grid("runs", header, tuple(_run(report) for report in every), frozenset({0, 1, 8}))
 
 
-def _lasted(reports: Iterable[RunReport]) -> list[str]:
-    """What the time until clients were served again is called in these runs."""
+def _recovery_names(reports: Iterable[RunReport]) -> list[str]:
+    """Return the name of the time until clients were served again in these runs."""
     return sorted({words.failover(report.record.has_primary) for report in reports})
 
 
@@ -86,7 +86,7 @@ def _run(report: RunReport) -> tuple[str, ...]:
         words.one_line(report.name),
         words.of_state(report.verdict.state),
         words.UNKNOWN if failover is None else words.seconds(failover, open_end),
-        _apart(report.clock),
+        _clock_distance(report.clock),
         words.UNKNOWN if acked is None else words.counted(acked),
         *(words.UNKNOWN if count is None else words.counted(count) for count in ends),
         words.UNKNOWN if share is None else words.ratio(share),
@@ -94,15 +94,15 @@ def _run(report: RunReport) -> tuple[str, ...]:
     )
 
 
-def _apart(clock: ClockCheck | None) -> str:
-    """How far the server's own stamp and the probes' first ack are apart; '-' where there are not both."""
+def _clock_distance(clock: ClockCheck | None) -> str:
+    """Format the distance between the server's own stamp and the probers' first ack; '-' without both."""
     if clock is None or clock.server_seconds is None or clock.probe_seconds is None:
         return words.NOTHING
     return f"{1000 * abs(clock.probe_seconds - clock.server_seconds):,.0f} ms"
 
 
 def every_repeat(reports: Iterable[RunReport]) -> Grid:
-    """One row a name that was run more than once, saying where a figure was not measured in all its runs."""
+    """Build a row for each name with several runs, and note where a figure was not measured in all of them."""
     every = tuple(reports)
     rows = tuple(
         (
@@ -114,18 +114,18 @@ def every_repeat(reports: Iterable[RunReport]) -> Grid:
         )
         for repeated in repeats(every)
     )
-    header = ("name", "n", f"{' or '.join(_lasted(every))} time", "acked writes lost", "ack ratio")
+    header = ("name", "n", f"{' or '.join(_recovery_names(every))} time", "acked writes lost", "ack ratio")
     return Grid("repeats: min / median / max", header, rows, frozenset({0, 2, 3, 4}))
 
 
 def _shown(spread: Spread, runs: int, show: words.Show, unit: str = "") -> str:
-    """Such as '>= 1.000 / 2.000 / 3.000 s (3 of 4)', measured in 3 of 4 runs; one at least makes all at least."""
+    """Format a spread, such as '>= 1.000 / 2.000 / 3.000 s (3 of 4)' for 3 of 4 runs; >= if any is a lower bound."""
     values = [value for value in (spread.low, spread.median, spread.high) if value is not None]
     text = " / ".join(show(value).removesuffix(unit) for value in values) + unit if values else words.UNKNOWN
     return f"{'>= ' if spread.at_least else ''}{text}{'' if spread.n == runs else f' ({spread.n} of {runs})'}"
 
 
 def tally(reports: Iterable[RunReport]) -> str:
-    """How many runs had which verdict."""
+    """Count the runs by verdict."""
     counts = Counter(report.verdict.state for report in reports)
     return words.DOT.join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))

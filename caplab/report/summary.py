@@ -15,11 +15,11 @@ from .suite import Repeats, Spread, every_repeat, every_run, repeats, tally
 from .tables import latencies, vantages_and_routes
 from .values import RunReport
 
-_EXACT = 2**53  # beyond it a reader that keeps numbers as doubles would change them
+_EXACT = 2**53  # larger ones change in readers that use doubles
 
 
 def summary_markdown(reports: Sequence[RunReport]) -> str:
-    """The suite's tables, then a section a run."""
+    """Build the suite's tables, then a section for each run."""
     blocks = [["# Runs"], [escaped(tally(reports))], _table(every_run(reports)), _table(every_repeat(reports))]
     for report in reports:
         blocks += _run(report)
@@ -27,7 +27,7 @@ def summary_markdown(reports: Sequence[RunReport]) -> str:
 
 
 def verdict_json(reports: Sequence[RunReport]) -> dict[str, Json]:
-    """A plain dict: the merged verdict, each run's with its reasons and properties, and how repeats spread.
+    """Return a plain dict: the merged verdict, each run's with its reasons and properties, and how repeats spread.
 
     Whole numbers over 2^53 are strings.
     """
@@ -39,7 +39,7 @@ def verdict_json(reports: Sequence[RunReport]) -> dict[str, Json]:
 
 
 def _run_json(report: RunReport) -> dict[str, Json]:
-    """A run with all that tells it from others: when it began, and on what."""
+    """Return a run with all that identifies it: when it began, and on what."""
     record = report.record
     plain: dict[str, Json] = {
         "run": report.run_id,
@@ -105,7 +105,7 @@ def _exact_fields(value: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _exact(value: Json) -> Json:
-    """The same value, with numbers that doubles cannot hold as strings."""
+    """Return the same value, with numbers that doubles cannot hold as strings."""
     if isinstance(value, Mapping):
         return _exact_fields(value)
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The tables of one run's measurements: every vantage and route, and the latency by phase."""
+"""The tables of one run: every vantage and route, and the latency by phase."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Key = tuple[str, str, str]  # vantage, route, op
 
 
 def vantages_and_routes(report: RunReport) -> Grid:
-    """A row for each vantage, route and op; only adds are followed to the final scan."""
+    """Build a row for each vantage, route and op; only adds are followed to the final scan."""
     series = {_key(row): row for row in listed(report.figures("availability"), "series")}
     adds = {(*_key(row)[:2], "add"): row for row in listed(report.figures("durability"), "by_vantage")}
     ratios = _ratios(listed(report.figures("availability"), "phases"))
@@ -34,7 +34,7 @@ def vantages_and_routes(report: RunReport) -> Grid:
 
 
 def latencies(report: RunReport) -> Grid:
-    """p50 and p99 of what was acked, over all vantages: a row for each op and route."""
+    """Build a row for each op and route: p50 and p99 of the acked operations, over all vantages."""
     cells: dict[tuple[str, str], dict[str, str]] = {}
     by_route = nested(report.figures("availability"), "by_route")
     for route in by_route:
@@ -69,7 +69,7 @@ def _failover(series: Figures) -> str:
 
 
 def _durability(adds: Figures, scanned: bool) -> list[str]:
-    """What was sent and acked is known at once; what became of it, only where the final scan can be believed."""
+    """Return what was sent and acked, and what became of it only if the final scan can be trusted."""
     cells = []
     for name in ("attempted", "acked", "survived", "lost", "unacked_found"):
         count = number(adds, name)

@@ -1,4 +1,4 @@
-"""Reports for a terminal: at most 110 columns, with colour only where asked."""
+"""Reports for a terminal: at most 110 columns, with colour on request only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLOURS = {
 
 
 def render_run(report: RunReport, *, colour: bool = False) -> str:
-    """Everything of one run, ending in a line end; the parts for which there is nothing are left out."""
+    """Render a run, ending in a line end; empty parts are left out."""
     paint = _painted if colour else plain
     blocks = [
         [*_headline(report, paint), *_folded(prose.faults(report.record), "  ")],
@@ -42,7 +42,7 @@ def render_run(report: RunReport, *, colour: bool = False) -> str:
 
 
 def render_suite(reports: Sequence[RunReport], *, colour: bool = False) -> str:
-    """A line a run, how repeats spread, and the count of verdicts as the last line."""
+    """Render a line for each run, how repeats spread, and the count of verdicts as the last line."""
     paint = _painted if colour else plain
     return _joined([_table(every_run(reports), paint), _table(every_repeat(reports), paint), [tally(reports)]])
 
@@ -69,7 +69,7 @@ def _table(grid: Grid, paint: Painter) -> list[str]:
 
 
 def _folded(texts: Sequence[str], indent: str = "") -> list[str]:
-    """Texts, each from a line of its own; what is longer than a line goes on further in, and what is empty is none."""
+    """Fold texts, each from a line of its own; further lines are indented, and empty texts are skipped."""
     lines: list[str] = []
     for text in texts:
         lines += textwrap.wrap(_tied(printable(text)), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}    ")
@@ -77,7 +77,7 @@ def _folded(texts: Sequence[str], indent: str = "") -> list[str]:
 
 
 def _tied(text: str) -> str:
-    """A text whose short parts between dots stay whole when it is folded: a figure is not torn from its unit."""
+    """Keep the short parts of a text between dots whole when it is folded: a figure stays with its unit."""
     parts = text.split(words.DOT)
     if len(parts) == 1:
         return text
@@ -85,7 +85,7 @@ def _tied(text: str) -> str:
 
 
 def _painted(cell: str) -> str:
-    """A word of a verdict in its colour; padding stays outside, so that columns keep their width."""
+    """Colour a verdict's word; the padding stays outside, so that columns keep their width."""
     word = cell.strip()
     colour = _COLOURS.get(word)
     return cell.replace(word, f"{colour}{word}{_RESET}") if colour else cell

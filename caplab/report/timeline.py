@@ -1,4 +1,4 @@
-"""The timeline: what clients saw of one run, over time, as one SVG that stands alone."""
+"""The timeline: what clients experienced in one run, over time, as one SVG without other files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .timeline_bins import BinnedRun, binned, first_ns
 from .timeline_svg import FAINT, FONTS, Frame, number, rectangle
 from .values import RunReport
 
-WIDTH = 900  # pixels: what a README shows
+WIDTH = 900  # pixels: the width of a README
 _LEFT, _RIGHT = 198, 44  # room beside the plot: for the names of strips, for the scale of latencies
 _MARGIN = 14
 
 
 def timeline(history: Table, report: RunReport) -> str:
-    """A run's picture: in a band for each vantage, a strip for its writes and its reads on each route.
+    """Draw a run's picture: in a band for each vantage, a strip for its writes and its reads on each route.
 
-    Times are seconds from the first injection; from the first operation where there is none. history is as written
-    or as validated; ValueError where it is none (see caplab.model.history.validate).
+    Times are seconds from the first injection; from the first operation without one. history is as written or as
+    validated; ValueError if it is not a history (see caplab.model.history.validate).
     """
     table = history if is_validated(history) else validate(history)
     context = Context.of(report.record)
@@ -43,7 +43,7 @@ def timeline(history: Table, report: RunReport) -> str:
 
 
 def _reach_ns(report: RunReport, context: Context) -> list[int]:
-    """Moments that are to be seen, though there may be no load any more."""
+    """Return moments that must be visible, even if there is no load any more."""
     if context.injected_ns is None:
         return []
     ends = [window.healed_ns for window in context.fault_windows] + [context.settled_ns]
@@ -52,7 +52,7 @@ def _reach_ns(report: RunReport, context: Context) -> list[int]:
 
 
 def _lost(report: RunReport) -> list[int]:
-    """The sample of lost values that the checker shows."""
+    """Return the checker's sample of lost values."""
     values = report.figures("durability").get("lost_values")
     if not isinstance(values, Sequence) or isinstance(values, str) or not report.is_conclusive("durability"):
         return []
@@ -73,7 +73,7 @@ def _frame(bins: BinnedRun, label_rows: int) -> Frame:
 def _plot(
     bins: BinnedRun, frame: Frame, labels: Sequence[timeline_marks.PlacedMark], steady: float | None, injected: bool
 ) -> list[str]:
-    """From the back to the front: fault columns, the axis' lines, the strips, the moments, the texts."""
+    """Draw the plot from back to front: fault columns, the axis' lines, the strips, the moments, the texts."""
     since = "the injection" if injected else "the first operation"
     lines, figures = timeline_legend.axis(frame, f"seconds since {since}")
     veil = []
@@ -99,7 +99,7 @@ def _document(report: RunReport, height: float, parts: Sequence[str]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{FONTS}">',
         f"<title>{name}</title>",
         f"<desc>What clients saw over time. {description}</desc>",
-        # White whatever the page: the colours are chosen for it.
+        # White on any page: the colours are chosen for it.
         rectangle(0.5, 0.5, WIDTH - 1, height - 1, "#fff", f'rx="6" stroke="{FAINT}"'),
         *parts,
         "</svg>",

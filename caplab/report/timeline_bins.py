@@ -1,4 +1,4 @@
-"""A history cut into bins of time, strip by strip: what `timeline` draws, as numbers."""
+"""A history cut into bins of time, strip by strip: the numbers that `timeline` draws."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from caplab.model.history import Table
 
 Floats: TypeAlias = NDArray[np.float64]
 
-BIN_NS = 100_000_000  # the window of availability: the picture shows what it is judged by
+BIN_NS = 100_000_000  # the window of the availability checker: the picture shows what is judged
 _MOST_BINS = 750  # a bin narrower than a pixel shows nothing
 _MOST_CELLS = 9_000  # over all strips: some 250 KB of SVG at worst
 _READS = frozenset({"read", "load"})
@@ -23,11 +23,11 @@ _READS = frozenset({"read", "load"})
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """The reads or the writes of one vantage on one route, a value each bin.
+    """The reads or the writes of one vantage on one route, a value for each bin.
 
-    share is that of the scheduled operations that were acked, NaN where none was scheduled; p99_seconds is the
-    latency of the acked from their scheduled start, by nearest rank, NaN where none was. lost_seconds: when
-    acked writes were scheduled that the final scan lacks, from the origin.
+    share is the acked share of the scheduled operations, NaN if none was scheduled; p99_seconds is the latency of the
+    acked ones from their scheduled start, by nearest rank, NaN if none was acked. lost_seconds: when acked writes were
+    scheduled that the final scan lacks, from the origin.
     """
 
     vantage: str
@@ -62,12 +62,12 @@ _Key: TypeAlias = tuple[str, str, str]  # vantage, kind, route
 
 
 def first_ns(history: Table) -> int | None:
-    """When the first operation of the load was scheduled; None where there is no load."""
+    """Return when the first operation of the load was scheduled; None without a load."""
     return min((int(series.scheduled_ns[0]) for series in split(history)), default=None)
 
 
 def binned(history: Table, origin_ns: int, reach_ns: Collection[int], lost: Sequence[int]) -> BinnedRun:
-    """Bins counted from the origin, wide enough that all fit the picture, from the first operation to the last.
+    """Count in bins from the origin, wide enough that all fit the picture, from the first operation to the last.
 
     The bins reach over reach_ns too. lost are values whose adds are marked. Writes come before reads, and the
     service before other routes. Scans are left out, as in availability.
@@ -108,7 +108,7 @@ def _strip(key: _Key, parts: Sequence[Series], bins: tuple[int, int, int], lost:
 
 
 def _p99_seconds(where: Integers, latency_ns: Integers, count: int) -> Floats:
-    """Each bin's p99 at once: sorted by bin and latency, it is at a known place of the bin's part."""
+    """Compute each bin's p99 at once: sorted by bin and latency, it is at a known place of the bin's part."""
     ordered_ns = latency_ns[np.lexsort((latency_ns, where))]
     sizes = np.bincount(where, minlength=count)
     ranks = (99 * sizes + 99) // 100  # rounded up, counted from 1
@@ -119,7 +119,7 @@ def _p99_seconds(where: Integers, latency_ns: Integers, count: int) -> Floats:
 
 
 def _marks(history: Table, origin_ns: int, lost: Sequence[int]) -> dict[_Key, tuple[float, ...]]:
-    """When the adds of the lost values were scheduled, for each strip."""
+    """Return when the adds of the lost values were scheduled, for each strip."""
     rows = among(history, "op", ["add"]) & among(history, "outcome", ["ok"]) & present(history, "value")
     rows &= np.isin(integers(history, "value", 0), np.array(lost, dtype=np.int64))
     group, labels = groups(history, rows)

@@ -1,4 +1,4 @@
-"""What explains the plot of the timeline: the axis of time, and the legend below."""
+"""The explanation of the timeline's plot: the axis of time, and the legend below."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_TICKS = 14
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A sample of what is drawn, from (0, 0) to (wide, _SWATCH), and what it stands for."""
+    """A sample of a drawn element, from (0, 0) to (wide, _SWATCH), and its meaning."""
 
     sample: str
     wide: float
@@ -26,7 +26,7 @@ class Entry:
 
 
 def axis(frame: Frame, title: str) -> tuple[list[str], list[str]]:
-    """Lines at round seconds, to lie below the strips, and the figures below the plot."""
+    """Draw lines at round seconds, behind the strips, and the figures below the plot."""
     span = frame.end_seconds - frame.begin_seconds
     sizes = (size * 10**power for power in count() for size in (1, 2, 5))
     step = next(size for size in sizes if span <= _MOST_TICKS * size)
@@ -41,7 +41,7 @@ def axis(frame: Frame, title: str) -> tuple[list[str], list[str]]:
 
 
 def legend(entries: Sequence[Entry], top: float, left: float, right: float) -> tuple[list[str], float]:
-    """The entries, in as many rows as they take, and where the last row ends."""
+    """Draw the entries, in as many rows as needed; also return where the last row ends."""
     drawn: list[str] = []
     x, y = left, top
     for entry in entries:
@@ -55,7 +55,7 @@ def legend(entries: Sequence[Entry], top: float, left: float, right: float) -> t
 
 
 def entries(binned: BinnedRun, warm_up: bool, fault: bool, has_primary: bool = True) -> list[Entry]:
-    """What is in the picture, and nothing else; without a primary writes take members in turn as reads do."""
+    """List what is in the picture, and nothing else; without a primary writes go to members in turn as reads do."""
     ramp = (rectangle(_SWATCH * place, 0, _SWATCH, _SWATCH, colour) for place, colour in enumerate(strips.RAMP))
     width_ms = f"{1000 * binned.bin_seconds:,.0f} ms"
     entries = [

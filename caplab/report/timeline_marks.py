@@ -1,4 +1,4 @@
-"""What is marked over the whole height of the timeline: faults, the end of the failover, all members back."""
+"""The marks over the whole height of the timeline: faults, the end of the failover, all members back."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PlacedMark:
 
 
 def marks(report: RunReport, end_seconds: float) -> list[Mark]:
-    """All there are; a fault that was not healed lasts to the end. None without an injection."""
+    """Return all marks; a fault that was not healed lasts to the end. None without an injection."""
     injected_ns = Context.of(report.record).injected_ns
     if injected_ns is None:
         return []
@@ -62,7 +62,7 @@ def _served(failover: float) -> str:
 
 
 def _faults(windows: Sequence[FaultWindow], injected_ns: int, end_seconds: float) -> list[Mark]:
-    """A mark a window; targets that share one share its mark."""
+    """Build a mark for each window; targets that share one share its mark."""
     shared: dict[tuple[str, int, int | None, bool], list[str]] = {}
     for window in windows:
         shared.setdefault((window.kind, window.injected_ns, window.healed_ns, window.proven), []).append(window.target)
@@ -78,9 +78,9 @@ def _faults(windows: Sequence[FaultWindow], injected_ns: int, end_seconds: float
 
 
 def placed(unplaced: Sequence[Mark], frame: Frame, limit: float) -> list[PlacedMark]:
-    """Labels to the right of their moments as far as limit allows, in rows where none meets another.
+    """Place labels to the right of their moments as far as limit allows, in rows where none overlaps another.
 
-    From right to left, and each in the lowest row that is free: so its leader comes down beside the others' labels.
+    From right to left, each in the lowest free row: so its leader comes down beside the others' labels.
     """
     done: list[PlacedMark] = []
     for mark in sorted(unplaced, key=lambda mark: -mark.seconds):
@@ -93,16 +93,16 @@ def placed(unplaced: Sequence[Mark], frame: Frame, limit: float) -> list[PlacedM
 
 
 def _free(label: PlacedMark, others: Sequence[PlacedMark]) -> PlacedMark:
-    """The label in the lowest row where it meets no label and no leader; above all where there is none."""
+    """Return the label in the lowest row where it overlaps no label and no leader; above all if there is none."""
     top = max((other.row for other in others), default=-1) + 1
     for row in range(top):
-        if not any(_meet(label, row, other) for other in others):
+        if not any(_overlap(label, row, other) for other in others):
             top = row
             break
     return PlacedMark(label.mark, label.x, label.left, label.right, label.text, top)
 
 
-def _meet(label: PlacedMark, row: int, other: PlacedMark) -> bool:
+def _overlap(label: PlacedMark, row: int, other: PlacedMark) -> bool:
     if row == other.row:
         return label.left < other.right and other.left < label.right
     higher, lower = (label, other) if row > other.row else (other, label)
@@ -110,7 +110,7 @@ def _meet(label: PlacedMark, row: int, other: PlacedMark) -> bool:
 
 
 def columns(labels: Sequence[PlacedMark], frame: Frame) -> list[str]:
-    """The shaded windows, to lie below everything else; dashed where nothing proves the fault."""
+    """Draw the shaded windows, behind everything else; dashed if nothing proves the fault."""
     drawn = []
     for label in labels:
         if label.mark.until_seconds is None:
@@ -123,7 +123,7 @@ def columns(labels: Sequence[PlacedMark], frame: Frame) -> list[str]:
 
 
 def leaders(labels: Sequence[PlacedMark], frame: Frame) -> list[str]:
-    """The labels, and the lines from them: down to the plot from a window's, through the plot from a moment's."""
+    """Draw the labels, and their leaders: down to the plot from a window's, through the plot from a moment's."""
     drawn = []
     for label in labels:
         baseline = frame.top - 10 - LABEL_ROW * label.row
@@ -132,7 +132,7 @@ def leaders(labels: Sequence[PlacedMark], frame: Frame) -> list[str]:
         more = f'stroke-width="{1.6 if moment else 1}"{dash}'
         stop = frame.bottom + 4 if moment else frame.top - 4
         drawn.append(line(label.x, baseline - 10, label.x, stop, label.mark.colour if moment else COLUMN_EDGE, more))
-    for label in labels:  # after all lines, on white: should one pass a label after all, the label stays legible
+    for label in labels:  # after all lines, on white, so that a label crossed by a line stays legible
         baseline = frame.top - 10 - LABEL_ROW * label.row
         drawn.append(rectangle(label.left + 2, baseline - 10, label.right - label.left - 4, 13, "#fff"))
         drawn.append(text(label.left + 5, baseline, label.text, _SIZE, label.mark.colour, 'font-weight="bold"'))

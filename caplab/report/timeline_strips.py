@@ -1,4 +1,4 @@
-"""The strips of the timeline: for each what share was acked, and how long the acked ones took."""
+"""The strips of the timeline: for each the acked share, and the latency of the acked operations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LABEL_ROOM, _ZONE_ROOM = 118, 58
 RAMP = ("#c8401a", "#d9702a", "#e89b3a", "#f3c54b", "#b9b387", "#7f9daa", "#3d83c4")
 LATENCY = "#8b93a1"
 _BLANK = -1
-_FLOOR_SECONDS = 1e-3  # what is faster is as good
+_FLOOR_SECONDS = 1e-3  # faster ones are shown alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +33,25 @@ class _Row:
 
 
 def height(strips: Sequence[Strip]) -> float:
-    """Pixels that all strips take, one below the other."""
+    """Return the pixels that all strips take, one below the other."""
     bands = len({strip.vantage for strip in strips})
     return len(strips) * _STRIP + max(bands - 1, 0) * _BAND_GAP
 
 
 def ceiling(binned: BinnedRun) -> str:
-    """The latency at the top of each lane, in words."""
+    """Format the latency at the top of each lane."""
     top_ms = 10 ** _decades(binned)
     return f"{top_ms} ms" if top_ms < 1000 else f"{top_ms // 1000:,} s"
 
 
 def _decades(binned: BinnedRun) -> int:
-    """Powers of ten that the latency lanes span, from a millisecond up."""
+    """Return the powers of ten that the latency lanes span, from a millisecond up."""
     worst = max((float(np.nanmax(strip.p99_seconds, initial=_FLOOR_SECONDS)) for strip in binned.strips), default=0.0)
     return max(2, math.ceil(math.log10(max(worst, _FLOOR_SECONDS) / _FLOOR_SECONDS)))
 
 
 def labels(binned: BinnedRun, frame: Frame) -> list[str]:
-    """The names of bands and strips on the left, the scale of each band's first lane on the right."""
+    """Draw the names of bands and strips on the left, the scale of each band's first lane on the right."""
     drawn: list[str] = []
     for band in _bands(binned, frame):
         begin, end = band[0].top, band[-1].top + LANE + BAR
@@ -65,7 +65,7 @@ def labels(binned: BinnedRun, frame: Frame) -> list[str]:
 
 
 def bars(binned: BinnedRun, frame: Frame) -> list[str]:
-    """The strips themselves, with their lost writes marked."""
+    """Draw the strips themselves, with their lost writes marked."""
     drawn: list[str] = []
     span = _decades(binned)
     # Drawn with a bin as the unit, so that places are whole numbers: half the size, and no rounding.
@@ -81,7 +81,7 @@ def bars(binned: BinnedRun, frame: Frame) -> list[str]:
 
 
 def _bands(binned: BinnedRun, frame: Frame) -> list[list[_Row]]:
-    """The strips of each vantage, in their places."""
+    """Place the strips of each vantage."""
     bands, top = [], frame.top
     for _, strips in groupby(binned.strips, lambda strip: strip.vantage):
         band = []
@@ -94,7 +94,7 @@ def _bands(binned: BinnedRun, frame: Frame) -> list[list[_Row]]:
 
 
 def _zone(vantage: str) -> str:
-    """A vantage's name, said to be a zone's where there is room for both."""
+    """Return a vantage's name, with the word zone if there is room for both."""
     label = f"zone {vantage}"
     return label if width(label, 13, bold=True) <= _ZONE_ROOM else fitted(vantage, _ZONE_ROOM, 13, bold=True)
 
@@ -106,14 +106,14 @@ def _named(strip: Strip) -> str:
 
 
 def levels(share: Floats) -> Integers:
-    """Each bin's place in RAMP: its ends are for none and all only; blank where nothing was scheduled."""
+    """Return each bin's place in RAMP: its ends are for none and all only; blank if nothing was scheduled."""
     between = 1 + np.floor(np.nan_to_num(share) * (len(RAMP) - 2))
     level = np.where(share >= 1, len(RAMP) - 1, np.where(share <= 0, 0, np.minimum(between, len(RAMP) - 2)))
     return np.where(np.isnan(share), _BLANK, level).astype(np.int64)
 
 
 def _shares(share: Floats) -> list[str]:
-    """A path for each colour: bins are short strokes as thick as the bar."""
+    """Draw a path for each colour: bins are short strokes as thick as the bar."""
     strokes: dict[int, list[str]] = {}
     for level, begin, end in runs(levels(share)):
         if level != _BLANK:
@@ -125,7 +125,7 @@ def _shares(share: Floats) -> list[str]:
 
 
 def _latency(p99_seconds: Floats, span: int) -> str:
-    """An area over the lane's floor, a step a bin, in half pixels; broken where nothing was acked."""
+    """Draw an area over the lane's floor, a step for each bin, in half pixels; broken where nothing was acked."""
     seconds = np.maximum(np.nan_to_num(p99_seconds, nan=_FLOOR_SECONDS), _FLOOR_SECONDS)
     tall = np.maximum(1, np.round(2 * LANE * np.log10(seconds / _FLOOR_SECONDS) / span))
     parts, on_floor = [], True

@@ -1,4 +1,4 @@
-"""Pieces of SVG: shapes and escaped text, and how wide a text may become."""
+"""Pieces of SVG: shapes and escaped text, and the width of a text."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from caplab.check.columns import Integers
 from . import words
 
 INK, MUTED, FAINT = "#1f2328", "#57606a", "#d8dee4"
-# What is there on most systems: the picture brings no font along.
+# Fonts of most systems: the picture embeds none.
 FONTS = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where the plot is, in pixels, and which seconds it spans."""
+    """The position of the plot, in pixels, and its span in seconds."""
 
     left: float
     right: float
@@ -31,36 +31,36 @@ class Frame:
     end_seconds: float
 
     def x(self, seconds: float) -> float:
-        """A moment's place; what is outside is put on the edge."""
+        """Return a moment's place; what is outside is put on the edge."""
         share = (seconds - self.begin_seconds) / (self.end_seconds - self.begin_seconds)
         return self.left + (self.right - self.left) * min(max(share, 0.0), 1.0)
 
 
 def number(value: float) -> str:
-    """A coordinate, to a hundredth of a pixel, without needless digits."""
+    """Format a coordinate, to a hundredth of a pixel, without needless digits."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def text(x: float, y: float, content: str, size: float = 11, fill: str = INK, more: str = "") -> str:
-    """One line of text, escaped; more are further attributes."""
+    """Draw one line of text, escaped; more are further attributes."""
     place = f'x="{number(x)}" y="{number(y)}" font-size="{number(size)}" fill="{fill}"'
     return f"<text {place}{' ' if more else ''}{more}>{escape(words.one_line(content))}</text>"
 
 
 def rectangle(x: float, y: float, width: float, height: float, fill: str, more: str = "") -> str:
-    """A filled rectangle; more are further attributes."""
+    """Draw a filled rectangle; more are further attributes."""
     place = f'x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}"'
     return f'<rect {place} fill="{fill}"{" " if more else ""}{more}/>'
 
 
 def line(x1: float, y1: float, x2: float, y2: float, stroke: str, more: str = "") -> str:
-    """A straight line; more are further attributes."""
+    """Draw a straight line; more are further attributes."""
     place = f'x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" y2="{number(y2)}"'
     return f'<line {place} stroke="{stroke}"{" " if more else ""}{more}/>'
 
 
 def width(content: str, size: float, bold: bool = False) -> float:
-    """Pixels that a text takes at most, near enough: by DejaVu Sans, the widest of the usual fonts."""
+    """Estimate the most pixels that a text takes: by DejaVu Sans, the widest of the usual fonts."""
     return size * (1.08 if bold else 1.0) * sum(_em(char) for char in content)
 
 
@@ -73,7 +73,7 @@ def _em(char: str) -> float:
 
 
 def fitted(content: str, room: float, size: float, bold: bool = False) -> str:
-    """A text, cut short where it would not fit."""
+    """Cut a text short if it does not fit."""
     content = words.one_line(content)
     if width(content, size, bold) <= room:
         return content
@@ -83,7 +83,7 @@ def fitted(content: str, room: float, size: float, bold: bool = False) -> str:
 
 
 def runs(values: Integers) -> Iterator[tuple[int, int, int]]:
-    """Equal neighbours as one: (value, begin, end)."""
+    """Group equal neighbours: (value, begin, end)."""
     edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
     for begin, end in pairwise(edges):
         if end > begin:

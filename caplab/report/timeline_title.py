@@ -1,4 +1,4 @@
-"""The head of the timeline: which run it was, how it was judged, and the figures that matter most."""
+"""The head of the timeline: which run it was, its verdict, and the figures that matter most."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _COLOURS = {State.HOLDS: SERVED, State.VIOLATED: DOUBT, State.UNKNOWN: MUTED}
 
 
 def title(report: RunReport, left: float, right: float) -> list[str]:
-    """Name and verdict, the run's id at the right edge, and a line of figures below."""
+    """Draw name and verdict, the run's id at the right edge, and a line of figures below."""
     verdict, run_id = words.of_state(report.verdict.state), fitted(report.run_id, 320, 10)
     room = right - left - width(run_id, 10) - width(verdict, 17, bold=True) - 28
     name, bold = fitted(report.name, room, 17, bold=True), 'font-weight="bold"'
-    # In one text, so that the verdict follows the name by whatever font there is.
+    # In one text, so that the verdict follows the name in any font.
     drawn = f"{name}{words.DOT}{verdict}"
     before = text(left, 27, drawn, 17, more=bold)
     coloured = f'<tspan fill="{_COLOURS[report.verdict.state]}">{verdict}</tspan></text>'
@@ -31,14 +31,14 @@ def title(report: RunReport, left: float, right: float) -> list[str]:
 
 
 def headline_figures(report: RunReport) -> str:
-    """Failover time (or outage), operations acked, acked writes lost; '?' for what no checker could tell."""
+    """Format failover time (or outage), operations acked, acked writes lost; '?' where no checker has a figure."""
     return words.DOT.join((_failover(report), _acked(report), _lost(report)))
 
 
 def _failover(report: RunReport) -> str:
     record = report.record
     if Context.of(record).injected_ns is None:
-        return "control run: no fault" if record.fault == CONTROL else f"no {record.fault} is on record"
+        return "control run: no fault" if record.fault == CONTROL else f"no {record.fault} is recorded"
     name, lasted = words.failover(record.has_primary), report.measured("availability", "failover_seconds")
     if lasted is None:
         return f"{name} {words.UNKNOWN}"

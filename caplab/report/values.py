@@ -1,4 +1,4 @@
-"""What a report is made of, and how its figures are looked up."""
+"""The content of a report, and how its figures are looked up."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Figures = Mapping[str, Json]
 
 @dataclass(frozen=True, slots=True)
 class ClockCheck:
-    """The server's own clock beside the probes', both in seconds from the injection.
+    """The server's own clock beside the probers', both in seconds from the injection.
 
-    epoch is the new one, '' where none is known. server_seconds is its first commit as the server stamped it,
-    probe_seconds the probes' figure for it; None: there is none, and problem says why.
+    epoch is the new one, '' if none is known. server_seconds is its first commit as the server stamped it,
+    probe_seconds the probers' figure for it; None: there is none, and problem says why.
     """
 
     epoch: str
@@ -29,9 +29,9 @@ class ClockCheck:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One run with all that is concluded from it; runs of one name are repeats of each other.
+    """One run with everything that is concluded from it; runs of one name are repeats of each other.
 
-    findings may be empty, where the lab itself failed. seconds is the time by stage, in the stages' order.
+    findings may be empty, if the lab itself failed. seconds is the time by stage, in the stages' order.
     """
 
     name: str
@@ -43,38 +43,38 @@ class RunReport:
     seconds: Mapping[str, float]
 
     def finding(self, checker: str) -> Finding | None:
-        """What a checker found; None where it did not run."""
+        """Return a checker's finding; None if it did not run."""
         return next((finding for finding in self.findings if finding.property == checker), None)
 
     def figures(self, checker: str) -> Figures:
-        """A checker's figures, whatever its state; empty where there are none."""
+        """Return a checker's figures, whatever its state; empty if there are none."""
         finding = self.finding(checker)
         return {} if finding is None else finding.figures
 
     def is_conclusive(self, checker: str) -> bool:
-        """Whether a checker reached a conclusion: only then are its figures to be believed."""
+        """Return whether a checker reached a conclusion: only then can its figures be trusted."""
         finding = self.finding(checker)
         return finding is not None and finding.state is not State.UNKNOWN
 
     def measured(self, checker: str, figure: str) -> float | None:
-        """A number of a checker that reached a conclusion."""
+        """Return a number of a checker that reached a conclusion."""
         return number(self.figures(checker), figure) if self.is_conclusive(checker) else None
 
 
 def number(figures: Figures, name: str) -> float | None:
-    """A figure that is a number; None for anything else."""
+    """Return a figure that is a number; None for anything else."""
     value = figures.get(name)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def text(figures: Figures, name: str) -> str:
-    """A figure that is a text; '' for anything else."""
+    """Return a figure that is a text; '' for anything else."""
     value = figures.get(name)
     return value if isinstance(value, str) else ""
 
 
 def listed(figures: Figures, name: str) -> tuple[Figures, ...]:
-    """A figure that is a list of objects; empty for anything else."""
+    """Return a figure that is a list of objects; empty for anything else."""
     value = figures.get(name)
     if not isinstance(value, Sequence) or isinstance(value, str):
         return ()
@@ -82,12 +82,12 @@ def listed(figures: Figures, name: str) -> tuple[Figures, ...]:
 
 
 def nested(figures: Figures, name: str) -> Figures:
-    """A figure that is an object; empty for anything else."""
+    """Return a figure that is an object; empty for anything else."""
     value = figures.get(name)
     return value if isinstance(value, Mapping) else {}
 
 
 def is_lower_bound(figures: Figures, name: str) -> bool:
-    """Whether a figure is only at least so much."""
+    """Return whether a figure is only a lower bound."""
     names = figures.get("lower_bounds")
     return isinstance(names, Sequence) and name in names

@@ -1,4 +1,4 @@
-"""Numbers, times and states in words. ASCII but for the sign of at most and the dot between parts."""
+"""Numbers, times and states in words. ASCII except the sign for at most and the dot between parts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from caplab.model.runs import WallAnchor
 
 from .. import plain_text
 
-NOTHING = "-"  # there is no such figure
-UNKNOWN = "?"  # there would be one, but it was not measured
+NOTHING = "-"  # the figure does not exist
+UNKNOWN = "?"  # the figure exists, but was not measured
 DOT = " · "
 
 Show = Callable[[float], str]  # a figure in words
@@ -56,51 +56,51 @@ _SHORT = 8  # characters of a replication id: enough to tell those of one run ap
 
 
 def of_property(name: str, has_primary: bool = True) -> str:
-    """A property of an expectation row in words."""
+    """Name a property of an expectation row in words."""
     if name == "failoverTime":
         return f"{failover(has_primary)} time"
     return _PROPERTIES.get(name, name)
 
 
 def of_expected(expected: PropertyExpectation, has_primary: bool = True) -> str:
-    """A property with the side and the route that it is asked of."""
+    """Name a property with its side and route."""
     return of_figure(expected.property, expected.side, expected.route, has_primary)
 
 
 def of_figure(name: str, side: str | None, route: str | None, has_primary: bool = True) -> str:
-    """Such as 'failover time, on the majority, by service'."""
+    """Name a figure, such as 'failover time, on the majority, by service'."""
     of = [f"on the {side}" if side else "", f"by {route}" if route else ""]
     return ", ".join([of_property(name, has_primary), *filter(None, of)])
 
 
 def failover(has_primary: bool) -> str:
-    """What the time until clients are served again is called: without a primary nothing fails over."""
+    """Name the time until clients are served again: without a primary nothing fails over."""
     return "failover" if has_primary else "outage"
 
 
 def stamped(engine: str, epoch: str) -> str:
-    """What a server stamps in an epoch, such as 'commit on timeline 5'; '': a new one, whichever."""
+    """Name what a server stamps in an epoch, such as 'commit on timeline 5'; '': any new epoch."""
     what, name = _STAMPED.get(engine, ("commit in", "epoch"))
     return f"{what} {name} {epoch[:_SHORT]}" if epoch else f"{what} a new {name}"
 
 
 def of_state(state: State) -> str:
-    """A verdict: VALID, INVALID or UNKNOWN."""
+    """Return a verdict's word: VALID, INVALID or UNKNOWN."""
     return state.value.upper()
 
 
 def counted(value: float) -> str:
-    """A count, with thousands separators."""
+    """Format a count, with thousands separators."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,g}"
 
 
 def seconds(value: float, at_least: bool = False) -> str:
-    """Seconds: milliseconds below 100 s, tenths from there on."""
+    """Format seconds: milliseconds below 100 s, tenths from there on."""
     return f"{'>= ' if at_least else ''}{value:,.{3 if abs(value) < 100 else 1}f} s"
 
 
 def of_unit(value: float, unit: str) -> str:
-    """A figure of a property, whose unit is '' for a count, s, SHARE or RATIO."""
+    """Format a property's figure, whose unit is '' for a count, s, SHARE or RATIO."""
     if unit == SHARE:
         return f"{100 * value:.1f} %"
     if unit == RATIO:
@@ -109,12 +109,12 @@ def of_unit(value: float, unit: str) -> str:
 
 
 def milliseconds(values: list[float]) -> str:
-    """Seconds as milliseconds, set apart by strokes: '2.1 / 14 ms'."""
+    """Format seconds as milliseconds, separated by slashes: '2.1 / 14 ms'."""
     return " / ".join(f"{1000 * value:,.{1 if value < 0.01 else 0}f}" for value in values) + " ms"
 
 
 def ratio(value: float) -> str:
-    """A share as '100 %', '99.4 %', '12 %'; never 100 % where one is missing, nor 0 % where there is one."""
+    """Format a share as '100 %', '99.4 %', '12 %'; never 100 % if one is missing, nor 0 % if there is one."""
     percent = 100 * value
     if percent in (0, 100):
         return f"{percent:.0f} %"
@@ -126,7 +126,7 @@ def ratio(value: float) -> str:
 
 
 def of_writes(count: float, writes: float) -> str:
-    """A count among so many writes; none at all bounds the true rate by 3/n at 95 % (the rule of three)."""
+    """Format a count among so many writes; none at all bounds the true rate by 3/n at 95 % (the rule of three)."""
     text = f"{counted(count)} of {counted(writes)}"
     if count or writes < ENOUGH:
         return text
@@ -136,30 +136,30 @@ def of_writes(count: float, writes: float) -> str:
 
 
 def wall_time(monotonic_ns: int, anchor: WallAnchor) -> str:
-    """A moment of the monotonic clock as a date, to the millisecond, in UTC."""
+    """Format a moment of the monotonic clock as a date, to the millisecond, in UTC."""
     unix_ms = (anchor.unix_ns + monotonic_ns - anchor.monotonic_ns) // 1_000_000
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=unix_ms)
     return f"{moment:%Y-%m-%d %H:%M:%S}.{unix_ms % 1000:03d} UTC"
 
 
 def iso_time(unix_ns: int) -> str:
-    """A moment as ISO 8601 has it, to the second, in UTC: '2026-11-21T07:03:47Z'."""
+    """Format a moment as ISO 8601, to the second, in UTC: '2026-11-21T07:03:47Z'."""
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=unix_ns // 1_000_000_000)
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def one_line(text: str) -> str:
-    """A text from outside without line ends and control characters: it must not draw on the terminal."""
+    """Return an outside text without line ends and control characters, safe to print on a terminal."""
     return plain_text.one_line(text)
 
 
 def shortened(text: str) -> str:
-    """A text whose words end where they are longer than any that is read: a key may have a mebibyte."""
+    """Shorten a text's words to a readable length: a key may have a mebibyte."""
     return _LONG.sub(lambda word: f"{word[0][:_LONGEST]}...", text)
 
 
 def abbreviated(value: str) -> str:
-    """A setting's or an image's value: enough of it to tell it from another one."""
+    """Abbreviate a setting's or an image's value, so that it still differs from another one."""
     _, marker, digest = value.rpartition("sha256:")
     if marker:
         return f"sha256:{digest[:12]}"

@@ -17,29 +17,29 @@ from .series import Line, Row
 WIDTH, HEIGHT = 360, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 348, 16, 124
 _MOST_TICKS = 4
-_LEAST = 1e-100  # less is drawn as 0: its steps would be no numbers any more
-_FAR = 2.5  # a bound that lies over so many times the highest value is told, and not drawn
+_LEAST = 1e-100  # less is drawn as 0: its steps would underflow
+_FAR = 2.5  # a bound over so many times the highest value is written, not drawn
 _DATE, _DAY = 72, 44  # pixels that '2026-11-01' takes, and '11-01'
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From values and runs to pixels; values begin at 0."""
+    """The scale from values and runs to pixels; values begin at 0."""
 
     runs: int
     top: float
 
     def x(self, index: float) -> float:
-        """A run's place: equally far from the next, whenever that was."""
+        """Return a run's place: runs are equally far apart, whatever their times."""
         return _LEFT + (_RIGHT - _LEFT) * (index + 0.5) / self.runs
 
     def y(self, value: float) -> float:
-        """A value's place."""
+        """Return a value's place."""
         return _BOTTOM - (_BOTTOM - _TOP) * min(max(value / self.top, 0.0), 1.0)
 
 
 def chart(row: Row, line: Line, title: str) -> str:
-    """The whole picture."""
+    """Draw the whole picture."""
     top, ticks = axis([*line.values, *_near_limits(line)], whole=line.unit == "")
     scale = Scale(len(row.runs), top)
     parts = [
@@ -57,7 +57,7 @@ def chart(row: Row, line: Line, title: str) -> str:
 
 
 def axis(values: Sequence[float], whole: bool = False) -> tuple[float, tuple[float, ...]]:
-    """The highest value of the axis, and its ticks, from 0 in round steps; of counts in whole ones."""
+    """Return the axis's highest value and its ticks, from 0 in round steps; in whole steps for counts."""
     highest = max(values, default=0.0)
     highest = highest if highest > _LEAST else 1.0
     power = 10.0 ** math.floor(math.log10(highest / _MOST_TICKS))
@@ -68,11 +68,11 @@ def axis(values: Sequence[float], whole: bool = False) -> tuple[float, tuple[flo
 
 
 def far_limit(line: Line) -> float | None:
-    """The newest bound where it lies too far off to be drawn."""
+    """Return the newest bound if it is too far off to be drawn."""
     limits = _limits_of(line)
     if not limits or limits[-1] in _near_limits(line):
         return None
-    return limits[-1] if line.unit else math.floor(limits[-1])  # of what is counted there are no fractions
+    return limits[-1] if line.unit else math.floor(limits[-1])  # counts have no fractions
 
 
 def _near_limits(line: Line) -> list[float]:
@@ -81,7 +81,7 @@ def _near_limits(line: Line) -> list[float]:
 
 
 def _limits_of(line: Line) -> list[float]:
-    """What is no number, or without end, bounds nothing."""
+    """Return the bounds; NaN and infinity bound nothing."""
     limits = (figure.limit for figure in line.figures if figure is not None)
     return [limit for limit in limits if limit is not None and math.isfinite(limit)]
 
@@ -102,7 +102,7 @@ def _ticks(scale: Scale, ticks: Iterable[float], unit: str) -> Iterable[str]:
 
 
 def _dates(scale: Scale, runs: Sequence[MeasuredRun]) -> Iterable[str]:
-    """The day of the first run of each day, where there is room; the year with the first, and where it is another."""
+    """Draw the day of the first run of each day, if there is room; the year with the first, and where it changes."""
     free, year = 0.0, ""
     for index, run in enumerate(runs):
         day, x = run.began[:10], scale.x(index) - 3
@@ -115,7 +115,7 @@ def _dates(scale: Scale, runs: Sequence[MeasuredRun]) -> Iterable[str]:
 
 
 def _marks(scale: Scale, row: Row) -> Iterable[str]:
-    """A line before the first run of what is new, with the number under which the row says what that is."""
+    """Draw a line before the first run of each change, with the number under which the row explains it."""
     free = 0.0
     for number, mark in enumerate(row.marks, 1):
         x = scale.x(mark.index - 0.5)
@@ -128,7 +128,7 @@ def _marks(scale: Scale, row: Row) -> Iterable[str]:
 
 
 def _limits(scale: Scale, line: Line) -> Iterable[str]:
-    """The bound of each run, as steps."""
+    """Draw the bound of each run, as steps."""
     near = set(_near_limits(line))
     bounded = [
         (index, figure.limit)
@@ -146,7 +146,7 @@ def _limits(scale: Scale, line: Line) -> Iterable[str]:
 
 
 def _path(scale: Scale, line: Line) -> Iterable[str]:
-    """A line from run to run; broken where one has no figure."""
+    """Draw a line from run to run; broken where one has no figure."""
     for is_measured, part in groupby(enumerate(line.figures), key=lambda item: item[1] is not None):
         points = [f"{scale.x(index):.1f},{scale.y(figure.value):.1f}" for index, figure in part if figure is not None]
         if is_measured and len(points) > 1:
@@ -154,20 +154,20 @@ def _path(scale: Scale, line: Line) -> Iterable[str]:
 
 
 def _dot(scale: Scale, index: int, run: MeasuredRun, line: Line) -> str:
-    """A circle, hollow where the run proves nothing; a triangle where the figure is violated."""
+    """Draw a circle, hollow if the run proves nothing; a triangle if the figure is violated."""
     figure = line.figures[index]
     if figure is None:
         return ""
     x, y = scale.x(index), scale.y(figure.value)
     text = quoteattr(point_text(run, figure, line.unit))
     if figure.violated:
-        return f'<path class="dot invalid" d="M{x - 4.5:.1f} {y + 3.5:.1f}h9l-4.5 -8z" data-said={text}/>'
+        return f'<path class="dot invalid" d="M{x - 4.5:.1f} {y + 3.5:.1f}h9l-4.5 -8z" data-text={text}/>'
     state = "unknown" if run.doubtful else "valid"
-    return f'<circle class="dot {state}" cx="{x:.1f}" cy="{y:.1f}" r="3" data-said={text}/>'
+    return f'<circle class="dot {state}" cx="{x:.1f}" cy="{y:.1f}" r="3" data-text={text}/>'
 
 
 def point_text(run: MeasuredRun, figure: Figure, unit: str) -> str:
-    """A run's figure in a sentence."""
+    """Describe a run's figure in a sentence."""
     bound = ">= " if figure.at_least else ""
     date = f"{run.began[:10]} {run.began[11:16]} UTC"
     what = "violated" if figure.violated else "proves nothing" if run.doubtful else "ok"

@@ -1,4 +1,4 @@
-"""`caplab trend`: the page is written, or one sentence says why not."""
+"""`caplab trend`: writes the page, or says in one sentence why not."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .series import rows_of
 
 
 def trend(place: Path, file: Path, last: int) -> str:
-    """Write the page; what is to be printed. CommandError where there is nothing to draw, or nowhere to write."""
+    """Write the page and return the output. CommandError if there is nothing to draw, or the file cannot be written."""
     results = read(place)
     if not results.runs:
         unread = f" ({results.unread[0]})" if results.unread else ""
-        raise CommandError(f"{place}: no run with a verdict is there{unread}. Hint: name a folder of results.")
+        raise CommandError(f"{place}: there is no run with a verdict{unread}. Hint: name a folder of results.")
     refuse_as_output(file, place)
     rows = rows_of(results.runs, last)
     made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"

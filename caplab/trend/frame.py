@@ -1,10 +1,10 @@
-"""What is around the rows of the page: its legend, its style, its script. Colours follow the system's light or dark."""
+"""The frame of the page: legend, style, script. Colours follow the system's light or dark."""
 
 from __future__ import annotations
 
 
 def framed(body: str) -> str:
-    """The whole document."""
+    """Return the whole document."""
     return _DOCUMENT.format(style=_STYLE, script=_SCRIPT, body=body)
 
 
@@ -70,12 +70,12 @@ circle.unknown { fill: var(--card); stroke: var(--unknown); stroke-width: 1.5; }
 [hidden] { display: none; }
 """
 
-# The point nearest to the pointer, or the finger, is told below its chart; a row is found by words of its name.
+# The point nearest to the pointer, or the finger, is described below its chart; rows are filtered by name.
 _SCRIPT = """
 for (const figure of document.querySelectorAll("figure")) {
   const svg = figure.querySelector("svg"), readout = figure.querySelector(".readout");
-  const dots = [...svg.querySelectorAll("[data-said]")];
-  const tell = event => {
+  const dots = [...svg.querySelectorAll("[data-text]")];
+  const show = event => {
     let best = null, least = Infinity;
     for (const dot of dots) {
       const box = dot.getBoundingClientRect();
@@ -83,10 +83,10 @@ for (const figure of document.querySelectorAll("figure")) {
       if (away < least) { least = away; best = dot; }
     }
     for (const dot of dots) dot.classList.toggle("chosen", dot === best);
-    readout.textContent = best ? best.dataset.said : "";
+    readout.textContent = best ? best.dataset.text : "";
   };
-  svg.addEventListener("pointermove", tell);
-  svg.addEventListener("pointerdown", tell);
+  svg.addEventListener("pointermove", show);
+  svg.addEventListener("pointerdown", show);
 }
 const filter = document.getElementById("filter");
 filter.addEventListener("input", () => {

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing beside it, on a wide screen and a narrow one, light and dark. Pure."""
+"""The page: one self-contained HTML file, for wide and narrow screens, light and dark. Pure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .chart import chart, far_limit, point_text
 from .frame import LEGEND, framed
 from .series import Line, Row
 
-_MOST_MARKS = 8  # those before are folded away
-_OPEN_ROWS = 24  # with more rows than that, only those that are not well are unfolded
+_MOST_MARKS = 8  # earlier ones are folded away
+_OPEN_ROWS = 24  # with more rows than that, only troubled ones are unfolded
 _STATES = ((State.HOLDS, "valid"), (State.VIOLATED, "invalid"), (State.UNKNOWN, "unknown"))
 
 
 def page(rows: Sequence[Row], place: str, unread: Sequence[str], made: str) -> str:
-    """All rows, by engine. made is when the page was; place is what was read."""
+    """Build all rows, by engine. made is the time of the page; place is what was read."""
     body = [
         *_header(rows, place, unread, made),
         *(
@@ -45,7 +45,7 @@ def _header(rows: Sequence[Row], place: str, unread: Sequence[str], made: str) -
         "<h1>caplab trend</h1>",
         f"<p>{len(runs)} runs of {len(rows)} rows, {period}: {verdicts}</p>",
         f'<p class="muted">From {_text(place)}, made {_text(made)}. A point is a run, one beside the other in the order'
-        " in which they began. A numbered line: something is not as it was from there on.</p>",
+        " in which they began. A numbered line: something changed from there on.</p>",
         LEGEND,
         '<label>Show rows with <input type="search" id="filter" placeholder="postgres kill"></label>',
         "</header>",
@@ -65,7 +65,7 @@ def _engine(name: str, rows: Iterable[Row], every: int) -> Iterable[str]:
 
 
 def _row(row: Row, every: int) -> Iterable[str]:
-    """Charts of what differs from run to run; of all else a sentence."""
+    """Draw charts of what differs from run to run, and write a sentence for the rest."""
     newest = row.runs[-1]
     unfolded = every <= _OPEN_ROWS or newest.state is not State.HOLDS
     state = dict(_STATES)[newest.state]
@@ -109,7 +109,7 @@ def _flat(row: Row, line: Line) -> str:
 
 
 def _marks(row: Row) -> Iterable[str]:
-    """What the numbered lines stand for, the newest ones first."""
+    """Explain the numbered lines, the newest ones first."""
     items = [
         f'<li value="{number}">{_when(row.runs[mark.index])}: {_text("; ".join(mark.changes))}</li>'
         for number, mark in enumerate(row.marks, 1)

@@ -1,4 +1,4 @@
-"""What is drawn: each figure of a row over its runs, and where versions, settings or the machine changed. Pure."""
+"""The series to draw: each figure of a row over its runs, and where versions, settings or the machine changed. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNSET = "not set"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One figure; figures are those of the row's runs, None where it was not measured or is not believed."""
+    """One figure; figures are those of the row's runs, None if it was not measured or cannot be trusted."""
 
     key: Key
     unit: str
@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something is not as it was from the run of this index on; changes tells what, each in one sentence."""
+    """A change from the run of this index on; changes describes it, each part in one sentence."""
 
     index: int
     changes: tuple[str, ...]
@@ -41,7 +41,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row's runs, the oldest first, with all that is drawn of them."""
+    """A row's runs, the oldest first, with everything that is drawn of them."""
 
     name: str
     runs: tuple[MeasuredRun, ...]
@@ -55,7 +55,7 @@ class Row:
 
 
 def rows_of(runs: Iterable[MeasuredRun], last: int) -> tuple[Row, ...]:
-    """The last so many runs of each row, by the rows' names."""
+    """Return the last so many runs of each row, by the rows' names."""
     by_row: dict[str, list[MeasuredRun]] = {}
     for run in runs:
         by_row.setdefault(run.row, []).append(run)
@@ -72,7 +72,7 @@ def _row(name: str, runs: tuple[MeasuredRun, ...]) -> Row:
 
 
 def _line(key: Key, unit: str, runs: Sequence[MeasuredRun]) -> Line:
-    """What was measured in another unit than in the newest run lies on no axis with it."""
+    """Build a line; a figure in another unit than that of the newest run is left out."""
     figures = (run.figures.get(key) for run in runs)
     return Line(key, unit, tuple(figure if figure is not None and figure.unit == unit else None for figure in figures))
 
@@ -82,7 +82,7 @@ def _unit(key: Key, runs: Sequence[MeasuredRun]) -> str:
 
 
 def changes(old: MeasuredRun, new: MeasuredRun) -> tuple[str, ...]:
-    """What one run was made with, or promised, that the one before was not. Nothing where one did not keep it."""
+    """List what one run was made with, or promised, that the one before was not; empty if one did not record it."""
     if not old.facts or not new.facts:
         return ()
     facts = sorted(old.facts.keys() | new.facts.keys())

@@ -1,1 +1,1 @@
-"""`caplab watch`: the lab live in a terminal: clusters, faults, what clients get, the last verdicts."""
+"""`caplab watch`: the lab live in a terminal: clusters, faults, client traffic, the last verdicts."""

@@ -1,4 +1,4 @@
-"""Asks everybody once a second, each in a thread of its own, so that one who is silent keeps no other waiting."""
+"""Asks every source once a second, each in a thread of its own, so that a silent one does not delay the others."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .objects import cluster_of, latest_runs, live_faults, plain
 from .traffic import Traffic
 from .values import ClusterLine, Count, Load, Picture, RouteLine, RunLine, SourceState
 
-_FRESH_SECONDS = 3.5  # since the last good answer: what was said then is not relied on any longer
-_STUCK_SECONDS = 5.0  # of the operator's oldest round: what it writes down is old by then
-_RUNS_SECONDS = 5.0  # between two looks at the runs, which are many and change seldom
-_MOST_RUNS, _RUNS_SHOWN = 100, 8  # remembered, and shown of the namespace that is meant
+_FRESH_SECONDS = 3.5  # since the last good answer, which is not relied on any longer
+_STUCK_SECONDS = 5.0  # of the operator's oldest round: its status is old by then
+_RUNS_SECONDS = 5.0  # between two reads of the runs, which are many and change seldom
+_MOST_RUNS, _RUNS_SHOWN = 100, 8  # remembered, and filtered by namespace
 _MOST_PROBLEM = 160  # characters
 
 T = TypeVar("T")
@@ -34,23 +34,23 @@ Body = Mapping[str, Any]
 
 
 class Lab(Protocol):
-    """Who is asked: see lab_client.LabClient."""
+    """The sources' calls: see lab_client.LabClient."""
 
     def objects(self, plural: str) -> Sequence[Body]:
-        """All objects of a kind."""
+        """Return all objects of a kind."""
 
     def probers(self) -> Mapping[str, str]:
-        """The running pod of each vantage, '' where none runs."""
+        """Return the running pod of each vantage, '' if none runs."""
 
     def operator(self) -> float:
-        """Seconds since the operator's oldest round."""
+        """Return the seconds since the operator's oldest round."""
 
     def counts(self, pod: str) -> Mapping[Load, Count]:
-        """Operations so far, as a prober counts them."""
+        """Return a prober's count of its operations so far."""
 
 
 class Source(Generic[T]):
-    """Somebody who is asked again and again, and what the last good answer was."""
+    """A source that is asked again and again, and its last good answer."""
 
     def __init__(self, name: str, ask: Callable[[], T], first: T, taken: Callable[[float, T], None] | None = None):
         self.name, self.value = name, first
@@ -60,15 +60,15 @@ class Source(Generic[T]):
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Ask once a second, on the full second, in a daemon thread."""
+        """Start asking once a second, on the full second, in a daemon thread."""
         threading.Thread(target=self._run, name=self.name, daemon=True).start()
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._stopped.set()
 
     def ask(self) -> None:
-        """Ask once; whatever goes wrong is its problem, and ends nothing."""
+        """Ask once; any error is kept as its problem, and ends nothing."""
         try:
             value = self._ask()
             at = time.monotonic()
@@ -81,11 +81,11 @@ class Source(Generic[T]):
         self.tries += 1
 
     def state(self, now: float) -> SourceState:
-        """Whether it is to be relied on; an error is forgiven for as long as the last answer is recent."""
+        """Return whether it can be relied on; an error is tolerated for as long as the last answer is recent."""
         if now - self._answered <= _FRESH_SECONDS:
             return SourceState(self.name)
         age = None if math.isinf(self._answered) else now - self._answered
-        return SourceState(self.name, self._problem or "it is being waited for", age)
+        return SourceState(self.name, self._problem or "waiting for its answer", age)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -96,7 +96,7 @@ class Source(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """What the API server told at one moment."""
+    """What the API server answered at one moment."""
 
     clusters: tuple[ClusterLine, ...] = ()
     faults: tuple[Body, ...] = ()
@@ -105,7 +105,7 @@ class Objects:
 
 
 class Collector:
-    """Collects until it is stopped; `picture` is what is known at a moment."""
+    """Collects until it is stopped; `picture` is the current state."""
 
     def __init__(self, lab: Lab, store: NodeLossStore, place: str, namespace: str = "") -> None:
         self._lab, self._store, self._place, self._namespace = lab, store, place, namespace
@@ -114,17 +114,17 @@ class Collector:
         self._lock = threading.Lock()
         self._traffic: dict[str, Traffic] = {}
         self._probers: dict[str, Source[Mapping[Load, Count]]] = {}
-        self._objects = Source("API server", self._look, Objects(), self._meet)
+        self._objects = Source("API server", self._read_objects, Objects(), self._add_probers)
         self._operator = Source("operator", self._round, 0.0)
         self._host = Source[tuple[Any, ...]]("this host", self._lost_nodes, ())
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Start asking."""
         for source in (self._objects, self._operator, self._host):
             source.start()
 
     def stop(self) -> None:
-        """Ask nobody any more; what is under way ends by its time-out."""
+        """Stop asking; requests under way end by their time-outs."""
         for source in (self._objects, self._operator, self._host):
             source.stop()
         with self._lock:
@@ -132,18 +132,18 @@ class Collector:
                 prober.stop()
 
     def has_looked_twice(self) -> bool:
-        """Whether everybody was asked so often that there is something to be compared."""
+        """Return whether every source was asked often enough for a comparison."""
         with self._lock:
             probers = list(self._probers.values())
         one_each = all(source.tries for source in (self._objects, self._operator, self._host))
         return one_each and all(source.tries > 2 for source in probers)
 
     def picture(self, paper: Paper) -> Picture:
-        """What is known now, for a paper of some width."""
+        """Build the picture of the current state, for a paper of this width."""
         now, unix = time.monotonic(), time.time()
         wall = datetime.fromtimestamp(unix, UTC)
         api_server, operator, host = (source.state(now) for source in (self._objects, self._operator, self._host))
-        objects: Objects = self._objects.value  # looked at after what is said of it, so that it is no older
+        objects: Objects = self._objects.value  # read after its content, so that it is not older
         with self._lock:
             probers = sorted(self._probers.items())
             routes = self._lines(now, paper)
@@ -173,8 +173,8 @@ class Collector:
     def _is_meant(self, namespace: str) -> bool:
         return not self._namespace or namespace == self._namespace
 
-    def _look(self) -> Objects:
-        """Everything that the API server itself knows."""
+    def _read_objects(self) -> Objects:
+        """Read everything that the API server itself knows."""
         clusters = [
             cluster_of(kind, body) for kind, plural in CLUSTER_PLURALS.items() for body in self._lab.objects(plural)
         ]
@@ -184,13 +184,11 @@ class Collector:
             self._runs = tuple(latest_runs(self._lab.objects("runs"), _MOST_RUNS))
             self._runs_due = now + _RUNS_SECONDS
         faults = tuple(self._lab.objects("faults"))
-        live_faults(
-            faults, datetime.now(UTC)
-        )  # one that cannot be read is this source's problem, and not the picture's
+        live_faults(faults, datetime.now(UTC))  # an unreadable object is this source's problem, not the picture's
         return Objects(tuple(clusters), faults, self._runs, self._lab.probers())
 
-    def _meet(self, _at: float, objects: Objects) -> None:
-        """Begin to ask the probers that nobody has asked yet. Those asked once stay, and are missed when gone."""
+    def _add_probers(self, _at: float, objects: Objects) -> None:
+        """Start asking the new probers. Known ones stay, and are shown as missing when gone."""
         with self._lock:
             for vantage in objects.pods:
                 if vantage not in self._probers:
@@ -213,7 +211,7 @@ class Collector:
     def _round(self) -> float:
         seconds = self._lab.operator()
         if seconds > _STUCK_SECONDS:
-            raise RuntimeError(f"its oldest round ended {seconds:.0f} s ago: what it wrote down is as old")
+            raise RuntimeError(f"its oldest round ended {seconds:.0f} s ago: its status is as old")
         return seconds
 
     def _lost_nodes(self) -> tuple[Any, ...]:

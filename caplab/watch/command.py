@@ -1,4 +1,4 @@
-"""`caplab watch`: drawn once a second until Ctrl-C, or once."""
+"""`caplab watch`: draws once a second until Ctrl-C, or once."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from .drawing import Paper, drawn
 from .lab_client import LabClient
 
 SOMETHING_UNKNOWN = 3  # exit code of --once
-_ONCE_SECONDS = 7.0  # for two answers of everybody, or none
+_ONCE_SECONDS = 7.0  # for two answers of every source, or none
 _LOOK_SECONDS = 0.1
-_OFFSET_SECONDS = 0.6  # past the full second, when everybody was asked
+_OFFSET_SECONDS = 0.6  # past the full second, when every source was asked
 
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """What the command line asks for; namespace '': all of them."""
+    """The command line's options; namespace '': all of them."""
 
     once: bool = False
     namespace: str = ""
 
 
 def watch(options: WatchOptions, place: str) -> int:
-    """Show the lab that is pinned; the exit code. place: what it is, in words."""
+    """Show the pinned lab and return the exit code. place: its description."""
     collector = Collector(
         LabClient(pinned().api), NodeLossStore.of(Cache.from_environment()), one_line(place), options.namespace
     )
@@ -48,7 +48,7 @@ def watch(options: WatchOptions, place: str) -> int:
     try:
         if options.once or not is_live(_console()):
             return _once(collector, _console())
-        for name in ("COLUMNS", "LINES"):  # a shell's word of the size in the beginning, which would be taken for good
+        for name in ("COLUMNS", "LINES"):  # a shell's initial size, which would be taken for good
             os.environ.pop(name, None)
         _live(collector, _console())
     finally:
@@ -57,17 +57,17 @@ def watch(options: WatchOptions, place: str) -> int:
 
 
 def _console() -> Console:
-    """The terminal, or whatever else is written to, as the environment says it is."""
+    """Return the console of the terminal, or of the other output, as the environment describes it."""
     return Console(highlight=False, markup=False, emoji=False)
 
 
 def is_live(console: Console) -> bool:
-    """Whether it can be drawn over and over."""
+    """Return whether it can be redrawn."""
     return sys.stdout.isatty() and console.is_terminal and not console.is_dumb_terminal
 
 
 def _once(collector: Collector, console: Console) -> int:
-    """One picture, of whatever height; the exit code."""
+    """Print one picture, of any height; return the exit code."""
     end = time.monotonic() + _ONCE_SECONDS
     while not collector.has_looked_twice() and time.monotonic() < end:
         time.sleep(_LOOK_SECONDS)
@@ -79,7 +79,7 @@ def _once(collector: Collector, console: Console) -> int:
 
 
 def _live(collector: Collector, console: Console) -> None:
-    """Draw until Ctrl-C or SIGTERM, and leave the terminal as it was."""
+    """Draw until Ctrl-C or SIGTERM, and restore the terminal."""
     resized = threading.Event()
     try:
         with _quiet(), _on_resize(resized), Live(console=console, screen=True, auto_refresh=False) as live:
@@ -94,18 +94,18 @@ def _live(collector: Collector, console: Console) -> None:
 
 
 def glyphs_of(console: Console) -> sparkline.Glyphs:
-    """What the terminal's encoding has."""
+    """Return the glyphs that the terminal's encoding has."""
     return sparkline.FINE if console.encoding.startswith("utf") else sparkline.ASCII
 
 
 def _until_next(now: float) -> float:
-    """Seconds to the next moment at which a picture is drawn."""
+    """Return the seconds to the next moment at which a picture is drawn."""
     return 1 - (now - _OFFSET_SECONDS) % 1
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Let no log write into the picture: who does not answer is told of in it."""
+    """Keep log lines out of the picture: it shows itself which source is silent."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -116,7 +116,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _on_resize(resized: threading.Event) -> Iterator[None]:
-    """Have it drawn anew at once when the terminal has another size."""
+    """Redraw at once when the terminal's size changes."""
     before = signal.signal(signal.SIGWINCH, lambda _number, _frame: resized.set())
     try:
         yield

@@ -1,6 +1,6 @@
-"""A picture of the lab as lines of text, for a terminal of a given size: pure.
+"""A picture of the lab as lines of text, for a terminal of a given size. Pure.
 
-Nothing is told by colour alone, and what is not known says so in words or by a question mark.
+Nothing is shown by colour alone, and an unknown value is shown in words or by a question mark.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from . import sparkline
 from .sparkline import BAD, DOUBT, GOOD, POOR, QUIET, UNKNOWN, Glyphs
 from .values import ClusterLine, MemberLine, Picture, RouteLine, RunLine, SourceState
 
-NARROWEST, WIDE = 60, 120  # cells: for less it is drawn all the same, and cut; from there on with more words
+NARROWEST, WIDE = 60, 120  # cells: a narrower picture is cut; a wider one has more words
 _LEAST_SPAN_SECONDS, _MOST_COLUMNS = 60, 120
 _SHORT_EPOCH = 8  # characters of a Redis replication id
-_HEAL_SECONDS = 1.0  # that a fault may take to end, past its time, before it is late
-_SILENT_SECONDS = 3.0  # without an acknowledgement, until that is said in seconds
+_HEAL_SECONDS = 1.0  # a fault's time to end, past its end, before it is late
+_SILENT_SECONDS = 3.0  # without an acknowledgement, before the seconds are shown
 _PHASES = {"Ready": GOOD, "Down": BAD, "Failed": BAD}  # all others: something is under way
 _VERDICTS = {"valid": GOOD, "invalid": BAD, "unknown": DOUBT}
 _TITLE = "bold"
@@ -36,7 +36,7 @@ Line = Text
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Lines under a title; the least of them are shown however low the terminal is, those in front first."""
+    """Lines under a title; the least of them are shown on a terminal of any height, the first ones first."""
 
     title: Line
     lines: tuple[Line, ...]
@@ -44,14 +44,14 @@ class Section:
     front: frozenset[int] = frozenset()  # numbers of lines that are left out last
 
     def first(self, count: int) -> list[Line]:
-        """So many of its lines, in their order."""
+        """Return so many of its lines, in their order."""
         chosen = sorted(range(len(self.lines)), key=lambda number: (number not in self.front, number))[:count]
         return [self.lines[number] for number in sorted(chosen)]
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What is drawn on: cells in a line, lines (None: as many as it takes), and the characters there are."""
+    """The area to draw on: cells in a line, lines (None: as many as needed), and the available characters."""
 
     width: int = 80
     height: int | None = None
@@ -64,12 +64,12 @@ class Paper:
 
     @property
     def columns(self) -> int:
-        """Of a line of bars."""
+        """The cells of a line of bars."""
         return max(1, min(_MOST_COLUMNS, (self.width - _FIXED - sum(self.names)) // 2))
 
     @property
     def column_seconds(self) -> int:
-        """How long a column lasts, so that all of them look back a minute at least."""
+        """How long a column lasts, so that all of them cover a minute at least."""
         return -(-_LEAST_SPAN_SECONDS // self.columns)
 
     @property
@@ -79,7 +79,7 @@ class Paper:
 
 
 def drawn(picture: Picture, paper: Paper) -> list[Line]:
-    """The whole picture, no line wider than the paper, and no more of them than it takes."""
+    """Draw the whole picture, within the paper's width and height."""
     head = _head(picture, paper)
     sections = [_clusters(picture, paper), _faults(picture, paper), _clients(picture, paper), _runs(picture, paper)]
     lines = [*head, *_fitted(sections, None if paper.height is None else paper.height - len(head))]
@@ -99,7 +99,7 @@ def _head(picture: Picture, paper: Paper) -> list[Line]:
         lines.append(Text("answering: ").append(", ".join(answering), GOOD))
     lines += [_silent(state) for state in sources if not state.is_known]
     if not picture.probers and picture.api_server.is_known:
-        lines.append(Text("no prober is there: what clients get is unknown. Hint: make up", DOUBT))
+        lines.append(Text("there is no prober: what clients get is unknown. Hint: make up", DOUBT))
     return lines
 
 
@@ -109,7 +109,7 @@ def _silent(state: SourceState) -> Line:
 
 
 def _fitted(sections: Sequence[Section], height: int | None) -> list[Line]:
-    """The sections one below the other; where there is no room for all lines, each says how many it leaves out."""
+    """Stack the sections; without room for all lines, each says how many it leaves out."""
     wanted = [len(section.lines) for section in sections]
     if height is not None:
         room = height - 2 * len(sections)  # a title and a blank line each
@@ -154,7 +154,7 @@ def _as_before(doubt: SourceState | None) -> str:
 
 
 def _cluster(cluster: ClusterLine, paper: Paper, is_known: bool) -> Line:
-    """A cluster in one line; what is not known any more is marked, word by word."""
+    """Draw a cluster in one line; what is not known any more is marked, word by word."""
     phase = cluster.phase if is_known else "unknown"
     ready = sum(member.is_ready for member in cluster.members)
     line = Text()
@@ -163,7 +163,7 @@ def _cluster(cluster: ClusterLine, paper: Paper, is_known: bool) -> Line:
     _cell(line, phase, 9, _PHASES.get(phase, POOR) if is_known else DOUBT)
     if cluster.engine not in _WITHOUT_PRIMARY:
         _leader(line, cluster, paper, is_known)
-    if paper.is_wide or len(cluster.members) != cluster.desired:  # or else the members tell
+    if paper.is_wide or len(cluster.members) != cluster.desired:  # else the members show it
         count = _marked(f"{ready}/{cluster.desired}", is_known)
         _cell(line, count, 5, GOOD if is_known and ready >= cluster.desired else POOR)
     for member in cluster.members:
@@ -174,7 +174,7 @@ def _cluster(cluster: ClusterLine, paper: Paper, is_known: bool) -> Line:
 
 
 def _full_name(cluster: ClusterLine, cells: int, glyphs: Glyphs) -> str:
-    """Namespace and name; of a namespace that is too long the beginning."""
+    """Return namespace and name; of a long namespace only the beginning."""
     room = cells - len(cluster.name) - 1
     if len(cluster.namespace) > room > 1:
         return f"{cluster.namespace[: room - 1]}{glyphs.cut}/{cluster.name}"
@@ -199,7 +199,7 @@ def _marked(text: str, is_known: bool) -> str:
 
 
 def _member(member: MemberLine, cluster: str, paper: Paper, is_known: bool) -> Line:
-    """Its name, with a star where it is the primary, and what it is at where it is not ready."""
+    """Draw a member's name, with a star if it is the primary, and its state if it is not ready."""
     name = f"{member.name}@{member.zone}" if paper.is_wide and member.zone else _ordinal(member.name, cluster)
     name += "*" if member.is_primary else ""
     if not is_known:
@@ -300,7 +300,7 @@ def _runs(picture: Picture, paper: Paper) -> Section:
 
 
 def _run(run: RunLine, now_unix: float, paper: Paper) -> Line:
-    """A run that is over by its verdict, one under way by its phase."""
+    """Draw a run: a finished one by its verdict, one under way by its phase."""
     state = run.verdict or run.phase
     if run.phase == "Failed":
         state = "failed"
@@ -321,7 +321,7 @@ def _run(run: RunLine, now_unix: float, paper: Paper) -> Line:
 
 
 def _cell(line: Line, text: str, cells: int, style: str = "") -> None:
-    """Add a text as so many cells, the last of which is a blank."""
+    """Append a text as so many cells, the last of which is blank."""
     line.append(set_cell_size(text, cells - 1), style).append(" ")
 
 
@@ -330,7 +330,7 @@ def _latency(seconds: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """In the greatest unit that makes a whole number of it."""
+    """Format seconds in the greatest unit that gives a whole number."""
     for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"

@@ -1,6 +1,6 @@
-"""What a prober's and the operator's /metrics say, as far as it is shown: pure.
+"""The shown part of a prober's and the operator's /metrics. Pure.
 
-Written for this alone and read every second, so that it takes a tenth of what a parser of everything would.
+It is written for this alone and runs every second: it takes a tenth of a full parser's time.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _LATENCY = "caplab_operation_latency_seconds_bucket"
 _SINCE_ACK = "caplab_seconds_since_last_ack"
 _OURS = ("caplab_operations_total{", "caplab_operation_latency_seconds_bucket{", "caplab_seconds_since_last_ack{")
 _OLDEST_ROUND = "caplab_operator_oldest_round_seconds"
-_LOAD = "load"  # a cache asks its database: no client of the cluster
+_LOAD = "load"  # a cache's load from its database: not a client of the cluster
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
-_NOT_SHOWN = frozenset({"clock"})  # the second clock is no load
+_NOT_SHOWN = frozenset({"clock"})  # the second clock is not a load
 _MOST_SERIES = 20_000  # whose labels are remembered
 
 
 class NotMetrics(ValueError):
-    """The text is none of metrics; the message says where."""
+    """The text is not metrics; the message says where."""
 
 
 @dataclass(slots=True)
 class _Sum:
-    """A Count under way; since_ack_seconds is the least of its series."""
+    """A Count being built; since_ack_seconds is the least of its series."""
 
     ended: float = 0.0
     acked: float = 0.0
@@ -45,7 +45,7 @@ class _Sum:
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """What one combination of labels is of; detail is the outcome, or the bucket's upper bound."""
+    """The meaning of a combination of labels; detail is the outcome, or the bucket's upper bound."""
 
     name: str
     load: Load
@@ -64,13 +64,13 @@ class _Series:
 
 
 def counts_of(text: str) -> Mapping[Load, Count]:
-    """Operations so far by load, from a prober's metrics; NotMetrics where a line of it cannot be read.
+    """Count operations so far by load, from a prober's metrics; NotMetrics if a line cannot be read.
 
-    Levels are added up. Left out are the second clock's beats, what a cache loads from its database, and
-    writes by the route any, which replicas refuse.
+    Levels are added up. Left out are the second clock's beats, what a cache loads from its database, and writes by the
+    route any, which replicas refuse.
     """
     totals: dict[Load, _Sum] = {}
-    for line in text.split("\n"):  # a label's value may have what else ends a line
+    for line in text.split("\n"):  # a label's value may contain other line ends
         if not line.startswith(_OURS):
             continue
         labels, _, value = line.rpartition(" ")
@@ -84,19 +84,19 @@ def counts_of(text: str) -> Mapping[Load, Count]:
 
 
 def oldest_round_seconds(text: str) -> float:
-    """How long ago the operator's oldest round ended; NotMetrics where its metrics do not say."""
+    """Return how long ago the operator's oldest round ended; NotMetrics if its metrics do not say."""
     for line in text.splitlines():
         if line.startswith(f"{_OLDEST_ROUND} "):
             try:
                 return float(line.rpartition(" ")[2])
             except ValueError:
                 break
-    raise NotMetrics(f"its metrics do not say {_OLDEST_ROUND}")
+    raise NotMetrics(f"its metrics lack {_OLDEST_ROUND}")
 
 
 @lru_cache(_MOST_SERIES)
 def _series(text: str) -> _Series | None:
-    """A line's series, without its value; None where it is not shown. KeyError: a label is missing."""
+    """Parse a line's series, without its value; None if it is not shown. KeyError: a label is missing."""
     name, _, rest = text.partition("{")
     labels = {key: one_line(_ESCAPED.sub(r"\1", value)) for key, value in _LABEL.findall(rest)}
     access = labels["access"] if name == _SINCE_ACK else _access(labels["op"])

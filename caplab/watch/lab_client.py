@@ -1,4 +1,4 @@
-"""What the picture is made of, asked of the API server; every answer is bounded in time and in size."""
+"""The picture's data, read from the API server; every answer is bounded in time and in size."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _TIMEOUT = (1.0, 2.0)  # seconds: to connect, to answer; a second later it is as
 _WHOLE_SECONDS = 3.0  # for all of an answer
 _MOST_BYTES = 16 << 20
 _PIECE_BYTES = 1 << 16
-_MOST_OBJECTS = 500  # of a kind, in one answer
-_MOST_ANSWERS = 4  # for all of a kind: what is listed first is not what is newest
+_MOST_OBJECTS = 500  # objects of a kind, in one answer
+_MOST_ANSWERS = 4  # for all of a kind: the first ones are not the newest
 _OPERATOR_PORT = 9188
 _OPERATOR = "app.kubernetes.io/name=caplab-operator"
 _VANTAGE = "caplab.dev/vantage"
@@ -34,22 +34,22 @@ Body = Mapping[str, Any]
 
 
 class TooMuch(Exception):
-    """An answer is longer, or takes longer, than any that is expected."""
+    """An answer is longer, or takes longer, than expected."""
 
 
 class PodNotFound(LookupError):
-    """There is no running pod to be asked."""
+    """There is no running pod to ask."""
 
 
 class LabClient:
-    """Asks through one client, from any thread. Raises ApiException, urllib3's errors, TooMuch, PodNotFound."""
+    """A client of the API server for all threads. Raises ApiException, urllib3's errors, TooMuch, PodNotFound."""
 
     def __init__(self, api: client.ApiClient) -> None:
-        self._api: Any = api  # Any: what it returns has no types
+        self._api: Any = api  # Any: its results have no types
         self._token = ""
 
     def objects(self, plural: str) -> Sequence[Body]:
-        """All of one of the lab's kinds; none where it is not served."""
+        """Return all objects of one of the lab's kinds; none if it is not served."""
         bodies: list[Body] = []
         more: dict[str, str] = {}
         for _ in range(_MOST_ANSWERS):
@@ -67,7 +67,7 @@ class LabClient:
         raise TooMuch(f"it has over {_MOST_ANSWERS * _MOST_OBJECTS:,} {plural}")
 
     def probers(self) -> Mapping[str, str]:
-        """The running pod of each vantage, '' where none runs."""
+        """Return the running pod of each vantage, '' if none runs."""
         return {
             vantage: name
             for pod, name in self._pods(_VANTAGE)
@@ -75,20 +75,20 @@ class LabClient:
         }
 
     def operator(self) -> float:
-        """How long ago the operator's oldest round ended, in seconds."""
+        """Return how long ago the operator's oldest round ended, in seconds."""
         running = [name for _, name in self._pods(_OPERATOR) if name]
         if not running:
             raise PodNotFound("no pod of it runs")
         return oldest_round_seconds(self._of_pod(running[0], _OPERATOR_PORT, {}))
 
     def counts(self, pod: str) -> Mapping[Load, Count]:
-        """Operations so far, by a prober's own word."""
+        """Read a prober's count of its operations so far."""
         if not pod:
             raise PodNotFound("no pod of it runs")
         try:
             return counts_of(self._of_pod(pod, METRICS_PORT, {TOKEN_HEADER: self._token or self._read_token()}))
         except client.ApiException as error:
-            if error.status in _REFUSED:  # it may have been installed anew, with another token
+            if error.status in _REFUSED:  # the lab may have been reinstalled, with another token
                 self._token = ""
             raise
 
@@ -98,7 +98,7 @@ class LabClient:
         return self._token
 
     def _pods(self, selector: str) -> list[tuple[Body, str]]:
-        """Pods of the lab's own, each with its name if it runs; those that run come last."""
+        """Return pods of the lab's own, each with its name if it runs; running ones come last."""
         listed = self._json(f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods", labelSelector=selector, limit=_MOST_OBJECTS)
         pods = [(pod, str(pod["metadata"]["name"]) if _runs(pod) else "") for pod in listed["items"]]
         return sorted(pods, key=lambda named_pod: bool(named_pod[1]))
@@ -121,14 +121,14 @@ class LabClient:
                 error.body = body.decode(errors="replace")
                 raise error
         except BaseException:
-            answer.close()  # what is left of it must not be the next one's
+            answer.close()  # the rest of it must not reach the next request
             raise
         answer.release_conn()
         return body
 
 
 def why(error: Exception) -> str:
-    """In a few words, for a line of a terminal: urllib3's own name every object on the way."""
+    """Describe an error in a few words, for a terminal's line: urllib3's own message names every object."""
     while isinstance(error, failures.MaxRetryError) and error.reason:
         error = error.reason
     if isinstance(error, failures.NewConnectionError):
@@ -141,14 +141,14 @@ def why(error: Exception) -> str:
 
 
 def whole(read: Callable[[int], bytes], monotonic: Callable[[], float] = time.monotonic) -> bytes:
-    """All of an answer, piece by piece; TooMuch where it is too long, or takes too long."""
+    """Read the whole answer, piece by piece; TooMuch if it is too long, or takes too long."""
     body, end = bytearray(), monotonic() + _WHOLE_SECONDS
     while piece := read(_PIECE_BYTES):
         body += piece
         if len(body) > _MOST_BYTES:
             raise TooMuch(f"it answers with over {_MOST_BYTES >> 20} MiB")
         if monotonic() > end:
-            raise TooMuch(f"it takes over {_WHOLE_SECONDS:g} s to say all")
+            raise TooMuch(f"it takes over {_WHOLE_SECONDS:g} s to answer")
     return bytes(body)
 
 

@@ -1,4 +1,4 @@
-"""The lab's objects as lines of a picture: pure. Whatever an object says is made fit for a terminal here."""
+"""The lab's objects as lines of a picture. Pure. All their texts are made safe for a terminal here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PRIMARY_ROLES = frozenset({"primary", "master"})
 
 
 def cluster_of(kind: str, body: Body) -> ClusterLine:
-    """A cluster of one of the lab's kinds."""
+    """Build the line of a cluster of one of the lab's kinds."""
     metadata, status = body["metadata"], body.get("status") or {}
     primary = _text(status.get("primary"))
     return ClusterLine(
@@ -35,13 +35,13 @@ def cluster_of(kind: str, body: Body) -> ClusterLine:
 
 
 def live_faults(faults: Iterable[Fault], now: datetime) -> list[Row]:
-    """Those that may still hold something, the oldest first."""
+    """Return those that may still hold something, the oldest first."""
     rows = [plain(row_of(fault, now)) for fault in faults if is_live(fault)]
     return sorted(rows, key=lambda row: (row.since_unix or 0.0, row.namespace, row.name))
 
 
 def plain(row: Row) -> Row:
-    """A fault whose words draw nothing on a terminal."""
+    """Return a fault whose words are safe to print on a terminal."""
     return replace(
         row,
         namespace=one_line(row.namespace),
@@ -55,7 +55,7 @@ def plain(row: Row) -> Row:
 
 
 def latest_runs(runs: Iterable[Body], most: int) -> list[RunLine]:
-    """Those that began last, the newest first."""
+    """Return the runs that began last, the newest first."""
     lines = sorted(map(_run, runs), key=lambda run: run.started_unix or 0.0, reverse=True)
     return lines[:most]
 

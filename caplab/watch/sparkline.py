@@ -1,4 +1,4 @@
-"""Columns of time as one line of characters, by height and not by colour alone: pure."""
+"""Columns of time as one line of characters, by height and not by colour alone. Pure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .values import Column, State
 
 _FASTEST, _SLOWEST = 0.001, 30.0  # seconds: the lowest and the highest bar of latency, by its logarithm
 GOOD, POOR, BAD, DOUBT, QUIET, FIGURE = "green", "yellow", "bold red", "bold magenta", "dim", "cyan"
-ENOUGH_RATIO = 0.95  # below that it is an outage, as the checker of availability has it
+ENOUGH_RATIO = 0.95  # below that it is an outage, as in the availability checker
 
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """Characters of a line: bars from the lowest to the highest, and what stands where there is no figure."""
+    """Characters of a line: bars from the lowest to the highest, and one for a missing figure."""
 
     bars: str
     unacknowledged: str  # operations ended, and none was acknowledged
     idle: str
     dot: str  # between parts of a sentence
-    cut: str  # where a name is too long
+    cut: str  # for a name that is too long
 
 
 FINE = Glyphs("▁▂▃▄▅▆▇█", "x", "·", " · ", "…")
@@ -33,12 +33,12 @@ UNKNOWN = "?"
 
 
 def ratios(columns: Iterable[Column], glyphs: Glyphs = FINE) -> Text:
-    """Acknowledged of all that ended, from nothing to all: only all of them is the highest bar."""
+    """Draw the acknowledged share, from none to all: only all of them gives the highest bar."""
     return _line(columns, glyphs, lambda column: _of_ratio(column.ratio, glyphs))
 
 
 def latencies(columns: Iterable[Column], glyphs: Glyphs = FINE) -> Text:
-    """The p99 of what was acknowledged, from 1 ms to 30 s by its logarithm."""
+    """Draw the p99 of what was acknowledged, from 1 ms to 30 s on a logarithmic scale."""
     return _line(columns, glyphs, lambda column: _of_latency(column, glyphs))
 
 
@@ -52,7 +52,7 @@ def _line(columns: Iterable[Column], glyphs: Glyphs, measured: Callable[[Column]
 
 
 def style_of(ratio: float) -> str:
-    """The colour of a ratio."""
+    """Return the colour of a ratio."""
     return GOOD if ratio >= 1 else POOR if ratio >= ENOUGH_RATIO else BAD
 
 

@@ -1,4 +1,4 @@
-"""What clients got, second by second, from a prober's counters as they were read: what was not read is unknown."""
+"""What clients got, second by second, from a prober's counters: seconds without a reading are unknown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from .values import Column, Count, Load, Route, RouteLine, State
 
 LOOK_BACK_SECONDS = 130  # seconds that are remembered
-RECENT_SECONDS = 3  # what the figures beside the columns are of
-_MOST_GAP_SECONDS = 2.5  # between two readings: what went on in a longer time nobody has seen
+RECENT_SECONDS = 3  # the time of the figures beside the columns
+_MOST_GAP_SECONDS = 2.5  # between two readings: a longer gap is unknown
 _QUANTILE = 0.99
 
 
@@ -29,7 +29,7 @@ class Delta:
 
     @classmethod
     def of(cls, ended: float, acked: float, buckets: Mapping[float, float]) -> Delta:
-        """With what follows from these, since each is looked at a hundred times."""
+        """Compute the derived values once, as each delta is read a hundred times."""
         return cls(ended, acked, buckets, acked / ended if ended > 0 else None, quantile(buckets, _QUANTILE))
 
 
@@ -37,19 +37,19 @@ Slot = Mapping[Route, Delta]
 
 
 class Traffic:
-    """What one prober says, a slot a second; times are seconds of one clock that never goes back."""
+    """One prober's traffic, a slot for each second; times are seconds of one monotonic clock."""
 
     def __init__(self) -> None:
         self._slots: dict[int, Slot] = {}
         self._first: int | None = None
-        self._base: tuple[float, Mapping[Load, Count]] | None = None  # what the next second is counted from
+        self._base: tuple[float, Mapping[Load, Count]] | None = None  # the start of the next second
         self._last: tuple[float, Mapping[Load, Count]] | None = None
 
     def add(self, at: float, counts: Mapping[Load, Count]) -> None:
-        """Note what was read at a moment.
+        """Add a reading at a moment.
 
-        A second belongs to the two readings around its middle. Of a time longer than _MOST_GAP_SECONDS nothing is
-        said: an average over it would hide an outage.
+        A second belongs to the two readings around its middle. A gap longer than _MOST_GAP_SECONDS stays unknown: an
+        average over it would hide an outage.
         """
         self._last = (at, counts)
         if self._base is None:
@@ -66,7 +66,7 @@ class Traffic:
             del self._slots[old]
 
     def lines(self, now: float, columns: int, column_seconds: int) -> list[RouteLine]:
-        """A line for each route that was asked within the columns' time, by name."""
+        """Return a line for each route that was used within the columns' time, by name."""
         end = math.floor(now / column_seconds) + 1  # the number of the first column that has not begun
         numbers = range(end - columns, end)
         slots = {number: slot for number, slot in self._slots.items() if number >= numbers[0] * column_seconds}
@@ -100,11 +100,11 @@ class Traffic:
 
     @property
     def _settled(self) -> int:
-        """The first second of which something may still be learnt."""
+        """The first second that may still change."""
         return 0 if self._base is None else _slot_after(self._base[0])
 
     def _column(self, route: Route, now: float, seconds: range) -> Column:
-        """The worst of these seconds; one of which nothing is known outweighs whatever else there is."""
+        """Return the worst of these seconds; one unknown second outweighs all others."""
         if self._first is None or seconds[-1] < self._first:
             return Column(State.BEFORE)
         due = [second for second in seconds if self._first <= second]
@@ -117,10 +117,10 @@ class Traffic:
 
 
 def difference(before: Mapping[Load, Count], after: Mapping[Load, Count]) -> Slot:
-    """What ended between two readings, by route: of all loads together.
+    """Return what ended between two readings, by route: of all loads together.
 
-    A count that went down has begun anew, since its prober or its load did: it counts from 0. One that is there no
-    more says nothing: its load has ended, while others may go on.
+    A count that went down has begun anew, since its prober or its load did: it counts from 0. A missing one is ignored:
+    its load has ended, while others may go on.
     """
     deltas: dict[Route, list[Delta]] = {}
     for load, count in after.items():
@@ -129,7 +129,7 @@ def difference(before: Mapping[Load, Count], after: Mapping[Load, Count]) -> Slo
 
 
 def worst(deltas: Sequence[Delta]) -> Column:
-    """The lowest ratio and the highest latency among seconds."""
+    """Return the lowest ratio and the highest latency among seconds."""
     ratios = [delta.ratio for delta in deltas if delta.ratio is not None]
     slowest = [delta.p99_seconds for delta in deltas if delta.p99_seconds is not None]
     if not ratios and not slowest:
@@ -138,7 +138,7 @@ def worst(deltas: Sequence[Delta]) -> Column:
 
 
 def total(deltas: Iterable[Delta]) -> Delta:
-    """Of several seconds together."""
+    """Add up several seconds."""
     ended, acked = 0.0, 0.0
     buckets: dict[float, float] = {}
     for delta in deltas:
@@ -149,9 +149,9 @@ def total(deltas: Iterable[Delta]) -> Delta:
 
 
 def quantile(buckets: Mapping[float, float], share: float) -> float | None:
-    """The latency that so large a share stays within, in seconds, as Prometheus' histogram_quantile has it.
+    """Return the latency below which such a share stays, in seconds, as Prometheus' histogram_quantile does.
 
-    None where nothing was counted; the highest finite bound where it is beyond that.
+    None if nothing was counted; the highest finite bound if it is beyond that.
     """
     ordered = sorted(buckets.items())
     if not ordered or ordered[-1][1] <= 0:
@@ -175,5 +175,5 @@ def _delta(before: Count, after: Count) -> Delta:
 
 
 def _slot_after(at: float) -> int:
-    """The first second whose middle is at a moment or later."""
+    """Return the first second whose middle is at a moment or later."""
     return math.ceil(at - 0.5)

@@ -1,4 +1,4 @@
-"""What one look at the lab is made of: values, without how they were come by or how they are shown."""
+"""The values of one picture, independent of how they were read and how they are shown."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from caplab.faults.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """How one who is asked has answered lately.
+    """How a source has answered lately.
 
-    problem: why its last answer is not to be relied on, '' where it is. age_seconds: since the last good answer, None
-    where there was none yet.
+    problem: why its last answer cannot be relied on, '' if it can. age_seconds: since the last good answer, None if
+    there was none yet.
     """
 
     name: str
@@ -23,13 +23,13 @@ class SourceState:
 
     @property
     def is_known(self) -> bool:
-        """Whether what it said holds."""
+        """Whether its last answer holds."""
         return not self.problem
 
 
 @dataclass(frozen=True, slots=True)
 class MemberLine:
-    """A member as its cluster's status has it; lag_bytes None where that does not say."""
+    """A member as its cluster's status shows it; lag_bytes None if that does not say."""
 
     name: str
     zone: str
@@ -41,7 +41,7 @@ class MemberLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterLine:
-    """A cluster as its object has it; primary and epoch '' where there is none."""
+    """A cluster as its object shows it; primary and epoch '' if there is none."""
 
     engine: str
     namespace: str
@@ -56,7 +56,7 @@ class ClusterLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLine:
-    """A run as its object has it; verdict '' while it is under way, figures None where they were not measured."""
+    """A run as its object shows it; verdict '' while it is under way, figures None if they were not measured."""
 
     namespace: str
     experiment: str
@@ -73,7 +73,7 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Route:
-    """Whom clients ask, from where, how, and what for: access is 'read' or 'write'."""
+    """A client route: vantage, way, target and purpose; access is 'read' or 'write'."""
 
     engine: str
     namespace: str
@@ -85,16 +85,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One workload's operations on a route: its counters begin and go with it."""
+    """The operations of one workload on a route: its counters begin and end with it."""
 
     route: Route
     workload: str
 
 
 class State(Enum):
-    """What is known of clients in a stretch of time."""
+    """The clients' state in a stretch of time."""
 
-    BEFORE = "before"  # nobody looked yet
+    BEFORE = "before"  # not asked yet
     UNKNOWN = "unknown"  # the prober was asked, and did not answer
     IDLE = "idle"  # it answered, and no operation had ended
     MEASURED = "measured"
@@ -102,7 +102,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The worst of a stretch of time; ratio where operations ended, p99_seconds where any was acknowledged."""
+    """The worst of a stretch of time; ratio if operations ended, p99_seconds if any was acknowledged."""
 
     state: State
     ratio: float | None = None
@@ -113,8 +113,8 @@ class Column:
 class RouteLine:
     """What clients of one vantage and route get, and got, the newest column last.
 
-    ratio and p99_seconds are of the last seconds, since_ack_seconds of the last acknowledgement; all None where they
-    are not known.
+    ratio and p99_seconds are of the last seconds, since_ack_seconds of the last acknowledgement; all None if they are
+    not known.
     """
 
     route: Route
@@ -126,21 +126,21 @@ class RouteLine:
 
     @property
     def is_troubled(self) -> bool:
-        """Whether something of it was not acknowledged, or is not known."""
+        """Whether some of it was not acknowledged, or is not known."""
         doubtful = any(column.state is State.UNKNOWN for column in self.columns)
         return not self.is_known or doubtful or any(c.ratio is not None and c.ratio < 1 for c in self.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """All that one look shows. Of clusters and faults, what objects is silent about is what they were at last."""
+    """A whole picture. While the source of objects is silent, clusters and faults are its last known ones."""
 
     place: str
     now_unix: float
     api_server: SourceState
     operator: SourceState
     probers: tuple[SourceState, ...]
-    host: SourceState  # this one, whose notes tell of lost nodes
+    host: SourceState  # this host, whose records show lost nodes
     clusters: tuple[ClusterLine, ...] = ()
     faults: tuple[Row, ...] = ()
     runs: tuple[RunLine, ...] = ()
@@ -149,14 +149,14 @@ class Picture:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything that was asked has answered."""
+        """Whether every source has answered."""
         sources = (self.api_server, self.operator, self.host, *self.probers)
         return bool(self.probers) and all(state.is_known for state in sources)
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Operations of one load so far: all that ended, those acknowledged, and the latter by their latency.
+    """One load's operations so far: all that ended, those acknowledged, and the latter by latency.
 
     buckets: upper bound in seconds -> acknowledged operations at most that slow.
     """

@@ -108,7 +108,7 @@ def test_every_witness_of_durability_alone_is_one_anomaly_of_the_kind_it_names(
     assert kinds.total() == min(20, sum(count for count in anomalies.values() if isinstance(count, int)))
 
 
-KINDS = {"does not have it": "lost", "nobody added": "unexpected", "surely failed": "unexpected", "times": "duplicated"}
+KINDS = {"does not have it": "lost", "never added": "unexpected", "surely failed": "unexpected", "times": "duplicated"}
 COUNTS = ("attempted", "acked", "survived", "lost", "unacked_found")
 
 

@@ -105,7 +105,7 @@ def slow_staleness(rows: list[Row], scan: list[Row] | None) -> Counter[str]:
     counts["reads"] += slow.unexpected
 
     def gone(key: str, value: int | None) -> bool:
-        """Whether the scan shows that a value that was there is there no more, and was not overwritten."""
+        """Whether the scan shows that a value that was there no longer exists, and was not overwritten."""
         return (
             scan is not None and key not in strange and slow.older(key, shown.get(key, {"value": None})["value"], value)
         )

@@ -229,8 +229,8 @@ def test_a_context_that_is_refused_makes_no_folder_and_no_run(tmp_path: Path, ca
         assert cli.main(["heal"]) == 3
         assert all("delete" not in path for path in api.asked)
     first, *rest = capsys.readouterr().err.splitlines()
-    assert "FAILED: The current kube context 'kind-prod' is no kind cluster's" in first
-    assert any("'kind-prod' is no kind cluster's" in line for line in rest)
+    assert "FAILED: The current kube context 'kind-prod' is not that of a kind cluster" in first
+    assert any("'kind-prod' is not that of a kind cluster" in line for line in rest)
     assert not (tmp_path / "results").exists()
 
 

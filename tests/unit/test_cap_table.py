@@ -304,7 +304,7 @@ def test_what_cannot_be_added_is_refused_and_leaves_all_as_it_is(
     broken = results_of(tmp_path / "20261124-000000-core", runs=[{}])
     for folder, says in (
         (older, "core.json is newer than"),
-        (tmp_path, "is not the folder of a suite. Hint"),
+        (tmp_path, "is not a suite's folder. Hint"),
         (empty, "No such file"),
         (broken, "is missing"),
     ):

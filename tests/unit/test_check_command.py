@@ -173,7 +173,7 @@ def test_a_pipe_is_refused(run_check: RunCheck, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     code, out, err = run_check(tmp_path / "pipe")
     assert (code, out) == (3, "")
-    assert "no file that can be read twice" in err
+    assert "not a file that can be read twice" in err
 
 
 @pytest.mark.parametrize("arguments", [[], ["h.csv", "--checker"], ["h.csv", "--enough", "0"], ["h.csv", "--jsno"]])
@@ -254,7 +254,7 @@ def test_a_folder_of_runs_is_every_run_by_its_name(run_check: RunCheck, tmp_path
 def test_a_folder_without_a_whole_run_is_refused(run_check: RunCheck, tmp_path: Path) -> None:
     code, _, err = run_check(tmp_path)
     assert code == 3
-    assert "no run is in this folder. Hint: name one that has run.json and history.parquet" in err
+    assert "there is no run in this folder. Hint: name one that has run.json and history.parquet" in err
     stored(tmp_path / results.HISTORY, CLEAN)
     code, _, err = run_check(tmp_path)
     assert code == 3

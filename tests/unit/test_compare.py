@@ -88,7 +88,7 @@ def test_what_is_no_regression_does_not_end_with_1(
 
 def test_how_many_runs_would_do_is_said(tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compared(base, new(tmp_path, slower()[:1]))
-    assert "Too few runs for that: 1 figure; 2 new runs of each row would do." in lines(capsys)
+    assert "Too few runs for that: 1 figure; 2 new runs of each row would be enough." in lines(capsys)
     assert as_json(base, new(tmp_path, slower()[:2]), capsys)["figures"][0]["result"] == "regressed"
 
 
@@ -168,7 +168,7 @@ def test_a_first_night_has_nothing_to_compare_with_and_ends_with_2(
 ) -> None:
     (tmp_path / "base").mkdir()
     assert compared(tmp_path / "base", new(tmp_path, series("lost", [0]))) == 2
-    assert "no figure that both have" in " ".join(lines(capsys))
+    assert "no common figure" in " ".join(lines(capsys))
 
 
 def test_runs_that_prove_nothing_are_left_out_and_make_it_unknown(
@@ -182,7 +182,7 @@ def test_runs_that_prove_nothing_are_left_out_and_make_it_unknown(
     assert compared(base, new(tmp_path, runs)) == 2
     text = " ".join(lines(capsys))
     assert "(10 valid · 0 invalid · 1 unknown)" in text
-    assert "Not counted, since they prove nothing by their verdict's reasons: 1 run." in text
+    assert "Not counted, since they prove nothing, as their verdicts say: 1 run." in text
     assert "20, 10" in text
 
 
@@ -300,7 +300,7 @@ def test_results_of_an_older_lab_are_compared_and_it_is_said_what_they_did_not_k
     folder.mkdir()
     (folder / "verdict.json").write_text(json.dumps({"verdict": "valid", "suite": "core", "runs": runs}))
     assert compared(base, folder) == 1
-    assert any("10 runs of" in line and "did not keep versions" in line for line in lines(capsys))
+    assert any("10 runs of" in line and "did not record versions" in line for line in lines(capsys))
 
 
 # What is read.
@@ -329,9 +329,9 @@ def test_a_run_that_is_there_twice_counts_once_and_runs_are_in_order(tmp_path: P
     [
         (b"", "not JSON"),
         (b"{", "not JSON"),
-        (b"\xff", "no UTF-8"),
+        (b"\xff", "not UTF-8"),
         (b"[]", "expected an object"),
-        (b'{"schema": "caplab.dev/verdict/v9"}', "caplab.dev/verdict/v9, which this caplab does not know"),
+        (b'{"schema": "caplab.dev/verdict/v9"}', "caplab.dev/verdict/v9 is an unsupported version"),
         (b'{"runs": 3, "verdict": "valid"}', "field 'runs' must be a list"),
         (b'{"runs": [{"run": "x"}], "verdict": "valid"}', "field 'row' is missing"),
         (b'{"runs": [{"run": "x", "row": "r"}], "verdict": "valid"}', "not known when the run began"),
@@ -476,7 +476,7 @@ def test_a_violation_counts_in_whichever_of_many_new_runs_it_is(
     suite = new(tmp_path, series("lost", [1] + [0] * 119, 100, "forbidden"))
     assert compared(base, suite) == 1
     assert "(119 valid · 1 invalid · 0 unknown)" in capsys.readouterr().out
-    assert compared(base, suite, "--newest", "100") == 2  # no figure that both have, and no violation among these
+    assert compared(base, suite, "--newest", "100") == 2  # no common figure, and no violation among these
 
 
 def test_an_old_run_that_proves_nothing_is_not_held_against_the_newest(tmp_path: Path) -> None:
@@ -521,7 +521,7 @@ def test_all_three_forms_are_kept_where_asked(tmp_path: Path, base: Path, capsys
     assert (document["schema"], document["code"]) == ("caplab.dev/compare/v1", 1)
     (tmp_path / "file").write_text("")
     assert compared(base, tmp_path / "new", "--save", str(tmp_path / "file")) == 3
-    assert "cannot be kept" in capsys.readouterr().err
+    assert "cannot be saved" in capsys.readouterr().err
 
 
 def test_figures_that_are_the_same_in_every_run_are_shown_where_asked(
@@ -632,7 +632,7 @@ def test_what_is_read_is_not_written_over(tmp_path: Path, capsys: pytest.Capture
     (tmp_path / "page.html").symlink_to(file)
     for output in (file, tmp_path / "page.html"):
         assert main(["trend", str(folder), "--output", str(output)]) == 3
-        assert "it is one of the results that are read. Hint: name another file" in capsys.readouterr().err
+        assert "it is one of the results to be read. Hint: name another output file" in capsys.readouterr().err
     (tmp_path / "out").mkdir()
     kept = file.rename(tmp_path / "out" / "compare.json")
     assert main(["compare", str(kept), str(kept), "--save", str(tmp_path / "out")]) == 3

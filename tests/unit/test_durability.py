@@ -179,11 +179,11 @@ PLANTED: list[tuple[str, list[dict[str, Any]], list[int], str, list[int], str]] 
     ("a negative one", [add(-5)], THIRTY, "lost", [-5], "does not have it"),
     ("the greatest", [add(2**63 - 1)], THIRTY, "lost", [2**63 - 1], "does not have it"),
     ("the least", [add(-(2**63))], THIRTY, "lost", [-(2**63)], "does not have it"),
-    ("from nowhere", [], [*THIRTY, 99], "unexpected", [99], "which nobody added"),
-    ("the greatest from nowhere", [], [*THIRTY, 2**63 - 1], "unexpected", [2**63 - 1], "which nobody added"),
-    ("two from nowhere", [], [1, *THIRTY, 2], "unexpected", [1, 2], "which nobody added"),
+    ("from nowhere", [], [*THIRTY, 99], "unexpected", [99], "which was never added"),
+    ("the greatest from nowhere", [], [*THIRTY, 2**63 - 1], "unexpected", [2**63 - 1], "which was never added"),
+    ("two from nowhere", [], [1, *THIRTY, 2], "unexpected", [1, 2], "which was never added"),
     ("refused", [add(7, "fail", error="readonly")], [*THIRTY, 7], "unexpected", [7], "whose add surely failed"),
-    ("not sent", [add(7, "fail", error="overload")], [*THIRTY, 7], "unexpected", [7], "which nobody added"),
+    ("not sent", [add(7, "fail", error="overload")], [*THIRTY, 7], "unexpected", [7], "which was never added"),
     ("twice", [], [*THIRTY, 100], "duplicated", [100], "has the value 100 2 times"),
     ("five times", [], [*THIRTY, *[129] * 4], "duplicated", [129], "has the value 129 5 times"),
     ("of unknown outcome, twice", [add(7, "info")], [*THIRTY, 7, 7], "duplicated", [7], "has the value 7 2 times"),
@@ -205,13 +205,13 @@ def test_what_was_planted_is_found_counted_and_shown_with_its_operations(
         assert {operation["value"] for operation in witness["operations"]} == {value}
         ops = [operation["op"] for operation in witness["operations"]]
         scans = {"lost": 0, "unexpected": 1, "duplicated": 2}[kind]
-        assert ops == ["add"] * ("nobody" not in says) + ["scan"] * scans
+        assert ops == ["add"] * ("never" not in says) + ["scan"] * scans
 
 
 def test_every_kind_of_anomaly_has_its_share_of_twenty_witnesses() -> None:
     rows = adds(range(100)) + scan([*range(50, 100), *range(50, 100), 777])
     whats = [witness["what"] for witness in found_in(rows, 101)["witnesses"]]
-    shares = [sum(word in what for what in whats) for word in ("does not have it", "nobody added", "2 times")]
+    shares = [sum(word in what for what in whats) for word in ("does not have it", "never added", "2 times")]
     assert shares in ([10, 1, 9], [9, 1, 10])
 
 

@@ -85,7 +85,7 @@ def test_a_bare_number_is_no_budget() -> None:
         ("ttl + retryTimeout", "names 'retryTimeout', which is not among the settings in force"),
         ("ttl / (ttl - 20)", "divides by zero"),
         ("ttl * 1e999", "not finite"),
-        ("on + ttl", "'on' is True, which is no number"),
+        ("on + ttl", "'on' is True, which is not a number"),
     ],
 )
 def test_a_budget_that_these_settings_cannot_answer_says_why(expression: str, says: str) -> None:
@@ -260,7 +260,7 @@ def test_every_promise_can_be_written() -> None:
         (row("properties: {lost: possible}") + row("").split("rows:")[1].replace("because", "x"), "is missing"),
         (
             row("properties: {lost: possible}") + row("properties: {lost: possible}").split("rows:")[1],
-            "is there 2 times",
+            "occurs 2 times",
         ),
         ("rows: 3", "field 'rows' must be a list"),
         ("rows: [", "not YAML"),

@@ -76,7 +76,7 @@ def test_lost_nodes_are_listed_without_an_api_server_and_nothing_is_said_of_what
     assert cli.main(["faults"]) == 3
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("FAILED: What Faults there are is not known: connection refused. Hint: ")
+    assert captured.err.startswith("FAILED: The list of Faults is not known: connection refused. Hint: ")
     lose(fake)
     assert cli.main(["faults"]) == 3
     assert "pause-node" in capsys.readouterr().out
@@ -93,11 +93,11 @@ def test_heal_ends_faults_and_brings_nodes_back(
         f"1 lost node: {WORKERS[0]}",
         f"  node {WORKERS[0]}: runs again",
         "  lab/f has ended",
-        "all has ended",
+        "everything has ended",
     ]
     assert fake.state(WORKERS[0]) == "running"
     assert cli.main(["heal"]) == 0
-    assert capsys.readouterr().out.splitlines() == ["0 Faults deleted", "0 lost nodes", "all has ended"]
+    assert capsys.readouterr().out.splitlines() == ["0 Faults deleted", "0 lost nodes", "everything has ended"]
 
 
 def test_heal_brings_nodes_back_without_an_api_server_and_says_what_it_does_not_know(
@@ -110,7 +110,7 @@ def test_heal_brings_nodes_back_without_an_api_server_and_says_what_it_does_not_
     assert commands.heal(lines.append, left.append, QUICK) == 3
     assert fake.state(WORKERS[0]) == "running"
     assert lines[-1] == "whether everything has ended is not known"
-    assert left[0].startswith("LEFT: What Faults there are is not known: connection refused. Hint:")
+    assert left[0].startswith("LEFT: The list of Faults is not known: connection refused. Hint:")
 
 
 @pytest.mark.usefixtures("fake")
@@ -159,7 +159,7 @@ def test_an_interrupt_says_what_becomes_of_what_was_asked(
 
     monkeypatch.setattr(commands, "heal", interrupt)
     assert cli.main(["heal"]) == 3
-    assert "interrupted: what was asked to end ends by itself" in capsys.readouterr().err
+    assert "interrupted: the faults that were told to end" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["faults", "heal"])
@@ -167,7 +167,7 @@ def test_an_interrupt_says_what_becomes_of_what_was_asked(
 def test_both_use_the_labs_cluster_unless_another_context_is_named(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A context that is no kind cluster's is refused unless it is named, as for `caplab run`."""
+    """A context that is not that of a kind cluster is refused unless it is named, as for `caplab run`."""
     own = Cache.from_environment().kubeconfig
     own.parent.mkdir(parents=True)
     kube.unpin()
@@ -177,9 +177,9 @@ def test_both_use_the_labs_cluster_unless_another_context_is_named(
         assert cli.main([command]) == 3
         assert os.environ["KUBECONFIG"] == str(own)
         refused = capsys.readouterr().err
-        assert "'prod' is no kind cluster's" in refused
+        assert "'prod' is not that of a kind cluster" in refused
         assert refused.count("Hint:") == 1
         assert cli.main([command, "--context", "prod"]) == 0
     kube.unpin()
     assert os.environ[CONTEXT_VARIABLE] == "prod"
-    assert "'prod' is no kind cluster's" not in capsys.readouterr().err
+    assert "'prod' is not that of a kind cluster" not in capsys.readouterr().err

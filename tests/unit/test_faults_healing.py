@@ -57,7 +57,7 @@ def test_without_an_operator_the_finalizer_is_taken_away_once_all_agents_have_sa
     assert lab.faults == []
     assert lab.released == ["f"]
     assert 5 <= lab.seconds < 7
-    assert any("no operator takes its finalizer caplab.dev/heal away" in line for line in lines)
+    assert any("no operator removes its finalizer caplab.dev/heal" in line for line in lines)
     assert any("waiting for the operator" in line for line in lines)
 
 
@@ -68,9 +68,9 @@ def test_a_fault_with_a_silent_agent_is_never_called_healed_and_keeps_its_finali
     lines, (left,) = healed(lab)
     (there,) = lab.faults
     assert there["metadata"]["finalizers"] == [FINALIZER]
-    assert left.startswith(f"lab/f: the agent of node {WORKERS[1]} does not answer for pg-1, so that nobody can say")
+    assert left.startswith(f"lab/f: the agent of node {WORKERS[1]} does not answer for pg-1, so that the heal is not")
     assert "2026-11-21 12:00:10.5 UTC" in left
-    assert "Hint: see why the agent is silent" in left
+    assert "Hint: find out why the agent is silent" in left
     assert any("lab/g has ended" in line for line in lines)
     assert not any("lab/f has ended" in line for line in lines)
     assert any(f"lab/f: waiting for the agent of {WORKERS[1]} ... " in line for line in lines)
@@ -81,10 +81,10 @@ def test_when_a_silent_fault_ends_by_itself_is_said() -> None:
     silent = fault(entry(), entry("pg-1", node=WORKERS[1], state=None))
     first, second = what_is_left(silent, NOW)
     assert f"node {WORKERS[0]} does not answer for pg-0" in first
-    assert "By itself it ends there at 2026-11-21 12:00:10.5 UTC, in 10 s." in first
+    assert "It ends there by itself at 2026-11-21 12:00:10.5 UTC, in 10 s." in first
     assert f"node {WORKERS[1]}" in second
     (past, _) = what_is_left(silent, datetime(2026, 11, 21, 13, tzinfo=UTC))
-    assert "By itself it should have ended there at 2026-11-21 12:00:10.5 UTC." in past
+    assert "It should have ended there by itself at 2026-11-21 12:00:10.5 UTC." in past
     (unknown, _) = what_is_left(fault(entry(), entry("pg-1", node=WORKERS[1]), until=None), NOW)
     assert "When it ends by itself is not known." in unknown
 
@@ -94,15 +94,15 @@ def test_an_object_that_somebody_else_holds_is_left_and_said_to_be_ended() -> No
     held["metadata"]["finalizers"].append("somebody.else/own")
     lab = FakeLab(held)
     _, (left,) = healed(lab)
-    assert "every agent says that it has ended, but the object is still held by somebody.else/own" in left
+    assert "every agent reports that it has ended, but the object is still held by somebody.else/own" in left
 
 
-@pytest.mark.parametrize(("forbidden", "says"), [("delete", "is not deleted"), ("patch", "its finalizer stays")])
+@pytest.mark.parametrize(("forbidden", "says"), [("delete", "cannot be deleted"), ("patch", "its finalizer stays")])
 def test_what_the_api_server_refuses_is_told_in_its_words_and_hinders_no_other(forbidden: str, says: str) -> None:
     lab = FakeLab(fault(entry()), operator=False)
     lab.forbidden = (forbidden,)
     _, (left,) = healed(lab)
-    assert f"lab/f: {says}: you may not {forbidden} faults." in left.replace("lab/f is", "lab/f: is")
+    assert f"lab/f: {says}: you may not {forbidden} faults." in left.replace("lab/f cannot", "lab/f: cannot")
     assert "Hint:" in left
     assert lab.seconds < 40
 

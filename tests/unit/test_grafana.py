@@ -143,7 +143,7 @@ def test_one_that_answers_drop_by_drop_is_left_in_time(monkeypatch: pytest.Monke
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=drip, args=(listening,), daemon=True).start()
         began = time.monotonic()
-        with pytest.raises(NotMarked, match=r"some of 2 annotations: .* drop by drop"):
+        with pytest.raises(NotMarked, match=r"some of 2 annotations: .* answers too slowly"):
             Grafana(f"http://127.0.0.1:{listening.getsockname()[1]}", TOKEN).mark([{}, {}])
         assert time.monotonic() - began < 5
         ended.set()
@@ -174,16 +174,16 @@ def test_the_environment_names_one() -> None:
     ("url", "token", "says"),
     [
         ("", TOKEN, f"{URL_VARIABLE} is not"),
-        ("g.example:3000", TOKEN, "no address"),
-        ("ftp://g.example", TOKEN, "no address"),
-        ("http://[", TOKEN, "no address"),
-        ("http://g.example?x=1", TOKEN, "no address"),
-        ("http://g.example/?", TOKEN, "no address"),
-        ("http://g.example/#", TOKEN, "no address"),
-        ("http://g.example:99999", TOKEN, "no address"),
-        ("http://g.example:port", TOKEN, "no address"),
-        ("http://g.example\x1b[2J", TOKEN, "no address"),
-        ("http://admin:hunter2@g.example", TOKEN, "has a user in it"),
+        ("g.example:3000", TOKEN, "not the address"),
+        ("ftp://g.example", TOKEN, "not the address"),
+        ("http://[", TOKEN, "not the address"),
+        ("http://g.example?x=1", TOKEN, "not the address"),
+        ("http://g.example/?", TOKEN, "not the address"),
+        ("http://g.example/#", TOKEN, "not the address"),
+        ("http://g.example:99999", TOKEN, "not the address"),
+        ("http://g.example:port", TOKEN, "not the address"),
+        ("http://g.example\x1b[2J", TOKEN, "not the address"),
+        ("http://admin:hunter2@g.example", TOKEN, "contains a user"),
         ("http://g.example", f"{TOKEN}\nX-Other: 1", "characters that no token has"),
         ("http://g.example", f"{TOKEN} ", "characters that no token has"),
     ],

@@ -54,7 +54,7 @@ def test_an_unknown_column_is_refused_since_it_may_be_a_misspelt_one() -> None:
 
 
 def test_a_column_that_is_there_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="Column 'op' is there twice"):
+    with pytest.raises(ValueError, match="Column 'op' occurs twice"):
         validate(table([operation(0)]).append_column("op", pa.array(["read"])))
 
 
@@ -245,7 +245,7 @@ def test_a_read_that_has_what_it_found_in_observed_is_refused_since_it_would_pas
     assert validate_stored(table(fitting)).num_rows == 4
     for value in (None, 1):
         misplaced = operation(4, op="read", value=value, observed=2, session=5)
-        with pytest.raises(ValueError, match=r"Row 5: it is a read, but observed is not its value\. Hint: write it in"):
+        with pytest.raises(ValueError, match=r"Row 5: a read has its result in observed\. Hint: write it in"):
             validate_stored(table([*fitting, misplaced]))
 
 
@@ -274,7 +274,7 @@ def test_sessions_with_one_operation_at_a_time_are_taken(rows: list[dict[str, An
 def test_a_session_with_two_operations_at_a_time_is_refused_and_both_are_named() -> None:
     rows = [within(1, 0, 7), within(2, 1, 2), within(2, 2, 9), within(1, 6, 8)]
     says = r"Rows 1 and 4: session 1 of vantage 'a' has two operations at a time \(one returned at 7, the other was"
-    with pytest.raises(ValueError, match=says + r" invoked at 6\). Hint: give every client"):
+    with pytest.raises(ValueError, match=says + r" invoked at 6\). Hint: give every concurrent client"):
         validate_stored(table(rows))
     with pytest.raises(ValueError, match="Rows 1 and 2"):
         validate_stored(table([within(70_000 * number, 0, 7) for number in (0, 0, 1, 2)]))

@@ -101,13 +101,13 @@ REFUSED = [
         "Column 'key' has a line end within a text. Hint: close every",
     ),
     ((HEADER + ROWS + "2,read,\N{SNOWMAN},1,9,9,ok\n").encode("utf-16"), "neither Parquet nor Arrow nor CSV"),
-    ((HEADER + ROWS).encode() + b"2,read,\xff,1,9,9,ok\n", "Row 4: column 'key' is no UTF-8 text"),
+    ((HEADER + ROWS).encode() + b"2,read,\xff,1,9,9,ok\n", "Row 4: column 'key' is not UTF-8 text"),
     (HEADER.replace("outcome", "result") + ROWS, "Column 'result' is not part of a history"),
-    (HEADER.replace("key", "op") + ROWS, "Column 'op' is there twice"),
+    (HEADER.replace("key", "op") + ROWS, "Column 'op' occurs twice"),
     ("session,op,key,value,invoke_ns,return_ns\n1,read,x,1,1,2\n", "The history has no column 'outcome'"),
-    (ROWS, "No column is one of a history; the first one is '1'. Hint: name the columns session, "),
-    ((HEADER + ROWS).replace(",", ";"), "No column is one of a history; .*with commas between them"),
-    ('{"session": 1}\n', "No column is one of a history"),
+    (ROWS, "No column belongs to a history; the first one is '1'. Hint: name the columns session, "),
+    ((HEADER + ROWS).replace(",", ";"), "No column belongs to a history; .*separated by commas"),
+    ('{"session": 1}\n', "No column belongs to a history"),
     (HEADER.replace(",op", ", op") + ROWS, "Column ' op' is not part of a history. Hint: call it 'op'."),
     (
         HEADER.replace("outcome", "Outcome") + ROWS,
@@ -175,7 +175,7 @@ def test_a_damaged_page_of_a_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_named_parquet_but_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="The file is no Parquet file"):
+    with pytest.raises(ValueError, match="The file is not Parquet: it does not"):
         read(in_file(tmp_path, HEADER + ROWS, "history.parquet"))
 
 

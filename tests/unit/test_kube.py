@@ -39,11 +39,11 @@ def api() -> Iterator[FakeApiServer]:
     ("providers", "serves_lab", "says"),
     [
         (KIND, True, ""),
-        (PRODUCTION, True, "is no kind cluster's, whatever its name"),
-        ((*KIND, PRODUCTION[0]), True, "is no kind cluster's"),
-        ((*KIND, ""), True, "is no kind cluster's"),
-        ((), True, "is no kind cluster's"),
-        (KIND, False, "is of a cluster without the lab"),
+        (PRODUCTION, True, "is not that of a kind cluster, whatever its name"),
+        ((*KIND, PRODUCTION[0]), True, "is not that of a kind cluster"),
+        ((*KIND, ""), True, "is not that of a kind cluster"),
+        ((), True, "is not that of a kind cluster"),
+        (KIND, False, "is that of a cluster without the lab"),
     ],
 )
 def test_a_context_that_nobody_named_is_used_where_its_cluster_is_kinds_and_has_the_lab(
@@ -61,7 +61,7 @@ def test_a_context_that_nobody_named_is_used_where_its_cluster_is_kinds_and_has_
 def test_a_context_called_kind_prod_that_is_no_kind_cluster_is_refused(api: FakeApiServer, tmp_path: Path) -> None:
     config = kubeconfig(tmp_path, "kind-prod", kind_prod=api.address)
     api.providers = PRODUCTION
-    with pytest.raises(ContextRefused, match="'kind-prod' is no kind cluster's, whatever its name"):
+    with pytest.raises(ContextRefused, match="'kind-prod' is not that of a kind cluster, whatever its name"):
         connect(kubeconfig=config)
     assert connect("kind-prod", config).configuration.host == api.address  # somebody means it
 
@@ -76,7 +76,7 @@ def test_who_may_not_see_nodes_must_name_the_context(
 ) -> None:
     api.forbidden = True
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, "kind-caplab", kind_caplab=api.address)))
-    with pytest.raises(ContextRefused, match="no kind cluster's"):
+    with pytest.raises(ContextRefused, match="not that of a kind cluster"):
         kube.pin()
     assert kube.pin("kind-caplab").identity == Identity((), True)
 
@@ -134,7 +134,7 @@ def test_a_server_that_is_away_or_silent_or_something_else_is_said_to_be(
 
 
 def test_a_named_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ContextRefused, match=r"'kind-gone' is of no use.*Hint"):
+    with pytest.raises(ContextRefused, match=r"'kind-gone' cannot be used.*Hint"):
         connect("kind-gone", kubeconfig(tmp_path, "kind-caplab", kind_caplab=NOWHERE))
 
 
@@ -146,7 +146,7 @@ def test_a_kubeconfig_that_is_none_is_refused_in_a_sentence(tmp_path: Path, text
     path.write_text(text)
     with pytest.raises(ContextRefused, match=r"There is no current kube context: .*Hint: .*make up"):
         connect(kubeconfig=path)
-    with pytest.raises(ContextRefused, match=r"'x' is of no use: .*Hint"):
+    with pytest.raises(ContextRefused, match=r"'x' cannot be used: .*Hint"):
         connect("x", path)
 
 

@@ -79,7 +79,7 @@ def test_the_factor_is_of_misses() -> None:
 def test_a_large_stampede_is_shown_by_its_first_loads() -> None:
     finding = finding_of("|".join(f"a{n} load k 1 {n}-99" for n in range(50)))
     (shown,) = witnesses_of(finding.figures)
-    assert shown["what"] == "'k' was loaded 50 times where once would have done."
+    assert shown["what"] == "'k' was loaded 50 times where once would be enough."
     assert [operation["row"] for operation in shown["operations"]] == list(range(20))
 
 

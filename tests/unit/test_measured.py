@@ -108,8 +108,8 @@ def test_an_event_is_a_window_of_the_record_and_how_long_it_took_is_a_setting(ru
 
 def test_a_run_that_lost_its_namespace_to_another_one_is_not_judged(run: MeasuredRun) -> None:
     faked: Any = run
-    faked._lease = SimpleNamespace(problem=lambda: "the namespace ns is held by r-2 by now")
-    with pytest.raises(LeaseNotHeld, match="The run was not alone: the namespace ns is held by r-2"):
+    faked._lease = SimpleNamespace(problem=lambda: "the namespace ns is now held by r-2")
+    with pytest.raises(LeaseNotHeld, match="The run was not alone: the namespace ns is now held by r-2"):
         run.finish(JOURNAL)
 
 

@@ -99,7 +99,7 @@ def test_pruning_touches_nothing_that_is_no_suites_folder(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("code", "says"),
-    [("", "valid"), ("0", "valid, and nothing regressed"), ("2", "whether anything regressed cannot be told")],
+    [("", "valid"), ("0", "valid, and nothing regressed"), ("2", "whether anything regressed is not known")],
 )
 def test_no_more_is_said_than_the_comparison_can_tell(capsys: pytest.CaptureFixture[str], code: str, says: str) -> None:
     for step in (["judge"], ["summary", "--suite", "core"]):
@@ -124,7 +124,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
         assert cli.main(["nightly", "serve", "--results", str(tmp_path), "--port", port]) == 3
     output = capsys.readouterr()
     assert output.out == ""
-    assert f"nothing can listen on 127.0.0.1:{port}: Address already in use. Hint:" in output.err
+    assert f"the page cannot listen on 127.0.0.1:{port}: Address already in use. Hint:" in output.err
 
 
 def test_what_was_compared_has_one_heading_and_what_was_not_its_reason() -> None:
@@ -156,7 +156,7 @@ def test_what_is_missing_is_said_and_ends_with_3(tmp_path: Path, capsys: pytest.
     assert cli.main(["nightly", "newest", str(tmp_path)]) == 3
     assert "has no suite's folder. Hint:" in capsys.readouterr().err
     assert cli.main(["nightly", "keep", str(tmp_path), "--into", str(tmp_path / "b")]) == 3
-    assert "is no folder of a suite. Hint:" in capsys.readouterr().err
+    assert "is not a suite's folder. Hint:" in capsys.readouterr().err
     gone = str(tmp_path / "gone")
     assert cli.main(["nightly", "summary", gone, "--run", "0"]) == 3
     assert f"there is no folder '{gone}'. Hint:" in capsys.readouterr().err
@@ -169,4 +169,4 @@ def test_what_is_missing_is_said_and_ends_with_3(tmp_path: Path, capsys: pytest.
 def test_a_code_of_thousands_of_digits_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["nightly", "judge", "--run", "1" * 5000])
-    assert "is no exit code" in capsys.readouterr().err
+    assert "is not an exit code" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def test_nights_are_listed_the_newest_first_each_with_what_it_came_to(store: Sto
 
 def test_a_night_without_a_report_is_listed_as_not_told(store: Store) -> None:
     store.write("20261130-022300-core/summary.md", b"# Runs")
-    assert '<td class="unsure">not told</td>' in answer(store, "/").content.decode()
+    assert '<td class="unsure">not reported</td>' in answer(store, "/").content.decode()
     assert "<h1>Runs</h1>" in answer(store, "/20261130-022300-core/").content.decode()
 
 
@@ -59,9 +59,9 @@ def test_a_night_without_a_report_is_listed_as_not_told(store: Store) -> None:
         ('{"verdict": "valid"}', '<td class="valid">valid, not compared</td>'),
         ('{"verdict": "invalid"}', '<td class="bad">invalid, not compared</td>'),
         ('{"verdict": "unknown"}', '<td class="unsure">unknown, not compared</td>'),
-        ('{"verdict": "<b>"}', '<td class="unsure">not told</td>'),
-        ("{", '<td class="unsure">not told</td>'),
-        ("[]", '<td class="unsure">not told</td>'),
+        ('{"verdict": "<b>"}', '<td class="unsure">not reported</td>'),
+        ("{", '<td class="unsure">not reported</td>'),
+        ("[]", '<td class="unsure">not reported</td>'),
     ],
 )
 def test_a_suite_that_no_night_ran_is_listed_by_its_verdict(store: Store, verdict: str, cell: str) -> None:
@@ -115,11 +115,11 @@ def test_a_folder_with_odd_letters_is_linked_to_so_that_it_opens(store: Store, s
 def test_a_port_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["nightly", "serve", "--port", "65536"])
-    assert "'65536' is no port" in capsys.readouterr().err
+    assert "'65536' is not a port" in capsys.readouterr().err
 
 
 def test_an_empty_folder_and_one_that_is_not_there_have_no_nights(tmp_path: Path) -> None:
-    assert b"There is nothing yet." in answer(of_folder(tmp_path / "none"), "/").content
+    assert b"There are no nights yet." in answer(of_folder(tmp_path / "none"), "/").content
 
 
 def test_a_store_that_cannot_be_read_is_said(store: Store) -> None:

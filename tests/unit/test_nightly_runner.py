@@ -179,7 +179,7 @@ def test_a_killed_runner_is_reported_the_next_time_and_what_it_left_is_cleared(
     assert (report.outcome, report.runner) == (BROKEN_OFF, "pod-0")
     assert "PostgresCluster caplab-nightly/pg was removed" in report.notes
     (note,) = report_of(night, _newest(night)).notes
-    assert "was broken off: its runner pod-0 ended without a word" in note
+    assert "was broken off: its runner pod-0 ended without a report" in note
     assert note in lines
     assert "was broken off" in (night.results / _newest(night) / "nightly.md").read_text()
 
@@ -211,7 +211,7 @@ def test_a_note_that_cannot_be_read_stands_for_a_night_of_which_nothing_is_known
     (night.results / UNDER_WAY).write_text("{")
     code, lines = made(night, lambda *_: [])
     assert code == 0
-    assert "its runner unknown ended without a word" in lines[0]
+    assert "its runner unknown ended without a report" in lines[0]
 
 
 def test_what_cannot_be_cleared_is_reported_and_the_night_goes_on(night: Night) -> None:
@@ -394,7 +394,7 @@ def test_no_key_of_a_bucket_leads_out_of_the_folder_that_it_is_brought_to(tmp_pa
         def cat_file(self, _: str) -> bytes:
             return b"evil"
 
-    with pytest.raises(OSError, match="is no name of a file"):
+    with pytest.raises(OSError, match="is not a file's name"):
         Store(Files(), "nights").pull("baseline", tmp_path / "results" / "baseline")
     assert not (tmp_path / "evil").exists()
 
@@ -502,7 +502,7 @@ def test_who_does_not_take_it_changes_nothing_and_its_address_is_not_shown(
     monkeypatch.setenv("FAKE_RUN", "1")
     code, lines = made(replace(night, webhook=f"{listener.url}/hook/secret"))
     assert code == 1
-    assert f"note: The webhook was not told: {says}." in lines
+    assert f"note: The report to the webhook failed: {says}." in lines
     assert "secret" not in "\n".join(lines)
     assert [path for path, _ in listener.bodies] == ["/hook/secret"]  # no redirect is followed
 
@@ -511,7 +511,7 @@ def test_who_does_not_take_it_changes_nothing_and_its_address_is_not_shown(
 def test_an_address_that_is_of_no_use_is_said(url: str) -> None:
     report = Report(suite="s", began="b", ended="e", runner="r", outcome="invalid")
     (sentence,) = notify.send(url, "", report, "folder")
-    assert sentence.startswith("The webhook was not told: it")
+    assert sentence.startswith("The report to the webhook failed: it")
 
 
 NO_API: Any = object()
@@ -602,7 +602,7 @@ def test_a_runner_that_is_told_to_end_lets_its_suite_end_and_says_so(
     Thread(target=interrupt, daemon=True).start()
     code, lines = made(night)
     assert code == 3
-    assert "The runner was told to end in the midst of the suite." in lines
+    assert "The runner was told to end in the middle of the suite." in lines
 
 
 def test_a_failover_that_became_slower_is_found_and_told_by_caplab_itself(
@@ -724,5 +724,5 @@ def test_who_answers_a_letter_now_and_then_is_waited_for_no_longer(monkeypatch: 
         over.set()
         server.shutdown()
         server.server_close()
-    assert sentence == "The webhook was not told: it has not answered within 0.5 s."
+    assert sentence == "The report to the webhook failed: it has not answered within 0.5 s."
     assert time.monotonic() - began < 3

@@ -82,8 +82,8 @@ def test_what_a_run_that_is_over_left_goes_only_while_its_namespace_is_held(
     server: Server, objects: FakeObjects, run: run_context.RunContext
 ) -> None:
     body = objects.put_of_run(KIND, "pg", "r-dead")
-    run.lease_problem = lambda: "the namespace ns is held by r-2 by now"
-    with pytest.raises(NotOurs, match="held by r-2 by now"):
+    run.lease_problem = lambda: "the namespace ns is now held by r-2"
+    with pytest.raises(NotOurs, match="now held by r-2"):
         server.remove(KIND, body)
     run.lease_problem = None
     with pytest.raises(NotOurs, match="does not hold its namespace"):
@@ -102,7 +102,7 @@ def test_what_a_run_made_itself_it_ends_even_where_it_lost_the_namespace(
     server: Server, objects: FakeObjects, run: run_context.RunContext
 ) -> None:
     fault = server.create("Fault", "ns", "f", {})
-    run.lease_problem = lambda: "the namespace ns is held by r-2 by now"
+    run.lease_problem = lambda: "the namespace ns is now held by r-2"
     server.remove("Fault", fault)
     assert objects.removed == ["f"]
 
@@ -308,7 +308,7 @@ def test_what_another_suite_uses_by_now_or_another_object_of_the_name_stays(
     objects.put(KIND, "pg2")
     first, second = tidy.remove_made(session, NO_API)
     assert objects.removed == []
-    assert "another one than the one" in first + second
+    assert "not the one that this suite made" in first + second
     assert "another suite has taken it over" in first + second
 
 

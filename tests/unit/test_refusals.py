@@ -39,14 +39,14 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         (["postgres/kill-primary", "--set", "durabilty=async"],
          "kill-primary has no setting 'durabilty'. Hint: use one of namespace, durability, rate, seconds, seed."),
         (["postgres/kill-primary", "--set", "durability=asynk"],
-         "nothing is promised of kill-primary with mode 'asynk', so that a run could not be judged. Hint: set what"
+         "no row promises anything about kill-primary with mode 'asynk', so a run could not be judged. Hint: set what"
          " makes one of async, quorum, sync."),
-        (["redis/kill-primary", "--set", "wait=2"], "nothing is promised of kill-primary with mode 'everysec-wait-2'"),
+        (["redis/kill-primary", "--set", "wait=2"], "about kill-primary with mode 'everysec-wait-2'"),
         (["postgres/control", "--set", "rate=fast"], "setting 'rate' is a number, not 'fast'"),
         (["postgres/control", "--set", "rate=nan"], "setting 'rate' is a number, not 'nan'"),
         (["postgres/control", "--set", "seconds=1.5"], "setting 'seconds' is a whole number, not '1.5'"),
         (["core", "--set", "durability=async"], "redis/control has no setting 'durability'"),
-        (["core", "--resume", "nowhere"], "Nothing is to resume in nowhere"),
+        (["core", "--resume", "nowhere"], "Nothing to resume in nowhere"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_run_is_refused_before_a_cluster_is_asked(words: list[str], says: str, capsys: Captured) -> None:

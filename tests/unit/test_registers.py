@@ -60,11 +60,11 @@ ANOMALIES: dict[str, tuple[list[Row], list[int], str]] = {
         [0, 1, 2],
         "Nothing was found on key 'x' after 1 had been seen there",
     ),
-    "a value that nobody wrote": ([wrote(1, 0, 1), read(7, 2, 3)], [1], "7 was seen .* nobody had written it"),
+    "a value that nobody wrote": ([wrote(1, 0, 1), read(7, 2, 3)], [1], "7 was seen .* though it was never written"),
     "a value written to another key only": (
         [wrote(1, 0, 1, key="y"), read(1, 2, 3)],
         [1],
-        "1 was seen on key 'x', and nobody had written it",
+        "1 was seen on key 'x', though it was never written",
     ),
     "a value whose write surely failed": (
         [wrote(1, 0, 1), wrote(2, 2, 3, "fail"), read(2, 4, 5)],
@@ -79,22 +79,22 @@ ANOMALIES: dict[str, tuple[list[Row], list[int], str]] = {
     "a new value and then the old one, while the new one was being written": (
         [wrote(1, 0, 1), wrote(2, 2, 20), read(2, 4, 5), read(1, 6, 7)],
         [0, 1, 2, 3],
-        "Of the values 1 and 2 on key 'x' each would have to come before the other",
+        "Each of the values 1 and 2 on key 'x' would have to come before the other",
     ),
     "a value of unknown outcome, overwritten, that comes back": (
         [wrote(1, 0, None, "info"), read(1, 2, 3), wrote(2, 4, 5), read(1, 6, 7)],
         [0, 1, 2, 3],
-        "Of the values 1 and 2",
+        "Each of the values 1 and 2",
     ),
     "two values of unknown outcome by turns": (
         [wrote(1, 0, None, "info"), wrote(2, 0, None, "info"), read(1, 1, 2), read(2, 3, 4), read(1, 5, 6)],
         [0, 1, 2, 3, 4],
-        "Of the values 1 and 2",
+        "Each of the values 1 and 2",
     ),
     "two readers that saw two writes in different orders": (
         [wrote(1, 0, 30), wrote(2, 0, 30), read(1, 1, 2), read(2, 1, 2), read(2, 3, 4), read(1, 3, 4)],
         [0, 1, 2, 3, 4, 5],
-        "Of the values 1 and 2",
+        "Each of the values 1 and 2",
     ),
     "two cas on the same value": (
         [wrote(1, 0, 1), swapped(1, 2, 2, 9), swapped(1, 3, 2, 9)],
@@ -106,7 +106,11 @@ ANOMALIES: dict[str, tuple[list[Row], list[int], str]] = {
         [0, 1],
         "Two cas on key 'x' took effect on the same value, nothing",
     ),
-    "a cas on what nobody wrote": ([wrote(1, 0, 1), swapped(8, 2, 2, 3)], [1], "8 was seen .* nobody had written it"),
+    "a cas on what nobody wrote": (
+        [wrote(1, 0, 1), swapped(8, 2, 2, 3)],
+        [1],
+        "8 was seen .* though it was never written",
+    ),
     "a cas on what had been overwritten": (
         [wrote(1, 0, 1), wrote(2, 2, 3), swapped(1, 3, 4, 5)],
         [0, 1, 2],

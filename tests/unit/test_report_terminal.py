@@ -274,7 +274,7 @@ def test_a_control_run_says_that_nothing_was_hit() -> None:
 
 def test_a_run_with_no_findings_at_all_is_rendered_and_says_so() -> None:
     lines = lines_of(failed_lab())
-    assert "  no fault: no kill-primary is on record" in lines
+    assert "  no fault: no kill-primary is recorded" in lines
     assert "no findings: no history was checked" in lines
     assert ["acked writes lost", "forbidden", "not measured", "unknown"] in table_of(lines, "predicted")
     assert not any(line.startswith("every vantage") for line in lines)

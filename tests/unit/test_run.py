@@ -95,8 +95,8 @@ def test_each_run_is_announced_with_the_time_that_is_left(tmp_path: Path, toolki
 
 def test_of_what_was_never_run_no_time_is_guessed(tmp_path: Path, toolkit: FakeToolkit) -> None:
     _, shown = made(tmp_path)
-    assert "[1/3] postgres/kill-primary durability=quorum   time left not known" in shown
-    assert "[3/3] redis/control   time left not known" in shown
+    assert "[1/3] postgres/kill-primary durability=quorum   time left unknown" in shown
+    assert "[3/3] redis/control   time left unknown" in shown
 
 
 def test_a_run_that_the_lab_cannot_make_stops_none_of_the_others(tmp_path: Path, toolkit: FakeToolkit) -> None:
@@ -206,7 +206,7 @@ def test_a_run_of_an_experiment_that_has_changed_is_made_again(tmp_path: Path, t
     [
         (SUITE.replace("quorum", "async", 1), "run 1 was 'postgres/kill-primary durability=quorum' and is 'postgres/"),
         (SUITE + "- {experiment: redis/control}\n", "run 4, 'redis/control', is new"),
-        (SUITE.replace("- {experiment: redis/control}\n", ""), "run 3, 'redis/control', is there no more"),
+        (SUITE.replace("- {experiment: redis/control}\n", ""), "run 3, 'redis/control', no longer exists"),
     ],
 )
 def test_a_suite_that_has_changed_is_not_gone_on_with(
@@ -238,9 +238,9 @@ def test_the_newest_that_is_not_finished_is_gone_on_with(tmp_path: Path, toolkit
     other.mkdir()
     code, shown = made(tmp_path, resume=resuming.NEWEST)
     assert (code, f"resuming {older}" in shown) == (0, True)
-    with pytest.raises(FieldError, match=r"Nothing is to resume: all runs of .* have their verdict. Hint: run it"):
+    with pytest.raises(FieldError, match=r"Nothing to resume: all runs of .* have their verdict. Hint: run it"):
         made(tmp_path, resume=resuming.NEWEST)
-    with pytest.raises(FieldError, match="Nothing is to resume: all runs of"):
+    with pytest.raises(FieldError, match="Nothing to resume: all runs of"):
         made(tmp_path, resume=str(older))
 
 
@@ -266,7 +266,7 @@ def test_a_broken_plan_is_refused_by_name(tmp_path: Path, toolkit: FakeToolkit, 
 
 def test_a_suite_at_which_somebody_is_at_work_is_left_alone(tmp_path: Path, toolkit: FakeToolkit) -> None:
     folder = begun_and_interrupted(tmp_path, toolkit)
-    with resuming.held(folder), pytest.raises(FieldError, match="Another `caplab run` is at work in"):
+    with resuming.held(folder), pytest.raises(FieldError, match="Another `caplab run` is working in"):
         made(tmp_path, resume=resuming.NEWEST)
     assert made(tmp_path, resume=resuming.NEWEST)[0] == 0
 
@@ -279,7 +279,7 @@ def test_the_command_line_goes_on_with_a_suite(
     folder = begun_and_interrupted(tmp_path, toolkit)
     asked = ["run", "two", "--keep", "--results", str(tmp_path / "results"), "--resume"]
     assert main([*asked, "--repeat", "2"]) == 3
-    assert "leave --set and --repeat out" in capsys.readouterr().err
+    assert "leave out --set and --repeat" in capsys.readouterr().err
     assert main(asked) == 0
     assert main([*asked, str(folder)]) == 3
-    assert "FAILED: Nothing is to resume" in capsys.readouterr().err
+    assert "FAILED: Nothing to resume" in capsys.readouterr().err

@@ -105,9 +105,9 @@ def test_one_that_was_taken_for_dead_knows_it_robs_nobody_and_leaves_the_lease_t
     server.held = ("r-2", "just now", "77")
     while mine._thread is not None and mine._thread.is_alive():
         pass
-    assert mine.problem() == "the namespace ns is held by r-2 by now"
+    assert mine.problem() == "the namespace ns is now held by r-2"
     server.held = ("r-1", "later", "78")
-    assert mine.problem() == "the namespace ns is held by r-2 by now"  # what was lost was lost
+    assert mine.problem() == "the namespace ns is now held by r-2"  # what was lost was lost
     server.held = ("r-2", "later", "79")
     mine.release()
     assert server.held == ("r-2", "later", "79")

@@ -42,8 +42,8 @@ def test_what_is_not_known_of_the_time_left_is_said() -> None:
     before = [RunDuration(KILL, ASYNC, 400)]
     kill, other = RunAhead(KILL, ASYNC), RunAhead("redis/control", {})
     assert time_left([kill, kill], before) == "about 13 min left"
-    assert time_left([kill, other], before) == "at least 7 min left, and 1 of 2 runs of which nothing is known"
-    assert time_left([other], before) == "time left not known: nothing like it was run before"
+    assert time_left([kill, other], before) == "at least 7 min left, and 1 of 2 runs without an estimate"
+    assert time_left([other], before) == "time left unknown: nothing similar was run before"
 
 
 def test_estimates_are_no_more_precise_than_they_can_be() -> None:

@@ -109,5 +109,5 @@ def test_numbers_that_doubles_cannot_hold_are_strings() -> None:
 def test_of_much_evidence_the_first_lines_are_shown_and_it_is_said_how_many_there_are() -> None:
     window = replace(WINDOW[0], evidence=tuple(f"dropped {number} packets" for number in range(8)))
     text = summary_markdown([run(fault_windows=(window,))])
-    assert "dropped 0 packets, dropped 1 packets, dropped 2 packets, and 5 lines more in run.json" in text
+    assert "dropped 0 packets, dropped 1 packets, dropped 2 packets, and 5 more lines in run.json" in text
     assert "dropped 3" not in text

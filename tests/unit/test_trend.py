@@ -47,7 +47,7 @@ def test_every_run_is_a_point_in_order_and_as_high_as_its_value(tmp_path: Path) 
     assert [float(dot.attrib["cx"]) for dot in dots] == sorted(float(dot.attrib["cx"]) for dot in dots)
     heights = [float(dot.attrib["cy"]) for dot in dots]
     assert heights == pytest.approx([70.0, 97.0, 16.0, 124.0])
-    assert dots[0].attrib["data-said"].startswith("2026-11-01 00:00 UTC · 20.000 s · ok · run 20261101-000000-")
+    assert dots[0].attrib["data-text"].startswith("2026-11-01 00:00 UTC · 20.000 s · ok · run 20261101-000000-")
 
 
 def test_what_was_violated_and_what_proves_nothing_differ_by_shape(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_silent_prober_is_unknown_and_holds_up_nobody(lab: FakeLab, collector:
     collector.start()
     picture = awaited(collector, lambda picture: bool(picture.routes))
     a, b = picture.probers
-    assert (a.is_known, b.is_known, b.problem) == (True, False, "it is being waited for")
+    assert (a.is_known, b.is_known, b.problem) == (True, False, "waiting for its answer")
     assert {traffic.route.vantage for traffic in picture.routes} == {"a"}
     assert not picture.is_whole
 

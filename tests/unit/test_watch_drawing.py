@@ -161,7 +161,7 @@ def test_a_lab_without_anything_says_so() -> None:
         "none",
     ]
     without = text(replace(nothing, probers=()), Paper(80))
-    assert line_with(without, "no prober is there")
+    assert line_with(without, "there is no prober")
     assert "no load" not in without
 
 

@@ -1,4 +1,4 @@
-"""Registers: each key behaves as one copy of a value would, whoever asks whichever member (linearizability).
+"""Registers: each key behaves as one copy of a value would, for every client and member (linearizability).
 
 Herlihy & Wing, "Linearizability: a correctness condition for concurrent objects", TOPLAS 1990: a history is
 linearizable exactly if it is so for each key alone. Keys begin absent. Operations at one moment are concurrent.
@@ -29,12 +29,12 @@ NAME = "registers"
 
 
 def applies(history: Table) -> str:
-    """Why there is nothing to look at in a validated history, or ''."""
+    """Return why there is nothing to check in a validated history, or ''."""
     return "" if len(operations_of(history).writers) else "no operation writes a register"
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Look, key by key, for an order of all operations that keeps to real time and explains what each saw.
+    """Search, key by key, for an order of all operations that respects real time and explains each result.
 
     Figures: keys, operations (that bear on it: not those that failed, nor reads without an answer), violating_keys
     (names, all of them), undecided_keys (names), other_keys (left out: they hold sets, counters or ids), witness (the
@@ -67,7 +67,7 @@ def check(history: Table, context: Context) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """What the state hangs on."""
+    """What the state depends on."""
 
     keys: int
     operations: int
@@ -76,7 +76,7 @@ class _Tally:
 
 
 def _judge(operations: Operations, clusters: Clusters) -> tuple[Violating, Mask]:
-    """By zones; only where a value that was seen was written twice, by search: beside it which keys that left open."""
+    """Judge by zones; search only where an observed value was written twice. Also return the undecided keys."""
     alone = unfounded(operations, clusters)
     explained = alone == NONE
     by_zones = disordered(operations, clusters) & explained & ~clusters.repeated
@@ -95,13 +95,13 @@ def _judge(operations: Operations, clusters: Clusters) -> tuple[Violating, Mask]
 def _witnesses(
     history: Table, operations: Operations, alone: Integers, proofs: Sequence[tuple[int, list[int]]], context: Context
 ) -> list[dict[str, Json]]:
-    """The witnesses, in words and as rows; of what nobody wrote, with the writers that failed to."""
+    """Return the witnesses, in words and as rows; for a value that nobody wrote, with the writers that failed to."""
     steps = {step.row: step for step in steps_of(operations.at_rows(sorted(row for _, rows in proofs for row in rows)))}
     failed = {
         key: _failed(history, rows[0], steps[rows[0]].observed) if alone[key] != NONE else [] for key, rows in proofs
     }
     shown = sorted({row for key, rows in proofs for row in rows + failed[key]})
-    # All at once: much the quickest.
+    # All at once is much the fastest.
     operation_at = dict(zip(shown, operation_rows(history, shown, context), strict=True))
     return [
         {
@@ -113,7 +113,7 @@ def _witnesses(
 
 
 def _failed(history: Table, row: int, value: int | None) -> list[int]:
-    """The writers of a value to the key of a row that surely failed."""
+    """Return the failed writers of a value to a row's key."""
     key, _ = codes(history, "key")
     rows = among(history, "op", ["write", "cas"]) & among(history, "outcome", ["fail"]) & (key == key[row])
     rows &= present(history, "value") & (integers(history, "value", 0) == value)
@@ -136,10 +136,10 @@ def _state(tally: _Tally, shown: Sequence[Mapping[str, Json]], context: Context)
         return State.VIOLATED, reason
     if tally.undecided:
         return State.UNKNOWN, (
-            f"Of {len(tally.undecided)} of {tally.keys} keys it is not known: values that were seen had been written"
-            f" more than once, and {BUDGET} states were not enough to look at every order."
+            f"{len(tally.undecided)} of {tally.keys} keys are undecided: observed values had been written"
+            f" more than once, and {BUDGET} states were not enough to check every order."
         )
     if tally.operations < context.enough:
         reason = f"Only {tally.operations} operations on registers; {context.enough} are needed."
         return State.UNKNOWN, reason
-    return State.HOLDS, f"Keys that are linearizable: all {tally.keys}, in {tally.operations} operations."
+    return State.HOLDS, f"Linearizable keys: all {tally.keys}, in {tally.operations} operations."

@@ -1,4 +1,4 @@
-"""Chains: a cas that took effect ties its cluster to that of the value it expected, for nothing came between.
+"""Chains: a cas that took effect ties its cluster to that of the value it expected, as nothing came between.
 
 Clusters so tied follow each other with nothing between them, as if they were one: zones are then of whole chains.
 """
@@ -19,10 +19,10 @@ from .zones import Line
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """For each cluster, which one its cas follows (itself where none), the first of its chain and its place in it.
+    """For each cluster, the one that its cas follows (itself if none), the first of its chain and its place in it.
 
-    broken: clusters that have no place: their cas expected what nobody wrote, or what another cas had replaced, or
-    stand in a circle.
+    broken: clusters that have no place: their cas expected a value that no operation wrote or that another cas had
+    replaced, or stand in a circle.
     """
 
     follows: Integers
@@ -31,7 +31,7 @@ class Chains:
     broken: Integers
 
     def edges(self, first: Integers, last: Integers) -> tuple[Integers, Integers, Integers]:
-        """The heads of all chains, and the first return and last invocation of each."""
+        """Return the heads of all chains, and the first return and last invocation of each."""
         chain_first, chain_last = first.copy(), last.copy()
         np.minimum.at(chain_first, self.head, first)
         np.maximum.at(chain_last, self.head, last)
@@ -39,7 +39,7 @@ class Chains:
         return heads, chain_first[heads], chain_last[heads]
 
     def disordered(self, first: Integers, last: Integers) -> Integers:
-        """Clusters of which an operation had returned when one of a cluster before it in its chain was invoked."""
+        """Return clusters with an operation that returned before one of an earlier cluster of the chain was invoked."""
         order = np.lexsort((self.place, self.head))
         line, head = Line.over(len(first), first, last), self.head[order]
         latest = np.maximum.accumulate(line.at(head, last[order]))
@@ -48,12 +48,12 @@ class Chains:
 
 
 def chains_of(operations: Operations, clusters: Clusters) -> Chains:
-    """Of the cas that took effect. An info cas did if its value was seen; else it can as well be left out."""
+    """Build the chains of the cas that took effect. An info cas did if its value was observed."""
     count = len(clusters.key)
     follows = np.arange(count)
     taken = _taken(operations, clusters)
     cas, expects = operations.cas[taken], clusters.expects[taken]
-    rootless = (expects == NOBODY) | (expects == cas)  # the latter expected what only itself wrote
+    rootless = (expects == NOBODY) | (expects == cas)  # the latter expected a value that only it wrote itself
     lost, cas, expects = cas[rootless], cas[~rootless], expects[~rootless]
     follows[cas] = expects
     rivals = cas[np.bincount(expects, minlength=count)[expects] > 1]
@@ -63,7 +63,7 @@ def chains_of(operations: Operations, clusters: Clusters) -> Chains:
 
 
 def _taken(operations: Operations, clusters: Clusters) -> Mask:
-    """Which cas took effect, of all: those that are ok, and those whose value was seen by a reader or by such a cas."""
+    """Return which cas took effect: the ok ones, and those whose value a reader or such a cas observed."""
     taken: Mask = operations.writers.return_ns[operations.cas] != NEVER
     which = np.full(len(clusters.key) + 1, NOBODY)  # of a cluster, the cas that wrote it; NOBODY looks at the last
     which[operations.cas] = np.arange(len(taken))
@@ -75,9 +75,9 @@ def _taken(operations: Operations, clusters: Clusters) -> Mask:
 
 
 def _heads(follows: Integers) -> tuple[Integers, Integers]:
-    """The first cluster of each one's chain, and how many come before it; by doubling the steps taken at once.
+    """Return the head of each cluster's chain and the number of clusters before it, by pointer doubling.
 
-    What stands in a circle, or comes after one, has a head that follows another.
+    A cluster in a circle, or after one, has a head that follows another.
     """
     head, place = follows, (follows != np.arange(len(follows))).astype(np.int64)
     for _ in range(len(follows).bit_length()):

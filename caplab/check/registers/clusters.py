@@ -1,4 +1,4 @@
-"""Clusters: the writer of a value and all that saw it.
+"""Clusters: the writer of a value and all operations that observed it.
 
 Gibbons & Korach, "Testing shared memories", SIAM J. Comput. 1997.
 """
@@ -19,17 +19,17 @@ BEGINNING = -NEVER  # when absent was written: before all
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """One for each writer, in their order, then one for the beginning of each key, in which it is absent."""
+    """A cluster for each writer, in their order, then one for the beginning of each key, in which it is absent."""
 
     key: Integers
     invoke_ns: Integers  # of the writer
     return_ns: Integers
-    source: Integers  # for each reader, the cluster whose value it saw, or NOBODY
+    source: Integers  # for each reader, the cluster whose value it observed, or NOBODY
     expects: Integers  # for each cas among the writers, likewise
-    repeated: Mask  # for each key, whether a value that somebody saw was written more than once
+    repeated: Mask  # for each key, whether an observed value was written more than once
 
     def edges(self, readers: Part) -> tuple[Integers, Integers]:
-        """Of each cluster the first return and the last invocation of its operations."""
+        """Return the first return and the last invocation of each cluster's operations."""
         first, last = self.return_ns.copy(), self.invoke_ns.copy()
         source, invoke_ns, return_ns = self.source, readers.invoke_ns, readers.return_ns
         if (nobodys := source == NOBODY).any():
@@ -40,7 +40,7 @@ class Clusters:
 
 
 def clusters_of(operations: Operations) -> Clusters:
-    """Who saw whose value."""
+    """Find which operation observed which writer's value."""
     writers, readers, keys = operations.writers, operations.readers, len(operations.keys)
     beginnings = np.full(keys, BEGINNING)
     cas = operations.writers.where(operations.cas)

@@ -16,7 +16,7 @@ NONE = -1
 
 
 def unfounded(operations: Operations, clusters: Clusters) -> Integers:
-    """For each key the row of the first operation that saw a value which nobody wrote, or NONE."""
+    """Return, for each key, the row of the first operation that observed a value which nobody wrote, or NONE."""
     cas = operations.writers.where(operations.cas)
     certain = cas.return_ns != NEVER
     rows = np.full(len(operations.keys), NEVER)
@@ -26,14 +26,14 @@ def unfounded(operations: Operations, clusters: Clusters) -> Integers:
 
 
 def disordered(operations: Operations, clusters: Clusters) -> Mask:
-    """For each key, whether no order of its operations explains what they saw: exact where no value was written twice.
+    """Return, for each key, whether no order explains its operations: exact if no value was written twice.
 
     O(n log n), over all keys at once.
     """
     keys, key = len(operations.keys), clusters.key
     violated = np.zeros(keys, dtype=np.bool_)
     readers = operations.readers
-    # Of a value that nobody wrote the key is known for it already: any source will do.
+    # A key with a value that nobody wrote is a violation already: any source will do.
     violated[readers.key[readers.return_ns < clusters.invoke_ns[clusters.source]]] = True
     first, last = clusters.edges(readers)
     line = Line.over(keys, first, last)

@@ -1,4 +1,4 @@
-"""What of a history bears on registers, as arrays: who wrote values, and who saw them."""
+"""The operations of a history that concern registers, as arrays: writers of values, and their observers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _ROLES = {
     ("write", "info"): _INFO_WRITE,
     ("cas", "info"): _INFO_CAS,
 }
-_OTHER_OPS = ("add", "incr", "id", "load")  # a key that has one of these is no register
+_OTHER_OPS = ("add", "incr", "id", "load")  # a key that has one of these is not a register
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some operations, in the order of their invocation. return_ns is NEVER of those that may take effect any time."""
+    """Some operations, in the order of invocation. return_ns is NEVER if an operation may take effect at any time."""
 
     row: Integers  # in the history
     key: Integers  # place in Operations.keys
@@ -37,11 +37,11 @@ class Part:
     return_ns: Integers
 
     def where(self, which: Mask | Integers) -> Part:
-        """Some of them."""
+        """Select some of them."""
         return Part(*(getattr(self, name)[which] for name in self.__slots__))
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return their number."""
         return len(self.row)
 
 
@@ -61,21 +61,21 @@ class Operations:
     other_keys: int  # left out: they hold sets, counters or ids
 
     def only(self, writers: Mask, readers: Mask, cas: Mask) -> Operations:
-        """Some of them. A writer that is kept, and its cas not, counts as a write."""
+        """Select some of them. A writer that is kept without its cas counts as a write."""
         kept_cas = np.flatnonzero(cas & writers[self.cas])
         return self._picked(np.flatnonzero(writers), np.flatnonzero(readers), kept_cas)
 
     def of_keys(self, wanted: Mask) -> Operations:
-        """Those of some keys, which keep their places."""
+        """Select those of some keys, which keep their places."""
         return self.only(wanted[self.writers.key], wanted[self.readers.key], np.ones(len(self.cas), dtype=np.bool_))
 
     def at_rows(self, rows: Sequence[int]) -> Operations:
-        """Those in some rows of the history."""
+        """Select those in some rows of the history."""
         writers, readers = (_places(part.row, rows) for part in (self.writers, self.readers))
         return self._picked(writers, readers, _places(self.cas, writers))
 
     def each_key(self, wanted: Mask) -> Iterator[tuple[int, Operations]]:
-        """Of each wanted key its place and its operations. One sort for all of them."""
+        """Yield the place and the operations of each wanted key. One sort serves all of them."""
         keys = np.flatnonzero(wanted)
         if not len(keys):
             return
@@ -96,7 +96,7 @@ class Operations:
 
 
 def _places(ordered: Integers, wanted: Sequence[int] | Integers) -> Integers:
-    """Where the wanted ones are that are there."""
+    """Return the places of the wanted numbers that exist."""
     sought = np.asarray(wanted, dtype=np.int64)
     places: Integers = np.searchsorted(ordered, sought).astype(np.int64)
     within = places < len(ordered)
@@ -106,14 +106,14 @@ def _places(ordered: Integers, wanted: Sequence[int] | Integers) -> Integers:
 
 
 def _grouped(key: Integers, keys: Integers) -> list[Integers]:
-    """For each of the keys its places, in order."""
+    """Return each key's places, in order."""
     order = np.argsort(key, kind="stable")
     begin, end = (np.searchsorted(key[order], keys, side=side) for side in ("left", "right"))
     return [order[first:last] for first, last in zip(begin, end, strict=True)]
 
 
 def operations_of(history: Table) -> Operations:
-    """Those of a validated history. A null key is one of its own, named ''."""
+    """Extract the operations of a validated history. A null key is a key of its own, named ''."""
     role = _roles(history)
     key, words = codes(history, "key")
     key = np.where(key < 0, len(words), key)  # null is the last
@@ -143,7 +143,7 @@ def _roles(history: Table) -> _Roles:
 
 
 def _split(history: Table, columns: Part, role: _Roles) -> tuple[Part, Part, Integers, Integers, Mask]:
-    """Writers, readers, and which writers are cas, with what they expected."""
+    """Return writers, readers, and which writers are cas, with what they expected."""
     is_cas = (role == _CAS) | (role == _INFO_CAS)
     if is_cas.any():
         role, columns, expected, expected_null = _cas(history, columns, role)
@@ -157,7 +157,7 @@ def _split(history: Table, columns: Part, role: _Roles) -> tuple[Part, Part, Int
 
 
 def _cas(history: Table, columns: Part, role: _Roles) -> tuple[_Roles, Part, Integers, Mask]:
-    """Cas that found another value than they expected become reads of it; beside these, what each expected."""
+    """Turn cas that found another value than expected into reads of it; also return what each cas expected."""
     expected, observed = (integers(history, name, 0) for name in ("expected", "observed"))
     expected_null, observed_null = (~present(history, name) for name in ("expected", "observed"))
     refused = (role == _CAS) & ~found_expected(history)

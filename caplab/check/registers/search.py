@@ -1,4 +1,4 @@
-"""The exact search: is there an order of one key's operations that explains what each saw?
+"""The exact search for an order of one key's operations that explains each result.
 
 Wing & Gong, "Testing and verifying concurrent objects" (1993), in the form of Lowe, "Testing for linearizability"
 (2017): go through calls and returns in time and keep every state that may be (the value, and which of the operations
@@ -14,23 +14,23 @@ from typing import TypeAlias
 
 from .steps import Step
 
-BUDGET = 300_000  # states looked at for a key: about a second
+BUDGET = 300_000  # states searched for a key: about a second
 
-_State: TypeAlias = tuple[int, int]  # the number of the value; a bit for each operation under way that took effect
+_State: TypeAlias = tuple[int, int]  # the value's number; a bit for each pending operation that took effect
 
 
 class OutOfBudgetError(Exception):
-    """More states than the budget allows: whether the key is linearizable is not known."""
+    """There are more states than the budget allows: whether the key is linearizable is not known."""
 
 
 def violation_ns(steps: Sequence[Step], budget: int = BUDGET) -> int | None:
-    """When no order was left: the return of the operation that none explains. None: linearizable.
+    """Return when no order was left: the return of the operation that none explains. None: linearizable.
 
-    steps are of one key, by their invocation. Raises OutOfBudgetError.
+    steps are those of one key, by invocation. Raises OutOfBudgetError.
     """
     observed = {step.observed for step in steps if step.observes}
     search = _Search(observed, budget)
-    # What nobody knows to have taken effect, and nobody saw, can as well be left out.
+    # An operation of unknown effect that nobody observed can be left out.
     binding = [step for step in steps if step.certain or step.written in observed]
     for ns, is_return, place in _events(binding):
         if not is_return:
@@ -41,13 +41,13 @@ def violation_ns(steps: Sequence[Step], budget: int = BUDGET) -> int | None:
 
 
 def _events(steps: Sequence[Step]) -> list[tuple[int, bool, int]]:
-    """Calls and returns in time; at one moment calls come first, for then operations are concurrent."""
+    """Return calls and returns in time; at one moment calls come first, because then operations are concurrent."""
     calls = [(step.invoke_ns, False, place) for place, step in enumerate(steps)]
     return sorted(calls + [(step.return_ns, True, place) for place, step in enumerate(steps) if step.certain])
 
 
 class _Search:
-    """Every state that may be at one moment. All values that nobody sees are one to it."""
+    """All possible states at one moment. All values that no read observes count as one."""
 
     def __init__(self, observed: set[int | None], budget: int) -> None:
         self._number = {value: number for number, value in enumerate(observed - {None}, 1)} | {None: 0}
@@ -55,13 +55,13 @@ class _Search:
         self._states: set[_State] = {(0, 0)}
         self._bits: dict[int, int] = {}  # by place
         self._free: list[int] = []
-        self._reads: dict[int, int] = {}  # the bits of reads under way, by the number they need
+        self._reads: dict[int, int] = {}  # the bits of pending reads, by the number they need
         self._writes: dict[int, tuple[int | None, int, int]] = {}  # by bit: the number needed, written, and the twin
         self._twins: dict[tuple[int | None, int], int] = {}
         self._uncertain = 0
 
     def call(self, place: int, step: Step) -> None:
-        """An operation is invoked."""
+        """Record the invocation of an operation."""
         bit = self._free.pop() if self._free else 1 << len(self._bits)
         self._bits[place] = bit
         needs = self._number[step.observed] if step.observes else None
@@ -76,7 +76,7 @@ class _Search:
             self._uncertain |= bit
 
     def end(self, place: int) -> bool:
-        """An operation returned: it took effect in every state that is left. False: there is none left."""
+        """Record a return: the operation took effect in all states left. Return False if none is left."""
         bit = self._bits.pop(place)
         self._states = _least(self._made(bit), self._uncertain)
         self._writes.pop(bit, None)
@@ -86,7 +86,7 @@ class _Search:
         return bool(self._states)
 
     def _made(self, bit: int) -> set[_State]:
-        """The states in which an operation took effect, others under way before it if need be; without its bit."""
+        """Return the states in which an operation took effect, after others under way if need be; without its bit."""
         made = {(value, done ^ bit) for value, done in self._states if done & bit}
         looked_at = {state for state in self._states if not state[1] & bit}
         todo = list(looked_at)
@@ -103,15 +103,15 @@ class _Search:
         return made
 
     def _steps_from(self, value: int, done: int) -> Iterator[_State]:
-        """What one more write can make of a state; every read that finds its value then takes effect at once."""
+        """Yield the states that one more write leads to; every read that finds its value then takes effect at once."""
         for bit, (needs, written, twin) in self._writes.items():
-            # Of uncertain operations that are alike, the first goes first: that spares their orders.
+            # Equal uncertain operations take effect in one order: that avoids their permutations.
             if not done & bit and needs in (None, value) and not twin & ~done:
                 yield written, done | bit | self._reads.get(written, 0)
 
 
 def _least(states: set[_State], uncertain: int) -> set[_State]:
-    """Without those that only used up more of what is uncertain than another, which can do all they can."""
+    """Drop states that used up more uncertain operations than another state, which can do all that they can."""
     if not uncertain or len(states) < 2:
         return states
     alike: dict[_State, list[int]] = {}

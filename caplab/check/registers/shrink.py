@@ -1,8 +1,8 @@
 """Witnesses that cannot be made smaller by leaving out one operation: for keys with cas, or values written twice.
 
 Delta debugging (Zeller & Hildebrandt, "Simplifying and isolating failure-inducing input", 2002): leave out what can go,
-in ever smaller parts. What is left must prove something of the whole history, so an operation that speaks of a value
-whose writer was left out says less: a read goes too, and a cas counts as a plain write.
+in ever smaller parts. The rest must prove something about the whole history. So without a value's writer, reads of the
+value are left out too, and a cas that expected it counts as a plain write.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .search import OutOfBudgetError, violation_ns
 from .sound import sound
 from .steps import Step
 
-_WORK = 5_000_000  # operations looked at in all tries; after that what is left is the witness, be it not the least
-_OVERHEAD = 2_000  # what a try costs beside, in operations
+_WORK = 5_000_000  # operations checked in all tries; after that the rest is the witness, though it may not be minimal
+_OVERHEAD = 2_000  # the fixed cost of a try, in operations
 _STATES = 20_000  # of one try
 
 
 def shrunk_by_zones(operations: Operations) -> list[int]:
-    """Of one key that zones found not linearizable, the rows of a witness."""
+    """Return the rows of a witness of one key that zones found not linearizable."""
     clusters, count = clusters_of(operations), len(operations.writers)
     rows = np.concatenate([operations.writers.row, operations.readers.row])
     by_row = np.argsort(rows)
@@ -41,14 +41,14 @@ def shrunk_by_zones(operations: Operations) -> list[int]:
 
 
 def _founded(operations: Operations, clusters: Clusters, writers: Mask, readers: Mask) -> Operations:
-    """What some of the operations say, without those whose value has no writer among them."""
-    there = np.ones(len(clusters.key) + 1, dtype=np.bool_)  # beginnings are; and what nobody wrote is known to be so
+    """Select the operations, without those whose value has no writer among them."""
+    there = np.ones(len(clusters.key) + 1, dtype=np.bool_)  # beginnings are; values that nobody wrote are already known
     there[: len(writers)] = writers
     return operations.only(writers, readers & there[clusters.source], there[clusters.expects])
 
 
 def shrunk_by_search(steps: Sequence[Step]) -> list[int]:
-    """Of one key that the search found not linearizable, the rows of a witness. steps are by their invocation."""
+    """Return the rows of a witness of one key that the search found not linearizable. steps are by invocation."""
 
     def violates(kept: Integers) -> bool:
         try:
@@ -60,7 +60,7 @@ def shrunk_by_search(steps: Sequence[Step]) -> list[int]:
 
 
 def _least(count: int, violates: Callable[[Integers], bool]) -> Integers:
-    """Places, in order, that violate, and do not without any one of them, as far as the work allows."""
+    """Return places, in order, that violate, and do not without any one of them, as far as the budget allows."""
     kept, size, work = np.arange(count), max(1, count // 2), _WORK
     while True:
         before, begin = len(kept), 0

@@ -24,7 +24,7 @@ _PAIRS = ((1, 2), (2, 2), (1, 3), (2, 3), (3, 3))  # by what they cost together
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Parts of clusters, each of one cost, and what constrains others: the first return and the last invocation."""
+    """Parts of clusters, all of one cost, and their constraints: the first return and the last invocation."""
 
     key: Integers
     cluster: Integers
@@ -33,18 +33,18 @@ class _Choice:
     rows: tuple[Integers, ...]  # of the history; _NONE where there is none
 
     def without(self, keys: Mask) -> _Choice:
-        """What is of other keys."""
+        """Return the choice without these keys."""
         kept = ~keys[self.key]
         rows = tuple(row[kept] for row in self.rows)
         return _Choice(self.key[kept], self.cluster[kept], self.first[kept], self.last[kept], rows)
 
     def rows_of(self, place: int) -> set[int]:
-        """The rows of one of them."""
+        """Return the rows of one cluster's part."""
         return {int(row[place]) for row in self.rows} - {_NONE}
 
 
 def of_two(operations: Operations, clusters: Clusters) -> dict[int, list[int]]:
-    """By key, the rows of two operations: a read, and its writer that was invoked later or, of absent, an acked one."""
+    """Return, by key, the rows of two operations: a read, and its later writer or, for absent, an acked write."""
     readers, writers, source = operations.readers, operations.writers, clusters.source
     early = np.flatnonzero(readers.return_ns < clusters.invoke_ns[source])
     acked = np.full(len(operations.keys), NEVER)
@@ -62,16 +62,16 @@ def of_two(operations: Operations, clusters: Clusters) -> dict[int, list[int]]:
 
 
 def _first_of_each(key: Integers, places: Integers) -> list[tuple[int, int]]:
-    """Each key that is in one of the places, in order, with the first of these."""
+    """Return each key that is in one of the places, in order, with the first of these places."""
     keys, first = np.unique(key[places], return_index=True)
     return list(zip(keys.tolist(), places[first].tolist(), strict=True))
 
 
 def of_more(operations: Operations) -> dict[int, list[int]]:
-    """By key, the rows of a smallest witness, as they were invoked.
+    """Return, by key, the rows of a smallest witness, in the order of invocation.
 
-    For keys that are not linearizable, have no witness of two, no cas, no value that was written twice, and none that
-    was read and nobody wrote.
+    It is for keys that are not linearizable, and have no witness of two, no cas, no value that was written twice, and
+    no read of a value without a writer.
     """
     clusters = clusters_of(operations)
     readers = operations.readers
@@ -90,7 +90,7 @@ def of_more(operations: Operations) -> dict[int, list[int]]:
 
 
 def _choices(operations: Operations, clusters: Clusters, conflicting: Mask) -> dict[int, _Choice]:
-    """By cost, what the clusters that conflict can bring in."""
+    """Return, by cost, the parts that conflicting clusters can contribute."""
     writers, count = operations.writers, len(operations.writers)
     written = np.flatnonzero(conflicting[:count])
     of_conflict = conflicting[clusters.source]
@@ -112,7 +112,7 @@ def _choices(operations: Operations, clusters: Clusters, conflicting: Mask) -> d
 
 
 def _joined(with_read: _Choice) -> _Choice:
-    """Of each cluster the read that returned first together with the one that was invoked last."""
+    """Join, for each cluster, the read that returned first with the one that was invoked last."""
     by_first = np.lexsort((with_read.first, with_read.cluster))
     by_last = np.lexsort((-with_read.last, with_read.cluster))
     cluster, begin = np.unique(with_read.cluster[by_first], return_index=True)
@@ -123,7 +123,7 @@ def _joined(with_read: _Choice) -> _Choice:
 
 
 def _conflicts(line: Line, some: _Choice, others: _Choice) -> dict[int, list[int]]:
-    """By key, the rows of the first conflict of one of some with one of the others."""
+    """Return, by key, the rows of the first conflict of a part of `some` with one of `others`."""
     partner = _partners(line, some, others)
     which = np.flatnonzero(partner != _NONE)
     keys, first = np.unique(others.key[which], return_index=True)
@@ -134,10 +134,10 @@ def _conflicts(line: Line, some: _Choice, others: _Choice) -> dict[int, list[int
 
 
 def _partners(line: Line, some: _Choice, others: _Choice) -> Integers:
-    """For each of the others, one of some of another cluster that conflicts with it, or _NONE.
+    """Return, for each of `others`, a part of `some` of another cluster that conflicts with it, or _NONE.
 
-    Of those that must come before it, the one with the last invocation is the most likely: if it is of the same
-    cluster, then the next one of another.
+    Of those that must come before it, the one with the last invocation is the most likely: if it belongs to the same
+    cluster, then the next one of another cluster.
     """
     if not len(some.key):
         return np.full(len(others.key), _NONE)
@@ -147,7 +147,7 @@ def _partners(line: Line, some: _Choice, others: _Choice) -> Integers:
     best = _places_of_greatest(end)
     changed = np.append(False, cluster[best][1:] != cluster[best][:-1])
     before = np.append(0, best[:-1])
-    # What may be second: whatever is not of the best one's cluster, and the former best where the best changed.
+    # Candidates for second: all outside the best one's cluster, and the former best after a change.
     place = np.where(changed, before, np.arange(len(end)))
     second_end = np.where(changed | (cluster != cluster[best]), end[place], _NONE)
     second = place[_places_of_greatest(second_end)]
@@ -158,6 +158,6 @@ def _partners(line: Line, some: _Choice, others: _Choice) -> Integers:
 
 
 def _places_of_greatest(values: Integers) -> Integers:
-    """For each place that of the greatest value up to it."""
+    """Return, for each place, the place of the greatest value up to it."""
     places = np.where(values == np.maximum.accumulate(values), np.arange(len(values)), 0)
     return np.maximum.accumulate(places)

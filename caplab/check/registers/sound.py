@@ -1,4 +1,4 @@
-"""What some operations of a key prove of all of them, where values may have been written more than once."""
+"""What some operations of a key prove about all of them, if values may have been written more than once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .steps import Step
 
 
 def sound(steps: Sequence[Step], kept: Sequence[int]) -> list[Step]:
-    """Those in these places, so that if they are not linearizable, all of them are not.
+    """Return the steps at these places, such that if they are not linearizable, all of them are not.
 
     One that saw a value must have a writer of it among them (absent has the beginning), and any other writer of it must
     be surely out of question: overwritten by one that is kept, or invoked too late. Else a read is left out, and a cas
@@ -39,7 +39,7 @@ def sound(steps: Sequence[Step], kept: Sequence[int]) -> list[Step]:
 
 
 class _Writers:
-    """Writers of other values than one that was seen."""
+    """Writers of other values than an observed one."""
 
     def __init__(self, steps: Sequence[Step], value: int | None) -> None:
         some = [step for step in steps if step.writes and step.certain and step.written != value]
@@ -48,7 +48,7 @@ class _Writers:
         self._latest = list(accumulate((invoke_ns for _, invoke_ns in by_return), max))
 
     def exclude(self, writers: Sequence[Step], observer: Step) -> bool:
-        """Whether the observer saw none of these: another value was written between, or they came after it."""
+        """Return whether the observer saw none of these writers: another value came between, or they came after it."""
         place = bisect_left(self._return_ns, observer.invoke_ns)
         if not place:
             return all(writer.invoke_ns > observer.return_ns for writer in writers)

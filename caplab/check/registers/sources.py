@@ -1,4 +1,4 @@
-"""Whose value each reader saw."""
+"""The writer whose value each reader observed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from caplab.check.columns import Integers, Mask
 from .operations import Part
 
 NOBODY = -1
-_ROOM = 8  # a table may have so many places for each operation; beyond that, sorting is the better way
+_ROOM = 8  # the most places of a table for each operation; beyond that, sorting is faster
 _WIDE = 2**62  # numbers below it do not overflow
 
 
 def sources(writers: Part, readers: Sequence[Part], keys: int) -> tuple[list[Integers], Mask]:
-    """For each part of readers, the place of the writer whose value each of its operations saw, or NOBODY.
+    """Return, for each part of readers, the place of the writer whose value each operation observed, or NOBODY.
 
     Writers have their places among themselves; after them comes, for each key, the beginning, in which it is absent.
-    Beside these a mask over all places and one more (for NOBODY, False): who shares a value with another writer.
+    Also return a mask over all places and one more (for NOBODY, False): which writers share their value with another.
     """
     written = writers.where(~writers.null) if writers.null.any() else writers
     places, shared = _by_value(written, readers) or _by_key_and_value(written, readers, keys)
@@ -41,7 +41,7 @@ def _spread(some: Mask, where: Mask) -> Mask:
 
 
 def _by_value(writers: Part, readers: Sequence[Part]) -> tuple[list[Integers], Mask] | None:
-    """Where values lie close together and each was written to one key only; else None."""
+    """Match by value if values lie close together and each was written to one key only; else return None."""
     low, span = _range(writers, readers)
     if span > _room(writers, readers):
         return None
@@ -75,7 +75,7 @@ def _by_key_and_value(writers: Part, readers: Sequence[Part], keys: int) -> tupl
 
 
 def _range(writers: Part, readers: Sequence[Part]) -> tuple[int, int]:
-    """The lowest value, and how many there are from it to the highest."""
+    """Return the lowest value, and the size of the range up to the highest."""
     values = [part.value[~part.null] if part.null.any() else part.value for part in (writers, *readers)]
     values = [value for value in values if len(value)]
     if not values:
@@ -89,7 +89,7 @@ def _room(writers: Part, readers: Sequence[Part]) -> int:
 
 
 def _table(numbers: Integers, size: int) -> tuple[Integers, Mask]:
-    """For each number the place of a writer of it, or NOBODY; and who shares its number with another."""
+    """Return, for each number, the place of a writer of it, or NOBODY; and which writers share their number."""
     table = np.full(size, NOBODY)
     places = np.arange(len(numbers))
     table[numbers] = places
@@ -100,6 +100,6 @@ def _table(numbers: Integers, size: int) -> tuple[Integers, Mask]:
 
 
 def _ranks(columns: Sequence[Integers]) -> tuple[list[Integers], int]:
-    """Small numbers in the place of large ones, equal where these are."""
+    """Replace large numbers by small ones that are equal where these are."""
     different, ranks = np.unique(np.concatenate(columns), return_inverse=True)
     return np.split(ranks, np.cumsum([len(column) for column in columns])[:-1]), len(different)

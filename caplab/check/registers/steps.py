@@ -1,4 +1,4 @@
-"""Operations of one key, one by one, for what cannot be done over all at once."""
+"""Operations of one key, one by one, for algorithms that cannot treat all at once."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Step:
 
     @property
     def certain(self) -> bool:
-        """Whether it took effect for sure."""
+        """Whether it certainly took effect."""
         return self.return_ns != NEVER
 
 
 def steps_of(operations: Operations) -> list[Step]:
-    """All of them by their invocation; of one key, or what comes of it makes no sense."""
+    """Return all operations by invocation; they must be of one key."""
     expected = dict(zip(operations.cas.tolist(), _values(operations.expected, operations.expected_null), strict=True))
     writers = [
         Step(row, place in expected, expected.get(place), True, value, invoke_ns, return_ns)

@@ -21,7 +21,7 @@ MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class Violating:
-    """The keys that are not linearizable, and how that was found.
+    """The keys that are not linearizable, and how each was found.
 
     alone: for each key the row of an operation that no other explains, or NONE. by_zones: which keys have zones that
     conflict. by_search: those that the search found, with the moment when no order was left.
@@ -40,10 +40,10 @@ class Violating:
 
 
 def witnesses(operations: Operations, clusters: Clusters, violating: Violating) -> list[tuple[int, list[int]]]:
-    """(key, rows) of at most 20 keys, the smallest first.
+    """Return (key, rows) of at most 20 keys, the smallest first.
 
-    The first is the smallest there is, but for keys with cas or values written twice: theirs are only so small that
-    nothing can be left out.
+    The first is the smallest that exists, except for keys with cas or values written twice: their witnesses are only so
+    small that no operation can be left out.
     """
     smallest = {int(key): [int(violating.alone[key])] for key in np.flatnonzero(violating.alone != NONE)}
     has_cas = np.zeros(len(violating.alone), dtype=np.bool_)
@@ -59,7 +59,7 @@ def witnesses(operations: Operations, clusters: Clusters, violating: Violating) 
 
 
 def _plain(operations: Operations, clusters: Clusters, keys: Mask) -> dict[int, list[int]]:
-    """Of keys without cas and with unique values: of so many that the smallest is among them, and enough to show."""
+    """Find witnesses of keys without cas and with unique values: of enough keys that the smallest is among them."""
     if not keys.any():
         return {}
     smallest = {key: rows for key, rows in of_two(operations, clusters).items() if keys[key]}
@@ -74,7 +74,7 @@ def _plain(operations: Operations, clusters: Clusters, keys: Mask) -> dict[int, 
 
 
 def _until(steps: Sequence[Step], ns: int) -> list[Step]:
-    """What was invoked by then, and later writers of what it saw: that these came too late is part of the proof."""
+    """Return what was invoked by then, and later writers of the observed values, which are part of the proof."""
     observed = {step.observed for step in steps if step.observes and step.invoke_ns <= ns}
     return [step for step in steps if step.invoke_ns <= ns or (step.writes and step.written in observed)]
 

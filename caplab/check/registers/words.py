@@ -1,4 +1,4 @@
-"""What a witness shows, in one sentence."""
+"""The meaning of a witness, in one sentence."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .steps import Step
 
 
 def sentence(key: str, steps: Sequence[Step], failed: bool) -> str:
-    """Of the operations of a witness, by their invocation. failed: what it shows is the value of a failed write."""
+    """Describe the operations of a witness, by invocation. failed: it shows the value of a failed write."""
     where = f"on key '{key}'" if key else "on the key without a name"
     observers = [step for step in steps if step.observes]
     if len(steps) == 1:
-        why = "though its write failed" if failed else "and nobody had written it"
+        why = "though its write failed" if failed else "though it was never written"
         return f"{_value(observers[0])} was seen {where}, {why}."
     if any(step.writes for step in observers):
         return _of_cas(where, steps, observers)
@@ -21,7 +21,7 @@ def sentence(key: str, steps: Sequence[Step], failed: bool) -> str:
     names = sorted({_value(step) for step in observers} | {str(step.written) for step in steps if step.writes})
     if "nothing" in names:
         return f"Nothing was found {where} after {names[0]} had been seen there."
-    return f"Of the values {' and '.join(names)} {where} each would have to come before the other."
+    return f"Each of the values {' and '.join(names)} {where} would have to come before the other."
 
 
 def _of_one_read(where: str, steps: Sequence[Step], read: Step) -> str:

@@ -1,4 +1,4 @@
-"""Zones: which keys have two clusters each of which would have to come before the other.
+"""Zones: which keys have two clusters that would each have to come before the other.
 
 With f the first return of a cluster's operations and s their last invocation, cluster a must come before b where
 f(a) < s(b): some operation of a had returned when one of b was invoked. Clusters can be ordered, and the key is
@@ -23,15 +23,15 @@ _WIDE = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """All keys one after the other on one line, so that a single sort sorts each of them by time."""
+    """All keys one after the other on one line, so that one sort orders each of them by time."""
 
     low: int
     length: int  # of one key
-    ranks: Integers | None = None  # every moment there is, where moments themselves would be too large
+    ranks: Integers | None = None  # every moment, if moments themselves would be too large
 
     @classmethod
     def over(cls, keys: int, returns: Integers, invocations: Integers) -> Line:
-        """For these moments. Returns before all invocations are one on it, and so are those after: they are alike."""
+        """Build the line of these moments. Returns before all invocations share a place, and so do those after."""
         invoked = invocations[invocations != BEGINNING]
         low, high = (int(invoked.min()), int(invoked.max())) if len(invoked) else (0, 0)
         if keys * (length := high - low + 3) < _WIDE:
@@ -40,14 +40,14 @@ class Line:
         return cls(0, len(ranks), ranks)
 
     def at(self, key: Integers, ns: Integers) -> Integers:
-        """The place of a moment of a key."""
+        """Return the place of a moment of a key."""
         if self.ranks is not None:
             return key * self.length + np.searchsorted(self.ranks, ns)
         return key * self.length + (np.clip(ns, self.low, self.low + self.length - 1) - self.low)
 
 
 def conflicts(line: Line, key: Integers, first: Integers, last: Integers, keys: int) -> Mask:
-    """For each key, whether two of its clusters would each have to come before the other."""
+    """Return, for each key, whether two of its clusters would each have to come before the other."""
     conflicting = np.zeros(keys, dtype=np.bool_)
     # Key after key, and so nearly in order on the line: sorting and searching then keep to the processor's caches.
     by_key = by_line(key)
