@@ -79,8 +79,16 @@ prove: test test-pythons ## run the long proofs, whose output is kept under docs
 	@$(IN_VENV)python bench/prove_cap.py
 	@$(IN_VENV)python bench/prove_schedule.py
 
+# Written by people; docs/cap-table.md and docs/evidence are generated.
+PAGES := README.md $(filter-out docs/cap-table.md,$(wildcard docs/*.md docs/checkers/*.md))
+
+format: venv ## format code and pages
+	@$(IN_VENV)ruff format --quiet .
+	@$(IN_VENV)mdformat --wrap 100 --compact-tables $(PAGES)
+
 lint: venv ## check formatting, lint, types, import contracts and workflows
 	@$(IN_VENV)ruff format --check .
+	@$(IN_VENV)mdformat --check --wrap 100 --compact-tables $(PAGES)
 	@$(IN_VENV)ruff check .
 	@$(IN_VENV)mypy
 	@$(IN_VENV)lint-imports --no-cache
