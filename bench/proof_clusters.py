@@ -8,6 +8,8 @@ from chaoscaplab.clusters.engines import engine_named
 from chaoscaplab.server import Server
 from chaoscaplab.waiting import wait_until
 
+from caplab.contract.names import CLUSTER_LABEL
+
 _GONE_SECONDS = 120
 
 
@@ -19,7 +21,7 @@ def remove(server: Server, namespace: str, clusters: Mapping[str, str]) -> None:
             server.remove(kind, object_)
 
     def left() -> str:
-        pods = server.pods(namespace, "caplab.dev/cluster")
+        pods = server.pods(namespace, CLUSTER_LABEL)
         return f"{len(pods)} are left" if pods else ""
 
     wait_until("every pod is gone", left, _GONE_SECONDS)

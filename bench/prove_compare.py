@@ -25,6 +25,7 @@ from caplab.cli import main as caplab
 from caplab.compare.choosing import choose
 from caplab.compare.values import Figure, Key, MeasuredRun, Results
 from caplab.compare.weighing import Result, Rule, Table, weigh
+from caplab.contract.names import VERDICT_SCHEMA
 
 PAGE = EVIDENCE / "compare.md"
 QUORUM, ASYNC = "postgres quorum kill-primary", "postgres async kill-primary"
@@ -282,7 +283,7 @@ def _printed(good: list[bool]) -> list[str]:
 def _write(folder: Path, rows: Rows, version: str) -> None:
     folder.mkdir()
     runs = [_run_json(run, version) for runs in rows.values() for run in runs]
-    verdict = {"schema": "caplab.dev/verdict/v1", "suite": "core", "verdict": "valid", "runs": runs, "failures": []}
+    verdict = {"schema": VERDICT_SCHEMA, "suite": "core", "verdict": "valid", "runs": runs, "failures": []}
     (folder / "verdict.json").write_text(json.dumps(verdict), encoding="utf-8")
 
 

@@ -28,11 +28,13 @@ from proof_clusters import remove
 
 from caplab.check import schedule
 from caplab.check.finding import Context
+from caplab.contract.names import FAULT, REDIS_CLUSTER
+from caplab.contract.phases import FAULT_OVER
 from caplab.kube import connect
 from caplab.model.history import Table, validate
 
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "redis.md"
-NAMESPACE, NAME, KIND = "redis-proof", "rd", "RedisCluster"
+NAMESPACE, NAME, KIND = "redis-proof", "rd", REDIS_CLUSTER
 ZONES = ("a", "b", "c")
 STARTS, FAILOVERS = 5, 12
 LIMITS = {"Ready": 20.0, "Service": 0.3, "on time": 0.99}
@@ -63,21 +65,21 @@ def fail_over(server: Server, cluster: Cluster) -> tuple[str, float]:
     old, name = primary(server), f"kill-{uuid.uuid4().hex[:6]}"
     target = {"kind": KIND, "name": NAME, "role": "primary", "count": 1}
     fault = server.create(
-        "Fault", NAMESPACE, name, {"target": target, "kill": {"keepDown": True}, "durationSeconds": DOWN_SECONDS}
+        FAULT, NAMESPACE, name, {"target": target, "kill": {"keepDown": True}, "durationSeconds": DOWN_SECONDS}
     )
     wait_until("there is another primary", lambda: "" if primary(server) not in (old, "") else "none yet", 30)
     new = primary(server)
     moment = promoted_at(new)
     wait_until("the fault is over", lambda: "" if ended(server, name) else "it is not", 30)
-    server.remove("Fault", fault)
+    server.remove(FAULT, fault)
     cluster.provision()  # members that were restarted are remade, or their node would make them wait
     return new, moment
 
 
 def ended(server: Server, fault: str) -> bool:
     """Return whether a fault has ended."""
-    status = (server.get("Fault", NAMESPACE, fault) or {}).get("status") or {}
-    return status.get("phase") in ("Healed", "Failed")
+    status = (server.get(FAULT, NAMESPACE, fault) or {}).get("status") or {}
+    return status.get("phase") in FAULT_OVER
 
 
 def primary(server: Server) -> str:

@@ -18,7 +18,7 @@ from kubernetes import client
 from urllib3.exceptions import HTTPError
 
 from . import kube
-from .model.probers import SYSTEM_NAMESPACE
+from .contract.names import SYSTEM_NAMESPACE
 from .model.runs import RunRecord, WallAnchor
 from .plain_text import one_line
 from .within import TooLong, within

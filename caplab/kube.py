@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from .bounded import bounded
 from .command_error import CommandError
-from .watching import GROUP
+from .contract.names import GROUP
 from .within import TooLong, within
 
 CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is not a lab's, for callers without an argument for it

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-RUN_LABEL, SESSION_LABEL = "caplab.dev/run", "caplab.dev/session"
+from .contract.names import RUN_LABEL, SESSION_LABEL
+
 MANAGER = "caplab-run"  # of the fields that runs write
 NAMESPACE = "caplab-runs"  # the default namespace of the experiments' clusters
 

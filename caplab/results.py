@@ -11,6 +11,7 @@ from pyarrow import parquet  # type: ignore[import-untyped]  # pyarrow has no st
 
 from . import history_file
 from .check.finding import Finding
+from .contract.names import FINDINGS_SCHEMA
 from .documents import read_json, write_whole
 from .model.bounds import Bounds
 from .model.fields import FieldError
@@ -21,7 +22,6 @@ HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.jso
 TIMELINE, LOG = "timeline.svg", "run.log"
 VERDICT, SUMMARY, JUNIT = "verdict.json", "summary.md", "junit.xml"  # of a suite
 # Which of caplab/schemas a file follows. Within a version fields are only added: readers ignore unknown ones.
-VERDICT_SCHEMA, FINDINGS_SCHEMA = "caplab.dev/verdict/v1", "caplab.dev/findings/v1"
 
 _MOST_JOURNAL_BYTES = 256 << 20
 _DEFAULT = Bounds()

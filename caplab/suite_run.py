@@ -13,6 +13,7 @@ from typing import Any
 
 from . import grafana, results, resuming, tidy
 from .check.finding import State, merge
+from .contract.names import VERDICT_SCHEMA
 from .judging import JudgedRun, judge_folder
 from .ownership import Session
 from .plain_text import Out, PlainWriter, SteadyWriter
@@ -165,7 +166,7 @@ class SuiteRun:
 
     def _write(self) -> None:
         verdict = {
-            "schema": results.VERDICT_SCHEMA,
+            "schema": VERDICT_SCHEMA,
             "suite": self._plan.suite,
             "machine": asdict(self._plan.machine),
             **verdict_json(self.reports),

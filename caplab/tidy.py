@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from kubernetes import client
 
+from .contract.names import CLUSTER_PLURALS, GROUP, VERSION
 from .kube import pinned
 from .ownership import CreatedCluster, Session, session_of
 from .run_lease import LeaseNotHeld, Leases, RunLease
-from .watching import GROUP, VERSION
 
-CLUSTER_PLURALS: Mapping[str, str] = {
-    "PostgresCluster": "postgresclusters",
-    "RedisCluster": "redisclusters",
-    "CassandraCluster": "cassandraclusters",
-}
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
 _ACQUIRE_SECONDS = 2.0  # for the lease of a namespace in which another run is under way
 _GONE, _CHANGED = 404, 409

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 from kubernetes import client, watch
 
-GROUP, VERSION = "caplab.dev", "v1alpha1"
+from .contract.names import GROUP, VERSION
+
 _WATCH_SECONDS = 60  # a watch whose connection died silently would freeze: it ends and begins anew
 _TIMEOUT = (5, _WATCH_SECONDS + 15)  # connect and read, seconds
 _AGAIN_SECONDS = 1.0  # after an error

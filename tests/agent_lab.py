@@ -17,7 +17,7 @@ from typing import Any
 
 from agent_fakes import ID, POD_UID, Programs
 from caplab_agent.agent import Agent
-from caplab_agent.api import PLURAL, Api
+from caplab_agent.api import Api
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.clock import Clock
 from caplab_agent.commands import Wait
@@ -38,6 +38,7 @@ from caplab_agent.thaw_timer import ThawTimers
 from fake_nft import FakeNft
 from kubernetes import client
 
+from caplab.contract.names import FAULT, PLURALS
 from caplab.watching import Watcher
 
 Body = dict[str, Any]
@@ -251,7 +252,7 @@ class Lab:
         )
         self.thread = threading.Thread(target=self.agent.run, daemon=True)
         self.thread.start()
-        self.watcher = Watcher(api, PLURAL, "", self.agent.on_faults)
+        self.watcher = Watcher(api, PLURALS[FAULT], "", self.agent.on_faults)
         self.watcher.start()
 
     def stop(self) -> None:

@@ -6,10 +6,11 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from chaoscaplab.server import PLURALS, Server
+from chaoscaplab.server import Server
 from kubernetes.client import ApiException
 
-from caplab.ownership import MANAGER, RUN_LABEL, SESSION_LABEL, labels_of
+from caplab.contract.names import PLURALS, RUN_LABEL, SESSION_LABEL
+from caplab.ownership import MANAGER, labels_of
 
 Body = dict[str, Any]
 KINDS = {plural: kind for kind, plural in PLURALS.items()}

@@ -10,7 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from caplab_operator.faults.inventory import MEMBER, SENTINEL, Inventory, Pod
+from caplab_operator.faults.inventory import Inventory, Pod
+
+from caplab.contract.names import MEMBER, SENTINEL
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ZONES = {f"node-{zone}": zone for zone in "abc"} | {"control-plane": ""}

@@ -11,9 +11,10 @@ from typing import Any
 from caplab_cluster.kind_cluster import WORKERS
 from kubernetes import client
 
+from caplab.contract.names import FINALIZER
+from caplab.contract.phases import TARGET_ENDED
 from caplab.faults.healing import is_held
-from caplab.faults.objects import FINALIZER
-from caplab.faults.rows import ENDED, unanswered
+from caplab.faults.rows import unanswered
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 UNTIL = "2026-11-21T12:00:10.000Z"
@@ -74,7 +75,7 @@ class FakeLab:
                 continue
             targets = fault["status"].get("targets") or []
             for target in targets:
-                if target["node"] not in self.silent and target.get("state") not in ENDED:
+                if target["node"] not in self.silent and target.get("state") not in TARGET_ENDED:
                     target["state"] = "Healed"
             if self.operator and not unanswered(fault) and is_held(fault):
                 fault["metadata"]["finalizers"].remove(FINALIZER)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from caplab_operator.faults.inventory import MEMBER, SENTINEL, Inventory, Pod
+from caplab_operator.faults.inventory import Inventory, Pod
 from fault_inventory import CONTROL_PLANE, DNS, OPERATOR
 from hypothesis import strategies as st
+
+from caplab.contract.names import MEMBER, SENTINEL
 
 CLUSTERS = [("postgres", "pg"), ("redis", "rd"), ("cassandra", "cs")]
 SOURCES, DIRECTIONS = ["peers", "controlPlane", "clients", "group"], ["both", "in", "out"]

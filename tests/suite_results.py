@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caplab import results
+from caplab.contract.names import VERDICT_SCHEMA
 from caplab.model.expectations import PROPERTIES
 
 ROW = "postgres quorum kill-primary"
@@ -56,7 +57,7 @@ def write(folder: Path, runs: Sequence[Mapping[str, Any]], **fields: Any) -> Pat
     """Write a suite's folder with its verdict."""
     states = [run["verdict"] for run in runs]
     verdict = {
-        "schema": results.VERDICT_SCHEMA, "suite": "core", "machine": MACHINE,
+        "schema": VERDICT_SCHEMA, "suite": "core", "machine": MACHINE,
         "verdict": next((state for state in ("invalid", "unknown") if state in states or not states), "valid"),
         "runs": list(runs), "repeats": [], "failures": [],
     }  # fmt: skip

@@ -13,6 +13,7 @@ from pathlib import Path
 from caplab import results
 from caplab.check.finding import State
 from caplab.command_error import CommandError
+from caplab.contract.names import VERDICT_SCHEMA
 from caplab.documents import read_json
 from caplab.model.fields import FieldError, Fields, Json
 from caplab.report.cap_evidence import doubtful, number_of, state_of
@@ -85,7 +86,7 @@ class _Suite:
 def _suite(file: Path) -> _Suite:
     fields = Fields.of(str(file), read_json(file))
     schema = fields.optional_text("schema")
-    if schema not in (None, results.VERDICT_SCHEMA):
+    if schema not in (None, VERDICT_SCHEMA):
         raise FieldError(f"{file}: its schema {schema} is an unsupported version. Hint: use a newer caplab.")
     if not {"runs", "verdict"} <= fields.values.keys():
         raise FieldError(f"{file}: it is not a suite's {results.VERDICT}.")

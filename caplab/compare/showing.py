@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from caplab.check.finding import State
+from caplab.contract.names import COMPARE_SCHEMA
 from caplab.model.fields import Json
 from caplab.report import words
 from caplab.report.grid import WIDTH, Grid, escaped, in_columns, in_markdown
@@ -19,7 +20,6 @@ from .options import COMPARED
 from .values import Key, Results
 from .weighing import ComparedFigure, Result, Rule, Sample, Table, counted
 
-SCHEMA = "caplab.dev/compare/v1"
 _MOST_VALUES, _MOST_ROWS, _MOST_UNREAD = 4, 3, 10
 _NOTHING_LEFT = " Every run is among those to judge. Hint: judge the newest of each row only (--newest 5)."
 _NOTABLE = (Result.REGRESSED, Result.IMPROVED, Result.CHANGED)
@@ -87,7 +87,7 @@ def markdown(comparison: Comparison) -> str:
 def to_json(comparison: Comparison) -> dict[str, Json]:
     """Return it for a program. Figures that are not finite are null."""
     return {
-        "schema": SCHEMA,
+        "schema": COMPARE_SCHEMA,
         "code": comparison.code,
         "base": str(comparison.base.place),
         "new": str(comparison.new.place),

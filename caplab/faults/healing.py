@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from .objects import FINALIZER, reason_of
+from caplab.contract.names import FINALIZER
+
+from .objects import reason_of
 from .rows import Entry, Fault, ends_by_itself, unanswered
 
 PrintLine = Callable[[str], None]

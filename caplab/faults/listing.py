@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from caplab.contract.phases import FAULT_OVER
 from caplab.report.words import one_line
 
-from .rows import OVER, Row
+from .rows import Row
 
 NOTHING = "nothing is live"
 _HEADER = ("NAMESPACE", "NAME", "WHAT", "TARGET", "PODS", "PHASE", "SINCE (UTC)", "LEFT", "PROVEN")
@@ -15,7 +16,7 @@ _HEADER = ("NAMESPACE", "NAME", "WHAT", "TARGET", "PODS", "PHASE", "SINCE (UTC)"
 
 def table(rows: Sequence[Row], every: bool = False) -> list[str]:
     """Return lines that show all live rows, with `every` also those that are over; NOTHING if there are none. Pure."""
-    shown = [row for row in rows if every or row.phase not in OVER]
+    shown = [row for row in rows if every or row.phase not in FAULT_OVER]
     if not shown:
         return [NOTHING]
     shown.sort(key=lambda row: (row.since_unix or 0.0, row.namespace, row.name))
@@ -23,7 +24,7 @@ def table(rows: Sequence[Row], every: bool = False) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     # Never folded, as in kubectl, so that names can be copied.
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
-    return lines if any(row.phase not in OVER for row in shown) else [*lines, NOTHING]
+    return lines if any(row.phase not in FAULT_OVER for row in shown) else [*lines, NOTHING]
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -8,12 +8,11 @@ from typing import Any
 
 from kubernetes import client
 
-from caplab.watching import GROUP, VERSION
+from caplab.contract.names import FAULT, FINALIZER, GROUP, PLURALS, VERSION
 
 from .rows import Fault
 
-FINALIZER = "caplab.dev/heal"  # the operator's, which removes it when every entry has ended
-_PLURAL = "faults"
+_PLURAL = PLURALS[FAULT]
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
 _MERGE = "application/merge-patch+json"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from caplab.contract.phases import ACTIVE, FAULT_OVER, HEALED, HEALING, PENDING, TARGET_ENDED
+
 KINDS = ("kill", "freeze", "partition")
-OVER = frozenset({"Healed", "Failed"})  # phases of a fault that holds nothing any more
-ENDED = OVER | {"Gone"}  # states of an entry, as its agent reports
 GRACE_SECONDS = 0.5  # past status.until, what an agent left behind ends by itself
 
 Fault = Mapping[str, Any]
@@ -63,7 +63,7 @@ def row_of_node(lost: Lost, now: datetime) -> Row:
         detail="",
         target=f"node {lost['node']}",
         pods=(),
-        phase="Healed" if lost["over"] else "Active" if lost["state"] else "Pending",
+        phase=HEALED if lost["over"] else ACTIVE if lost["state"] else PENDING,
         since_unix=lost["injected_unix_ns"] / 1e9,
         left_seconds=None if lost["over"] else lost["due_unix_ns"] / 1e9 - now.timestamp(),
         proven=lost["proven"],
@@ -77,13 +77,13 @@ def kind_of(fault: Fault) -> str:
 
 def phase_of(fault: Fault) -> str:
     """Return its phase; Pending while its status is empty, Healing while its object is being deleted."""
-    phase = str((fault.get("status") or {}).get("phase", "Pending"))
-    return "Healing" if "deletionTimestamp" in fault["metadata"] and phase not in OVER else phase
+    phase = str((fault.get("status") or {}).get("phase", PENDING))
+    return HEALING if "deletionTimestamp" in fault["metadata"] and phase not in FAULT_OVER else phase
 
 
 def is_live(fault: Fault) -> bool:
     """Return whether it may still hold something."""
-    return phase_of(fault) not in OVER
+    return phase_of(fault) not in FAULT_OVER
 
 
 def entries(fault: Fault) -> Sequence[Entry]:
@@ -114,7 +114,7 @@ def is_proven(fault: Fault) -> bool:
 
 def unanswered(fault: Fault) -> list[Entry]:
     """Return the entries whose end no agent has reported."""
-    return [entry for entry in entries(fault) if entry.get("state") not in ENDED]
+    return [entry for entry in entries(fault) if entry.get("state") not in TARGET_ENDED]
 
 
 def ends_by_itself(fault: Fault) -> datetime | None:

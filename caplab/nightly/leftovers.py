@@ -8,11 +8,12 @@ from typing import Any
 
 from kubernetes import client
 
+from ..contract.bounds import REASON_CHARACTERS
+from ..contract.names import API_VERSION, CLUSTER_PLURALS, FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
+from ..contract.phases import FAILED, RUNNING
 from ..kube import pinned
 from ..ownership import MANAGER, new_id, run_of
 from ..run_lease import Leases, RunLease
-from ..tidy import CLUSTER_PLURALS
-from ..watching import GROUP, VERSION
 
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
 _LEASE_SECONDS = 60.0  # a dead run's lease is recognized after 20 s
@@ -21,7 +22,7 @@ _LOOK_SECONDS = 0.5
 _GONE, _CHANGED = 404, 409
 _APPLY = "application/apply-patch+yaml"
 # Faults first: they end while their clusters still exist and can be healed.
-_PLURALS = {"Fault": "faults", "Probe": "probes", **CLUSTER_PLURALS}
+_PLURALS = {FAULT: PLURALS[FAULT], PROBE: PLURALS[PROBE], **CLUSTER_PLURALS}
 
 
 def remove(namespace: str, why: str, api: client.ApiClient | None = None) -> list[str]:
@@ -73,19 +74,20 @@ def _left(look: Callable[[], list[Any]]) -> list[Any]:
 def _fail_runs(custom: Any, namespace: str, why: str) -> list[str]:
     """Mark the Run objects that are still under way as failed."""
     sentences = []
-    for body in _of_runs(custom, namespace, "runs"):
+    for body in _of_runs(custom, namespace, PLURALS[RUN]):
         status, name = body.get("status") or {}, body["metadata"]["name"]
-        if status.get("phase") != "Running":
+        if status.get("phase") != RUNNING:
             continue
-        ended = {"phase": "Failed", "startedAt": status.get("startedAt"), "verdict": "unknown", "reasons": [why[:500]]}
+        reasons = [why[:REASON_CHARACTERS]]
+        ended = {"phase": FAILED, "startedAt": status.get("startedAt"), "verdict": "unknown", "reasons": reasons}
         patch = {
-            "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": "Run",
+            "apiVersion": API_VERSION,
+            "kind": RUN,
             "metadata": {"namespace": namespace, "name": name},
             "status": {field: value for field, value in ended.items() if value},
         }
         custom.patch_namespaced_custom_object_status(
-            GROUP, VERSION, namespace, "runs", name, patch,
+            GROUP, VERSION, namespace, PLURALS[RUN], name, patch,
             field_manager=MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
         )  # fmt: skip
         sentences.append(f"Run {namespace}/{name} is marked as failed")

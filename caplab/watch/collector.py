@@ -13,9 +13,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from caplab_cluster.failure import Failure
 from caplab_cluster.node_loss_store import NodeLossStore
 
+from caplab.contract.names import CLUSTER_PLURALS, FAULT, PLURALS, RUN
 from caplab.faults.rows import Row, row_of_node
 from caplab.plain_text import one_line
-from caplab.tidy import CLUSTER_PLURALS
 
 from .drawing import Paper
 from .lab_client import why
@@ -181,9 +181,9 @@ class Collector:
         clusters.sort(key=lambda cluster_line: (cluster_line.namespace, cluster_line.engine, cluster_line.name))
         now = time.monotonic()
         if now >= self._runs_due:
-            self._runs = tuple(latest_runs(self._lab.objects("runs"), _MOST_RUNS))
+            self._runs = tuple(latest_runs(self._lab.objects(PLURALS[RUN]), _MOST_RUNS))
             self._runs_due = now + _RUNS_SECONDS
-        faults = tuple(self._lab.objects("faults"))
+        faults = tuple(self._lab.objects(PLURALS[FAULT]))
         live_faults(faults, datetime.now(UTC))  # an unreadable object is this source's problem, not the picture's
         return Objects(tuple(clusters), faults, self._runs, self._lab.probers())
 

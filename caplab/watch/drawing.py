@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from rich.cells import set_cell_size
 from rich.text import Text
 
+from caplab.contract.phases import DOWN, FAILED, READY
 from caplab.faults.rows import Row
 from caplab.report import words
 
@@ -24,7 +25,7 @@ _LEAST_SPAN_SECONDS, _MOST_COLUMNS = 60, 120
 _SHORT_EPOCH = 8  # characters of a Redis replication id
 _HEAL_SECONDS = 1.0  # a fault's time to end, past its end, before it is late
 _SILENT_SECONDS = 3.0  # without an acknowledgement, before the seconds are shown
-_PHASES = {"Ready": GOOD, "Down": BAD, "Failed": BAD}  # all others: something is under way
+_PHASES = {READY: GOOD, DOWN: BAD, FAILED: BAD}  # all others: something is under way
 _VERDICTS = {"valid": GOOD, "invalid": BAD, "unknown": DOUBT}
 _TITLE = "bold"
 _WITHOUT_PRIMARY = frozenset({"cassandra"})
@@ -302,7 +303,7 @@ def _runs(picture: Picture, paper: Paper) -> Section:
 def _run(run: RunLine, now_unix: float, paper: Paper) -> Line:
     """Draw a run: a finished one by its verdict, one under way by its phase."""
     state = run.verdict or run.phase
-    if run.phase == "Failed":
+    if run.phase == FAILED:
         state = "failed"
     line = Text()
     _cell(line, state.upper(), 9, _VERDICTS.get(state, BAD if state == "failed" else POOR))

@@ -12,9 +12,10 @@ from urllib.parse import quote, urlencode
 from kubernetes import client
 from urllib3 import exceptions as failures
 
+from caplab.contract.names import APP_LABEL, GROUP, OPERATOR, SYSTEM_NAMESPACE, VANTAGE_LABEL, VERSION
+from caplab.contract.ports import OPERATOR_METRICS, PROBER_METRICS
+from caplab.contract.probers import TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
 from caplab.faults.objects import reason_of
-from caplab.model.probers import METRICS_PORT, SYSTEM_NAMESPACE, TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
-from caplab.watching import GROUP, VERSION
 
 from .figures import counts_of, oldest_round_seconds
 from .values import Count, Load
@@ -25,9 +26,7 @@ _MOST_BYTES = 16 << 20
 _PIECE_BYTES = 1 << 16
 _MOST_OBJECTS = 500  # objects of a kind, in one answer
 _MOST_ANSWERS = 4  # for all of a kind: the first ones are not the newest
-_OPERATOR_PORT = 9188
-_OPERATOR = "app.kubernetes.io/name=caplab-operator"
-_VANTAGE = "caplab.dev/vantage"
+_OF_OPERATOR = f"{APP_LABEL}={OPERATOR}"
 _REFUSED = frozenset({401, 403})
 
 Body = Mapping[str, Any]
@@ -70,23 +69,23 @@ class LabClient:
         """Return the running pod of each vantage, '' if none runs."""
         return {
             vantage: name
-            for pod, name in self._pods(_VANTAGE)
-            if (vantage := str((pod["metadata"].get("labels") or {}).get(_VANTAGE, "")))
+            for pod, name in self._pods(VANTAGE_LABEL)
+            if (vantage := str((pod["metadata"].get("labels") or {}).get(VANTAGE_LABEL, "")))
         }
 
     def operator(self) -> float:
         """Return how long ago the operator's oldest round ended, in seconds."""
-        running = [name for _, name in self._pods(_OPERATOR) if name]
+        running = [name for _, name in self._pods(_OF_OPERATOR) if name]
         if not running:
             raise PodNotFound("no pod of it runs")
-        return oldest_round_seconds(self._of_pod(running[0], _OPERATOR_PORT, {}))
+        return oldest_round_seconds(self._of_pod(running[0], OPERATOR_METRICS, {}))
 
     def counts(self, pod: str) -> Mapping[Load, Count]:
         """Read a prober's count of its operations so far."""
         if not pod:
             raise PodNotFound("no pod of it runs")
         try:
-            return counts_of(self._of_pod(pod, METRICS_PORT, {TOKEN_HEADER: self._token or self._read_token()}))
+            return counts_of(self._of_pod(pod, PROBER_METRICS, {TOKEN_HEADER: self._token or self._read_token()}))
         except client.ApiException as error:
             if error.status in _REFUSED:  # the lab may have been reinstalled, with another token
                 self._token = ""

@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from caplab.contract.names import ENGINES
+from caplab.contract.phases import PENDING
 from caplab.faults.rows import Fault, Row, is_live, moment, row_of
 from caplab.plain_text import one_line
 
 from .values import ClusterLine, MemberLine, RunLine
 
 Body = Mapping[str, Any]
-ENGINES = {"PostgresCluster": "postgres", "RedisCluster": "redis", "CassandraCluster": "cassandra"}
 _PRIMARY_ROLES = frozenset({"primary", "master"})
 
 
@@ -25,7 +26,7 @@ def cluster_of(kind: str, body: Body) -> ClusterLine:
         engine=ENGINES[kind],
         namespace=_text(metadata["namespace"]),
         name=_text(metadata["name"]),
-        phase="Deleting" if "deletionTimestamp" in metadata else _text(status.get("phase")) or "Pending",
+        phase="Deleting" if "deletionTimestamp" in metadata else _text(status.get("phase")) or PENDING,
         primary=primary,
         epoch=_text(status.get("epoch")),
         desired=int((body.get("spec") or {}).get("replicas") or 0),
@@ -67,7 +68,7 @@ def _run(body: Body) -> RunLine:
         namespace=_text(body["metadata"]["namespace"]),
         experiment=_text(spec.get("experiment")),
         mode=_text(spec.get("mode")),
-        phase=_text(status.get("phase")) or "Pending",
+        phase=_text(status.get("phase")) or PENDING,
         verdict=_text(status.get("verdict")),
         reason=_text(next(iter(status.get("reasons") or ()), "")),
         started_unix=_unix(status.get("startedAt") or body["metadata"].get("creationTimestamp")),

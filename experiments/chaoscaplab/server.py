@@ -11,24 +11,27 @@ from kubernetes import client
 from kubernetes.stream import stream
 
 from caplab.bounded import BoundedClient
+from caplab.contract.names import (
+    ALLOWED,
+    API_VERSION,
+    CHAOS_LABEL,
+    GROUP,
+    PLURALS,
+    SYSTEM_NAMESPACE,
+    VANTAGE_LABEL,
+    VERSION,
+)
+from caplab.contract.ports import PROBER_METRICS
+from caplab.contract.probers import TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
 from caplab.kube import pinned
-from caplab.model.probers import METRICS_PORT, SYSTEM_NAMESPACE, TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
 from caplab.ownership import MANAGER, labels_of, run_of, session
 from caplab.run_lease import Leases
-from caplab.tidy import CLUSTER_PLURALS
-from caplab.watching import GROUP, VERSION
 
 from .run_context import current_run
 
 _MOST_ANSWER_BYTES = 1 << 30  # five times the compressed history of eight hours at 1,000 operations a second
 _TIMEOUT = (5, 30)  # seconds: to connect, to answer
 _APPLY = "application/apply-patch+yaml"
-PLURALS = {
-    **CLUSTER_PLURALS,
-    "Fault": "faults",
-    "Probe": "probes",
-    "Run": "runs",
-}
 
 Body = dict[str, Any]
 
@@ -130,7 +133,7 @@ class Server(Leases):
 
     def open_namespace(self, namespace: str) -> None:
         """Create a namespace that faults may hit; an existing one keeps its labels."""
-        labels = {"caplab.dev/chaos": "allowed", "pod-security.kubernetes.io/enforce": "restricted", **_labels()}
+        labels = {CHAOS_LABEL: ALLOWED, "pod-security.kubernetes.io/enforce": "restricted", **_labels()}
         try:
             self._core.create_namespace({"metadata": {"name": namespace, "labels": labels}}, _request_timeout=_TIMEOUT)
         except client.ApiException as error:
@@ -196,13 +199,13 @@ class Server(Leases):
 
     def fetch(self, vantage: str, path: str) -> bytes:
         """Fetch what the prober of a zone serves at a path; it answers only with the probers' token."""
-        pods = self.pods(SYSTEM_NAMESPACE, f"caplab.dev/vantage={vantage}")
+        pods = self.pods(SYSTEM_NAMESPACE, f"{VANTAGE_LABEL}={vantage}")
         running = [pod.metadata.name for pod in pods if pod.status.phase == "Running"]
         if not running:
             raise LookupError(f"There is no prober in zone {vantage}. Hint: make up.")
         core: Any = client.CoreV1Api(BoundedClient(self._api.configuration, TOKEN_HEADER, self._prober_token()))
         answer: Any = core.connect_get_namespaced_pod_proxy_with_path(
-            f"{running[0]}:{METRICS_PORT}", SYSTEM_NAMESPACE, path, _preload_content=False, _request_timeout=_TIMEOUT
+            f"{running[0]}:{PROBER_METRICS}", SYSTEM_NAMESPACE, path, _preload_content=False, _request_timeout=_TIMEOUT
         )
         body = bytes(answer.read(_MOST_ANSWER_BYTES + 1))
         answer.release_conn()
@@ -259,4 +262,4 @@ def _head(kind: str, namespace: str, name: str) -> Body:
 
 
 def _named(kind: str, namespace: str, name: str) -> Body:
-    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": {"namespace": namespace, "name": name}}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"namespace": namespace, "name": name}}

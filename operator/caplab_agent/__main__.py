@@ -15,12 +15,13 @@ from pathlib import Path
 from kubernetes import client
 
 from caplab.bounded import bounded
+from caplab.contract.names import FAULT, PLURALS
 from caplab.kube import ContextRefused, connect
 from caplab.watching import Watcher
 
 from . import commands, exporter
 from .agent import Agent
-from .api import PLURAL, Api
+from .api import Api
 from .cgroups import Cgroups
 from .clock import Clock
 from .faults import Freeze, Kill, Partition
@@ -84,7 +85,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     exporter.serve(exporter.registry_of(location.node, agent.live, lambda: agent.seconds_since_event))
-    Watcher(connected, PLURAL, "", agent.on_faults).start()
+    Watcher(connected, PLURALS[FAULT], "", agent.on_faults).start()
     agent.run()
     return 0
 

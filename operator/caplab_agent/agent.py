@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import TypeAlias, TypeVar
 
+from caplab.contract.phases import ACTIVE, FAILED, HEALED
+
 from .clock import Clock
-from .faults import ACTIVE, FAILED, HEALED, Assignment, Body, FaultRecord, Key
+from .faults import Assignment, Body, FaultRecord, Key
 from .injections import AgentLocation, ClusterReader, InjectionResult, Injections
 from .injectors import FaultInjector
 from .journal import Journal

@@ -11,11 +11,10 @@ from typing import Any
 
 from kubernetes import client
 
-from caplab.watching import GROUP, VERSION
+from caplab.contract.names import FAULT, GROUP, PLURALS, VERSION
 
 from .faults import Assignment, Body
 
-PLURAL = "faults"
 _TIMEOUT_SECONDS = 2
 _log = logging.getLogger(__name__)
 
@@ -74,7 +73,7 @@ class Api:
                 GROUP,
                 VERSION,
                 body["metadata"]["namespace"],
-                PLURAL,
+                PLURALS[FAULT],
                 body["metadata"]["name"],
                 dict(body),
                 field_manager=self._manager,

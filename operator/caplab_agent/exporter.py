@@ -11,10 +11,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from caplab import metrics_port
+from caplab.contract import ports
 
 from .faults import FaultRecord, Freeze, Kill, Partition
 
-PORT = 9186
+PORT = ports.AGENT_METRICS
 _KINDS = {Freeze: "freeze", Kill: "kill", Partition: "partition"}
 _log = logging.getLogger(__name__)
 

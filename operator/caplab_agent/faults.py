@@ -9,11 +9,12 @@ from datetime import datetime
 from signal import Signals
 from typing import Any, TypeAlias
 
+from caplab.contract.phases import TARGET_ENDED
+
 Body: TypeAlias = Mapping[str, Any]
 Key: TypeAlias = tuple[str, str]  # uid of the Fault, uid of the pod
 
-BEGUN, ACTIVE, HEALED, FAILED, GONE = "", "Active", "Healed", "Failed", "Gone"
-ENDED = frozenset({HEALED, FAILED, GONE})
+BEGUN = ""  # the state of a target whose injection has begun at most
 # The signals whose default action ends a process (signal(7)), as the CRD lists them.
 SIGNALS = frozenset(
     {"SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1"}
@@ -108,7 +109,7 @@ class FaultRecord:
     @property
     def ended(self) -> bool:
         """Whether nothing is left to do but to report the record."""
-        return self.state in ENDED
+        return self.state in TARGET_ENDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+from caplab.contract.phases import ACTIVE
+
 from .cgroups import Cgroups, PodGroup
 from .clock import Clock
-from .faults import ACTIVE, Assignment, Body, FaultRecord
+from .faults import Assignment, Body, FaultRecord
 from .freezer import FreezerState, thawing
 from .holds import Holds
 from .injectors import HealResult, ended, failed, gone, seconds_held, seconds_left, stamped, wait_for

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from caplab.contract.names import ALLOWED, CHAOS_LABEL, CLUSTER_LABEL, EXPORTER, PART_LABEL
+
 from .drop_rules import Address, DropAddresses, address
 from .faults import Assignment, Body, Partition
 
-CHAOS_LABEL, ALLOWED = "caplab.dev/chaos", "allowed"
-CLUSTER_LABEL, PART_LABEL = "caplab.dev/cluster", "caplab.dev/part"
-_NO_TARGET = "exporter"  # a part of a cluster that is neither a member nor a Sentinel
 _HINT = "Hint: create the fault again, so that its target is resolved again."
 PROTECTED_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
 
@@ -121,9 +120,9 @@ def _cluster_refused(assignment: Assignment, labels: Body) -> str:
             f"pod {assignment.pod} does not carry the label {CLUSTER_LABEL}: it does not belong to a cluster. "
             "Hint: status.targets must name only members and Sentinels."
         )
-    if labels.get(PART_LABEL) == _NO_TARGET:
+    if labels.get(PART_LABEL) == EXPORTER:
         return (
-            f"pod {assignment.pod} carries {PART_LABEL}={_NO_TARGET}: it only exports metrics. "
+            f"pod {assignment.pod} carries {PART_LABEL}={EXPORTER}: it only exports metrics. "
             "Hint: status.targets must name only members and Sentinels."
         )
     if assignment.cluster and cluster != assignment.cluster:

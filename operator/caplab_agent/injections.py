@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from caplab.contract.phases import FAILED
+
 from .api import PendingReads
-from .faults import FAILED, Assignment, FaultRecord, Key
+from .faults import Assignment, FaultRecord, Key
 from .guard import refusal
 from .injectors import FaultInjector
 

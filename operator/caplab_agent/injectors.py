@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, TypeVar
 
+from caplab.contract.phases import FAILED, GONE, HEALED
+
 from .clock import Clock, Instant
-from .faults import FAILED, GONE, HEALED, Assignment, Body, FaultAction, FaultRecord
+from .faults import Assignment, Body, FaultAction, FaultRecord
 from .plan import REBOOTED, Heal
 
 _LOOKUP_SECONDS = 0.02  # between two lookups for a pod that is coming up

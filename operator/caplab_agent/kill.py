@@ -8,9 +8,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
+from caplab.contract.phases import ACTIVE, FAILED, HEALED
+
 from .cgroups import Cgroups
 from .clock import Clock
-from .faults import ACTIVE, FAILED, HEALED, Assignment, Body, FaultRecord, Kill
+from .faults import Assignment, Body, FaultRecord, Kill
 from .gate import Gates, GateState, NoGate
 from .holds import Holds
 from .injectors import HealResult, PodReader, ended, failed, gone, seconds_held, seconds_left, stamped, wait_for

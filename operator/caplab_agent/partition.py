@@ -11,11 +11,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
+from caplab.contract.phases import ACTIVE
+
 from .clock import Clock
 from .drop_evidence import NOTHING, first_drop_ns, with_counts, with_drops, with_new_network
 from .drop_rules import GRACE_MS, DropCounters
 from .drop_tables import DropTables
-from .faults import ACTIVE, Assignment, Body, FaultRecord, Key, Partition
+from .faults import Assignment, Body, FaultRecord, Key, Partition
 from .guard import AddressRefused, has_host_ip, own_addresses, permitted
 from .injectors import HealResult, PodReader, ended, failed, gone, seconds_held, seconds_left, wait_for
 from .netns import Namespace, Namespaces, ProcessMoved

@@ -6,21 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from caplab.contract.phases import ACTIVE, FAILED, HEALED
+
 from .clock import Instant
-from .faults import (
-    ACTIVE,
-    BEGUN,
-    FAILED,
-    HEALED,
-    Assignment,
-    Body,
-    FaultRecord,
-    Key,
-    Partition,
-    RequestedFault,
-    is_uid,
-    requested_faults,
-)
+from .faults import BEGUN, Assignment, Body, FaultRecord, Key, Partition, RequestedFault, is_uid, requested_faults
 
 TOO_LATE = (
     "the fault's time was over before the agent began. "

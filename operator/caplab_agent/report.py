@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from caplab.watching import GROUP, VERSION
+from caplab.contract import bounds
+from caplab.contract.names import API_VERSION, FAULT
 
 from .faults import BEGUN, Body, FaultRecord
 
@@ -27,8 +28,8 @@ def report_body(records: Iterable[FaultRecord]) -> dict[str, Any] | None:
         return None
     assignment = reported[0].assignment
     return {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": "Fault",
+        "apiVersion": API_VERSION,
+        "kind": FAULT,
         # With the uid, the API server refuses it for a newer Fault of the same name.
         "metadata": {"namespace": assignment.namespace, "name": assignment.name, "uid": assignment.fault_uid},
         "status": {"targets": [_target(record) for record in reported]},
@@ -46,8 +47,8 @@ def _target(record: FaultRecord) -> dict[str, Any]:
         "healedNs": record.healed_ns,
         "bootId": record.boot_id,
         "proven": record.proven,
-        "evidence": [line[:300] for line in record.evidence[:20]],
-        "problem": record.problem[:1000] or None,
+        "evidence": [line[: bounds.EVIDENCE_CHARACTERS] for line in record.evidence[: bounds.EVIDENCE_LINES]],
+        "problem": record.problem[: bounds.MESSAGE_CHARACTERS] or None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -6,6 +6,8 @@ import logging
 
 import kopf
 
+from caplab.contract.ports import OPERATOR_HEALTH
+
 from .handlers import wiring
 
 
@@ -16,7 +18,7 @@ def main() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     registry = kopf.OperatorRegistry()
     wiring.register(registry)
-    kopf.run(registry=registry, clusterwide=True, liveness_endpoint="http://0.0.0.0:8080/healthz")
+    kopf.run(registry=registry, clusterwide=True, liveness_endpoint=f"http://0.0.0.0:{OPERATOR_HEALTH}/healthz")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 from kubernetes.client import ApiClient, ApiException
 
 from caplab import kube
+from caplab.contract.names import ZONE_LABEL
 
 from .engines.foreign_fields import additions, removal
 from .engines.ownership import ForeignObject, controller, foreign, is_own
@@ -24,7 +25,6 @@ _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_ZONE_LABEL = "topology.kubernetes.io/zone"
 _NOT_FOUND, _CONFLICT = 404, 409
 _LOG_SECONDS = (1, 2)
 
@@ -359,4 +359,4 @@ def _name_of(manifest: Mapping[str, Any]) -> tuple[str, str]:
 
 def _zone_of(node: Mapping[str, Any]) -> str:
     labels = node["metadata"].get("labels") or {}
-    return str(labels.get(_ZONE_LABEL, ""))
+    return str(labels.get(ZONE_LABEL, ""))

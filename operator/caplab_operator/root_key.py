@@ -11,6 +11,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from caplab.contract.names import APP_LABEL, OPERATOR
+
 from .engines.passwords import KEY_BYTES
 from .settings import LAB_NAMESPACE_VARIABLE
 
@@ -55,7 +57,7 @@ class RootKey:
 
 def manifest(namespace: str, key: bytes) -> dict[str, Any]:
     """Build the Secret."""
-    metadata = {"name": NAME, "namespace": namespace, "labels": {"app.kubernetes.io/name": "caplab-operator"}}
+    metadata = {"name": NAME, "namespace": namespace, "labels": {APP_LABEL: OPERATOR}}
     data = {_FIELD: base64.b64encode(key).decode()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
 

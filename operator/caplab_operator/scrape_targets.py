@@ -14,19 +14,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from caplab import metrics_port
+from caplab.contract import ports
+from caplab.contract.names import AGENT, APP_LABEL, CLUSTER_LABEL, OPERATOR, PART_LABEL, PREFIX, PROBER
 
 from .engines.objects import stateful_set_of
 from .engines.ownership import made_by
 
-PORT = 9189
+PORT = ports.SCRAPE_TARGETS
 PATH = "/targets"
-OF_THE_LAB = "app.kubernetes.io/name in (caplab-operator,caplab-agent,caplab-prober)"  # selects, in its own namespace
-OF_CLUSTERS = "caplab.dev/cluster,caplab.dev/part"  # selects, in all namespaces
+OF_THE_LAB = f"{APP_LABEL} in ({OPERATOR},{AGENT},{PROBER})"  # selects, in its own namespace
+OF_CLUSTERS = f"{CLUSTER_LABEL},{PART_LABEL}"  # selects, in all namespaces
 _FRESH_SECONDS = 2.0  # each of Prometheus' jobs asks every 5 s; the API server is asked at most this often
 _META = "__meta_kubernetes_"
 # Prometheus recognizes the lab's own pods by app.kubernetes.io/name, and sends probers their token. A cluster's pods
 # are in users' namespaces, and users may set their labels: so that label of theirs is not passed on.
-_LABELS_OF_CLUSTERS = ("caplab.dev/",)
+_LABELS_OF_CLUSTERS = (PREFIX,)
 _LABELS_OF_THE_LAB = ("app.kubernetes.io/", *_LABELS_OF_CLUSTERS)
 
 Body = Mapping[str, Any]
@@ -51,7 +53,7 @@ def _is_there(pod: Body) -> bool:
 def _is_of_cluster(metadata: Body) -> bool:
     """Whether the StatefulSet of the cluster that a pod's labels name made it: anybody may set labels."""
     labels = metadata.get("labels") or {}
-    named = {"caplab.dev/cluster", "caplab.dev/part"} <= labels.keys()
+    named = {CLUSTER_LABEL, PART_LABEL} <= labels.keys()
     return named and made_by(stateful_set_of(labels), metadata)
 
 

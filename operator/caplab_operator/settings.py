@@ -7,8 +7,8 @@ import os
 
 import kopf
 
-GROUP = "caplab.dev"
-VERSION = "v1alpha1"
+from caplab.contract.names import GROUP
+
 LAB_NAMESPACE_VARIABLE = "CAPLAB_NAMESPACE"  # where the operator and the probers run
 EXPORTERS_VARIABLE = "CAPLAB_EXPORTERS"  # whether clusters have exporters: charts/caplab/values.yaml, exporters.enabled
 

@@ -15,12 +15,11 @@ from typing import Any
 
 from kubernetes import client
 
+from caplab.contract.names import CLUSTER_PLURALS, FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
 from caplab.kube import connect
 
-from .settings import GROUP, VERSION
-
 # Faults go first, and what they break goes last.
-KINDS = ("faults", "runs", "probes", "redisclusters", "postgresclusters", "cassandraclusters")
+KINDS = tuple(PLURALS[kind] for kind in (FAULT, RUN, PROBE, *CLUSTER_PLURALS))
 _BOUND_SECONDS = 20.0  # for each kind
 _LOOK_SECONDS = 0.3
 _TIMEOUT_SECONDS = 10

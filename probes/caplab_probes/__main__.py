@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from caplab.contract.phases import DONE, PENDING
+from caplab.contract.ports import PROBER_METRICS
+from caplab.contract.probers import TOKEN_SECRET
 from caplab.kube import ContextRefused, connect
-from caplab.model.probers import TOKEN_SECRET
 
 from .controller import Controller
 from .engines import KINDS, engine_named
@@ -38,7 +40,6 @@ from .spec import (
 )
 from .stalls import watch_stalls
 
-METRICS_PORT = 9187
 _TOKEN_CHARACTERS = 32
 _REPORT_SECONDS = 1.0
 
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--vantage", default=os.environ.get("CAPLAB_VANTAGE", ""), help="the zone (CAPLAB_VANTAGE)")
     parser.add_argument("--folder", type=Path, default=Path(os.environ.get("CAPLAB_HISTORY", "history")))
     parser.add_argument(
-        "--metrics-port", type=int, default=METRICS_PORT, help="the port for metrics and histories; 0 for none"
+        "--metrics-port", type=int, default=PROBER_METRICS, help="the port for metrics and histories; 0 for none"
     )
     parser.add_argument("--token-file", type=Path, default=_path_in(os.environ.get("CAPLAB_TOKEN_FILE")),
                         help="the file with its token (CAPLAB_TOKEN_FILE); without it: this machine only")  # fmt: skip
@@ -189,7 +190,7 @@ async def _run(parsed: argparse.Namespace) -> int:
     await probe.run()
     reporting.cancel()
     print(json.dumps(asdict(probe.status)))
-    return 0 if probe.status.phase == "Done" and not probe.status.last_error else 1
+    return 0 if probe.status.phase == DONE and not probe.status.last_error else 1
 
 
 async def _report_waiting(probe: Probe) -> None:
@@ -197,7 +198,7 @@ async def _report_waiting(probe: Probe) -> None:
     reported = ""
     while True:
         await asyncio.sleep(_REPORT_SECONDS)
-        if probe.status.phase == "Pending" and probe.status.last_error != reported:
+        if probe.status.phase == PENDING and probe.status.last_error != reported:
             reported = probe.status.last_error
             print(f"waiting: {reported}", file=sys.stderr, flush=True)
 

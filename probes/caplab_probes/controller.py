@@ -11,6 +11,8 @@ from importlib import import_module
 
 from kubernetes import client
 
+from caplab.contract.names import PLURALS, POSTGRES_CLUSTER, PROBE
+from caplab.contract.phases import DONE, FAILED, PENDING
 from caplab.watching import Watcher
 
 from .cache.access import ClusterAccess
@@ -22,7 +24,7 @@ from .mixing import mix
 from .probe import Probe, ProberContext, Status, now
 from .spec import Target
 from .targets import LiveTopology, read_login
-from .watch import PLURAL, Body, ProbeActions, WantedProbe, apply_status, decide
+from .watch import Body, ProbeActions, WantedProbe, apply_status, decide
 
 _STATUS_SECONDS = 5.0  # how old the count of operations may get
 _CHECK_SECONDS = 0.5  # how soon a change of phase is reported
@@ -54,7 +56,7 @@ class _Running:
         """Return its status; a probe that was stopped before its target was ready is done."""
         if self.probe:
             return self.probe.status
-        return Status("Done" if self.stopped else "Pending", 0, self.since, self.problem)
+        return Status(DONE if self.stopped else PENDING, 0, self.since, self.problem)
 
     def is_due(self, status: Status, at: float) -> bool:
         """Return whether a status is to be reported now."""
@@ -85,7 +87,7 @@ class Controller:
         self._loop = asyncio.get_running_loop()
         # The API server may be slow, so its calls have threads of their own, and few of them.
         self._executor = ThreadPoolExecutor(2, thread_name_prefix="api")
-        self._watcher = Watcher(api, PLURAL, namespace, self._on_objects)
+        self._watcher = Watcher(api, PLURALS[PROBE], namespace, self._on_objects)
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Watch and run probes until stopped, then stop them all in order.
@@ -120,7 +122,7 @@ class Controller:
             running = self._running[wanted.uid] = _Running(wanted, now())
             running.task = asyncio.create_task(self._run_probe(running))
         for refused in actions.refuse:
-            status = Status("Failed", 0, now(), refused.problem)
+            status = Status(FAILED, 0, now(), refused.problem)
             self._executor.submit(self._apply, refused.namespace, refused.name, status)
 
     async def _run_probe(self, running: _Running) -> None:
@@ -157,7 +159,7 @@ class Controller:
 
     def _reach_cache(self, wanted: WantedProbe, cache_spec: CacheSpec) -> _ReachedTarget:
         """Reach the cache, which is the target, and the database behind it, another cluster of its namespace."""
-        store = Target(wanted.target.namespace, "PostgresCluster", cache_spec.store)
+        store = Target(wanted.target.namespace, POSTGRES_CLUSTER, cache_spec.store)
         topologies = tuple(LiveTopology(self._api, target) for target in (wanted.target, store))
         cache, behind = (
             ClusterAccess(read_login(self._api, target), topology)

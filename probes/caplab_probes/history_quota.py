@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from caplab.contract.bounds import ROOM_BYTES, ROW_BYTES
 from caplab.model.bounds import in_words
-from caplab.model.probers import ROOM_BYTES, ROW_BYTES
 
 from .spec import CACHE, ProbeSpec
 

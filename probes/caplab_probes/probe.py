@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from caplab.contract.phases import DONE, FAILED, PENDING, RUNNING
+
 from . import clock, meta
 from .cache.loads import Load
 from .engines import KINDS
@@ -87,7 +89,7 @@ class Probe:
         self._internal_error: Exception | None = None
         self._stopped = asyncio.Event()
         self._never_began = ""  # why it was stopped before its first operation
-        self._status = Status("Pending", 0, now())
+        self._status = Status(PENDING, 0, now())
 
     @property
     def status(self) -> Status:
@@ -106,11 +108,11 @@ class Probe:
                     await self._run()
                 finally:
                     await self._client.close()
-            self._set_phase("Done", self._never_began)
+            self._set_phase(DONE, self._never_began)
         except (OSError, ValueError, NotDone) as error:
-            self._set_phase("Failed", str(error))
+            self._set_phase(FAILED, str(error))
         except Exception as error:  # the other probes of this process go on
-            self._set_phase("Failed", f"the prober failed: {error!r}")
+            self._set_phase(FAILED, f"the prober failed: {error!r}")
 
     async def _run(self) -> None:
         with self._context.quota.reserve(self.spec) as reservation:
@@ -125,7 +127,7 @@ class Probe:
                     await self._load(writer, self._recorder, reservation, self._figures)
 
     async def _scan(self, writer: Writer, recorder: Recorder) -> None:
-        self._set_phase("Running")
+        self._set_phase(RUNNING)
         try:
             await run_scan(writer, self._client, self._topology(), self._folder, recorder)
         finally:
@@ -146,7 +148,7 @@ class Probe:
         sessions = Sessions(self._client, router, limits, self._context.numbers, self._record, reads)
         if self._report_loads_to is not None:
             self._report_loads_to(self._record_load)
-        self._set_phase("Running")
+        self._set_phase(RUNNING)
         try:
             with figures.runs(spec.routes):
                 begun = await self._run_schedule(schedule, writer, sessions, recorder, reservation)

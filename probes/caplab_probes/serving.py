@@ -35,7 +35,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from caplab.model.probers import TOKEN_HEADER
+from caplab.contract.probers import TOKEN_HEADER
 
 from .exporter import Exporter, registry_of
 from .meta import read_plain

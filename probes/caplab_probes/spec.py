@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from caplab.contract import bounds
+
 from .cache.spec import CacheSpec, cache_from
 
 SCANS = ("set-scan", "register-scan", "counter-scan")
@@ -25,8 +27,8 @@ READ_ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal"
 MAX_LAG_BYTES = 1 << 20  # unless the probe says another bound
 REPLICA_WAIT_MS = 50  # the same
 REPLICA_WAIT_MS_MAX = 1000  # as long as a statement may take
-TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = 50, 120_000  # of an operation, once it is sent
-RATE_MAX = 2000.0  # operations a second; a prober is measured up to 1000
+TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = bounds.TIMEOUT_MILLISECONDS  # of an operation, once it is sent
+RATE_MAX = bounds.RATE
 # Names of a run, a probe or a vantage: each is one component of a path, and cannot leave it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -174,8 +176,10 @@ class ProbeSpec:
         _refuse_unless(fits, "rate", self.rate, f"more than 0 and at most {RATE_MAX:g}")
         fits = bool(self.routes) and set(self.routes) <= set(ROUTES) and len(set(self.routes)) == len(self.routes)
         _refuse_unless(fits, "routes", self.routes, f"some of {', '.join(ROUTES)}, each once")
-        named = 0 < len(set(self.vantages)) == len(self.vantages) <= 32 and all(map(NAME.fullmatch, self.vantages))
-        _refuse_unless(named, "vantages", self.vantages, "1 to 32 names, each once")
+        named = 0 < len(set(self.vantages)) == len(self.vantages) <= bounds.VANTAGES and all(
+            map(NAME.fullmatch, self.vantages)
+        )
+        _refuse_unless(named, "vantages", self.vantages, f"1 to {bounds.VANTAGES} names, each once")
         _refuse_unless(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "more than 0")
         routing = self.client.read_routing
         used = routing is None or REPLICA in self.routes

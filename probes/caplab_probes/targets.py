@@ -16,6 +16,8 @@ from typing import Any
 
 from kubernetes import client
 
+from caplab.contract.names import CLUSTER_LABEL, MEMBER, PART_LABEL
+
 from .engines import engine_of
 from .links import Endpoint, Topology
 from .spec import Target
@@ -49,7 +51,7 @@ class LiveTopology:
     def __init__(self, api: client.ApiClient, target: Target) -> None:
         self._core = client.CoreV1Api(api)
         self._target = target
-        self._selector = f"caplab.dev/cluster={target.name},caplab.dev/part=member"
+        self._selector = f"{CLUSTER_LABEL}={target.name},{PART_LABEL}={MEMBER}"
         self._closed = threading.Event()
         self._topology = self._read()
 

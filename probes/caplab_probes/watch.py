@@ -8,15 +8,15 @@ from typing import Any
 
 from kubernetes import client
 
-from caplab.watching import GROUP, VERSION
+from caplab.contract.bounds import MESSAGE_CHARACTERS
+from caplab.contract.names import API_VERSION, GROUP, PLURALS, PROBE, VERSION
+from caplab.contract.phases import PROBE_ENDED
 
 from .engines import engine_of
 from .probe import Status
 from .spec import ProbeSpec, Target, probe_from
 
-PLURAL = "probes"
 _TIMEOUT_SECONDS = 5
-_ENDED = frozenset({"Done", "Failed"})
 
 Body = Mapping[str, Any]
 
@@ -64,7 +64,7 @@ def decide(objects: Collection[Body], vantage: str, started: Collection[str]) ->
             continue
         uid = body["metadata"]["uid"]
         wanted.add(uid)
-        if uid in started or _phase_here(body, vantage) in _ENDED:
+        if uid in started or _phase_here(body, vantage) in PROBE_ENDED:
             continue
         probe = _read(body)
         (start if isinstance(probe, WantedProbe) else refuse).append(probe)  # type: ignore[arg-type]
@@ -100,11 +100,11 @@ def status_body(namespace: str, name: str, vantage: str, status: Status) -> dict
         "phase": status.phase,
         "operations": status.operations,
         "since": status.since,
-        "lastError": status.last_error[:1000],
+        "lastError": status.last_error[:MESSAGE_CHARACTERS],
     }
     return {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": "Probe",
+        "apiVersion": API_VERSION,
+        "kind": PROBE,
         "metadata": {"namespace": namespace, "name": name},
         "status": {"vantages": [entry]},
     }
@@ -117,7 +117,7 @@ def apply_status(api: client.ApiClient, namespace: str, name: str, vantage: str,
             GROUP,
             VERSION,
             namespace,
-            PLURAL,
+            PLURALS[PROBE],
             name,
             status_body(namespace, name, vantage, status),
             field_manager=f"caplab-prober-{vantage}",

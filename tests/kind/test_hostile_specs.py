@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
-from chaoscaplab.server import PLURALS, Server, sentence
+from chaoscaplab.server import Server, sentence
 from hostile_specs import NAMES, specs
 from hypothesis import HealthCheck, Phase, given, settings
 from kind_lab import Lab, wait_until
 from kubernetes import client
 
+from caplab.contract.names import GROUP, PLURALS, VERSION
 from caplab.kube import connect
-from caplab.watching import GROUP, VERSION
 
 COUNTS: list[Any] = [60, pytest.param(200, marks=pytest.mark.long)]
 NO_PODS = {

@@ -6,13 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from chaoscaplab.server import PLURALS
 from kind_lab import Lab
 from kubernetes import client
 from parameters import asking, files
 
+from caplab.contract.names import GROUP, PLURALS, VERSION
 from caplab.kube import connect
-from caplab.watching import GROUP, VERSION
 
 LONG = pytest.mark.long
 

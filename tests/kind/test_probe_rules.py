@@ -10,8 +10,8 @@ from chaoscaplab.server import sentence
 from kind_lab import Lab
 from kubernetes import client
 
+from caplab.contract.names import GROUP, VERSION
 from caplab.kube import connect
-from caplab.watching import GROUP, VERSION
 
 REPLICAS = {"kind": "PostgresCluster", "routes": ["service", "replica"]}
 CASSANDRA = {"kind": "CassandraCluster"}

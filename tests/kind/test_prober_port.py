@@ -12,8 +12,8 @@ from kind_lab import Lab
 from kubernetes import client
 from kubernetes.client import ApiException
 
+from caplab.contract.ports import PROBER_METRICS
 from caplab.kube import connect
-from caplab.model.probers import METRICS_PORT
 
 
 def probe(namespace: str, name: str, **spec: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def test_a_prober_answers_only_who_holds_the_token(lab: Lab, path: str) -> None:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     proxied = client.CoreV1Api(connect()).connect_get_namespaced_pod_proxy_with_path
     with pytest.raises(ApiException) as refused:
-        proxied(f"{pod}:{METRICS_PORT}", NAMESPACE, path)
+        proxied(f"{pod}:{PROBER_METRICS}", NAMESPACE, path)
     assert refused.value.status == 401
     assert "The request lacks the probers' token" in str(refused.value.body)
 

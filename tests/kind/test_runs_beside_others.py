@@ -17,8 +17,8 @@ from fault_objects import fault_on
 from kind_lab import Lab, wait_until
 from lab_runs import BIN, environment
 
+from caplab.contract.names import RUN_LABEL, SESSION_LABEL
 from caplab.judging import judge_folder
-from caplab.ownership import RUN_LABEL, SESSION_LABEL
 
 # Objects of clusters are there without any pod: it is about what becomes of them.
 NO_PODS = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"pods": "0"}}}

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from caplab_agent.clock import Instant
-from caplab_agent.faults import ACTIVE, BEGUN, ENDED, FAILED, GONE, HEALED, FaultRecord, Key, Partition
+from caplab_agent.faults import BEGUN, FaultRecord, Key, Partition
 from caplab_agent.plan import DecisionContext, decide
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED, TARGET_ENDED
 
 pytestmark = pytest.mark.property
 SECOND = 1_000_000_000
@@ -63,7 +65,7 @@ class SimulatedNode:
 
     def remove(self) -> None:
         """The operator takes its finalizer away when all is over."""
-        self.removed = self.removed or (self.deleted and set(self.states.values()) <= ENDED)
+        self.removed = self.removed or (self.deleted and set(self.states.values()) <= TARGET_ENDED)
 
     def reported(self) -> None:
         self.states |= {key[1]: record.state for key, record in self.journal.items()}
@@ -120,7 +122,7 @@ def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[s
             assert record.state != BEGUN or key in node.busy  # nobody would ever finish it
     for step in ["watch", "injected", *["wait"] * 11, "reported", "watch"]:
         node.step(step)
-    assert node.removed or set(node.states.values()) <= ENDED
+    assert node.removed or set(node.states.values()) <= TARGET_ENDED
     assert not node.journal
 
 
@@ -142,7 +144,7 @@ def test_nothing_is_forgotten_before_its_end_was_shown_or_its_object_was_gone(st
         before = dict(node.journal)
         node.step(step)
         for key in before.keys() - node.journal.keys() if step != "lose" else ():
-            assert node.removed or node.states[key[1]] in ENDED
+            assert node.removed or node.states[key[1]] in TARGET_ENDED
 
 
 @settings(max_examples=500)

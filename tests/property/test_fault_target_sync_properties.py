@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from caplab_operator.faults.cuts import ends
-from caplab_operator.faults.inventory import MEMBER, Inventory, Partition, Pod
+from caplab_operator.faults.inventory import Inventory, Partition, Pod
 from caplab_operator.faults.lifecycle import operator_fields
 from caplab_operator.faults.resolving import entry_of, entry_of_end, resolve
 from caplab_operator.faults.target_sync import synced
@@ -17,6 +17,8 @@ from fault_inventory import NOW, body, spec, status_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from random_inventories import CLUSTERS, DIRECTIONS, SOURCES, inventories
+
+from caplab.contract.names import MEMBER
 
 pytestmark = pytest.mark.property
 

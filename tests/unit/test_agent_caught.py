@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from agent_fakes import ID, PAUSE, POD_UID
 from agent_node import POD, Node, await_processes, inject, injected, living, new_record, node_in
-from caplab_agent.faults import ACTIVE, HEALED, FaultRecord, Kill
+from caplab_agent.faults import FaultRecord, Kill
 from caplab_agent.freezer import FreezerState
+
+from caplab.contract.phases import ACTIVE, HEALED
 
 UNNAMED: Any = {"metadata": {}, "spec": {"containers": [{}]}, "status": {}}
 

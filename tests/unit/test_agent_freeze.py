@@ -13,12 +13,14 @@ import pytest
 from agent_fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel, Programs
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.commands import ProgramResult
-from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Assignment, FaultRecord, Freeze
+from caplab_agent.faults import Assignment, FaultRecord, Freeze
 from caplab_agent.freeze import FreezeInjector
 from caplab_agent.freezer import Freezer, FreezerState, NoFreezer
 from caplab_agent.holds import Holds
 from caplab_agent.plan import DIED, Heal
 from caplab_agent.thaw_timer import ThawTimers, script
+
+from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
 ASSIGNMENT = Assignment("f1", "lab", "freeze-it", "pg", POD_UID, "pg-0", Freeze())
 OTHER = replace(ASSIGNMENT, fault_uid="f2")

@@ -24,7 +24,7 @@ from agent_fakes import ID, POD_UID, Programs
 from caplab_agent import commands
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.clock import Clock
-from caplab_agent.faults import ACTIVE, HEALED, Assignment, FaultRecord, Freeze, Kill, Partition
+from caplab_agent.faults import Assignment, FaultRecord, Freeze, Kill, Partition
 from caplab_agent.freeze import FreezeInjector
 from caplab_agent.freezer import Freezer
 from caplab_agent.gate import Gates
@@ -35,6 +35,8 @@ from caplab_agent.netns import Namespaces
 from caplab_agent.partition import PartitionInjector
 from caplab_agent.plan import Heal
 from caplab_agent.thaw_timer import ThawTimers
+
+from caplab.contract.phases import ACTIVE, HEALED
 
 POD4, PEER4, OTHER4 = "10.77.0.1", "10.77.0.2", "10.77.0.3"
 POD6, PEER6 = "fd77::1", "fd77::2"

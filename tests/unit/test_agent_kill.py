@@ -16,10 +16,12 @@ from agent_fakes import ID, PAUSE, POD_UID
 from agent_node import ASSIGNMENT, POD, Node, await_processes, inject, injected, living, new_record, node_in
 from caplab_agent.cgroups import Cgroups, read_procs
 from caplab_agent.clock import Clock
-from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, FaultRecord, Kill
+from caplab_agent.faults import FaultRecord, Kill
 from caplab_agent.gate import Gates
 from caplab_agent.kill import container_ids
 from caplab_agent.plan import DIED, REBOOTED, Heal
+
+from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
 FORKS = "import os, time\nfor _ in range(4): os.fork()\ntime.sleep(60)"
 IGNORES = (

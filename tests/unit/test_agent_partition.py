@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from agent_fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel
 from caplab_agent.cgroups import Cgroups
-from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Assignment, FaultRecord, Partition
+from caplab_agent.faults import Assignment, FaultRecord, Partition
 from caplab_agent.netns import Namespaces, ProcessMoved
 from caplab_agent.partition import PartitionInjector
 from caplab_agent.plan import DIED, REBOOTED, Heal
 from fake_nft import FakeNft
+
+from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
 PEER, OTHER, SIX = "10.244.1.5", "10.244.2.6", "fd00::5"
 ASSIGNMENT = Assignment("f1-a", "lab", "cut-it", "pg", POD_UID, "pg-0", Partition((PEER, SIX), (PEER,)))

@@ -10,21 +10,10 @@ from typing import Any
 
 import pytest
 from caplab_agent.clock import Instant
-from caplab_agent.faults import (
-    ACTIVE,
-    BEGUN,
-    FAILED,
-    GONE,
-    HEALED,
-    SIGNALS,
-    Assignment,
-    FaultRecord,
-    Freeze,
-    Kill,
-    Partition,
-    requested_faults,
-)
+from caplab_agent.faults import BEGUN, SIGNALS, Assignment, FaultRecord, Freeze, Kill, Partition, requested_faults
 from caplab_agent.plan import DIED, LOST, REBOOTED, TOO_LATE, DecisionContext, Heal, Plan, decide
+
+from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
 WALL = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = 1_000_000_000

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Assignment, FaultRecord, Freeze, Kill, Partition
+from caplab_agent.faults import Assignment, FaultRecord, Freeze, Kill, Partition
 from caplab_agent.journal import Journal
 from caplab_agent.report import Reporter, report_body
+
+from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
 ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill("SIGTERM", False))
 RECORD = FaultRecord(

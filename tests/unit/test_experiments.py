@@ -19,19 +19,19 @@ from chaoscaplab.faults.windows import problem_of, windows_of
 from chaoscaplab.probes import probes
 from chaoscaplab.probes.probes import Counts, counts_of, silent_series, unacknowledged
 from chaoscaplab.probes.scans import final_scan, scans_of
-from chaoscaplab.server import PLURALS, sentence
+from chaoscaplab.server import sentence
 from chaoslib.experiment import ensure_experiment_is_valid
 from experiment_files import loaded
 from kubernetes import client
 
 from caplab import suites
 from caplab.check.finding import Finding, State
+from caplab.contract.names import CLUSTER_PLURALS, PLURALS
 from caplab.judging import expectations, experiments_folder
 from caplab.model.budgets import evaluate, names
 from caplab.model.fields import FieldError, Json
 from caplab.model.runs import CACHE
 from caplab.run import exit_code
-from caplab.tidy import CLUSTER_PLURALS
 from caplab.toolkit import could_not_begin
 
 FOLDER = experiments_folder()

@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from caplab_operator.faults.lifecycle import FINALIZER
 from caplab_operator.faults.targets import Roles
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from fake_fault_api import KILL, LED, PEERS, FakeFaultApi, handlers_of, live
 from fault_inventory import PG, anew, body, of, spec, with_pods
 from kubernetes.client import ApiException
+
+from caplab.contract.names import FINALIZER
 
 
 @pytest.fixture(autouse=True)

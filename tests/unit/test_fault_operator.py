@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from caplab_operator.faults.lifecycle import (
-    FINALIZER,
     Action,
     RemoveFinalizer,
     ResolveTargets,
@@ -22,6 +21,8 @@ from caplab_operator.faults.lifecycle import (
 from caplab_operator.faults.resolving import entry_of
 from caplab_operator.handlers.watched import active_faults
 from fault_inventory import NOW, PG
+
+from caplab.contract.names import FINALIZER
 
 LATER = NOW + timedelta(seconds=30)
 UNTIL = (NOW + timedelta(seconds=20)).isoformat()

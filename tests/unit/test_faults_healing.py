@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 from caplab_cluster.kind_cluster import WORKERS
-from caplab_operator.faults import lifecycle
 from kubernetes import client
 from listed_faults import NOW, FakeLab, entry, fault
 
+from caplab.contract.names import FINALIZER
 from caplab.faults import objects
 from caplab.faults.healing import Bounds, Healing, waited_for, what_is_left
-from caplab.faults.objects import FINALIZER, Objects
-from caplab.faults.rows import ENDED
+from caplab.faults.objects import Objects
 
 
 def healed(lab: FakeLab) -> tuple[list[str], list[str]]:
@@ -23,11 +22,6 @@ def healed(lab: FakeLab) -> tuple[list[str], list[str]]:
     healing = Healing(lab, lines.append, Bounds(), lambda: lab.seconds, lab.sleep)
     healing.delete_all()
     return lines, healing.await_all()
-
-
-def test_the_finalizer_is_the_operators() -> None:
-    assert lifecycle.FINALIZER == FINALIZER
-    assert lifecycle.ENDED == ENDED
 
 
 def test_every_fault_is_ended_and_named() -> None:

@@ -14,7 +14,7 @@ from caplab_operator.engines.cassandra import manifests as cassandra
 from caplab_operator.engines.cluster import Cluster
 from caplab_operator.engines.objects import owner_of
 from caplab_operator.engines.ownership import ForeignObject
-from caplab_operator.engines.passwords import ROOT_KEY_ANNOTATION, PasswordsLost
+from caplab_operator.engines.passwords import PasswordsLost
 from caplab_operator.engines.postgres import manifests as postgres
 from caplab_operator.engines.redis import manifests as redis
 from caplab_operator.engines.redis import slices
@@ -26,6 +26,8 @@ from kubernetes.client import ApiException
 from observed_cassandra import SPEC as CASSANDRA
 from observed_postgres import SPEC as POSTGRES
 from observed_redis import SPEC as REDIS
+
+from caplab.contract.names import ROOT_KEY_ANNOTATION
 
 LAB = "lab"
 Build = Callable[[Any], list[dict[str, Any]]]

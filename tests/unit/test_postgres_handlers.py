@@ -16,12 +16,13 @@ from caplab_operator.engines.postgres.readings import Reading
 from caplab_operator.engines.postgres.rollout import RestartPostgres, Switchover
 from caplab_operator.engines.postgres.sessions import Sessions
 from caplab_operator.engines.postgres.sql import SqlError
-from caplab_operator.engines.rolling import GENERATION_ANNOTATION
 from caplab_operator.handlers import postgres, postgres_drift, postgres_logins, postgres_steps
 from caplab_operator.handlers.postgres_drift import DriftCorrection
 from caplab_operator.handlers.postgres_logins import Logins
 from caplab_operator.handlers.postgres_steps import Steps
 from observed_postgres import BODY, SPEC, answer, by_alter_system, observed, override, pod, reading
+
+from caplab.contract.names import GENERATION_ANNOTATION
 
 PASSWORDS = {"superuser": "su", "patroni": "pa"}
 LOGIN = {"username": "caplab", "password": "secret", "database": "caplab"}

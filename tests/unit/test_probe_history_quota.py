@@ -11,7 +11,7 @@ from caplab_probes.spec import ProbeSpec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caplab.model.probers import ROOM_BYTES, ROW_BYTES
+from caplab.contract.bounds import ROOM_BYTES, ROW_BYTES
 
 
 def spec(rate: float, seconds: float | None, workload: str = "set") -> ProbeSpec:

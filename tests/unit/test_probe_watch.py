@@ -22,9 +22,10 @@ from caplab_probes.probe import ProberContext, Status
 from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import ClientOptions, Levels, Limits, Target, probe_from
 from caplab_probes.targets import LiveTopology, topology_of
-from caplab_probes.watch import PLURAL, ProbeActions, WantedProbe, apply_status, decide, status_body
+from caplab_probes.watch import ProbeActions, WantedProbe, apply_status, decide, status_body
 from kubernetes import client
 
+from caplab.contract.names import PLURALS, PROBE
 from caplab.watching import Watcher
 
 
@@ -422,7 +423,10 @@ def test_the_watcher_tells_of_every_change_and_lists_anew(api: FakeApi, namespac
         {"type": "DELETED", "object": probe_object("u1")},
     ]
     watcher = Watcher(
-        api.client(), PLURAL, namespace, lambda bodies: heard.append([body["metadata"]["uid"] for body in bodies])
+        api.client(),
+        PLURALS[PROBE],
+        namespace,
+        lambda bodies: heard.append([body["metadata"]["uid"] for body in bodies]),
     )
     watcher.start()
     wait_until(lambda: len(heard) >= 4)
@@ -433,7 +437,7 @@ def test_the_watcher_tells_of_every_change_and_lists_anew(api: FakeApi, namespac
 def test_the_watcher_goes_on_after_the_api_server_was_away(api: FakeApi) -> None:
     heard: list[int] = []
     api.broken = True
-    watcher = Watcher(api.client(), PLURAL, "", lambda bodies: heard.append(len(bodies)))
+    watcher = Watcher(api.client(), PLURALS[PROBE], "", lambda bodies: heard.append(len(bodies)))
     watcher.start()
     time.sleep(0.2)
     assert not heard

@@ -12,8 +12,9 @@ from caplab_operator.engines.redis.observe import KnownReplica, Member, Observed
 from caplab_operator.engines.redis.primary import primary_of
 from caplab_operator.engines.redis.rollout import Deployed, Resize, Restart, Switchover, Wait
 from caplab_operator.engines.redis.spec import RedisSpec
-from caplab_operator.engines.rolling import GENERATION_ANNOTATION
 from observed_redis import CURRENT, GONE, PODS, SPEC, WATCHERS, host, master, naming, observed, replica, sentinel
+
+from caplab.contract.names import GENERATION_ANNOTATION
 
 
 def test_what_differs_is_set_where_it_differs_and_only_if_redis_can() -> None:

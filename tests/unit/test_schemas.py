@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 
 from caplab import plans, results, suite_run
 from caplab.check import CHECKERS, Context, check_history
+from caplab.contract.names import FINDINGS_SCHEMA, VERDICT_SCHEMA
 from caplab.model.expectations import PROPERTIES
 from caplab.plans import Machine
 from caplab.run import RunOptions, run
@@ -127,8 +128,8 @@ def test_a_version_loses_no_field() -> None:
     for name, fields in VERSION_1.items():
         assert fields <= set(every[name]["required"]), name
         assert fields <= set(every[name]["properties"]), name
-    assert verdict["properties"]["schema"]["const"] == results.VERDICT_SCHEMA
-    assert findings["properties"]["schema"]["const"] == results.FINDINGS_SCHEMA
+    assert verdict["properties"]["schema"]["const"] == VERDICT_SCHEMA
+    assert findings["properties"]["schema"]["const"] == FINDINGS_SCHEMA
     assert set(findings["required"]) == {"schema", "findings"}
 
 
@@ -169,7 +170,7 @@ def test_a_file_that_drifted_from_its_schema_is_seen(
 
 def test_a_figure_of_another_kind_is_seen() -> None:
     finding = {"property": "durability", "state": "valid", "reason": "", "figures": {"lost": 0.5}}
-    sentences = problems("findings", {"schema": results.FINDINGS_SCHEMA, "findings": [finding]})
+    sentences = problems("findings", {"schema": FINDINGS_SCHEMA, "findings": [finding]})
     assert sentences == ["$.findings[0].figures.lost: 0.5 is not of type 'integer', 'array', 'null'"]
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from caplab.contract.names import CASSANDRA_CLUSTER
 from caplab.model.fields import Json
 from caplab.model.runs import FirstCommit
 from caplab.model.sizes import size_bytes
@@ -13,7 +14,7 @@ from caplab.model.sizes import size_bytes
 from ..server import Body, ExecFailed, Server
 from . import cluster_status
 
-KIND = "CassandraCluster"
+KIND = CASSANDRA_CLUSTER
 ENGINE = "cassandra"
 HAS_PRIMARY = False  # any member takes writes, and none has a term
 READY_SECONDS = 480.0  # members join one by one: each takes a JVM's start and the ring's delay, on a busy machine

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from caplab.contract.names import CLUSTER_LABEL, MEMBER, PART_LABEL
+from caplab.contract.phases import READY
 from caplab.model.fields import Json
 
 from ..server import Body
@@ -15,7 +17,7 @@ Answer = TypeVar("Answer")
 
 def selector(cluster: str) -> str:
     """Return the label selector of a cluster's members: of no other pods that belong to it."""
-    return f"caplab.dev/cluster={cluster},caplab.dev/part=member"
+    return f"{CLUSTER_LABEL}={cluster},{PART_LABEL}={MEMBER}"
 
 
 def not_ready(body: Body) -> str:
@@ -23,7 +25,7 @@ def not_ready(body: Body) -> str:
     status, spec = body.get("status") or {}, body["spec"]
     if status.get("observedGeneration") != body["metadata"]["generation"]:
         return "the operator has not seen its latest spec"
-    if status.get("phase") != "Ready" or status.get("readyMembers") != spec["replicas"]:
+    if status.get("phase") != READY or status.get("readyMembers") != spec["replicas"]:
         conditions = {condition["type"]: condition["message"] for condition in status.get("conditions", [])}
         return f"it is {status.get('phase', 'new')}: {conditions.get('Ready', 'no reason is known yet')}"
     return ""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract.names import POSTGRES_CLUSTER
 from caplab.model.fields import Json
 from caplab.model.keys import run_number
 from caplab.model.runs import FirstCommit
@@ -13,7 +14,7 @@ from caplab.model.runs import FirstCommit
 from ..server import Body, ExecFailed, Server
 from . import cluster_status
 
-KIND = "PostgresCluster"
+KIND = POSTGRES_CLUSTER
 ENGINE = "postgres"
 HAS_PRIMARY = True
 READY_SECONDS = 180.0  # a new cluster with a cold image takes longest

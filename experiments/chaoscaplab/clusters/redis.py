@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from caplab.contract.names import REDIS_CLUSTER
 from caplab.model.fields import Json
 from caplab.model.keys import key_prefix
 from caplab.model.runs import FirstCommit
@@ -14,7 +15,7 @@ from caplab.model.sizes import size_bytes
 from ..server import Body, ExecFailed, Server
 from . import cluster_status
 
-KIND = "RedisCluster"
+KIND = REDIS_CLUSTER
 ENGINE = "redis"
 HAS_PRIMARY = True
 READY_SECONDS = 180.0  # a new cluster with a cold image takes longest

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from caplab.contract.names import FAULT, PROBE
+from caplab.contract.phases import PROBE_ENDED
 from caplab.faults.rows import is_live
 from caplab.ownership import run_of
 
@@ -13,9 +15,8 @@ from ..faults import nodes
 from ..server import Body, NotOurs, Server, full_name
 from ..waiting import NotInTime, wait_until
 
-_KINDS = ("Fault", "Probe")
+_KINDS = (FAULT, PROBE)
 _GONE_SECONDS = 60.0
-_ENDED = frozenset({"Done", "Failed"})  # phases of a Probe at a vantage
 
 
 def refuse_foreign_activity(server: Server, namespace: str) -> None:
@@ -48,10 +49,10 @@ def remove_leftovers(server: Server, namespace: str) -> None:
 
 def is_under_way(kind: str, body: Mapping[str, Any]) -> bool:
     """Return whether a Fault may still hold something, or a Probe still put load on something: pure."""
-    if kind == "Fault":
+    if kind == FAULT:
         return is_live(body)
     vantages = (body.get("status") or {}).get("vantages") or ()
-    return not vantages or any(vantage.get("phase") not in _ENDED for vantage in vantages)
+    return not vantages or any(vantage.get("phase") not in PROBE_ENDED for vantage in vantages)
 
 
 def _of_runs(server: Server, kind: str, namespace: str) -> list[Body]:

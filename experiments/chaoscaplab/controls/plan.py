@@ -8,6 +8,7 @@ from typing import Any
 
 from chaoslib import substitute
 
+from caplab.contract.bounds import TIMEOUT_MILLISECONDS
 from caplab.model.fields import FieldError, Fields, Json
 from caplab.model.runs import CACHE
 
@@ -214,8 +215,8 @@ def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
 
 # A load that nobody ends still ends by itself, this long after its requested time.
 _LONGEST_SECONDS = 900
-_MOST_SKEW_MS = 3_600_000  # in both directions, as in a Probe
-_LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS = 50, 120_000  # as in a Probe
+_MOST_SKEW_MS = 3_600_000  # either way, as a Probe has it
+_LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS = TIMEOUT_MILLISECONDS
 _NO_LEVEL = "wait-0"  # what wait-${wait} becomes if no replica is waited for
 # As in caplab_probes, which checks that they fit together.
 _CACHE: Mapping[str, Callable[[Fields, str], Json]] = {

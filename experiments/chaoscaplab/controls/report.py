@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from caplab.check.finding import Finding
+from caplab.contract.bounds import REASON_CHARACTERS, REASONS
+from caplab.contract.names import RUN
+from caplab.contract.phases import DONE, FAILED, RUNNING
 from caplab.judging import JudgedRun
 from caplab.model.expectations import Promise
 from caplab.model.fields import Json
@@ -58,17 +61,17 @@ class RunObject:
         """Publish that the run is under way."""
         self._prune()
         self._begun = True
-        self._server.apply("Run", self._plan.namespace, self._run_id, self._spec)
-        self._publish({"phase": "Running"})
+        self._server.apply(RUN, self._plan.namespace, self._run_id, self._spec)
+        self._publish({"phase": RUNNING})
 
     def done(self, judged: JudgedRun) -> None:
         """Publish the run's verdict and figures."""
         findings = {finding.property: finding for finding in judged.findings}
         status = {
-            "phase": "Done",
+            "phase": DONE,
             "endedAt": _now(),
             "verdict": judged.verdict.state.value,
-            "reasons": [reason[:500] for reason in judged.verdict.reasons[:20]],
+            "reasons": [reason[:REASON_CHARACTERS] for reason in judged.verdict.reasons[:REASONS]],
             "figures": figures_of(findings),
             "bounds": bounds_of(judged.verdict.judgements),
             "bySide": by_side(judged.verdict.judgements),
@@ -80,17 +83,17 @@ class RunObject:
         """Publish that the lab could not judge the run; a run that never began is left out."""
         if not self._begun:
             return
-        self._publish({"phase": "Failed", "endedAt": _now(), "verdict": "unknown", "reasons": [why[:500]]})
+        self._publish({"phase": FAILED, "endedAt": _now(), "verdict": "unknown", "reasons": [why[:REASON_CHARACTERS]]})
 
     def _publish(self, status: Mapping[str, Any]) -> None:
         full = {"startedAt": self._started, **status}
-        self._server.apply_status("Run", self._plan.namespace, self._run_id, full)
+        self._server.apply_status(RUN, self._plan.namespace, self._run_id, full)
 
     def _prune(self) -> None:
-        of_runs = [run for run in self._server.list("Run", self._plan.namespace) if run_of(run)]
+        of_runs = [run for run in self._server.list(RUN, self._plan.namespace) if run_of(run)]
         runs = sorted(of_runs, key=lambda run: str(run["metadata"]["name"]))
         for run in runs[: max(0, len(runs) - _KEPT + 1)]:
-            self._server.remove("Run", run)
+            self._server.remove(RUN, run)
 
 
 def figures_of(findings: Mapping[str, Finding]) -> dict[str, Json]:

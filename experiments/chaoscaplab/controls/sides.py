@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract.names import ZONE_LABEL
 from caplab.faults.rows import Fault, target_entries
 from caplab.model.runs import MAJORITY, MINORITY
 
-from ..faults.node_choice import ZONE_LABEL
 from ..run_context import RunContext
 
 

@@ -11,13 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import caplab
+from caplab.contract.names import AGENT, APP_LABEL, OPERATOR, PROBER, SYSTEM_NAMESPACE
 from caplab.model.fields import Json
-from caplab.model.probers import SYSTEM_NAMESPACE
 
 from ..server import Server
 
 _PACKAGES = ("caplab", "chaostoolkit", "chaostoolkit-lib")
-_OF_THE_LAB = "app.kubernetes.io/name in (caplab-operator, caplab-agent, caplab-prober)"
+_OF_THE_LAB = f"{APP_LABEL} in ({OPERATOR}, {AGENT}, {PROBER})"
 _DIGITS = 12  # of a digest: enough to tell two states of the sources apart
 _log = logging.getLogger("caplab.run")
 

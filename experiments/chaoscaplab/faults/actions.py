@@ -11,6 +11,7 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.contract.names import FAULT
 from caplab.faults.healing import AGENT_STARTS_SECONDS
 
 from ..clusters.engines import engine_for_kind
@@ -147,7 +148,7 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
     server, where = Server(), namespace_of(configuration, namespace)
     faults = own_faults(server, where)
     for fault in faults:
-        server.remove("Fault", fault)
+        server.remove(FAULT, fault)
     back, still_away = nodes.restore_own_nodes()  # their agents must report that faults have ended
 
     def left() -> str:

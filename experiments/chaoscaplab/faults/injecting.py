@@ -8,7 +8,8 @@ from typing import Any
 
 from chaoslib.exceptions import ActivityFailed
 
-from caplab.faults.rows import OVER
+from caplab.contract.names import FAULT
+from caplab.contract.phases import ACTIVE, FAULT_OVER, HEALING
 from caplab.ownership import run_of
 
 from ..clusters.engines import ENGINES
@@ -41,7 +42,7 @@ def inject(namespace: str, spec: Spec) -> dict[str, Any]:
         _refuse_bystanders(server, namespace, run)
     name = f"{prefix_of(spec)}-{uuid.uuid4().hex[:8]}"
     try:
-        server.create("Fault", namespace, name, spec)
+        server.create(FAULT, namespace, name, spec)
         wait_until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
     except Exception as error:  # the API server, the operator or an agent refused it; or none answers
         raise ActivityFailed(f"The fault {name} is not live: {sentence(error)}") from error
@@ -65,16 +66,16 @@ def _refuse_bystanders(server: Server, namespace: str, run: RunContext) -> None:
 
 def own_faults(server: Server, namespace: str) -> list[Body]:
     """Return the Faults of a namespace that this run has made."""
-    return [fault for fault in server.list("Fault", namespace) if run_of(fault) == current_run().run_id]
+    return [fault for fault in server.list(FAULT, namespace) if run_of(fault) == current_run().run_id]
 
 
 def _not_live(server: Server, namespace: str, name: str, run: RunContext) -> str:
-    fault = server.get("Fault", namespace, name)
+    fault = server.get(FAULT, namespace, name)
     if fault is None:
         return "it was deleted"
     run.note_fault(fault)
     phase = phase_of(fault)
-    return "" if phase in {"Active", "Healing", *OVER} else f"it is {phase}"
+    return "" if phase in {ACTIVE, HEALING, *FAULT_OVER} else f"it is {phase}"
 
 
 def phase_of(fault: Mapping[str, Any]) -> str:

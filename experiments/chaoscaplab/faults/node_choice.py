@@ -10,12 +10,13 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.contract.names import ZONE_LABEL
+
 from ..clusters.cluster_status import selector
 from ..clusters.engines import engine_for_kind
 from ..namespaces import namespace_of
 from ..server import Body, Server
 
-ZONE_LABEL = "topology.kubernetes.io/zone"
 _ROLES = ("primary", "replica", "any")
 
 

@@ -20,6 +20,7 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 from kubernetes.client import ApiException
 
+from caplab.contract.bounds import FAULT_SECONDS
 from caplab.kube import ContextRefused
 
 from ..run_context import current_run
@@ -29,7 +30,7 @@ from .node_choice import NodeChoice, addresses_of, chosen_nodes
 
 __all__ = ["kill_node", "pause_node", "restart_node", "stop_node"]
 
-_MOST_SECONDS = 3600.0  # as for every Fault
+_MOST_SECONDS = float(FAULT_SECONDS)
 
 
 def pause_node(

@@ -9,6 +9,7 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.contract.names import FAULT
 from caplab.faults.rows import is_live, is_proven, row_of, row_of_node
 
 from ..namespaces import namespace_of
@@ -50,7 +51,7 @@ def live(namespace: str = "", configuration: Configuration | None = None) -> lis
     not known), and proven. The list is empty if nothing is live.
     """
     now = datetime.now(UTC)
-    faults = Server().list("Fault", namespace_of(configuration, namespace))
+    faults = Server().list(FAULT, namespace_of(configuration, namespace))
     rows = [row_of(fault, now) for fault in faults if is_live(fault)]
     rows += [row_of_node(lost, now) for lost in nodes.live()]
     return [{**asdict(row), "pods": list(row.pods)} for row in rows]
@@ -69,7 +70,7 @@ def proven(within_seconds: float = 5, configuration: Configuration | None = None
     def left() -> str:
         for fault in list(run.faults.values()):
             metadata = fault["metadata"]
-            now = server.get("Fault", metadata["namespace"], metadata["name"])
+            now = server.get(FAULT, metadata["namespace"], metadata["name"])
             if now and now["metadata"].get("uid") == metadata.get("uid"):
                 run.note_fault(now)
         nodes.refresh_lost_nodes()

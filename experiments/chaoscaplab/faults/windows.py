@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from caplab.contract.phases import FAILED
 from caplab.faults.rows import Entry, Fault, Lost, is_entry_proven, kind_of, peer_entries, target_entries
 from caplab.model.runs import FaultWindow, WallAnchor
 
@@ -57,7 +58,7 @@ def window_of_node(lost: Lost, boot_id: str, anchor: WallAnchor) -> FaultWindow 
 def problem_of(fault: Fault) -> str:
     """Return why a fault failed, in the words of the operator or of the agents; '' if it did not."""
     status = fault.get("status") or {}
-    if status.get("phase") != "Failed":
+    if status.get("phase") != FAILED:
         return ""
     problems = [
         f"{target.get('pod')}: {target['problem']}" for target in status.get("targets", []) if target.get("problem")

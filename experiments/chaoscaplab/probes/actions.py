@@ -7,6 +7,8 @@ import time
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.contract.names import PROBE
+from caplab.contract.phases import RUNNING
 from caplab.ownership import run_of
 
 from ..namespaces import namespace_of
@@ -24,13 +26,13 @@ def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Confi
     each load that runs with one. Raises ActivityFailed if none does.
     """
     skewed = []
-    probes = Server().list("Probe", namespace_of(configuration, namespace))
+    probes = Server().list(PROBE, namespace_of(configuration, namespace))
     for probe in (candidate for candidate in probes if run_of(candidate) == current_run().run_id):
         client = probe["spec"].get("client") or {}
         running = {
             vantage["name"]
             for vantage in (probe.get("status") or {}).get("vantages") or ()
-            if vantage["phase"] == "Running"
+            if vantage["phase"] == RUNNING
         }
         zones = sorted(running & set(client.get("skewedVantages") or running))
         if client.get("clockSkewMilliseconds") and zones:

@@ -13,8 +13,8 @@ from kubernetes.client import ApiException
 from prometheus_client.parser import text_string_to_metric_families
 from urllib3.exceptions import HTTPError
 
+from caplab.contract.probers import page
 from caplab.model.history import Table
-from caplab.model.probers import page
 from caplab.model.runs import SET_SCAN, FinalScan, WallAnchor
 
 from ..server import Server, sentence

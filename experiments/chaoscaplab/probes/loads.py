@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from caplab.contract.names import PROBE
+from caplab.contract.phases import DONE, FAILED, RUNNING
+
 from ..server import Server
 from ..waiting import NotInTime, wait_until
 
@@ -44,7 +47,7 @@ class Loads:
             self._make(probe["name"], probe)
         for probe in probes:
             wait_until(
-                f"load {probe['name']} runs", partial(self._not_in_phase, probe["name"], "Running"), _BEGIN_SECONDS
+                f"load {probe['name']} runs", partial(self._not_in_phase, probe["name"], RUNNING), _BEGIN_SECONDS
             )
 
     def end(self, probes: Sequence[Mapping[str, Any]]) -> None:
@@ -53,7 +56,7 @@ class Loads:
             self._make(probe["name"], {**probe, "stop": True})
         for probe in probes:
             wait_until(
-                f"load {probe['name']} has ended", partial(self._not_in_phase, probe["name"], "Done"), _END_SECONDS
+                f"load {probe['name']} has ended", partial(self._not_in_phase, probe["name"], DONE), _END_SECONDS
             )
 
     def scan(self, workload: str, vantage: str, routes: Sequence[str], name: str = SCAN) -> None:
@@ -80,7 +83,7 @@ class Loads:
         return failed
 
     def _await_scan(self, name: str) -> None:
-        wait_until(f"{name} is done", lambda: self._not_in_phase(name, "Done", 1), _SCAN_SECONDS)
+        wait_until(f"{name} is done", lambda: self._not_in_phase(name, DONE, 1), _SCAN_SECONDS)
 
     def _make(self, name: str, probe: Mapping[str, Any]) -> None:
         clock, cached = probe["workload"] == "clock", "cache" in probe
@@ -93,7 +96,7 @@ class Loads:
         }
         if cached and self.store is not None:
             spec["cache"] = {**probe["cache"], "store": self.store["name"]}
-        self.server.apply("Probe", self.namespace, self._object(name), spec)
+        self.server.apply(PROBE, self.namespace, self._object(name), spec)
 
     def _object(self, name: str) -> str:
         """Return the object's name, which differs for each run: a Probe object runs once."""
@@ -101,10 +104,10 @@ class Loads:
 
     def _not_in_phase(self, name: str, phase: str, vantages: int | None = None) -> str:
         """Return how many vantages are not in a phase yet; '' if all are. Raises LoadFailed if one has failed."""
-        body = self.server.get("Probe", self.namespace, self._object(name)) or {}
+        body = self.server.get(PROBE, self.namespace, self._object(name)) or {}
         entries = (body.get("status") or {}).get("vantages") or []
         for entry in entries:
-            if entry["phase"] == "Failed":
+            if entry["phase"] == FAILED:
                 raise LoadFailed(f"load {name} at vantage {entry['name']}: {entry['lastError']}")
         missing = (vantages or len(self.vantages)) - sum(entry["phase"] == phase for entry in entries)
         errors = "; ".join(entry["lastError"] for entry in entries if entry.get("lastError"))

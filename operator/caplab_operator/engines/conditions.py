@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from caplab.contract.bounds import MESSAGE_CHARACTERS, ROLLOUT_CHARACTERS
+from caplab.contract.phases import CREATING, DEGRADED, DOWN, READY
+
 Status = dict[str, Any]
 ConditionState = tuple[str, str, str]  # status, reason, message
-# The kinds' schemas allow no more.
-_MESSAGE_CHARACTERS = 1000
-_ROLLOUT_CHARACTERS = 200
 
 
 def condition(
@@ -23,7 +23,7 @@ def condition(
         "type": name,
         "status": status,
         "reason": reason,
-        "message": message[:_MESSAGE_CHARACTERS],
+        "message": message[:MESSAGE_CHARACTERS],
         "lastTransitionTime": since,
         "observedGeneration": generation,
     }
@@ -46,18 +46,18 @@ def settings_applied(refusals: Mapping[str, str], silence: str, drifts: Mapping[
 
 def rollout_field(what: str) -> Status:
     """Return the status field with the progress of the members' change; none if nothing changes."""
-    return {"rollout": what[:_ROLLOUT_CHARACTERS]} if what else {}
+    return {"rollout": what[:ROLLOUT_CHARACTERS]} if what else {}
 
 
 def phase(ready: bool, primary: str | None, before: Mapping[str, Any]) -> str:
     """Return the phase: Creating until first Ready; then Ready, Degraded (there is a primary) or Down."""
     if ready:
-        return "Ready"
+        return READY
     if never_ready(before):
-        return "Creating"
-    return "Degraded" if primary else "Down"
+        return CREATING
+    return DEGRADED if primary else DOWN
 
 
 def never_ready(status: Mapping[str, Any]) -> bool:
     """Whether a cluster with that status has never been Ready."""
-    return status.get("phase") in (None, "Creating")
+    return status.get("phase") in (None, CREATING)

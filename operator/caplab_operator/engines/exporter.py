@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from caplab.contract.names import EXPORTER, LOGIN_ANNOTATION, PART_LABEL
+
 from . import network, objects
 from .cluster import Cluster
 from .objects import Manifest
 
-PART = "exporter"
 LOGIN = "monitor"  # its login at the members, and the purpose that its password is derived for
 PORT_NAME = "metrics"
-_LOGIN_ANNOTATION = "caplab.dev/login"  # of its pod: another login, or other settings, restart it
 _USER_ID = 10001  # images/base
 _FOLDER = "/etc/caplab"
 _REQUESTS, _LIMITS = {"memory": "24Mi", "cpu": "10m"}, {"memory": "64Mi"}
@@ -42,18 +42,18 @@ class Exporter:
 
 def name_of(cluster: Cluster) -> str:
     """Return the name that all objects of a cluster's exporter have."""
-    return f"{cluster.name}-{PART}"
+    return f"{cluster.name}-{EXPORTER}"
 
 
 def build(
     cluster: Cluster, exporter: Exporter, image: str, lab_namespace: str, password: str, root: str
 ) -> list[Manifest]:
     """Build its objects, in the order they are applied; root is the fingerprint of the password's root key."""
-    name, pods = name_of(cluster), objects.part(cluster, PART)
+    name, pods = name_of(cluster), objects.part(cluster, EXPORTER)
     made = [
         objects.secret(cluster, name, exporter.files(password)),
         network.policy_of_exporter(cluster, name, pods, lab_namespace, exporter.port, exporter.asks),
-        objects.service(cluster, PART, ports=[objects.port(PORT_NAME, exporter.port)], selector=pods),
+        objects.service(cluster, EXPORTER, ports=[objects.port(PORT_NAME, exporter.port)], selector=pods),
         stateful_set(cluster, exporter, image, root),
     ]
     return [_labelled(manifest) for manifest in made]
@@ -61,10 +61,10 @@ def build(
 
 def stateful_set(cluster: Cluster, exporter: Exporter, image: str, root: str) -> Manifest:
     """Build the StatefulSet of its one pod, which Kubernetes replaces when this changes."""
-    pods = objects.part(cluster, PART)
+    pods = objects.part(cluster, EXPORTER)
     volume = {"name": "login", "secret": {"secretName": name_of(cluster)}}
     settings = json.dumps([root, dict(exporter.files(""))], sort_keys=True)
-    annotations = {_LOGIN_ANNOTATION: hashlib.sha256(settings.encode()).hexdigest()[:16]}
+    annotations = {LOGIN_ANNOTATION: hashlib.sha256(settings.encode()).hexdigest()[:16]}
     template = {
         "metadata": {"labels": pods, "annotations": annotations},
         "spec": {
@@ -83,7 +83,7 @@ def _container(cluster: Cluster, exporter: Exporter, image: str) -> Manifest:
         objects.from_secret(variable, name_of(cluster), file) for variable, file in sorted(exporter.variables.items())
     ]
     return objects.container(
-        PART,
+        EXPORTER,
         image,
         _REQUESTS,
         resources={"requests": dict(_REQUESTS), "limits": dict(_LIMITS)},
@@ -98,4 +98,4 @@ def _container(cluster: Cluster, exporter: Exporter, image: str) -> Manifest:
 def _labelled(manifest: Manifest) -> Manifest:
     """Add the label that tells the exporter's objects from the members'."""
     metadata: dict[str, Any] = manifest["metadata"]
-    return {**manifest, "metadata": {**metadata, "labels": {**metadata["labels"], objects.PART_LABEL: PART}}}
+    return {**manifest, "metadata": {**metadata, "labels": {**metadata["labels"], PART_LABEL: EXPORTER}}}

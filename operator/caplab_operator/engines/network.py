@@ -8,15 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract.names import (
+    ALLOWED,
+    APP_LABEL,
+    CLIENTS_LABEL,
+    MEMBER,
+    MONITORING_LABEL,
+    OPERATOR,
+    PART_LABEL,
+    PROBER,
+    PROMETHEUS,
+    SENTINEL,
+)
+
 from . import objects
 from .cluster import Cluster
 from .objects import Manifest
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"  # the API server's own label of every namespace
-_APP = "app.kubernetes.io/name"
-_OPERATOR, _PROBER, _PROMETHEUS = "caplab-operator", "caplab-prober", "caplab-prometheus"  # charts/caplab/templates
-CLIENTS_LABEL = "caplab.dev/clients"  # of other namespaces; "allowed": their pods may be clients
-MONITORING_LABEL = "caplab.dev/monitoring"  # of other namespaces; "allowed": their pods may scrape metrics
 _DNS_PORT = 53
 _API_SERVER_PORTS = (443, 6443)  # the Service's, and the one behind it, which policies see
 
@@ -35,7 +44,7 @@ def policy(
     clients are the ports for clients, operator the further ports for the lab's operator, metrics the ports at which
     Prometheus scrapes the members themselves. needs_api: members keep their state in the API server.
     """
-    parts = {"key": objects.PART_LABEL, "operator": "In", "values": ["member", "sentinel"]}
+    parts = {"key": PART_LABEL, "operator": "In", "values": [MEMBER, SENTINEL]}
     own = {"podSelector": {"matchLabels": objects.labels(cluster), "matchExpressions": [parts]}}
     client_ports = _tcp(clients)
     outward = [{"to": [own]}, {"ports": [*_tcp([_DNS_PORT]), {"protocol": "UDP", "port": _DNS_PORT}]}]
@@ -46,12 +55,12 @@ def policy(
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [
             {"from": [own]},
-            {"from": [_of_lab(lab_namespace, _OPERATOR)], "ports": [*client_ports, *_tcp(operator)]},
+            {"from": [_of_lab(lab_namespace, OPERATOR)], "ports": [*client_ports, *_tcp(operator)]},
             {
                 "from": [
-                    _of_lab(lab_namespace, _PROBER),
+                    _of_lab(lab_namespace, PROBER),
                     {"podSelector": {}},
-                    {"namespaceSelector": {"matchLabels": {CLIENTS_LABEL: "allowed"}}},
+                    {"namespaceSelector": {"matchLabels": {CLIENTS_LABEL: ALLOWED}}},
                 ],
                 "ports": client_ports,
             },
@@ -81,13 +90,13 @@ def policy_of_exporter(
 
 def _scrapers(lab_namespace: str) -> list[dict[str, Any]]:
     """Return the peers that may scrape: the lab's own Prometheus, and pods of namespaces that are labelled for it."""
-    return [_of_lab(lab_namespace, _PROMETHEUS), {"namespaceSelector": {"matchLabels": {MONITORING_LABEL: "allowed"}}}]
+    return [_of_lab(lab_namespace, PROMETHEUS), {"namespaceSelector": {"matchLabels": {MONITORING_LABEL: ALLOWED}}}]
 
 
 def _of_lab(namespace: str, app: str) -> dict[str, Any]:
     return {
         "namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: namespace}},
-        "podSelector": {"matchLabels": {_APP: app}},
+        "podSelector": {"matchLabels": {APP_LABEL: app}},
     }
 
 

@@ -6,40 +6,51 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract.names import (
+    API_VERSION,
+    CLUSTER_LABEL,
+    ENGINE_LABEL,
+    ENGINES,
+    EXPORTER,
+    MEMBER,
+    OPERATOR,
+    PART_LABEL,
+    PROBER,
+    ZONE_LABEL,
+)
+
 from .cluster import Cluster
 
 Manifest = dict[str, Any]
 
 APPLICATION = "caplab"  # the clients' login
 OPERATOR_ROLE = "caplab-operator-namespaced"  # charts/caplab/templates/operator.yaml
-PART_LABEL = "caplab.dev/part"
-_PROBER_ACCOUNT = "caplab-prober"  # charts/caplab/templates/prober.yaml
 
 
 def labels(cluster: Cluster) -> dict[str, str]:
     """Return the labels that every object of a cluster has."""
-    return {"caplab.dev/engine": cluster.ENGINE, "caplab.dev/cluster": cluster.name}
+    return {ENGINE_LABEL: cluster.ENGINE, CLUSTER_LABEL: cluster.name}
 
 
-def part(cluster: Cluster, name: str = "member") -> dict[str, str]:
+def part(cluster: Cluster, name: str = MEMBER) -> dict[str, str]:
     """Return the labels that select a cluster's pods of one part: its members, Sentinels or exporter."""
     return selector(cluster.ENGINE, cluster.name, name)
 
 
-def selector(engine: str, cluster: str, part_name: str = "member") -> dict[str, str]:
+def selector(engine: str, cluster: str, part_name: str = MEMBER) -> dict[str, str]:
     """Return the same labels as part, from names."""
-    return {"caplab.dev/engine": engine, "caplab.dev/cluster": cluster, PART_LABEL: part_name}
+    return {ENGINE_LABEL: engine, CLUSTER_LABEL: cluster, PART_LABEL: part_name}
 
 
 def stateful_set_of(part_labels: Mapping[str, str]) -> str:
     """Return the name of the StatefulSet that makes the pods of such labels: the members' has the cluster's name."""
-    cluster, part_name = part_labels["caplab.dev/cluster"], part_labels[PART_LABEL]
-    return cluster if part_name == "member" else f"{cluster}-{part_name}"
+    cluster, part_name = part_labels[CLUSTER_LABEL], part_labels[PART_LABEL]
+    return cluster if part_name == MEMBER else f"{cluster}-{part_name}"
 
 
 def of_cluster(engine: str, cluster: str) -> str:
     """Return the label selector of all of a cluster's objects except its exporter's."""
-    return f"caplab.dev/engine={engine},caplab.dev/cluster={cluster},{PART_LABEL}!=exporter"
+    return f"{ENGINE_LABEL}={engine},{CLUSTER_LABEL}={cluster},{PART_LABEL}!={EXPORTER}"
 
 
 def secret_name(cluster: str) -> str:
@@ -55,7 +66,7 @@ def login_name(cluster: str) -> str:
 def owner_of(cluster: Cluster) -> Manifest:
     """Build the owner reference to the cluster, which controls its objects."""
     return {
-        "apiVersion": "caplab.dev/v1alpha1",
+        "apiVersion": API_VERSION,
         "kind": cluster.KIND,
         "name": cluster.name,
         "uid": cluster.uid,
@@ -86,13 +97,13 @@ def operator_binding(body: Mapping[str, Any], lab_namespace: str) -> Manifest:
             "name": f"{metadata['name']}-operator",
             "namespace": metadata["namespace"],
             "labels": {
-                "caplab.dev/engine": kind.removesuffix("Cluster").lower(),
-                "caplab.dev/cluster": metadata["name"],
+                ENGINE_LABEL: ENGINES[kind],
+                CLUSTER_LABEL: metadata["name"],
             },
             "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
         },
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": OPERATOR_ROLE},
-        "subjects": [{"kind": "ServiceAccount", "name": "caplab-operator", "namespace": lab_namespace}],
+        "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": lab_namespace}],
     }
 
 
@@ -135,7 +146,7 @@ def client_role_binding(cluster: Cluster, lab_namespace: str) -> Manifest:
     return {
         **named(cluster, "rbac.authorization.k8s.io/v1", "RoleBinding", f"{cluster.name}-client"),
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"{cluster.name}-client"},
-        "subjects": [{"kind": "ServiceAccount", "name": _PROBER_ACCOUNT, "namespace": lab_namespace}],
+        "subjects": [{"kind": "ServiceAccount", "name": PROBER, "namespace": lab_namespace}],
     }
 
 
@@ -192,7 +203,7 @@ def pod(
     """
     constraint = {
         "maxSkew": 1,
-        "topologyKey": "topology.kubernetes.io/zone",
+        "topologyKey": ZONE_LABEL,
         "whenUnsatisfiable": spread,
         "labelSelector": {"matchLabels": dict(pods)},
     }

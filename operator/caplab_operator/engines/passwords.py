@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 from .cluster import Cluster
 
-ROOT_KEY_ANNOTATION = "caplab.dev/root-key"  # of Secrets and volumes: the fingerprint of their passwords' root key
 KEY_BYTES = 32
 _PASSWORD_BYTES = 24
 _FINGERPRINT_CHARACTERS = 16

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from caplab.contract.names import GENERATION_ANNOTATION
+
 from .cluster import Cluster
 from .pods import Pod, ordinal
-
-RESTART_ANNOTATION = "caplab.dev/restart"  # of a member's pod: another value restarts it
-GENERATION_ANNOTATION = "caplab.dev/generation"  # of their StatefulSet: the generation of the spec it was made for
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from caplab.contract.names import ROOT_KEY_ANNOTATION
+
 from .cluster import Cluster
 from .objects import owner_of
-from .passwords import ROOT_KEY_ANNOTATION
 from .pods import ordinal
 
 

@@ -11,12 +11,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Pro
 from prometheus_client.metrics_core import Metric
 
 from caplab import metrics_port
+from caplab.contract import ports
 
 from . import runs
 from .clusters import Members, cluster_metrics
 from .faults import fault_metrics
 
-PORT = 9188
+PORT = ports.OPERATOR_METRICS
 
 Body = Mapping[str, Any]
 

@@ -9,6 +9,8 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from caplab.contract.phases import READY
+
 from ..engines.cassandra.spec import CassandraSpec
 from ..engines.pods import ordinal
 from ..engines.postgres.spec import PostgresSpec
@@ -80,7 +82,7 @@ def _of_clusters(clusters: Sequence[Body]) -> Iterator[Metric]:
     )
     for cluster in clusters:
         labels, status = labels_of(cluster), _status(cluster)
-        ready.add_metric(labels, float(status.get("phase") == "Ready"))
+        ready.add_metric(labels, float(status.get("phase") == READY))
         desired.add_metric(labels, float(cluster["spec"].get("replicas", 0)))
         well.add_metric(labels, float(status.get("readyMembers") or 0))
         if (number := epoch_number(status.get("epoch"))) is not None:

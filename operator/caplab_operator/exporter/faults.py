@@ -9,12 +9,13 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from caplab.contract.phases import ACTIVE
+
 from ..faults.cuts import TARGET
 from ..faults.lifecycle import time_left
 from .clusters import ENGINES, LABELS, Labels, labels_of
 
 KINDS = ("freeze", "kill", "partition")
-_ACTIVE = "Active"
 
 Body = Mapping[str, Any]
 Key = tuple[str, str, str, str]  # kind of fault, then the cluster's labels
@@ -57,9 +58,9 @@ def clusters_hit(fault: Body, all_labels: Iterable[Labels]) -> set[Labels]:
 
 def is_live(fault: Body, cluster: str) -> bool:
     """Whether a member of a cluster is under a fault, or the fault waits for its replacement."""
-    if (fault.get("status") or {}).get("phase") == _ACTIVE:
+    if (fault.get("status") or {}).get("phase") == ACTIVE:
         return True
-    return any(entry.get("state") == _ACTIVE and entry.get("cluster", cluster) == cluster for entry in _entries(fault))
+    return any(entry.get("state") == ACTIVE and entry.get("cluster", cluster) == cluster for entry in _entries(fault))
 
 
 def seconds_overdue(fault: Body, now: datetime) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-MEMBER, SENTINEL = "member", "sentinel"  # parts of a cluster
+from caplab.contract.names import ENGINES, MEMBER
 
 # The parts of the inventory that a fault may need beside the pods that it is aimed at.
 OUTSIDERS, CONTROL_PLANE, DNS = "outsiders", "control plane", "dns"
@@ -62,7 +62,7 @@ class Inventory:
 
 def engine_of(kind: str) -> str:
     """Return the engine of a kind of clusters as its pods' label names it: postgres for PostgresCluster."""
-    return kind.removesuffix("Cluster").lower()
+    return ENGINES.get(kind, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-# It stays while a member may still be under the fault, and is removed when every target has ended.
-FINALIZER = "caplab.dev/heal"
-GONE = "Gone"
-ENDED = frozenset({"Healed", "Failed", GONE})
+from caplab.contract.bounds import MESSAGE_CHARACTERS
+from caplab.contract.names import FINALIZER
+from caplab.contract.phases import ACTIVE, FAILED, FAULT_OVER, GONE, HEALED, HEALING, PENDING, TARGET_ENDED
+
 _OWN = ("uid", "pod", "node", "zone", "cluster", "end", "replaces", "dropsFrom", "dropsTo")  # the rest is the agent's
-_MESSAGE_CHARACTERS = 1000  # the kind's schema allows no more
 
 Body = Mapping[str, Any]
 Entries = Sequence[Mapping[str, Any]]
@@ -55,7 +54,7 @@ def decide(body: Body, now: datetime, lost_nodes: Collection[str] = ()) -> Actio
         phase = phase_of(targets, going or time_left(status, now) <= timedelta(0), going, lost_nodes, phase)
     if phase != status["phase"]:
         return UpdateStatus(with_entries(status, [operator_fields(target) for target in targets], phase=phase))
-    if held and (phase in ENDED or not targets):
+    if held and (phase in FAULT_OVER or not targets):
         return RemoveFinalizer()
     return None
 
@@ -83,7 +82,7 @@ def unhealed_nodes(body: Body) -> list[str]:
     if not is_being_deleted(body):
         return []
     targets = (body.get("status") or {}).get("targets") or []
-    return [str(target["node"]) for target in targets if target.get("state") not in ENDED]
+    return [str(target["node"]) for target in targets if target.get("state") not in TARGET_ENDED]
 
 
 def phase_of(targets: Entries, over: bool, going: bool, lost_nodes: Collection[str], before: str) -> str:
@@ -93,15 +92,15 @@ def phase_of(targets: Entries, over: bool, going: bool, lost_nodes: Collection[s
     over: it waits for the pods that replace them.
     """
     states = [
-        "Healed" if target.get("node") in lost_nodes and target.get("state") not in ENDED else target.get("state")
+        HEALED if target.get("node") in lost_nodes and target.get("state") not in TARGET_ENDED else target.get("state")
         for target in targets
     ]
-    if all(state in ENDED for state in states) and (over or not _awaits_replacement(targets)):
-        return "Failed" if "Failed" in states else "Healed"
-    if going or "Healed" in states:
-        return "Healing"
+    if all(state in TARGET_ENDED for state in states) and (over or not _awaits_replacement(targets)):
+        return FAILED if FAILED in states else HEALED
+    if going or HEALED in states:
+        return HEALING
     # A replacement under a fault that is live does not make it Pending again.
-    return "Active" if before == "Active" or all(states) else "Pending"
+    return ACTIVE if before == ACTIVE or all(states) else PENDING
 
 
 def _awaits_replacement(targets: Entries) -> bool:
@@ -111,12 +110,12 @@ def _awaits_replacement(targets: Entries) -> bool:
 
 def resolved(targets: Entries, until: str) -> dict[str, Any]:
     """Build the status that starts the agents' work."""
-    return {"phase": "Pending", "until": until, "targets": list(targets)}
+    return {"phase": PENDING, "until": until, "targets": list(targets)}
 
 
 def refused(why: str) -> dict[str, Any]:
     """Build the status of a fault that hits nothing."""
-    return {"phase": "Failed", "message": why[:_MESSAGE_CHARACTERS]}
+    return {"phase": FAILED, "message": why[:MESSAGE_CHARACTERS]}
 
 
 def operator_fields(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract import bounds
+
 from .cuts import TARGET, End, ends
 from .inventory import Inventory, Partition, Pod, partition_of
 from .targets import NoTarget, Roles, choose, excess, in_zones, zones_of
 
-MOST_ENTRIES = MOST_ADDRESSES = 64  # the kind's schema allows no more
+MOST_ENTRIES, MOST_ADDRESSES = bounds.TARGETS, bounds.ADDRESSES
 
 Entry = dict[str, Any]  # the operator's part of one; agents report in fields of their own
 

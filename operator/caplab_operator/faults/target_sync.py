@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from caplab.contract.phases import FAILED, FAULT_LIVE, HEALED, TARGET_ENDED
+
 from . import lifecycle
 from .cuts import TARGET, ends
 from .inventory import Inventory, Partition, Pod, partition_of
 from .resolving import MOST_ADDRESSES, MOST_ENTRIES, Entry, entry_of, entry_of_end
 from .targets import excess, in_zones, is_in_place
 
-_LIVE = frozenset({"Pending", "Active", "Healing"})
 # An entry that its agent reaches only when the time is over becomes Failed.
 _LATEST_BEGIN = timedelta(seconds=1)
 
@@ -27,7 +28,7 @@ def is_live(body: Body, now: datetime) -> bool:
     """Whether a Fault's targets need syncing: it is resolved, not over, and lasts (not so a kill without keepDown)."""
     status, kill = body.get("status") or {}, body["spec"].get("kill")
     strikes_once = kill is not None and not kill.get("keepDown", True)
-    is_on = status.get("phase") in _LIVE and not lifecycle.is_being_deleted(body) and bool(status.get("targets"))
+    is_on = status.get("phase") in FAULT_LIVE and not lifecycle.is_being_deleted(body) and bool(status.get("targets"))
     return is_on and not strikes_once and lifecycle.time_left(status, now) > timedelta(0)
 
 
@@ -83,7 +84,7 @@ def _kept(existing: Entries, wanted: Mapping[str, Entry], inventory: Inventory) 
 
 def _now(entry: Mapping[str, Any], wanted: Entry | None, is_there: bool) -> Entry:
     mine = lifecycle.operator_fields(entry)
-    if "dropsFrom" not in mine or not is_there or entry.get("state") in lifecycle.ENDED:
+    if "dropsFrom" not in mine or not is_there or entry.get("state") in TARGET_ENDED:
         return mine
     fresh = wanted or {"dropsFrom": [], "dropsTo": []}  # the other side is empty
     return mine | {name: fresh[name] for name in ("end", "dropsFrom", "dropsTo") if name in fresh}
@@ -100,7 +101,7 @@ def _begun(existing: Entries, wanted: Mapping[str, Entry], inventory: Inventory)
     begun = []
     for uid, entry in wanted.items():
         before = last.get(entry["pod"])
-        if uid in uids or (before and before.get("state") in ("Healed", "Failed")):
+        if uid in uids or (before and before.get("state") in (HEALED, FAILED)):
             continue
         if before:
             begun.append(entry | {"replaces": before["uid"]})

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from caplab.contract.names import ZONE_LABEL
+
 from .inventory import Pod
 
 Target = Mapping[str, Any]  # a Fault's spec.target
@@ -51,7 +53,7 @@ def zones_of(chosen: Sequence[Pod]) -> frozenset[str]:
     if without := [f"{pod.name} on {pod.node}" for pod in chosen if not pod.zone]:
         raise NoTarget(
             f"{', '.join(without)}: in no zone, and partition.from group cuts off whole zones."
-            " Hint: label the nodes with topology.kubernetes.io/zone."
+            f" Hint: label the nodes with {ZONE_LABEL}."
         )
     return frozenset(pod.zone for pod in chosen)
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from caplab.contract.names import ROOT_KEY_ANNOTATION
+
 from ..api import Api
 from ..engines import volumes
 from ..engines.cluster import Cluster
@@ -20,7 +22,7 @@ from ..engines.ownership import (
     foreign_pods,
     stateful_pods,
 )
-from ..engines.passwords import ROOT_KEY_ANNOTATION, Passwords, are_to_be_derived
+from ..engines.passwords import Passwords, are_to_be_derived
 
 _AGAIN_SECONDS = 30.0  # after which an object is applied again: it may have been changed or removed
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from caplab.contract.names import CASSANDRA_CLUSTER, PLURALS, POSTGRES_CLUSTER, REDIS_CLUSTER
+
 from ..api import Api
 from ..engines.postgres.exporter import EXPORTER as POSTGRES_EXPORTER
 from ..engines.postgres.spec import parse as parse_postgres
@@ -58,7 +60,7 @@ def engines() -> list[Engine]:
     cassandra, postgres, redis = CassandraClusters(), PostgresClusters(), RedisClusters()
     of_postgres, of_redis = Exporting(parse_postgres, POSTGRES_EXPORTER), Exporting(parse_redis, REDIS_EXPORTER)
     return [
-        Engine("CassandraCluster", "cassandraclusters", cassandra, cassandra.follow),
-        Engine("PostgresCluster", "postgresclusters", postgres, postgres.follow, of_postgres),
-        Engine("RedisCluster", "redisclusters", redis, redis.follow, of_redis),
+        Engine(CASSANDRA_CLUSTER, PLURALS[CASSANDRA_CLUSTER], cassandra, cassandra.follow),
+        Engine(POSTGRES_CLUSTER, PLURALS[POSTGRES_CLUSTER], postgres, postgres.follow, of_postgres),
+        Engine(REDIS_CLUSTER, PLURALS[REDIS_CLUSTER], redis, redis.follow, of_redis),
     ]

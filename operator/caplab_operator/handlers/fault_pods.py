@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from caplab.contract.names import (
+    APP_LABEL,
+    CLUSTER_LABEL,
+    ENGINE_LABEL,
+    MEMBER,
+    OPERATOR,
+    PART_LABEL,
+    PROBER,
+    SENTINEL,
+    VANTAGE_LABEL,
+)
+
 from ..engines.objects import stateful_set_of
 from ..engines.ownership import made_by
 from ..faults.cuts import addresses_of
-from ..faults.inventory import MEMBER, SENTINEL, Inventory, Pod
+from ..faults.inventory import Inventory, Pod
 
-_CLUSTER, _ENGINE, _PART = "caplab.dev/cluster", "caplab.dev/engine", "caplab.dev/part"
-_NAME, _VANTAGE = "app.kubernetes.io/name", "caplab.dev/vantage"
-_PROBER, _OPERATOR = "caplab-prober", "caplab-operator"  # charts/caplab/templates
-
-OF_CLUSTERS = _CLUSTER  # selects the pods that may be of a namespace's clusters
-OF_THE_LAB = f"{_NAME} in ({_PROBER},{_OPERATOR})"  # selects, in the lab's own namespace, the pods partitions know
+OF_CLUSTERS = CLUSTER_LABEL  # selects the pods that may be of a namespace's clusters
+OF_THE_LAB = f"{APP_LABEL} in ({PROBER},{OPERATOR})"  # selects, in the lab's own namespace, the pods partitions know
 
 Body = Mapping[str, Any]
 ZoneOf = Callable[[str], str]
@@ -30,15 +38,15 @@ def inventory_from(
 ) -> Inventory:
     """Build the inventory from the pods of a namespace and those of the lab; zone_of returns a node's zone."""
     there = [(body, _pod(body, zone_of)) for body in listed if _can_talk(body)]
-    of_lab = [(_labels(body).get(_NAME), _pod(body, zone_of)) for body in lab if _can_talk(body)]
+    of_lab = [(_labels(body).get(APP_LABEL), _pod(body, zone_of)) for body in lab if _can_talk(body)]
     return Inventory(
         pods=tuple(pod for _, pod in there if pod.part in (MEMBER, SENTINEL)),
         # A pod on its node's own network cannot be told from the node.
         clients=tuple(
-            pod for body, pod in there if _CLUSTER not in _labels(body) and not pod.addresses & pod.node_addresses
+            pod for body, pod in there if CLUSTER_LABEL not in _labels(body) and not pod.addresses & pod.node_addresses
         ),
-        probers=tuple(pod for name, pod in of_lab if name == _PROBER),
-        operator=addresses_of(pod for name, pod in of_lab if name == _OPERATOR),
+        probers=tuple(pod for name, pod in of_lab if name == PROBER),
+        operator=addresses_of(pod for name, pod in of_lab if name == OPERATOR),
         control_plane=control_plane,
         dns=dns,
     )
@@ -56,19 +64,19 @@ def _pod(body: Body, zone_of: ZoneOf) -> Pod:
         uid=body["metadata"]["uid"],
         name=body["metadata"]["name"],
         node=node,
-        zone=labels.get(_VANTAGE) or zone_of(node),
+        zone=labels.get(VANTAGE_LABEL) or zone_of(node),
         addresses=_addresses(status, "podIP"),
         node_addresses=_addresses(status, "hostIP"),
-        engine=of_cluster.get(_ENGINE, ""),
-        cluster=of_cluster.get(_CLUSTER, ""),
-        part=of_cluster.get(_PART, ""),
+        engine=of_cluster.get(ENGINE_LABEL, ""),
+        cluster=of_cluster.get(CLUSTER_LABEL, ""),
+        part=of_cluster.get(PART_LABEL, ""),
     )
 
 
 def _is_of_cluster(body: Body) -> bool:
     """Whether the StatefulSet of the cluster that a pod's labels name made it: anybody may set labels."""
     labels = _labels(body)
-    return {_CLUSTER, _PART} <= labels.keys() and made_by(stateful_set_of(labels), body["metadata"])
+    return {CLUSTER_LABEL, PART_LABEL} <= labels.keys() and made_by(stateful_set_of(labels), body["metadata"])
 
 
 def _addresses(status: Body, name: str) -> frozenset[str]:

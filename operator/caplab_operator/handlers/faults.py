@@ -10,6 +10,8 @@ from typing import Any
 
 from kubernetes.client import ApiException
 
+from caplab.contract.names import FINALIZER
+
 from ..api import Api, stamp
 from ..faults import lifecycle, target_sync
 from ..faults.inventory import Inventory, needs_of
@@ -73,7 +75,7 @@ class FaultHandlers:
         reading = self.reader.begin(namespace, needs_of([spec]))
         now = self.reader.submit(self._read, body)
         # First the finalizer, then the assignments: an object without it could vanish with a member under its fault.
-        held = self.reader.submit(self.api.apply, _identity(body, finalizers=[lifecycle.FINALIZER]))
+        held = self.reader.submit(self.api.apply, _identity(body, finalizers=[FINALIZER]))
         target, roles = spec["target"], None
         if "role" in target:
             roles = self.reader.submit(self._roles, namespace, target, reading.bodies)

@@ -11,11 +11,12 @@ from typing import Any
 
 import aiohttp
 
+from caplab.contract.names import CLUSTER_LABEL
+
 from ..api import METADATA, METADATA_LIST, Api, path_of
 from ..ledger import Ledger, Name
 from .rounds import ClusterRounds
 
-SELECTOR = "caplab.dev/cluster"
 CLAIM = "PersistentVolumeClaim"
 KINDS = (
     ("v1", "ConfigMap"),
@@ -137,14 +138,14 @@ class OwnedWatch:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _list(self, path: str) -> Any:
-        url, headers = self.api.request(path, {"labelSelector": SELECTOR}, METADATA_LIST)
+        url, headers = self.api.request(path, {"labelSelector": CLUSTER_LABEL}, METADATA_LIST)
         limits = aiohttp.ClientTimeout(total=_LIST_SECONDS, sock_connect=_CONNECT_SECONDS)
         async with self._connection().get(url, headers=headers, timeout=limits, raise_for_status=True) as answer:
             return await answer.json(content_type=None)
 
     async def _events(self, path: str, version: str) -> AsyncIterator[Any]:
         query = {
-            "labelSelector": SELECTOR, "watch": "true", "resourceVersion": version,
+            "labelSelector": CLUSTER_LABEL, "watch": "true", "resourceVersion": version,
             "timeoutSeconds": str(_WATCH_SECONDS),
         }  # fmt: skip
         url, headers = self.api.request(path, query, METADATA)
@@ -165,4 +166,4 @@ class OwnedWatch:
 
 def _cluster_of(metadata: Metadata) -> str:
     """Return the name of the cluster in an object's label."""
-    return str((metadata.get("labels") or {}).get(SELECTOR, ""))
+    return str((metadata.get("labels") or {}).get(CLUSTER_LABEL, ""))

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from caplab.contract.names import FILES_ANNOTATION
+
 from ..api import Api
 from ..engines.objects import stateful_set_of
 from ..engines.ownership import made_by
 from ..engines.pods import Pod
 
 _REVISION_LABEL = "controller-revision-hash"
-_FILES_ANNOTATION = "caplab.dev/files"
 
 
 def pods_of(api: Api, namespace: str, labels: Mapping[str, str]) -> tuple[Pod, ...]:
@@ -45,7 +46,7 @@ def _pod(api: Api, body: Mapping[str, Any]) -> Pod:
         address=status.get("podIP"),
         namespace=metadata["namespace"],
         revision=(metadata.get("labels") or {}).get(_REVISION_LABEL, ""),
-        files=(metadata.get("annotations") or {}).get(_FILES_ANNOTATION, ""),
+        files=(metadata.get("annotations") or {}).get(FILES_ANNOTATION, ""),
         ready=any(
             condition["type"] == "Ready" and condition["status"] == "True"
             for condition in status.get("conditions") or ()
@@ -63,4 +64,4 @@ def refresh_files(api: Api, pods: Sequence[Pod], config_map: Mapping[str, Any]) 
     files = hashlib.sha256(text.encode()).hexdigest()[:16]
     for pod in pods:
         if pod.files != files and not pod.terminating:
-            api.annotate_pod(pod.namespace, pod.name, pod.uid, {_FILES_ANNOTATION: files})
+            api.annotate_pod(pod.namespace, pod.name, pod.uid, {FILES_ANNOTATION: files})

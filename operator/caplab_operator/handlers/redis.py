@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from caplab.contract.names import MEMBER, SENTINEL
+
 from ..api import Api, now
 from ..engines import objects
 from ..engines.conditions import Status, never_ready
@@ -72,8 +74,7 @@ class RedisClusters:
         """Read the primary that the Sentinels have chosen at this moment."""
         passwords = api.secret(namespace, objects.secret_name(cluster))  # while pods are being listed
         members, sentinels = (
-            pods_among(api, listed(), objects.selector(RedisSpec.ENGINE, cluster, part))
-            for part in (manifests.MEMBER, manifests.SENTINEL)
+            pods_among(api, listed(), objects.selector(RedisSpec.ENGINE, cluster, part)) for part in (MEMBER, SENTINEL)
         )
         return Roles(primary=primary_of(observe.look(Place(members, sentinels, passwords.get("operator", "")))))
 
@@ -140,7 +141,7 @@ def _place(api: Api, spec: RedisSpec, passwords: Mapping[str, str]) -> Place:
         return pods_of(api, spec.namespace, objects.selector(RedisSpec.ENGINE, spec.name, part))
 
     login = passwords[objects.APPLICATION]
-    return Place(pods(manifests.MEMBER), pods(manifests.SENTINEL), passwords.get(OPERATOR, ""), login)
+    return Place(pods(MEMBER), pods(SENTINEL), passwords.get(OPERATOR, ""), login)
 
 
 def _deployed(api: Api, spec: RedisSpec) -> rollout.Deployed | None:

@@ -13,10 +13,12 @@ from typing import Any
 
 import kopf
 
+from caplab.contract.names import FAULT, GROUP, PLURALS, RUN, VERSION
+
 from .. import exporter, scrape_targets
 from ..api import Api
 from ..health import Health
-from ..settings import GROUP, LAB_NAMESPACE_VARIABLE, VERSION, configure
+from ..settings import LAB_NAMESPACE_VARIABLE, configure
 from .engines import Engine, engines
 from .fault_reading import Reader
 from .faults import FaultHandlers
@@ -118,11 +120,11 @@ def _register_clusters(registry: kopf.OperatorRegistry, lab: Lab, engine: Engine
 
 
 def _register_events(registry: kopf.OperatorRegistry, lab: Lab) -> None:
-    @kopf.on.event(GROUP, VERSION, "runs", registry=registry)
+    @kopf.on.event(GROUP, VERSION, PLURALS[RUN], registry=registry)
     async def on_run_event(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         lab.runs.on_event(event["type"], dict(body))
 
-    @kopf.on.event(GROUP, VERSION, "faults", registry=registry)
+    @kopf.on.event(GROUP, VERSION, PLURALS[FAULT], registry=registry)
     async def on_fault_event(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         key = lab.faults.on_event(event["type"], dict(body))
         lab.live_faults.wake()
@@ -137,7 +139,7 @@ def _scrape_targets(api: Api) -> list[scrape_targets.Group]:
 
 async def _kinds_are_served(lab: Lab) -> None:
     """Wait until the API server serves the lab's kinds: kopf does not watch kinds that are missing at its start."""
-    wanted = {"faults", "runs", *(engine.plural for engine in lab.engines.values())}
+    wanted = {PLURALS[FAULT], PLURALS[RUN], *(engine.plural for engine in lab.engines.values())}
     end = time.monotonic() + _KINDS_SECONDS
     while missing := wanted - await asyncio.to_thread(lab.api.serves, GROUP, VERSION):
         if time.monotonic() > end:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 
+from caplab.contract.names import ENGINES
+
 from ..links import Engine
 
-# The engine, and so its folder here, by the kind of its clusters.
-KINDS = {"PostgresCluster": "postgres", "RedisCluster": "redis", "CassandraCluster": "cassandra"}
+KINDS = ENGINES  # the engine, and so its folder here, by the kind of its clusters
 
 
 @cache

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from caplab.contract import ports
+from caplab.contract.names import GENERATION_ANNOTATION, RESTART_ANNOTATION, SETTLED_ANNOTATION
+
 from .. import network, objects
 from ..objects import Manifest
-from ..rolling import GENERATION_ANNOTATION, RESTART_ANNOTATION
 from .configuration import cassandra_yaml, jvm_options, racks, restart_digest
 from .spec import CassandraSpec
 
-CQL_PORT = 9042
-MANAGEMENT_PORT = 7480
-STORAGE_PORT = 7000  # among members
-METRICS_PORT = 7070  # of the agent in the member's own JVM (images/cassandra/conf/exporter.yaml)
+CQL_PORT, MANAGEMENT_PORT = ports.CQL, ports.CASSANDRA_MANAGEMENT
+STORAGE_PORT = ports.CASSANDRA_STORAGE  # among members
+METRICS_PORT = ports.CASSANDRA_METRICS  # of the agent in the member's own JVM (images/cassandra/conf/exporter.yaml)
 # Annotation of the StatefulSet: the host ids of the ring that has been cleaned up after its last change.
-SETTLED_ANNOTATION = "caplab.dev/settled"
 _USER_ID = 10004  # images/cassandra
 _GRACE_SECONDS = 30  # to flush its memory to disk, and to tell the others
 _MOUNTS = [

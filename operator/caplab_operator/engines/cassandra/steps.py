@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from caplab.contract.names import SETTLED_ANNOTATION
+
 from ..pods import Pod
 from ..rolling import is_current
-from .manifests import SETTLED_ANNOTATION, PersistedState
+from .manifests import PersistedState
 from .spec import CassandraSpec
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from caplab.contract import ports
+
 from ..exporter import LOGIN, Exporter
 from .manifests import POSTGRES_PORT
 
@@ -47,7 +49,7 @@ EXPORTER = Exporter(
         *(f"--no-collector.{name}" for name in _WITHOUT),
         *(f"--collector.{name}" for name in _WITH),
     ),
-    port=9187,
+    port=ports.POSTGRES_EXPORTER,
     asks=POSTGRES_PORT,
     files=_files,
     variables={},

@@ -6,14 +6,15 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from caplab.contract import ports
+from caplab.contract.names import GENERATION_ANNOTATION, GROUP, ROLE_LABEL, SCOPE_LABEL
+
 from .. import network, objects
 from ..objects import Manifest
-from ..rolling import GENERATION_ANNOTATION
-from .patroni import SCOPE_LABEL, configuration
+from .patroni import configuration
 from .spec import PostgresSpec
 
-POSTGRES_PORT = 5432
-PATRONI_PORT = 8008
+POSTGRES_PORT, PATRONI_PORT = ports.POSTGRES, ports.PATRONI
 GRACE_SECONDS = 20  # for the switchover (images/postgres/switchover) and a clean shutdown after it
 _USER_ID = 10002  # images/postgres
 _STATE = ("config", "sync", "failover")  # what Patroni keeps, beside the leader object, each in Endpoints of its own
@@ -83,7 +84,7 @@ def member_role(spec: PostgresSpec) -> Manifest:
         (["endpoints"], ["get", "patch"], state),
         (["pods"], ["get", "patch"], own),
     )
-    member = {"apiGroups": ["caplab.dev"], "resources": ["members"], "resourceNames": [spec.name], "verbs": ["be"]}
+    member = {"apiGroups": [GROUP], "resources": ["members"], "resourceNames": [spec.name], "verbs": ["be"]}
     return {
         **objects.named(spec, "rbac.authorization.k8s.io/v1", "Role", f"{spec.name}-member"),
         "rules": [*(_rule(*rule) for rule in rules), member],
@@ -132,7 +133,7 @@ def services(spec: PostgresSpec) -> list[Manifest]:
     never to be removed. So the role binding owns these Services too: they outlive Patroni's rights.
     """
     members, ports = objects.part(spec), [objects.port("postgres", POSTGRES_PORT)]
-    replicas = {**members, "caplab.dev/role": "replica"}
+    replicas = {**members, ROLE_LABEL: "replica"}
     return [
         # No selector: Patroni itself writes this Service's Endpoints, with the leader lock on them.
         _outliving(spec, objects.service(spec, "primary", ports=ports)),

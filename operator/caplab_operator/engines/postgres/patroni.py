@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from caplab.contract import ports
+from caplab.contract.names import ROLE_LABEL, SCOPE_LABEL
 from caplab.model.sizes import size_bytes
 
 from ..parameters import taken
 from .spec import PostgresSpec
 
 # Patroni finds the members of its scope by this label of their pods.
-SCOPE_LABEL = "caplab.dev/scope"
 
 # Postgres' own, for short runs on a small machine: a dead peer is noticed within 3 s,
 # a rejoining one finds its log still there, and pg_rewind always works.
@@ -126,13 +127,13 @@ def configuration(spec: PostgresSpec, scope: str, labels: Mapping[str, str]) -> 
             "namespace": spec.namespace,
             "labels": dict(labels),
             "scope_label": SCOPE_LABEL,
-            "role_label": "caplab.dev/role",
+            "role_label": ROLE_LABEL,
             "leader_label_value": "primary",
             "follower_label_value": "replica",
             "standby_leader_label_value": "primary",
             "use_endpoints": True,
             # Named as the Service names it: otherwise the Service has no endpoints.
-            "ports": [{"name": "postgres", "port": 5432}],
+            "ports": [{"name": "postgres", "port": ports.POSTGRES}],
         },
         "bootstrap": {
             "dcs": dynamic_settings(spec),

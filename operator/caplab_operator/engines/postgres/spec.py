@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from caplab.contract.names import POSTGRES_CLUSTER
+
 from ..cluster import Cluster, common_fields
 
 
@@ -25,7 +27,7 @@ class Failover:
 class PostgresSpec(Cluster):
     """The spec of a PostgresCluster."""
 
-    KIND: ClassVar[str] = "PostgresCluster"
+    KIND: ClassVar[str] = POSTGRES_CLUSTER
     ENGINE: ClassVar[str] = "postgres"
 
     durability: str  # async, quorum, sync

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from caplab.contract import ports
+
 from ..exporter import LOGIN, Exporter
 from .manifests import REDIS_PORT
 
@@ -17,7 +19,7 @@ EXPORTER = Exporter(
         "-exclude-latency-histogram-metrics",  # a series for each bucket of each command
         "-redis-only-metrics",
     ),
-    port=9121,
+    port=ports.REDIS_EXPORTER,
     asks=REDIS_PORT,
     files=lambda password: {"user": LOGIN, "password": password},
     variables={"REDIS_USER": "user", "REDIS_PASSWORD": "password"},

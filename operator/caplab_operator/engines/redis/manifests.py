@@ -6,16 +6,16 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from caplab.contract import ports
+from caplab.contract.names import GENERATION_ANNOTATION, MEMBER, RESTART_ANNOTATION, SENTINEL
+
 from .. import network, objects
 from ..objects import Manifest
-from ..rolling import GENERATION_ANNOTATION, RESTART_ANNOTATION
 from .configuration import redis_conf, restart_digest, timing_conf
 from .spec import RedisSpec
 from .users import MEMBER_USERS, SENTINEL_USERS, VARIABLES, file_of
 
-REDIS_PORT = 6379
-SENTINEL_PORT = 26379
-MEMBER, SENTINEL = "member", "sentinel"  # the parts of a cluster
+REDIS_PORT, SENTINEL_PORT = ports.REDIS, ports.SENTINEL
 _USER_ID = 10003  # images/redis
 _PASSWORDS = {name: variable for name, variable in VARIABLES.items() if name != objects.APPLICATION}
 # A primary whose pod is deleted hands over first (images/redis/switchover), and then has time left to shut down.

@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 from cassandra import OperationTimedOut
 from cassandra.connection import ConnectionShutdown
 
+from caplab.contract import ports
+from caplab.contract.names import CASSANDRA_CLUSTER
+
 from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology, result_of
 from ...outcomes import OK, NoAnswer, Outcome
 from ...spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
@@ -176,8 +179,8 @@ def client(
 
 ENGINE = Engine(
     "cassandra",
-    "CassandraCluster",
-    port=9042,
+    CASSANDRA_CLUSTER,
+    port=ports.CQL,
     client=client,
     read_levels=READ_LEVELS,
     write_levels=WRITE_LEVELS,

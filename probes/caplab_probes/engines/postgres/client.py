@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from caplab.contract import ports
+from caplab.contract.names import POSTGRES_CLUSTER
 from caplab.model.keys import key_prefix
 
 from ... import clock
@@ -231,8 +233,8 @@ async def position(link: Link) -> Position:
 
 ENGINE = Engine(
     "postgres",
-    "PostgresCluster",
-    port=5432,
+    POSTGRES_CLUSTER,
+    port=ports.POSTGRES,
     client=client,
     client_options=("read_routing", "max_lag_bytes", "replica_wait_ms", "timeout_ms"),
     position=position,

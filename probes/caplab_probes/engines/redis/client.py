@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from caplab.contract import ports
+from caplab.contract.names import REDIS_CLUSTER
 from caplab.model.keys import key_prefix
 
 from ... import clock
@@ -208,8 +210,8 @@ def client(
 
 ENGINE = Engine(
     "redis",
-    "RedisCluster",
-    port=6379,
+    REDIS_CLUSTER,
+    port=ports.REDIS,
     client=client,
     write_levels=WRITE_LEVELS,
     client_options=("timeout_ms",),

@@ -1,0 +1,20 @@
+"""Bounds that the schemas of the kinds (charts/caplab/templates/crds) and the code share."""
+
+from __future__ import annotations
+
+MESSAGE_CHARACTERS = 1000  # of a Fault, a condition, a target's problem, a Probe's last error
+ROLLOUT_CHARACTERS = 200  # of a cluster
+
+FAULT_SECONDS = 3600  # the longest fault
+TARGETS = ADDRESSES = 64  # of a Fault, of a target
+EVIDENCE_LINES, EVIDENCE_CHARACTERS = 20, 300
+
+RATE = 2000.0  # operations a second of a Probe; a prober is measured up to 1000
+VANTAGES = 32  # of a Probe
+TIMEOUT_MILLISECONDS = (50, 120_000)  # of an operation: the least and the most
+# A row takes 160 to 190 bytes of the disk. The prober's volume has 2 GiB (charts/caplab/templates/prober.yaml): a half
+# is for old runs, the other for those under way. The Probe's schema has both numbers too.
+ROW_BYTES = 200
+ROOM_BYTES = 1 << 30
+
+REASONS, REASON_CHARACTERS = 20, 500  # of a Run's verdict

@@ -1,0 +1,69 @@
+"""Names at the API server: the lab's group and kinds, and the labels, annotations and schema ids that begin with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+GROUP, VERSION = "caplab.dev", "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+PREFIX = f"{GROUP}/"  # of every label and annotation of the lab
+
+FAULT, PROBE, RUN = "Fault", "Probe", "Run"
+POSTGRES_CLUSTER, REDIS_CLUSTER, CASSANDRA_CLUSTER = "PostgresCluster", "RedisCluster", "CassandraCluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object; engine: that of its clusters, '' if it is no kind of cluster."""
+
+    name: str
+    plural: str
+    engine: str = ""
+
+
+KINDS = (
+    Kind(FAULT, "faults"),
+    Kind(PROBE, "probes"),
+    Kind(RUN, "runs"),
+    Kind(POSTGRES_CLUSTER, "postgresclusters", "postgres"),
+    Kind(REDIS_CLUSTER, "redisclusters", "redis"),
+    Kind(CASSANDRA_CLUSTER, "cassandraclusters", "cassandra"),
+)
+PLURALS: Mapping[str, str] = MappingProxyType({kind.name: kind.plural for kind in KINDS})
+CLUSTER_PLURALS: Mapping[str, str] = MappingProxyType({kind.name: kind.plural for kind in KINDS if kind.engine})
+ENGINES: Mapping[str, str] = MappingProxyType({kind.name: kind.engine for kind in KINDS if kind.engine})
+
+# Labels of what belongs to a cluster. Its pods carry all of the first three.
+ENGINE_LABEL, CLUSTER_LABEL, PART_LABEL = f"{PREFIX}engine", f"{PREFIX}cluster", f"{PREFIX}part"
+MEMBER, SENTINEL, EXPORTER = "member", "sentinel", "exporter"  # parts
+ROLE_LABEL = f"{PREFIX}role"  # primary or replica, as Patroni labels members
+SCOPE_LABEL = f"{PREFIX}scope"  # by which Patroni finds its objects
+
+VANTAGE_LABEL = f"{PREFIX}vantage"  # of a prober: its zone
+RUN_LABEL, SESSION_LABEL = f"{PREFIX}run", f"{PREFIX}session"  # of what a run made: the run, and its suite's session
+
+# Labels of namespaces: what is allowed in them, or to the pods in them.
+CHAOS_LABEL = f"{PREFIX}chaos"  # faults
+CLIENTS_LABEL = f"{PREFIX}clients"  # to be clients of clusters in other namespaces
+MONITORING_LABEL = f"{PREFIX}monitoring"  # to scrape clusters' metrics
+ALLOWED = "allowed"
+
+APP_LABEL = "app.kubernetes.io/name"  # of the pods of the lab itself, which has the following
+OPERATOR, AGENT, PROBER, PROMETHEUS = "caplab-operator", "caplab-agent", "caplab-prober", "caplab-prometheus"
+SYSTEM_NAMESPACE = "caplab-system"  # where the chart puts them
+ZONE_LABEL = "topology.kubernetes.io/zone"  # of a node
+
+ROOT_KEY_ANNOTATION = f"{PREFIX}root-key"  # of Secrets and volumes: the fingerprint of their passwords' root key
+FILES_ANNOTATION = f"{PREFIX}files"  # of a member's pod: the files that it was given last
+RESTART_ANNOTATION = f"{PREFIX}restart"  # of a member's pod: another value restarts it
+LOGIN_ANNOTATION = f"{PREFIX}login"  # of an exporter's pod: another login, or other settings, restart it
+GENERATION_ANNOTATION = f"{PREFIX}generation"  # of the members' StatefulSet: the generation of the spec it was made for
+SETTLED_ANNOTATION = f"{PREFIX}settled"  # of Cassandra's StatefulSet: the members whose ring was cleaned up
+
+# The operator's, on a Fault until nothing is under it any more.
+FINALIZER = f"{PREFIX}heal"
+
+VERDICT_SCHEMA, FINDINGS_SCHEMA = f"{PREFIX}verdict/v1", f"{PREFIX}findings/v1"
+COMPARE_SCHEMA = f"{PREFIX}compare/v1"
