@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from caplab_probes.spec import READ_ROUTINGS
 from caplab_probes.writer import read_folder
 from own_servers import DATABASE, PROGRAMS, dsn, own_postgres
 
 from caplab.check import Context, State
 from caplab.check.sessions import check as check_sessions
 from caplab.check.staleness import check as check_staleness
+from caplab.contract.objects import READ_ROUTINGS
 from caplab.model.history import Table, validate
 
 _LAST = ("causal", "stale", "keys left out")

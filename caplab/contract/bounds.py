@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 MESSAGE_CHARACTERS = 1000  # of a Fault, a condition, a target's problem, a Probe's last error
-ROLLOUT_CHARACTERS = 200  # of a cluster
+CLUSTER_NAME, ROLLOUT_CHARACTERS = 40, 200  # of a cluster
 
 FAULT_SECONDS = 3600  # the longest fault
+FAULT_MEMBERS = 8  # the most that a Fault names, or says the number of
 TARGETS = ADDRESSES = 64  # of a Fault, of a target
 EVIDENCE_LINES, EVIDENCE_CHARACTERS = 20, 300
 
 RATE = 2000.0  # operations a second of a Probe; a prober is measured up to 1000
 VANTAGES = 32  # of a Probe
+PROBE_SECONDS = 86_400
 TIMEOUT_MILLISECONDS = (50, 120_000)  # of an operation: the least and the most
+SPECULATIVE_MILLISECONDS = 10_000  # until another coordinator is asked: the statement has timed out long before
+REPLICA_WAIT_MILLISECONDS = 1000  # of a causal read: as long as a statement may take
+CLOCK_SKEW_MILLISECONDS = 3_600_000  # either way
+CACHE_KEYS, CACHE_EXPONENT, CACHE_PLACES, CACHE_CONNECTIONS = 10_000, 10, 64, 60
+CACHE_MILLISECONDS = CACHE_WRITE_EVERY = 600_000
 # A row takes 160 to 190 bytes of the disk. The prober's volume has 2 GiB (charts/caplab/templates/prober.yaml): a half
 # is for old runs, the other for those under way. The Probe's schema has both numbers too.
 ROW_BYTES = 200

@@ -45,7 +45,8 @@ VANTAGE_LABEL = f"{PREFIX}vantage"  # of a prober: its zone
 RUN_LABEL, SESSION_LABEL = f"{PREFIX}run", f"{PREFIX}session"  # of what a run made: the run, and its suite's session
 
 # Labels of namespaces: what is allowed in them, or to the pods in them.
-CHAOS_LABEL = f"{PREFIX}chaos"  # faults
+CLUSTERS_LABEL = f"{PREFIX}clusters"  # clusters
+CHAOS_LABEL = f"{PREFIX}chaos"  # faults, and clusters too
 CLIENTS_LABEL = f"{PREFIX}clients"  # to be clients of clusters in other namespaces
 MONITORING_LABEL = f"{PREFIX}monitoring"  # to scrape clusters' metrics
 ALLOWED = "allowed"

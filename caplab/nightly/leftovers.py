@@ -10,6 +10,7 @@ from kubernetes import client
 
 from ..contract.bounds import REASON_CHARACTERS
 from ..contract.names import API_VERSION, CLUSTER_PLURALS, FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
+from ..contract.objects import RunStatus
 from ..contract.phases import FAILED, RUNNING
 from ..kube import pinned
 from ..ownership import MANAGER, new_id, run_of
@@ -78,13 +79,17 @@ def _fail_runs(custom: Any, namespace: str, why: str) -> list[str]:
         status, name = body.get("status") or {}, body["metadata"]["name"]
         if status.get("phase") != RUNNING:
             continue
-        reasons = [why[:REASON_CHARACTERS]]
-        ended = {"phase": FAILED, "startedAt": status.get("startedAt"), "verdict": "unknown", "reasons": reasons}
+        ended = RunStatus(
+            phase=FAILED,
+            started_at=status.get("startedAt"),
+            verdict="unknown",
+            reasons=(why[:REASON_CHARACTERS],),
+        )
         patch = {
             "apiVersion": API_VERSION,
             "kind": RUN,
             "metadata": {"namespace": namespace, "name": name},
-            "status": {field: value for field, value in ended.items() if value},
+            "status": ended.to_body(),
         }
         custom.patch_namespaced_custom_object_status(
             GROUP, VERSION, namespace, PLURALS[RUN], name, patch,

@@ -9,17 +9,13 @@ from datetime import datetime
 from signal import Signals
 from typing import Any, TypeAlias
 
+from caplab.contract.objects import SIGNALS
 from caplab.contract.phases import TARGET_ENDED
 
 Body: TypeAlias = Mapping[str, Any]
 Key: TypeAlias = tuple[str, str]  # uid of the Fault, uid of the pod
 
 BEGUN = ""  # the state of a target whose injection has begun at most
-# The signals whose default action ends a process (signal(7)), as the CRD lists them.
-SIGNALS = frozenset(
-    {"SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1"}
-    | {"SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGSYS"}
-)
 # Uids become parts of paths that root writes to, and anyone who may write a status can choose them.
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,39}")
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from caplab.contract import bounds
 from caplab.contract.names import API_VERSION, FAULT
+from caplab.contract.objects import TargetStatus
 
 from .faults import BEGUN, Body, FaultRecord
 
@@ -37,20 +38,19 @@ def report_body(records: Iterable[FaultRecord]) -> dict[str, Any] | None:
 
 
 def _target(record: FaultRecord) -> dict[str, Any]:
-    fields = {
-        "uid": record.assignment.pod_uid,
-        "state": record.state,
-        "injectedAt": record.injected_at or None,
-        "injectedNs": record.injected_ns,
-        "effectiveNs": record.effective_ns,
-        "healedAt": record.healed_at or None,
-        "healedNs": record.healed_ns,
-        "bootId": record.boot_id,
-        "proven": record.proven,
-        "evidence": [line[: bounds.EVIDENCE_CHARACTERS] for line in record.evidence[: bounds.EVIDENCE_LINES]],
-        "problem": record.problem[: bounds.MESSAGE_CHARACTERS] or None,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    return TargetStatus(
+        uid=record.assignment.pod_uid,
+        state=record.state,
+        injected_at=record.injected_at or None,
+        injected_ns=record.injected_ns,
+        effective_ns=record.effective_ns,
+        healed_at=record.healed_at or None,
+        healed_ns=record.healed_ns,
+        boot_id=record.boot_id,
+        proven=record.proven,
+        evidence=tuple(line[: bounds.EVIDENCE_CHARACTERS] for line in record.evidence[: bounds.EVIDENCE_LINES]),
+        problem=record.problem[: bounds.MESSAGE_CHARACTERS] or None,
+    ).to_body()
 
 
 class Reporter:

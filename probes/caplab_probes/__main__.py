@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from caplab.contract.objects import READ_ROUTINGS, ROUTES
 from caplab.contract.phases import DONE, PENDING
 from caplab.contract.ports import PROBER_METRICS
 from caplab.contract.probers import TOKEN_SECRET
@@ -26,18 +27,7 @@ from .links import Endpoint, Topology
 from .probe import Probe, ProberContext
 from .serving import serve
 from .sessions import session_numbers
-from .spec import (
-    MAX_LAG_BYTES,
-    READ_ROUTINGS,
-    REPLICA_WAIT_MS,
-    ROUTES,
-    WORKLOADS,
-    ClientOptions,
-    Levels,
-    Limits,
-    ProbeSpec,
-    Target,
-)
+from .spec import MAX_LAG_BYTES, REPLICA_WAIT_MS, WORKLOADS, ClientOptions, Levels, Limits, ProbeSpec, Target
 from .stalls import watch_stalls
 
 _TOKEN_CHARACTERS = 32

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from .spec import CACHE
+from caplab.contract.objects import CACHE
 
 # The workloads in which each key has one writer.
 SINGLE_WRITER = frozenset({"register", CACHE})

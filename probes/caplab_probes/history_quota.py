@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from caplab.contract.bounds import ROOM_BYTES, ROW_BYTES
+from caplab.contract.objects import CACHE
 from caplab.model.bounds import in_words
 
-from .spec import CACHE, ProbeSpec
+from .spec import ProbeSpec
 
 
 class QuotaExceeded(ValueError):

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from caplab.contract.objects import REPLICA
+
 from .outcomes import Outcome
-from .spec import CLIENT_FIELDS, PLAIN_CLIENT, REPLICA, WORKLOADS, ClientOptions, Limits, ProbeSpec
+from .spec import CLIENT_FIELDS, PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits, ProbeSpec
 from .workloads import Operation
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from caplab.contract.objects import REPLICA
+
 from .links import Endpoint, Topology
 from .outcomes import OK, Outcome
-from .spec import REPLICA
 from .workloads import Operation
 
 # ok, and a write that happened there but not on enough standbys: the member is a primary all the same. One that refuses

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from caplab.contract.objects import REPLICA
+
 from . import clock
 from .links import Client, Endpoint, NotDone, Scan, Topology
 from .meta import write_json
 from .recorder import Recorder
-from .spec import REPLICA
 from .workloads import Writer
 from .writer import Row
 

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from caplab.contract.objects import REPLICA
+
 from . import clock
 from .links import Client, Endpoint, Link, NotOpened, Result
 from .operation_deadline import OperationDeadline
@@ -24,7 +26,7 @@ from .outcomes import OK, OVERLOAD, Outcome
 from .replicas import ReplicaReads
 from .routing import Router
 from .session_state import SessionState
-from .spec import REPLICA, Limits
+from .spec import Limits
 from .workloads import Operation
 
 NO_SESSION = 0  # of an operation that never had one

@@ -8,25 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from caplab.contract import bounds
+from caplab.contract import bounds, objects
+from caplab.contract.objects import CACHE, DEFAULT_ROUTES, READ_ROUTINGS, REPLICA, ROUTES
 
 from .cache.spec import CacheSpec, cache_from
 
-SCANS = ("set-scan", "register-scan", "counter-scan")
-WORKLOADS = ("set", "register", "register-multi", "counter", "cas", "ids", "clock", *SCANS)
-CACHE = "cache"  # a workload of a RedisCluster with a PostgresCluster behind it
-REPLICA = "replica"
-ROUTES = ("service", "direct", "any", REPLICA)
-DEFAULT_ROUTES = ("service", "direct")
-SPECULATIVE_MS_MAX = 10_000  # the statement has timed out long before
+WORKLOADS = (*objects.WORKLOADS, *objects.SCANS)
+SPECULATIVE_MS_MAX = bounds.SPECULATIVE_MILLISECONDS
 _BEATS_IN_FLIGHT = 2
 _READERS_IN_FLIGHT = 1000  # readers of a cache: they wait in the client, and cost no server anything
-CLOCK_SKEW_MS_MAX = 3_600_000  # either way
-# Where a read of the route replica may go: see read_routing.py.
-READ_ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal")
+CLOCK_SKEW_MS_MAX = bounds.CLOCK_SKEW_MILLISECONDS  # either way
 MAX_LAG_BYTES = 1 << 20  # unless the probe says another bound
 REPLICA_WAIT_MS = 50  # the same
-REPLICA_WAIT_MS_MAX = 1000  # as long as a statement may take
+REPLICA_WAIT_MS_MAX = bounds.REPLICA_WAIT_MILLISECONDS
 TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = bounds.TIMEOUT_MILLISECONDS  # of an operation, once it is sent
 RATE_MAX = bounds.RATE
 # Names of a run, a probe or a vantage: each is one component of a path, and cannot leave it.

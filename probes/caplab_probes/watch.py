@@ -10,6 +10,7 @@ from kubernetes import client
 
 from caplab.contract.bounds import MESSAGE_CHARACTERS
 from caplab.contract.names import API_VERSION, GROUP, PLURALS, PROBE, VERSION
+from caplab.contract.objects import ProbeStatus, VantageStatus
 from caplab.contract.phases import PROBE_ENDED
 
 from .engines import engine_of
@@ -95,18 +96,18 @@ def _read(body: Body) -> WantedProbe | RefusedProbe:
 
 def status_body(namespace: str, name: str, vantage: str, status: Status) -> dict[str, Any]:
     """Return what a vantage applies: its own entry of status.vantages (a map list by name), nothing else."""
-    entry = {
-        "name": vantage,
-        "phase": status.phase,
-        "operations": status.operations,
-        "since": status.since,
-        "lastError": status.last_error[:MESSAGE_CHARACTERS],
-    }
+    entry = VantageStatus(
+        name=vantage,
+        phase=status.phase,
+        operations=status.operations,
+        since=status.since,
+        last_error=status.last_error[:MESSAGE_CHARACTERS],
+    )
     return {
         "apiVersion": API_VERSION,
         "kind": PROBE,
         "metadata": {"namespace": namespace, "name": name},
-        "status": {"vantages": [entry]},
+        "status": ProbeStatus(vantages=(entry,)).to_body(),
     }
 
 

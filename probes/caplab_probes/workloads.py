@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from caplab.contract.objects import REPLICA
 from caplab.model.keys import RUN_BITS, key_prefix, run_number
 
 from .cache.popularity import rank_of
 from .mixing import mix
-from .spec import REPLICA, ProbeSpec
+from .spec import ProbeSpec
 
 VANTAGE_BITS, INCARNATION_BITS, INDEX_BITS = 5, 6, 26
 assert RUN_BITS + VANTAGE_BITS + INCARNATION_BITS + INDEX_BITS == 63  # a signed bigint

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from random_inventories import CLUSTERS, DIRECTIONS, SOURCES, inventories
 
 from caplab.contract.names import MEMBER
+from caplab.contract.objects import Target
 
 pytestmark = pytest.mark.property
 
@@ -151,7 +152,7 @@ def check_replacements(life: Life) -> None:
 
 def check_cut(life: Life) -> None:
     """The entries of pods that are there, and not taken for gone, are the ends of the cut as it is now."""
-    inventory = life.inventory.of(life.fault_spec["target"])
+    inventory = life.inventory.of(Target.from_body(life.fault_spec["target"]))
     partition = Partition(life.fault_spec["partition"]["from"], life.fault_spec["partition"]["direction"])
     zones = (
         frozenset(entry["zone"] for entry in life.entries if entry["end"] == "target") if partition.is_group else None
@@ -173,13 +174,16 @@ def meant(life: Life, inventory: Inventory) -> list[Pod]:
 
     Where that is more than the bound, and for named members, it is those with an entry.
     """
-    target, held = life.fault_spec["target"], {entry["uid"] for entry in life.entries if entry["end"] == "target"}
-    in_place = choose_all(target, inventory) if "members" not in target else []
+    target, held = (
+        Target.from_body(life.fault_spec["target"]),
+        {entry["uid"] for entry in life.entries if entry["end"] == "target"},
+    )
+    in_place = choose_all(target, inventory) if target.members is None else []
     is_all = bool(in_place) and not excess(target, in_place, inventory.pods)
     return in_place if is_all else [pod for pod in inventory.pods if pod.uid in held]
 
 
-def choose_all(target: dict[str, Any], inventory: Inventory) -> list[Pod]:
+def choose_all(target: Target, inventory: Inventory) -> list[Pod]:
     try:
         return choose(target, 0, inventory.pods)
     except NoTarget:

@@ -8,13 +8,14 @@ from caplab_probes.engines.postgres.outcomes import ServerError, classify, class
 from caplab_probes.outcomes import NoAnswer
 from caplab_probes.pruning import RunFolder, surplus
 from caplab_probes.schedule import Schedule, due
-from caplab_probes.spec import SCANS, WORKLOADS, ClientOptions, Levels, ProbeSpec
+from caplab_probes.spec import WORKLOADS, ClientOptions, Levels, ProbeSpec
 from caplab_probes.watch import decide
 from caplab_probes.workloads import INCARNATIONS, Writer, index_of, operation, run_values, value_of
 from caplab_probes.writer import Row, SegmentWriter, read_folder, segments
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caplab.contract.objects import SCANS
 from caplab.model.history import ERRORS, OPS, OUTCOMES, ROUTES
 
 pytestmark = pytest.mark.property

@@ -9,10 +9,12 @@ import pytest
 from caplab_probes.links import Position, Result
 from caplab_probes.outcomes import OK
 from caplab_probes.read_routing import ObservedLsns, eligible, routing_of
-from caplab_probes.spec import READ_ROUTINGS, ClientOptions
+from caplab_probes.spec import ClientOptions
 from caplab_probes.workloads import Operation
 from hypothesis import given
 from hypothesis import strategies as st
+
+from caplab.contract.objects import READ_ROUTINGS
 
 pytestmark = pytest.mark.property
 

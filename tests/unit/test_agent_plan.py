@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from caplab_agent.clock import Instant
-from caplab_agent.faults import BEGUN, SIGNALS, Assignment, FaultRecord, Freeze, Kill, Partition, requested_faults
+from caplab_agent.faults import BEGUN, Assignment, FaultRecord, Freeze, Kill, Partition, requested_faults
 from caplab_agent.plan import DIED, LOST, REBOOTED, TOO_LATE, DecisionContext, Heal, Plan, decide
 
+from caplab.contract.objects import SIGNALS
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
 WALL = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -123,8 +124,8 @@ def test_the_signals_are_those_of_the_crd() -> None:
     text = (Path(__file__).parents[2] / "charts/caplab/templates/crds/fault.yaml").read_text()
     listed = re.search(r"default: SIGKILL\s+enum: \[([^\]]*)\]", text)
     assert listed
-    assert set(re.findall(r"SIG\w+", listed[1])) == SIGNALS
-    assert {Kill(name).number.name for name in SIGNALS} == SIGNALS
+    assert set(re.findall(r"SIG\w+", listed[1])) == set(SIGNALS)
+    assert {Kill(name).number.name for name in SIGNALS} == set(SIGNALS)
 
 
 def test_a_freeze_and_a_partition_are_read_with_their_addresses() -> None:

@@ -353,9 +353,9 @@ def test_a_target_that_was_hit_is_a_window_and_one_that_was_not_is_none() -> Non
 
 
 def test_a_failed_fault_says_why() -> None:
-    assert problem_of(fault({"pod": "pg-0", "problem": "no process"}, phase="Failed")) == "pg-0: no process"
+    assert problem_of(fault({"uid": "u", "pod": "pg-0", "problem": "no process"}, phase="Failed")) == "pg-0: no process"
     assert problem_of(fault(phase="Failed", message="no primary")) == "no primary"
-    assert problem_of(fault({"pod": "pg-0"})) == ""
+    assert problem_of(fault({"uid": "u", "pod": "pg-0"})) == ""
 
 
 def journal(**fields: Any) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from caplab_operator.faults.inventory import DNS as DNS_NEED
 from caplab_operator.faults.inventory import OUTSIDERS, Inventory, Partition, Pod, needs_of, partition_of
 from fault_inventory import CONTROL_PLANE, DNS, INVENTORY, PG, RD, SENTINELS, of, spec
 
+from caplab.contract.objects import Target
+
 NOWHERE: frozenset[str] = frozenset()
 
 
@@ -93,12 +95,12 @@ def test_a_group_cuts_a_zone_with_all_that_is_in_it(dns: bool) -> None:
 
 
 def test_a_group_of_one_direction_leaves_the_other_alone() -> None:
-    inbound = cut("group", [PG[0]], "in", inventory=INVENTORY.of(of("pg")), zones=frozenset("a"))
+    inbound = cut("group", [PG[0]], "in", inventory=INVENTORY.of(Target.from_body(of("pg"))), zones=frozenset("a"))
     assert set(inbound) == {"pg-0", "pg-1", "pg-2"}
     assert set(inbound["pg-0"].drops_from) == plain(11, 12, 41, 51, 52) | {"10.244.0.5"} | CONTROL_PLANE
     assert inbound["pg-0"].drops_to == inbound["pg-1"].drops_from == ()
     assert set(inbound["pg-1"].drops_to) == plain(10, 40, 50)  # what is said to the zone's prober and client goes too
-    outbound = cut("group", [PG[0]], "out", inventory=INVENTORY.of(of("pg")), zones=frozenset("a"))
+    outbound = cut("group", [PG[0]], "out", inventory=INVENTORY.of(Target.from_body(of("pg"))), zones=frozenset("a"))
     assert (outbound["pg-0"].drops_from, outbound["pg-0"].drops_to) == ((), inbound["pg-0"].drops_from)
 
 

@@ -11,13 +11,19 @@ from caplab_operator.faults.targets import NoTarget, Roles, choose, excess, in_z
 from caplab_operator.handlers.engines import engines
 from fault_inventory import INVENTORY, PG, RD, SENTINELS, of, pod
 
+from caplab.contract.objects import Target
+
 LED = Roles(primary="pg-1")
 FIVE = tuple(pod(f"pg-{number}", "abcab"[number], 60 + number) for number in range(5))
 CASSANDRA = tuple(pod(f"cs-{number}", "abc"[number], 70 + number) for number in range(3))
 
 
+def typed(target: dict[str, Any]) -> Target:
+    return Target.from_body(target)
+
+
 def names(target: dict[str, Any], seed: int = 0, roles: Roles | None = LED) -> list[str]:
-    return [pod.name for pod in choose(target, seed, INVENTORY.of(target).pods, roles)]
+    return [pod.name for pod in choose(typed(target), seed, INVENTORY.of(typed(target)).pods, roles)]
 
 
 @pytest.mark.parametrize(
@@ -42,8 +48,8 @@ def test_a_target_means_pods_by_role_name_or_place(target: dict[str, Any], targe
 def test_which_of_several_is_the_seeds_choice_and_always_the_same() -> None:
     assert {names(of("pg", role="replica"), seed)[0] for seed in range(20)} == {"pg-0", "pg-2"}
     assert {names(of("pg", role="any"), seed)[0] for seed in range(20)} == {"pg-0", "pg-1", "pg-2"}
-    shuffled = choose(of("pg", role="any"), 7, list(reversed(PG)), LED)
-    assert choose(of("pg", role="any"), 7, PG, LED) == shuffled
+    shuffled = choose(typed(of("pg", role="any")), 7, list(reversed(PG)), LED)
+    assert choose(typed(of("pg", role="any")), 7, PG, LED) == shuffled
 
 
 @pytest.mark.parametrize(
@@ -72,15 +78,15 @@ def test_a_target_that_means_nobody_is_refused_with_the_mend(
 
 def test_a_place_in_a_namespace_without_clusters_is_refused_with_the_mend() -> None:
     with pytest.raises(NoTarget, match=r"no cluster of this namespace has a pod in a zone\. Hint: create"):
-        choose({"zone": "a"}, 0, ())
+        choose(typed({"zone": "a"}), 0, ())
 
 
 def test_without_primaries_any_is_one_that_its_peers_see_up() -> None:
     up = Roles(has_primaries=False, up=frozenset({"cs-0", "cs-2"}))
-    chosen = {choose(of("cs", role="any"), seed, CASSANDRA, up)[0].name for seed in range(20)}
+    chosen = {choose(typed(of("cs", role="any")), seed, CASSANDRA, up)[0].name for seed in range(20)}
     assert chosen == {"cs-0", "cs-2"}
     with pytest.raises(NoTarget, match="2 members of role any, and the fault asks for 3"):
-        choose(of("cs", role="any", count=3), 0, CASSANDRA, up)
+        choose(typed(of("cs", role="any", count=3)), 0, CASSANDRA, up)
 
 
 def test_a_ring_that_says_nothing_is_no_reason_to_guess() -> None:
@@ -88,8 +94,8 @@ def test_a_ring_that_says_nothing_is_no_reason_to_guess() -> None:
     with pytest.raises(
         NoTarget, match=r"no member of cs reports which members are up.*name members \(target.members\)"
     ):
-        choose(of("cs", role="any"), 0, CASSANDRA, silent)
-    assert [pod.name for pod in choose(of("cs", members=["cs-1"]), 0, CASSANDRA)] == ["cs-1"]
+        choose(typed(of("cs", role="any")), 0, CASSANDRA, silent)
+    assert [pod.name for pod in choose(typed(of("cs", members=["cs-1"])), 0, CASSANDRA)] == ["cs-1"]
 
 
 @pytest.mark.parametrize("role", ["primary", "replica"])
@@ -97,7 +103,7 @@ def test_a_role_that_no_member_of_the_engine_ever_has_is_refused(role: str) -> N
     with pytest.raises(
         NoTarget, match=f"cs has no {role}: a CassandraCluster has no primary. Hint: set target.role to any"
     ):
-        choose(of("cs", role=role), 0, CASSANDRA, Roles(has_primaries=False, up=frozenset({"cs-0"})))
+        choose(typed(of("cs", role=role)), 0, CASSANDRA, Roles(has_primaries=False, up=frozenset({"cs-0"})))
 
 
 @pytest.mark.parametrize(
@@ -121,21 +127,21 @@ def test_a_fault_hits_a_minority_at_most_where_nothing_else_is_said(
     members: int, targeted: int, bound: int | None, allowed: bool
 ) -> None:
     target = of("pg", role="any") | ({"maxMembers": bound} if bound else {})
-    assert (excess(target, FIVE[:targeted], FIVE[:members]) == "") == allowed
+    assert (excess(typed(target), FIVE[:targeted], FIVE[:members]) == "") == allowed
 
 
 def test_too_many_are_refused_by_number_cluster_bound_and_mend() -> None:
-    assert excess({"zone": "a"}, (*PG[:2], RD[0]), INVENTORY.pods) == (
+    assert excess(typed({"zone": "a"}), (*PG[:2], RD[0]), INVENTORY.pods) == (
         "2 of 3 members of pg would be hit, and the bound is 1. Hint: raise target.maxMembers if that is intended,"
         " or hit fewer."
     )
 
 
 def test_sentinels_do_not_count_and_each_cluster_has_a_bound_of_its_own() -> None:
-    assert excess({"zone": "a"}, (PG[0], RD[0], *SENTINELS), INVENTORY.pods) == ""
-    assert "members of rd" in excess({"zone": "a"}, (PG[0], RD[0], RD[1]), INVENTORY.pods)
+    assert excess(typed({"zone": "a"}), (PG[0], RD[0], *SENTINELS), INVENTORY.pods) == ""
+    assert "members of rd" in excess(typed({"zone": "a"}), (PG[0], RD[0], RD[1]), INVENTORY.pods)
     postgres_rd = tuple(replace(pod, cluster="rd") for pod in PG)  # another engine's of the same name
-    assert excess({"zone": "a"}, (RD[0], postgres_rd[1]), (*RD[:2], *postgres_rd[:2])) == ""
+    assert excess(typed({"zone": "a"}), (RD[0], postgres_rd[1]), (*RD[:2], *postgres_rd[:2])) == ""
 
 
 def test_a_group_is_all_of_the_zones_of_its_targets() -> None:

@@ -16,8 +16,10 @@ from caplab_probes.read_routing import FRESH_NS, ObservedLsns, ReadRouting, elig
 from caplab_probes.replicas import Positions, ReplicaReads
 from caplab_probes.routing import Router
 from caplab_probes.sessions import Attempt, Sessions
-from caplab_probes.spec import MAX_LAG_BYTES, READ_ROUTINGS, ClientOptions, Limits
+from caplab_probes.spec import MAX_LAG_BYTES, ClientOptions, Limits
 from caplab_probes.workloads import Operation
+
+from caplab.contract.objects import READ_ROUTINGS
 
 LIMITS = Limits(connect_seconds=0.2, statement_seconds=0.2, start_seconds=0.1, in_flight=4)
 SERVICE = Endpoint("service", "s", 1)

@@ -9,12 +9,9 @@ import yaml
 from caplab_probes.cache.protections import PROTECTIONS
 from caplab_probes.cache.spec import FIELDS as CACHE_FIELDS
 from caplab_probes.spec import (
-    CACHE,
     CLIENT_FIELDS,
     CLOCK_SKEW_MS_MAX,
-    READ_ROUTINGS,
     REPLICA_WAIT_MS_MAX,
-    ROUTES,
     TIMEOUT_MS_MAX,
     TIMEOUT_MS_MIN,
     WORKLOADS,
@@ -39,6 +36,7 @@ from caplab_probes.workloads import (
     value_of,
 )
 
+from caplab.contract.objects import CACHE, READ_ROUTINGS, ROUTES
 from caplab.model.keys import run_number
 
 SET = ProbeSpec("run-1", "set", 20, ("service", "direct"), ("a", "b", "c"), seed=3)

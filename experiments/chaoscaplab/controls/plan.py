@@ -8,7 +8,7 @@ from typing import Any
 
 from chaoslib import substitute
 
-from caplab.contract.bounds import TIMEOUT_MILLISECONDS
+from caplab.contract.bounds import CLOCK_SKEW_MILLISECONDS, TIMEOUT_MILLISECONDS
 from caplab.model.fields import FieldError, Fields, Json
 from caplab.model.runs import CACHE
 
@@ -215,7 +215,6 @@ def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
 
 # A load that nobody ends still ends by itself, this long after its requested time.
 _LONGEST_SECONDS = 900
-_MOST_SKEW_MS = 3_600_000  # either way, as a Probe has it
 _LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS = TIMEOUT_MILLISECONDS
 _NO_LEVEL = "wait-0"  # what wait-${wait} becomes if no replica is waited for
 # As in caplab_probes, which checks that they fit together.
@@ -236,7 +235,7 @@ _CLIENT: Mapping[str, Callable[[Fields, str], Json]] = {
     "readRouting": Fields.text,
     "maxLagBytes": _whole("bytes", 0),
     "replicaWaitMilliseconds": _whole("milliseconds", 1),
-    "clockSkewMilliseconds": _whole("milliseconds", -_MOST_SKEW_MS, _MOST_SKEW_MS),
+    "clockSkewMilliseconds": _whole("milliseconds", -CLOCK_SKEW_MILLISECONDS, CLOCK_SKEW_MILLISECONDS),
     "skewedVantages": _vantages,
     "timeoutMilliseconds": _whole("milliseconds", _LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS),
 }

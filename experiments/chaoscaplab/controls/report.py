@@ -9,6 +9,7 @@ from typing import Any
 from caplab.check.finding import Finding
 from caplab.contract.bounds import REASON_CHARACTERS, REASONS
 from caplab.contract.names import RUN
+from caplab.contract.objects import RunSpec
 from caplab.contract.phases import DONE, FAILED, RUNNING
 from caplab.judging import JudgedRun
 from caplab.model.expectations import Promise
@@ -42,14 +43,15 @@ class RunObject:
         self._server, self._plan, self._run_id = server, plan, run_id
         self._started = _now()
         self._begun = False
-        self._spec: dict[str, Any] = {
-            "experiment": f"{plan.engine}/{'control' if plan.fault == 'none' else plan.fault}",
-            "engine": plan.engine,
-            "mode": plan.mode,
-            "fault": plan.fault,
-            "seed": plan.seed,
-            "settings": {name: str(value) for name, value in plan.spec.items() if not isinstance(value, dict)},
-        } | ({"suite": suite} if suite else {})
+        self._spec = RunSpec(
+            experiment=f"{plan.engine}/{'control' if plan.fault == 'none' else plan.fault}",
+            engine=plan.engine,
+            mode=plan.mode,
+            fault=plan.fault,
+            suite=suite or None,
+            seed=plan.seed,
+            settings={name: str(value) for name, value in plan.spec.items() if not isinstance(value, dict)},
+        ).to_body()
 
     @property
     def labels(self) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract.objects import Target
+
 Spec = dict[str, Any]
 
 
@@ -21,15 +23,16 @@ def target_of(
     """Build spec.target from what is named; the primary if nothing else says what to hit."""
     if not (role or members or zone or node):
         role = "primary"
-    return {
-        **({"kind": kind} if kind else {}),
-        **({"name": cluster} if cluster else {}),
-        **({"role": role, "count": int(count)} if role else {}),
-        **({"members": list(members)} if members else {}),
-        **({"zone": zone} if zone else {}),
-        **({"node": node} if node else {}),
-        **({"maxMembers": int(max_members)} if max_members else {}),
-    }
+    return Target(
+        kind=kind or None,
+        name=cluster or None,
+        role=role or None,
+        count=int(count) if role else None,
+        members=tuple(members) if members else None,
+        zone=zone or None,
+        node=node or None,
+        max_members=int(max_members) if max_members else None,
+    ).to_body()
 
 
 def spec_of(fault: Mapping[str, Any], target: Spec, seconds: int, seed: int) -> Spec:

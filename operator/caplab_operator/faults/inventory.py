@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from caplab.contract import objects
 from caplab.contract.names import ENGINES, MEMBER
+from caplab.contract.objects import Target
 
 # The parts of the inventory that a fault may need beside the pods that it is aimed at.
 OUTSIDERS, CONTROL_PLANE, DNS = "outsiders", "control plane", "dns"
@@ -52,11 +54,11 @@ class Inventory:
     control_plane: frozenset[str] = frozenset()
     dns: frozenset[str] = frozenset()
 
-    def of(self, target: Mapping[str, Any]) -> Inventory:
+    def of(self, target: Target) -> Inventory:
         """Return the inventory with only the pods of the target's cluster, if it names one."""
-        if "name" not in target:
+        if target.name is None:
             return self
-        cluster = engine_of(target["kind"]), target["name"]
+        cluster = engine_of(target.kind or ""), target.name
         return replace(self, pods=tuple(pod for pod in self.pods if (pod.engine, pod.cluster) == cluster))
 
 
@@ -91,7 +93,8 @@ def partition_of(spec: Mapping[str, Any]) -> Partition | None:
     partition = spec.get("partition")
     if partition is None:
         return None
-    return Partition(partition["from"], partition.get("direction", "both"), partition.get("dns") == "Cut")
+    fields = objects.Partition.from_body(partition, "spec.partition")
+    return Partition(fields.source, fields.direction, fields.dns == "Cut")
 
 
 def needs_of(specs: Iterable[Mapping[str, Any]]) -> frozenset[str]:

@@ -9,9 +9,8 @@ from typing import Any
 
 from caplab.contract.bounds import MESSAGE_CHARACTERS
 from caplab.contract.names import FINALIZER
+from caplab.contract.objects import OPERATOR_FIELDS
 from caplab.contract.phases import ACTIVE, FAILED, FAULT_OVER, GONE, HEALED, HEALING, PENDING, TARGET_ENDED
-
-_OWN = ("uid", "pod", "node", "zone", "cluster", "end", "replaces", "dropsFrom", "dropsTo")  # the rest is the agent's
 
 Body = Mapping[str, Any]
 Entries = Sequence[Mapping[str, Any]]
@@ -120,7 +119,7 @@ def refused(why: str) -> dict[str, Any]:
 
 def operator_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the operator's part of an entry of status.targets."""
-    return {name: entry[name] for name in _OWN if name in entry}
+    return {name: entry[name] for name in OPERATOR_FIELDS if name in entry}
 
 
 def with_entries(status: Mapping[str, Any], entries: Entries, **changes: str) -> dict[str, Any]:

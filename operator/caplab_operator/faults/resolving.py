@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from caplab.contract import bounds
+from caplab.contract.objects import FaultSpec, TargetStatus
 
 from .cuts import TARGET, End, ends
 from .inventory import Inventory, Partition, Pod, partition_of
@@ -18,9 +20,10 @@ Entry = dict[str, Any]  # the operator's part of one; agents report in fields of
 
 def resolve(spec: Mapping[str, Any], inventory: Inventory, roles: Roles | None = None) -> list[Entry]:
     """Return an entry for each pod that has a part in the fault. Raises NoTarget if it can't be carried out."""
-    target, partition = spec["target"], partition_of(spec)
+    fault, partition = FaultSpec.from_body(spec, "spec"), partition_of(spec)
+    target = fault.target
     near = inventory.of(target)
-    chosen = choose(target, spec["seed"], near.pods, roles)
+    chosen = choose(target, fault.seed, near.pods, roles)
     zones: frozenset[str] = frozenset()
     if partition and partition.is_group:
         zones = zones_of(chosen)
@@ -38,16 +41,17 @@ def resolve(spec: Mapping[str, Any], inventory: Inventory, roles: Roles | None =
 
 def entry_of(pod: Pod) -> Entry:
     """Build a target's entry, for a fault that needs no addresses."""
-    return {
-        "uid": pod.uid, "pod": pod.name, "node": pod.node, "zone": pod.zone, "cluster": pod.cluster, "end": TARGET,
-    }  # fmt: skip
+    return _target_status(pod, TARGET).to_body()
 
 
 def entry_of_end(end: End) -> Entry:
     """Build the entry of a partition's end."""
-    return {
-        **entry_of(end.pod), "end": end.end, "dropsFrom": list(end.drops_from), "dropsTo": list(end.drops_to),
-    }  # fmt: skip
+    status = _target_status(end.pod, end.end)
+    return replace(status, drops_from=tuple(end.drops_from), drops_to=tuple(end.drops_to)).to_body()
+
+
+def _target_status(pod: Pod, end: str) -> TargetStatus:
+    return TargetStatus(uid=pod.uid, pod=pod.name, node=pod.node, zone=pod.zone, cluster=pod.cluster, end=end)
 
 
 def _cut(partition: Partition, chosen: Sequence[Pod], zones: frozenset[str], inventory: Inventory) -> list[Entry]:

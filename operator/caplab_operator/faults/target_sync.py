@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from caplab.contract.objects import Target
 from caplab.contract.phases import FAILED, FAULT_LIVE, HEALED, TARGET_ENDED
 
 from . import lifecycle
@@ -34,11 +35,11 @@ def is_live(body: Body, now: datetime) -> bool:
 
 def synced(body: Body, inventory: Inventory, now: datetime) -> dict[str, Any] | None:
     """Return the status to write for a live fault; None if its entries are as they should be."""
-    spec, status = body["spec"], body["status"]
+    status, target = body["status"], Target.from_body(body["spec"]["target"], "spec.target")
     existing: Entries = status["targets"]
-    near = inventory.of(spec["target"])
-    partition = partition_of(spec)
-    wanted = _cut(spec, existing, partition, near) if partition else _held(spec, existing, near)
+    near = inventory.of(target)
+    partition = partition_of(body["spec"])
+    wanted = _cut(target, existing, partition, near) if partition else _held(target, existing, near)
     entries = _kept(existing, wanted, near)
     if lifecycle.time_left(status, now) > _LATEST_BEGIN:
         entries += _begun(existing, wanted, near)
@@ -48,28 +49,28 @@ def synced(body: Body, inventory: Inventory, now: datetime) -> dict[str, Any] | 
     return lifecycle.with_entries(status, entries, **({"message": left_out} if left_out else {}))
 
 
-def _held(spec: Mapping[str, Any], existing: Entries, inventory: Inventory) -> dict[str, Entry]:
+def _held(target: Target, existing: Entries, inventory: Inventory) -> dict[str, Entry]:
     """Return by uid the pods that a kill or a freeze holds: those with the names of its targets."""
     names = _names_of_targets(existing)
-    return {pod.uid: entry_of(pod) for pod in inventory.pods if pod.name in names and is_in_place(spec["target"], pod)}
+    return {pod.uid: entry_of(pod) for pod in inventory.pods if pod.name in names and is_in_place(target, pod)}
 
 
-def _cut(spec: Mapping[str, Any], existing: Entries, partition: Partition, inventory: Inventory) -> dict[str, Entry]:
+def _cut(target: Target, existing: Entries, partition: Partition, inventory: Inventory) -> dict[str, Entry]:
     """Return by uid the ends of a partition in the current inventory."""
     zones: frozenset[str] = frozenset()
     if partition.is_group:
         # The zones as resolved, not those of the current pods: a zone stays cut off while its pods are replaced.
         zones = frozenset(entry["zone"] for entry in existing if _is_target(entry))
-    targets = _targets(spec["target"], zones, existing, inventory)
+    targets = _targets(target, zones, existing, inventory)
     return {end.pod.uid: entry_of_end(end) for end in ends(partition, targets, zones, inventory)}
 
 
-def _targets(target: Mapping[str, Any], zones: frozenset[str], existing: Entries, inventory: Inventory) -> list[Pod]:
+def _targets(target: Target, zones: frozenset[str], existing: Entries, inventory: Inventory) -> list[Pod]:
     """Return the pods of the targets' names; for zones or a node all pods there, unless they are too many."""
     names = _names_of_targets(existing)
     if zones:
         fitting = in_zones(zones, inventory.pods)
-    elif "zone" in target or "node" in target:
+    elif target.zone or target.node:
         fitting = [pod for pod in inventory.pods if is_in_place(target, pod)]
     else:
         return [pod for pod in inventory.pods if pod.name in names]

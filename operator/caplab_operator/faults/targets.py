@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from caplab.contract.names import ZONE_LABEL
+from caplab.contract.objects import Target
 
 from .inventory import Pod
-
-Target = Mapping[str, Any]  # a Fault's spec.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +35,11 @@ def choose(target: Target, seed: int, pods: Sequence[Pod], roles: Roles | None =
     roles: needed if the target names a role. The seed decides among several candidates.
     Raises NoTarget if the target means no pod, or fewer than it asks for.
     """
-    if "name" in target and not any(pod.is_member for pod in pods):
-        raise NoTarget(f"{target['kind']} {target['name']} has no member. Hint: name a cluster of this namespace.")
-    if "members" in target:
+    if target.name and not any(pod.is_member for pod in pods):
+        raise NoTarget(f"{target.kind} {target.name} has no member. Hint: name a cluster of this namespace.")
+    if target.members is not None:
         chosen = _by_name(target, pods)
-    elif "role" in target:
+    elif target.role:
         chosen = _by_role(target, seed, _sorted(pod for pod in pods if pod.is_member), roles or Roles())
     else:
         chosen = _by_place(target, pods)
@@ -71,7 +69,7 @@ def excess(target: Target, chosen: Iterable[Pod], pods: Iterable[Pod]) -> str:
     """
     there = _members(pods)
     for cluster, targeted in sorted(_members(chosen).items()):
-        bound = target.get("maxMembers", max(1, (there[cluster] - 1) // 2))
+        bound = target.max_members or max(1, (there[cluster] - 1) // 2)
         if targeted > bound:
             return (
                 f"{targeted} of {there[cluster]} members of {cluster[1]} would be hit, and the bound is {bound}."
@@ -90,9 +88,9 @@ def _sorted(pods: Iterable[Pod]) -> list[Pod]:
 
 
 def _by_role(target: Target, seed: int, members: Sequence[Pod], roles: Roles) -> list[Pod]:
-    role, count, name = target["role"], target.get("count", 1), target["name"]
+    role, count, name = target.role or "any", target.count or 1, target.name
     if role != "any" and not roles.has_primaries:
-        raise NoTarget(f"{name} has no {role}: a {target['kind']} has no primary. Hint: set target.role to any.")
+        raise NoTarget(f"{name} has no {role}: a {target.kind} has no primary. Hint: set target.role to any.")
     if role == "any" and roles.up is not None and not roles.up:
         raise NoTarget(
             f"no member of {name} reports which members are up. Hint: wait until the cluster is Ready,"
@@ -115,30 +113,30 @@ def _fits(pod: Pod, role: str, roles: Roles) -> bool:
 
 def _by_name(target: Target, pods: Sequence[Pod]) -> list[Pod]:
     members = {pod.name: pod for pod in pods if pod.is_member}
-    if strangers := [name for name in target["members"] if name not in members]:
+    if strangers := [name for name in target.members or () if name not in members]:
         raise NoTarget(
-            f"{', '.join(strangers)}: {target['name']} has no such member on a node."
+            f"{', '.join(strangers)}: {target.name} has no such member on a node."
             f" Its members are {', '.join(sorted(members))}. Hint: name some of them in target.members."
         )
-    return [members[name] for name in target["members"]]
+    return [members[name] for name in target.members or ()]
 
 
 def _by_place(target: Target, pods: Sequence[Pod]) -> list[Pod]:
     """Return the members and Sentinels in a zone, or on a node."""
-    kind = "zone" if "zone" in target else "node"
+    kind, place = ("zone", target.zone) if target.zone else ("node", target.node)
     if chosen := [pod for pod in pods if is_in_place(target, pod)]:
         return chosen
     there = sorted({pod.zone if kind == "zone" else pod.node for pod in pods} - {""})
     if not there:
         place = "in a zone" if kind == "zone" else "on a node"
         raise NoTarget(f"no cluster of this namespace has a pod {place}. Hint: create the cluster first.")
-    whose = target.get("name", "any cluster of this namespace")
+    whose = target.name or "any cluster of this namespace"
     raise NoTarget(
-        f"{kind} {target[kind]} has no member or Sentinel of {whose}. Hint: set target.{kind} to one that has:"
+        f"{kind} {place} has no member or Sentinel of {whose}. Hint: set target.{kind} to one that has:"
         f" {', '.join(there)}."
     )
 
 
 def is_in_place(target: Target, pod: Pod) -> bool:
     """Whether a pod is in the zone or on the node that a target names; any pod where it names neither."""
-    return bool(target.get("zone", pod.zone) == pod.zone and target.get("node", pod.node) == pod.node)
+    return target.zone in (None, pod.zone) and target.node in (None, pod.node)

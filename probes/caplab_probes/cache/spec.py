@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .protections import PROTECTIONS, CacheTiming, Protection
+from caplab.contract import bounds
 
-KEYS_MAX, EXPONENT_MAX, MILLISECONDS_MAX, PLACES_MAX, CONNECTIONS_MAX = 10_000, 10.0, 600_000, 64, 60
+from .protections import PROTECTIONS, CacheTiming, Protection
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,17 @@ class CacheSpec:
         _refuse_unless(bool(self.store), "store", self.store, "the name of a PostgresCluster")
         names = ", ".join(PROTECTIONS)
         _refuse_unless(self.protection in PROTECTIONS, "protection", self.protection, f"one of {names}")
-        _refuse_unless(0 <= self.exponent <= EXPONENT_MAX, "exponent", self.exponent, f"0 to {EXPONENT_MAX:g}")
+        _refuse_unless(
+            0 <= self.exponent <= bounds.CACHE_EXPONENT, "exponent", self.exponent, f"0 to {bounds.CACHE_EXPONENT:g}"
+        )
         for field, name, most in (
-            ("keys", "keys", KEYS_MAX),
-            ("ttl_ms", "ttlMilliseconds", MILLISECONDS_MAX),
-            ("grace_ms", "graceMilliseconds", MILLISECONDS_MAX),
-            ("load_ms", "loadMilliseconds", MILLISECONDS_MAX),
-            ("places", "places", PLACES_MAX),
-            ("connections", "connections", CONNECTIONS_MAX),
-            ("write_every", "writeEvery", MILLISECONDS_MAX),
+            ("keys", "keys", bounds.CACHE_KEYS),
+            ("ttl_ms", "ttlMilliseconds", bounds.CACHE_MILLISECONDS),
+            ("grace_ms", "graceMilliseconds", bounds.CACHE_MILLISECONDS),
+            ("load_ms", "loadMilliseconds", bounds.CACHE_MILLISECONDS),
+            ("places", "places", bounds.CACHE_PLACES),
+            ("connections", "connections", bounds.CACHE_CONNECTIONS),
+            ("write_every", "writeEvery", bounds.CACHE_WRITE_EVERY),
         ):
             value = getattr(self, field)
             _refuse_unless(type(value) is int and 1 <= value <= most, name, value, f"a whole number, 1 to {most}")

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from caplab.contract import ports
 from caplab.contract.names import POSTGRES_CLUSTER
+from caplab.contract.objects import REPLICA
 from caplab.model.keys import key_prefix
 
 from ... import clock
 from ...links import Client, Endpoint, Engine, Link, NotDone, NotOpened, Position, Result, Scan, Topology, result_of
 from ...outcomes import OK, Outcome
 from ...read_routing import needs_lsn
-from ...spec import PLAIN_CLIENT, REPLICA, ClientOptions, Limits
+from ...spec import PLAIN_CLIENT, ClientOptions, Limits
 from ...workloads import Operation, is_beat, run_values
 from ..keep_alive import user_timeout_ms
 from ..opening import SCAN_BYTES, Opener, check_scan_size, leads_to_replica

@@ -7,12 +7,13 @@ from typing import Any
 
 from caplab.contract import ports
 from caplab.contract.names import REDIS_CLUSTER
+from caplab.contract.objects import CACHE
 from caplab.model.keys import key_prefix
 
 from ... import clock
 from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology, result_of
 from ...outcomes import OK, Outcome
-from ...spec import CACHE, PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
+from ...spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
 from ...workloads import Operation
 from ..opening import ANSWER_BYTES, SCAN_BYTES, Opener, check_scan_size, leads_to_replica
 from ..resolver import Resolver

@@ -1,0 +1,347 @@
+"""The lab's objects that several parts read or write: their fields, types, defaults and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from . import bounds, names
+from .records import INT64, SET, Record, Rules, body_field, map_by
+
+_NAME: Rules = {"minLength": 1, "maxLength": bounds.CLUSTER_NAME}
+_POD: Rules = {"maxLength": 63}
+_ZONE: Rules = {"maxLength": 63}
+_NODE: Rules = {"maxLength": 253}
+_UID: Rules = {"maxLength": 40}
+_TIME: Rules = {"maxLength": 40}
+_WORD: Rules = {"maxLength": 20}
+_MEMBERS: Rules = {"minimum": 1, "maximum": bounds.FAULT_MEMBERS}
+_MILLISECONDS: Rules = {"minimum": 1, "maximum": bounds.CACHE_MILLISECONDS}
+_KINDS: Rules = {"enum": sorted(names.CLUSTER_PLURALS)}
+
+# The signals whose default action ends a process (signal(7)).
+SIGNALS = (
+    *("SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1"),
+    *("SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGSYS"),
+)
+
+# Words of a Probe's spec.
+WORKLOADS = ("set", "register", "register-multi", "counter", "cas", "ids", "clock")
+SCANS = ("set-scan", "register-scan", "counter-scan")
+CACHE = "cache"  # a workload of a RedisCluster with a PostgresCluster behind it
+SERVICE, DIRECT, ANY, REPLICA = ROUTES = ("service", "direct", "any", "replica")
+DEFAULT_ROUTES = (SERVICE, DIRECT)
+READ_ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal")
+PROTECTIONS = ("none", "lock", "xfetch", "jitter", "refresh-ahead", "stale-while-revalidate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata(Record):
+    """What is known of any object. Only the API server sets uid and the times."""
+
+    namespace: str | None = body_field()
+    name: str = body_field(required=True)
+    uid: str | None = body_field()
+    generation: int | None = body_field()
+    resource_version: str | None = body_field()
+    creation_timestamp: str | None = body_field()
+    deletion_timestamp: str | None = body_field()
+    finalizers: tuple[str, ...] | None = body_field()
+    labels: Mapping[str, str] | None = body_field()
+    annotations: Mapping[str, str] | None = body_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target(Record):
+    """A Fault's spec.target: the pods that it hits. Exactly one of role, members, zone and node is set."""
+
+    kind: str | None = body_field(**_KINDS)
+    name: str | None = body_field(**_NAME)
+    role: str | None = body_field(enum=["primary", "replica", "any"])
+    members: tuple[str, ...] | None = body_field(
+        minItems=1, maxItems=bounds.FAULT_MEMBERS, items={"minLength": 1, **_POD}, **SET
+    )
+    zone: str | None = body_field(minLength=1, **_ZONE)
+    node: str | None = body_field(minLength=1, **_NODE)
+    count: int | None = body_field(**_MEMBERS)
+    max_members: int | None = body_field(**_MEMBERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill(Record):
+    """A Fault's spec.kill."""
+
+    signal: str = body_field(filled="SIGKILL", enum=SIGNALS)
+    keep_down: bool = body_field(filled=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze(Record):
+    """A Fault's spec.freeze."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition(Record):
+    """A Fault's spec.partition: whom the targets are cut off from, in which direction, and whether DNS is too."""
+
+    source: str = body_field(name="from", required=True, enum=["peers", "controlPlane", "clients", "group"])
+    direction: str = body_field(filled="both", enum=["both", "in", "out"])
+    dns: str = body_field(filled="Keep", enum=["Keep", "Cut"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultSpec(Record):
+    """A Fault's spec. Exactly one of kill, freeze and partition is set, and duration_seconds."""
+
+    target: Target = body_field(required=True)
+    kill: Kill | None = body_field()
+    freeze: Freeze | None = body_field()
+    partition: Partition | None = body_field()
+    duration_seconds: int | None = body_field(minimum=1, maximum=bounds.FAULT_SECONDS)
+    seed: int = body_field(filled=0, **INT64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetStatus(Record):
+    """An entry of a Fault's status.targets: a pod. The operator writes the fields up to drops_to, an agent the others.
+
+    Times in nanoseconds are CLOCK_MONOTONIC of the boot boot_id. No state: the injection has not begun.
+    """
+
+    uid: str = body_field(required=True, **_UID)
+    pod: str | None = body_field(**_POD)
+    node: str | None = body_field(**_NODE)
+    zone: str | None = body_field(**_ZONE)
+    cluster: str | None = body_field(**_POD)
+    end: str | None = body_field(**_WORD)
+    replaces: str | None = body_field(**_UID)
+    drops_from: tuple[str, ...] | None = body_field(maxItems=bounds.ADDRESSES, items={"maxLength": 45})
+    drops_to: tuple[str, ...] | None = body_field(maxItems=bounds.ADDRESSES, items={"maxLength": 45})
+    state: str | None = body_field(**_WORD)
+    injected_at: str | None = body_field(**_TIME)
+    healed_at: str | None = body_field(**_TIME)
+    injected_ns: int | None = body_field(**INT64)
+    healed_ns: int | None = body_field(**INT64)
+    effective_ns: int | None = body_field(**INT64)
+    boot_id: str | None = body_field(**_UID)
+    proven: bool | None = body_field()
+    evidence: tuple[str, ...] | None = body_field(
+        maxItems=bounds.EVIDENCE_LINES, items={"maxLength": bounds.EVIDENCE_CHARACTERS}
+    )
+    problem: str | None = body_field(maxLength=bounds.MESSAGE_CHARACTERS)
+
+
+# What the operator writes of a TargetStatus: the rest is the agent's.
+OPERATOR_FIELDS = ("uid", "pod", "node", "zone", "cluster", "end", "replaces", "dropsFrom", "dropsTo")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultStatus(Record):
+    """A Fault's status; no phase: its targets are not resolved yet."""
+
+    phase: str | None = body_field(**_WORD)
+    until: str | None = body_field(**_TIME)
+    message: str | None = body_field(maxLength=bounds.MESSAGE_CHARACTERS)
+    targets: tuple[TargetStatus, ...] | None = body_field(maxItems=bounds.TARGETS, **map_by("uid"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault(Record):
+    """A Fault."""
+
+    metadata: Metadata = body_field(required=True)
+    spec: FaultSpec = body_field(required=True)
+    status: FaultStatus | None = body_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeTarget(Record):
+    """A Probe's spec.target: a cluster in its own namespace."""
+
+    kind: str = body_field(required=True, **_KINDS)
+    name: str = body_field(required=True, **_NAME)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels(Record):
+    """A Probe's spec.levels, in the engine's words."""
+
+    read: str | None = body_field(minLength=1, **_WORD)
+    write: str | None = body_field(minLength=1, **_WORD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings(Record):
+    """A Probe's spec.client."""
+
+    client_timestamps: bool = body_field(filled=True)
+    speculative_delay_milliseconds: int | None = body_field(minimum=1, maximum=bounds.SPECULATIVE_MILLISECONDS)
+    read_routing: str | None = body_field(enum=READ_ROUTINGS)
+    max_lag_bytes: int | None = body_field(minimum=0, maximum=1 << 40, **INT64)
+    replica_wait_milliseconds: int | None = body_field(minimum=1, maximum=bounds.REPLICA_WAIT_MILLISECONDS)
+    clock_skew_milliseconds: int | None = body_field(
+        minimum=-bounds.CLOCK_SKEW_MILLISECONDS, maximum=bounds.CLOCK_SKEW_MILLISECONDS
+    )
+    skewed_vantages: tuple[str, ...] | None = body_field(minItems=1, maxItems=bounds.VANTAGES, items=_ZONE, **SET)
+    timeout_milliseconds: int | None = body_field(
+        minimum=bounds.TIMEOUT_MILLISECONDS[0], maximum=bounds.TIMEOUT_MILLISECONDS[1]
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings(Record):
+    """A Probe's spec.cache."""
+
+    store: str = body_field(required=True, **_NAME)
+    protection: str = body_field(filled="none", enum=PROTECTIONS)
+    keys: int = body_field(filled=20, minimum=1, maximum=bounds.CACHE_KEYS)
+    exponent: float = body_field(filled=1, minimum=0, maximum=bounds.CACHE_EXPONENT)
+    ttl_milliseconds: int = body_field(filled=10_000, **_MILLISECONDS)
+    grace_milliseconds: int = body_field(filled=10_000, **_MILLISECONDS)
+    load_milliseconds: int = body_field(filled=50, **_MILLISECONDS)
+    places: int = body_field(filled=20, minimum=1, maximum=bounds.CACHE_PLACES)
+    connections: int = body_field(filled=40, minimum=1, maximum=bounds.CACHE_CONNECTIONS)
+    write_every: int = body_field(filled=100, minimum=1, maximum=bounds.CACHE_WRITE_EVERY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSpec(Record):
+    """A Probe's spec; rate: operations a second of each vantage; no seconds: until stop."""
+
+    target: ProbeTarget = body_field(required=True)
+    workload: str = body_field(
+        required=True,
+        enum=(*WORKLOADS, CACHE, *SCANS),
+    )
+    rate: float = body_field(required=True, exclusiveMinimum=True, minimum=0, maximum=int(bounds.RATE))
+    vantages: tuple[str, ...] = body_field(required=True, minItems=1, maxItems=bounds.VANTAGES, items=_ZONE, **SET)
+    routes: tuple[str, ...] = body_field(
+        filled=DEFAULT_ROUTES,
+        minItems=1,
+        maxItems=4,
+        items={**_WORD, "enum": ROUTES},
+        **SET,
+    )
+    levels: Levels | None = body_field()
+    client: ClientSettings | None = body_field()
+    cache: CacheSettings | None = body_field()
+    seed: int = body_field(filled=0, **INT64)
+    seconds: float | None = body_field(exclusiveMinimum=True, minimum=0, maximum=bounds.PROBE_SECONDS)
+    run_id: str = body_field(required=True, pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", maxLength=100)
+    stop: bool = body_field(filled=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VantageStatus(Record):
+    """An entry of a Probe's status.vantages, which that vantage's prober writes."""
+
+    name: str = body_field(required=True, **_ZONE)
+    phase: str | None = body_field(**_WORD)
+    operations: int | None = body_field(**INT64)
+    since: str | None = body_field(**_TIME)
+    last_error: str | None = body_field(maxLength=bounds.MESSAGE_CHARACTERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeStatus(Record):
+    """A Probe's status."""
+
+    vantages: tuple[VantageStatus, ...] | None = body_field(maxItems=bounds.VANTAGES, **map_by("name"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe(Record):
+    """A Probe."""
+
+    metadata: Metadata = body_field(required=True)
+    spec: ProbeSpec = body_field(required=True)
+    status: ProbeStatus | None = body_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec(Record):
+    """A Run's spec."""
+
+    experiment: str = body_field(required=True, minLength=1, maxLength=100)
+    engine: str = body_field(required=True, minLength=1, maxLength=40)
+    mode: str = body_field(required=True, minLength=1, maxLength=40)
+    fault: str = body_field(required=True, minLength=1, maxLength=60)
+    suite: str | None = body_field(maxLength=60)
+    seed: int = body_field(filled=0, **INT64)
+    settings: Mapping[str, str] | None = body_field(maxProperties=40, items={"maxLength": 200})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigureBounds(Record):
+    """The most that an expectation promises of figures."""
+
+    failover_seconds: float | None = body_field()
+    lost: float | None = body_field()
+    stale_reads: float | None = body_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures(Record):
+    """The figures of a run; None: not measured."""
+
+    failover_seconds: float | None = body_field()
+    attempted: int | None = body_field(**INT64)
+    acked: int | None = body_field(**INT64)
+    survived: int | None = body_field(**INT64)
+    lost: int | None = body_field(**INT64)
+    unacked_found: int | None = body_field(**INT64)
+    stale_reads: int | None = body_field(**INT64)
+    ack_ratio: float | None = body_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideFigures(Record):
+    """An entry of a Run's status.bySide."""
+
+    side: str = body_field(required=True, maxLength=40)
+    route: str = body_field(required=True, **_WORD)
+    failover_seconds: float | None = body_field()
+    lost: int | None = body_field(**INT64)
+    stale_reads: int | None = body_field(**INT64)
+    bounds: FigureBounds | None = body_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VantageFigures(Record):
+    """An entry of a Run's status.byVantage."""
+
+    vantage: str = body_field(required=True, **_ZONE)
+    route: str = body_field(required=True, **_WORD)
+    failover_seconds: float | None = body_field()
+    attempted: int | None = body_field(**INT64)
+    acked: int | None = body_field(**INT64)
+    survived: int | None = body_field(**INT64)
+    lost: int | None = body_field(**INT64)
+    unacked_found: int | None = body_field(**INT64)
+    stale_reads: int | None = body_field(**INT64)
+    ack_ratio: float | None = body_field()
+    bounds: FigureBounds | None = body_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus(Record):
+    """A Run's status."""
+
+    phase: str | None = body_field(**_WORD)
+    verdict: str | None = body_field(maxLength=10)
+    reasons: tuple[str, ...] | None = body_field(maxItems=bounds.REASONS, items={"maxLength": bounds.REASON_CHARACTERS})
+    started_at: str | None = body_field(**_TIME)
+    ended_at: str | None = body_field(**_TIME)
+    figures: Figures | None = body_field()
+    bounds: FigureBounds | None = body_field()
+    by_side: tuple[SideFigures, ...] | None = body_field(maxItems=40)
+    by_vantage: tuple[VantageFigures, ...] | None = body_field(maxItems=200)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Record):
+    """A Run."""
+
+    metadata: Metadata = body_field(required=True)
+    spec: RunSpec = body_field(required=True)
+    status: RunStatus | None = body_field()
