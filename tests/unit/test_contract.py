@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import ast
+import copy
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from caplab_agent.faults import Assignment, FaultRecord
 from caplab_agent.report import report_body
-from caplab_cluster.paths import REPOSITORY
+from caplab_cluster.paths import CHART, REPOSITORY
+from crd_schema import schemas
 
-from caplab.contract import names, objects, ports
-from caplab.contract.records import BodyError, schema_of
+from caplab.contract import bounds, names, objects, phases, ports
+from caplab.contract.records import BodyError, Record, schema_of
 
 # The cluster's package runs before anything is installed, and tests say what they expect in words of their own.
 ROOTS = ("bench", "caplab", "dashboards", "experiments", "operator", "probes")
@@ -94,6 +98,146 @@ def test_the_contract_loads_nothing_else_of_the_lab() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout == "['caplab']\n"
+
+
+# Objects and the schemas of their kinds.
+
+SCHEMAS: list[tuple[str, str, type[Record]]] = [
+    (names.FAULT, "spec", objects.FaultSpec),
+    (names.FAULT, "status", objects.FaultStatus),
+    (names.PROBE, "spec", objects.ProbeSpec),
+    (names.PROBE, "status", objects.ProbeStatus),
+    (names.RUN, "spec", objects.RunSpec),
+    (names.RUN, "status", objects.RunStatus),
+]
+
+
+def bare(schema: Any, is_schema: bool = True) -> Any:
+    """Take out of a schema what is for people or for the API server alone; what is a set comes in order."""
+    if isinstance(schema, Mapping):
+        own = schema.keys() - ({"description", "x-kubernetes-validations"} if is_schema else set())
+        return {
+            name: sorted(schema[name])
+            if is_schema and name in ("enum", "required")
+            else bare(schema[name], name != "properties")
+            for name in own
+        }
+    return [bare(item) for item in schema] if isinstance(schema, list | tuple) else schema
+
+
+def differences(contract: Any, crd: Any, where: str) -> list[str]:
+    """List every place where the two differ."""
+    if not (isinstance(contract, dict) and isinstance(crd, dict)):
+        return [] if contract == crd else [f"{where}: {contract!r}, and in the chart {crd!r}"]
+    every = sorted(contract.keys() | crd.keys())
+    return [line for name in every for line in differences(contract.get(name), crd.get(name), f"{where}.{name}")]
+
+
+def of_chart(kind: str, part: str) -> Any:
+    return copy.deepcopy(bare(schemas()[kind]["properties"][part]))
+
+
+@pytest.mark.parametrize(("kind", "part", "record"), SCHEMAS)
+def test_the_charts_schemas_are_those_of_the_contract_field_by_field(
+    kind: str, part: str, record: type[Record]
+) -> None:
+    assert differences(bare(schema_of(record)), of_chart(kind, part), f"{kind}.{part}") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "way", "value"),
+    [
+        ("Fault", "spec", "properties.durationSeconds.maximum", 7200),  # a bound
+        ("Fault", "spec", "properties.durationSeconds.type", "number"),  # a type
+        ("Fault", "spec", "properties.partition.properties.direction.default", "in"),
+        ("Fault", "spec", "properties.target.properties.kind.enum", ["RedisCluster"]),
+        ("Fault", "spec", "required", ["durationSeconds", "target"]),
+        ("Fault", "spec", "properties.fill", {"type": "object"}),  # a field more
+        ("Fault", "spec", "properties.freeze", None),  # a field less
+        ("Fault", "status", "properties.targets.items.properties.evidence.items.maxLength", 299),
+        ("Fault", "status", "properties.targets.x-kubernetes-list-map-keys", ["pod"]),
+        ("Probe", "spec", "properties.runId.pattern", "^.*$"),
+        ("Probe", "spec", "properties.routes.items.enum", ["any", "direct", "service"]),
+        ("Probe", "spec", "properties.rate.exclusiveMinimum", None),
+        ("Run", "spec", "properties.settings.additionalProperties.maxLength", 20),
+        ("Run", "status", "properties.figures.properties.lost.format", "int32"),
+    ],
+)
+def test_a_planted_difference_of_the_chart_is_found(kind: str, part: str, way: str, value: object) -> None:
+    crd = of_chart(kind, part)
+    *steps, last = way.split(".")
+    place = crd
+    for step in steps:
+        place = place[step]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    (record,) = (record for of_kind, of_part, record in SCHEMAS if (of_kind, of_part) == (kind, part))
+    found = differences(bare(schema_of(record)), crd, "")
+    assert [line.split(":")[0] for line in found] == [f".{way}"] or (found and all(way in line for line in found))
+
+
+def test_the_charts_kinds_have_the_contracts_names() -> None:
+    documents = [yaml.safe_load(file.read_text()) for file in (CHART / "templates" / "crds").glob("*.yaml")]
+    found = {
+        (document["spec"]["names"]["kind"], document["spec"]["names"]["plural"], document["spec"]["group"])
+        for document in documents
+    }
+    assert found == {(kind.name, kind.plural, names.GROUP) for kind in names.KINDS}
+    assert all(
+        document["metadata"]["name"] == f"{document['spec']['names']['plural']}.{names.GROUP}" for document in documents
+    )
+    assert {version["name"] for document in documents for version in document["spec"]["versions"]} == {names.VERSION}
+
+
+def test_the_charts_phases_are_those_of_the_contract() -> None:
+    def listed(kind: str, *way: str) -> set[str]:
+        schema: Any = schemas()[kind]["properties"]["status"]
+        for name in way:
+            schema = schema["items"] if name == "items" else schema["properties"][name]
+        return set(re.findall(r"\b[A-Z][a-z]+\b", schema["description"].partition(";")[0]))
+
+    assert listed("Fault", "phase") == set(phases.FAULT_PHASES)
+    assert listed("Fault", "targets", "items", "state") == set(phases.TARGET_STATES)
+    assert listed("Run", "phase") == set(phases.RUN_PHASES)
+
+
+@pytest.mark.parametrize("kind", names.CLUSTER_PLURALS)
+def test_the_charts_bounds_of_clusters_are_those_of_the_contract(kind: str) -> None:
+    metadata, status = (schemas()[kind]["properties"][part]["properties"] for part in ("metadata", "status"))
+    assert metadata["name"]["maxLength"] == bounds.CLUSTER_NAME
+    assert status["rollout"]["maxLength"] == bounds.ROLLOUT_CHARACTERS
+    assert status["conditions"]["items"]["properties"]["message"]["maxLength"] == bounds.MESSAGE_CHARACTERS
+
+
+def test_prometheus_may_reach_the_contracts_ports() -> None:
+    text = (CHART / "templates" / "prometheus-network.yaml").read_text()
+    reached = {int(port) for port in re.findall(r"port: (\d+)", text)}
+    of_lab = {ports.AGENT_METRICS, ports.PROBER_METRICS, ports.OPERATOR_METRICS, ports.SCRAPE_TARGETS}
+    assert reached == of_lab | {ports.POSTGRES_EXPORTER, ports.REDIS_EXPORTER, ports.CASSANDRA_METRICS}
+
+
+def test_the_charts_pods_listen_at_the_contracts_ports() -> None:
+    def listening(file: str) -> set[int]:
+        text = (CHART / "templates" / file).read_text()
+        return {int(port) for port in re.findall(r"containerPort: (\d+)", text)}
+
+    assert listening("agent.yaml") == {ports.AGENT_METRICS}
+    assert listening("prober.yaml") == {ports.PROBER_METRICS}
+    assert listening("operator.yaml") == {ports.OPERATOR_HEALTH, ports.OPERATOR_METRICS, ports.SCRAPE_TARGETS}
+
+
+# The chart's own: checksums of what its pods have mounted.
+OF_CHART_ONLY = {f"{names.PREFIX}{word}" for word in ("token", "configuration")}
+
+
+def test_every_label_and_annotation_of_the_chart_is_one_of_the_contract() -> None:
+    known = {value for value in vars(names).values() if isinstance(value, str) and value.startswith(names.PREFIX)}
+    text = "\n".join(file.read_text() for file in (CHART / "templates").rglob("*.yaml"))
+    used = set(re.findall(rf"\b{re.escape(names.PREFIX)}[a-z0-9-]+", text))
+    assert len(used) > 5
+    assert used <= known | {names.API_VERSION} | OF_CHART_ONLY
 
 
 FAULT = {
