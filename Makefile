@@ -9,7 +9,7 @@ REPEAT ?= 1
 RUN = $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status doctor dashboards clean chaos cap-table workflow test test-unit test-images-python test-pythons test-kind lint prove venv lock
+.PHONY: help up down status doctor dashboards clean chaos cap-table workflow format test test-unit test-images-python test-pythons test-kind lint prove venv lock
 
 # A virtual environment belongs to one Python: it is recreated for another one.
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)

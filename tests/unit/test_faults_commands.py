@@ -147,7 +147,7 @@ def test_a_note_that_cannot_be_read_is_named_by_both(fake: FakeEngine, monkeypat
     problems: list[str] = []
     assert commands.faults(False, lambda line: None, problems.append) == 3
     assert commands.heal(lambda line: None, problems.append, QUICK) == 3
-    assert all("spoilt.json cannot be read" in line and "Hint: See whether" in line for line in problems)
+    assert all("spoilt.json cannot be read" in line and "Hint: Check that the nodes" in line for line in problems)
 
 
 @pytest.mark.usefixtures("fake")
