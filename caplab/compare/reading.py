@@ -24,7 +24,8 @@ _MOST_FOLDERS = 20_000
 _STAMPED = re.compile(r"(\d{8})-(\d{6})-")  # how a run's id and a suite's folder begin
 _MOST_MEASURED = 1e18  # of any unit; beyond it sums are no numbers any more
 _GIB = 1 << 30
-_MEMBERS = re.compile(r'"[^"]*-\d+"')  # which members stand by differs with who is primary
+# Which members stand by differs with who is primary, and how many with the moment.
+_MEMBERS = re.compile(r'"[^"]*-\d+"(?:, ?"[^"]*-\d+")*')
 
 
 def read(place: Path) -> Results:
@@ -194,7 +195,7 @@ def _flat(where: str, value: Json) -> Iterator[tuple[str, str]]:
         for number, inner in enumerate(value):
             yield from _flat(f"{where}[{number}]", inner)
     elif not _is_measured(where, value):
-        yield where, _MEMBERS.sub("a member", str(value))
+        yield where, _MEMBERS.sub("members", str(value))
 
 
 def _is_measured(where: str, value: Json) -> bool:

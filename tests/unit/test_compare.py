@@ -283,6 +283,10 @@ def test_who_stands_by_and_how_long_an_event_took_are_no_settings(
 
     before = write(tmp_path / "base", of(0, "pg-1", 3.217))
     assert as_json(before, new(tmp_path, of(100, "pg-2", 4.5)), capsys)["differences"] == []
+    both = write(tmp_path / "both", of(100, 'pg-1","pg-2', 4.5))  # Patroni lists those that stand by at the moment
+    assert as_json(before, both, capsys)["differences"] == []
+    two = [{**run, "settings": {"synchronousStandbyNames": 'ANY 2 ("pg-1","pg-2")'}} for run in of(100, "", 4.5)]
+    assert as_json(before, write(tmp_path / "two", two), capsys)["differences"] != []
     longer = write(tmp_path / "longer", of(100, "pg-2", 60))
     assert as_json(before, longer, capsys)["differences"] != []  # that is a choice
 
