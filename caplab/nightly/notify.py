@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..within import TooLong, within
 from .report import Report
 
 WEBHOOK_VARIABLE, ALERTMANAGER_VARIABLE = "CAPLAB_WEBHOOK_URL", "CAPLAB_ALERTMANAGER_URL"  # they may be secrets
@@ -70,15 +70,11 @@ def tell(webhook: str, alertmanager: str, report: Report, folder: str) -> list[s
 
 
 def _post(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:
-    """Why it was not taken, or ''. All of it has its seconds: a time-out alone is one of each read.
-
-    Who sends a letter now and then, or looks up a name without end, is left behind with its thread.
-    """
-    told: list[str] = []
-    asking = threading.Thread(target=lambda: told.append(_asked(url, body)), daemon=True)
-    asking.start()
-    asking.join(_SECONDS)
-    return told[0] if told else f"it has not answered within {_SECONDS:g} s"
+    """Return why the message was not taken, or ''. A socket's time-out bounds each read only; this bounds them all."""
+    try:
+        return within(_SECONDS, lambda: _asked(url, body), "notification")
+    except TooLong:
+        return f"it has not answered within {_SECONDS:g} s"
 
 
 def _asked(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:
