@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from caplab.check.finding import State
 from caplab.model.fields import Json
+from caplab.plain_text import plural
 from caplab.report import words
 from caplab.report.grid import WIDTH, Grid, escaped, in_columns, in_markdown
 
@@ -110,7 +111,7 @@ def to_json(told: Comparison) -> dict[str, Json]:
 def _headline(told: Comparison) -> str:
     results = counted(told.table)
     states = told.of_state
-    runs = f"{_many(sum(states.values()), 'run')} of {told.new.place}"
+    runs = f"{plural(sum(states.values()), 'run')} of {told.new.place}"
     before = sum(len(runs) for row, runs in told.chosen.base.items() if row in told.chosen.new)
     figures = words.DOT.join(f"{results[result]} {result.value}" for result in Result if results[result])
     verdicts = words.DOT.join(f"{states.get(state, 0)} {state.value}" for state in State)
@@ -124,7 +125,7 @@ def _said_first(told: Comparison) -> list[str]:
     for count, side in zip(silent, (told.base.place, told.new.place), strict=True):
         if count:
             what = "did not keep versions, settings and machine: changes of these do not show"
-            lines.append(f"{_many(count, 'run')} of {side} {what}")
+            lines.append(f"{plural(count, 'run')} of {side} {what}")
     unread = [*told.base.unread, *told.new.unread]
     lines += [f"not read: {words.one_line(one)}" for one in unread[:_MOST_UNREAD]]
     if len(unread) > _MOST_UNREAD:
@@ -146,7 +147,7 @@ def _counts(values: Mapping[str, int]) -> str:
     every = sorted(values.items(), key=lambda item: (-item[1], item[0]))
     if len(every) == 1:
         return words.told_shortly(every[0][0])
-    told = [f"{words.told_shortly(value)} ({_many(count, 'run')})" for value, count in every[:_MOST_VALUES]]
+    told = [f"{words.told_shortly(value)} ({plural(count, 'run')})" for value, count in every[:_MOST_VALUES]]
     return ", ".join(told) + (f" and {len(every) - _MOST_VALUES} more" if len(every) > _MOST_VALUES else "")
 
 
@@ -170,7 +171,7 @@ def _violated_alone(told: Comparison, known: Iterable[Key]) -> list[str]:
     found: Counter[Key] = Counter()
     for runs in told.chosen.new.values():
         found.update(key for run in runs for key, figure in run.figures.items() if figure.violated)
-    return [f"VIOLATED: {_name(key)} in {_many(count, 'run')}" for key, count in found.items() if key not in skipped]
+    return [f"VIOLATED: {_name(key)} in {plural(count, 'run')}" for key, count in found.items() if key not in skipped]
 
 
 def _violated_elsewhere(told: Comparison) -> list[str]:
@@ -179,7 +180,7 @@ def _violated_elsewhere(told: Comparison) -> list[str]:
     known = {run.run_id for run in weighed if any(figure.violated for figure in run.figures.values())}
     rows = Counter(run.row for run in told.chosen.looked_at if run.state is State.VIOLATED and run.run_id not in known)
     what = "whose figures are not compared: summary.md of its suite says what"
-    return [f"VIOLATED: {row} in {_many(count, 'run')} {what}" for row, count in rows.items()]
+    return [f"VIOLATED: {row} in {plural(count, 'run')} {what}" for row, count in rows.items()]
 
 
 def _first_seen(one: Weighed) -> str:
@@ -267,14 +268,14 @@ def _ending(told: Comparison, every: bool) -> list[str]:
     ]
     flat = sum(_is_flat(one) for one in told.table.figures)
     if flat and not every:
-        lines.append(f"The same in every run, and not shown (--all): {_many(flat, 'figure')}.")
+        lines.append(f"The same in every run, and not shown (--all): {plural(flat, 'figure')}.")
     if told.chosen.filled:
         lines.append(
-            f"Rows with too few new runs are judged with their newest runs before: {_many(told.chosen.filled, 'run')}."
+            f"Rows with too few new runs are judged with their newest runs before: {plural(told.chosen.filled, 'run')}."
         )
     lines += _too_few(told.table)
     if told.chosen.doubtful:
-        doubtful = _many(told.chosen.doubtful, "run")
+        doubtful = plural(told.chosen.doubtful, "run")
         lines.append(f"Not counted, since they prove nothing by their verdict's reasons: {doubtful}.")
     if told.table.only_new:
         before, now = ({run.run_id for run in runs} for runs in (told.base.runs, told.chosen.looked_at))
@@ -292,11 +293,7 @@ def _too_few(table: Table) -> list[str]:
     wanted = [one.enough for one in few]
     need = max((size for size in wanted if size is not None), default=None)
     mend = "more runs before are needed" if need is None or None in wanted else f"{need} new runs of each row would do"
-    return [f"Too few runs for that: {_many(len(few), 'figure')}; {mend}."]
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count:,} {what}s"
+    return [f"Too few runs for that: {plural(len(few), 'figure')}; {mend}."]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from caplab_cluster.node_notes import Notes
 from caplab_cluster.paths import Cache
 
 from caplab.kube import ContextRefused, pinned
+from caplab.plain_text import plural
 
 from .healing import AGENT_STARTS_SECONDS, Api, Bounds, Healing, Say
 from .listing import NOTHING, table
@@ -46,7 +47,7 @@ def heal(say: Say, complain: Say, bounds: Bounds | None = None) -> int:
     try:
         api = _api()
         healing = Healing(api, say, bounds)
-        say(f"{_counted(healing.delete_all(), 'Fault')} deleted")
+        say(f"{plural(healing.delete_all(), 'Fault')} deleted")
     except Exception as error:
         healing = None
         left.append(_not_known("What Faults there are", error))
@@ -70,7 +71,7 @@ def bring_nodes_back(notes: Notes, say: Say, say_seconds: float = 2.0) -> tuple[
         lost = notes.live()
     except Failure as failure:
         return 0, [_with_mend(failure)]
-    say(f"{_counted(len(lost), 'lost node')}{': ' if lost else ''}{', '.join(loss.node for loss in lost)}")
+    say(f"{plural(len(lost), 'lost node')}{': ' if lost else ''}{', '.join(loss.node for loss in lost)}")
     with ThreadPoolExecutor(max(1, len(lost))) as pool:
         tries = {pool.submit(bring_back, notes, loss): loss for loss in lost}
         seconds = 0.0
@@ -103,7 +104,3 @@ def _notes() -> Notes:
 
 def _api() -> Api:
     return Objects(pinned().api)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

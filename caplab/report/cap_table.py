@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from caplab.check.finding import State, merge
 from caplab.model.expectations import Demand, Expectation, Expectations
+from caplab.plain_text import plural
 from caplab.verdict import Judgement
 
 from . import words
@@ -76,7 +77,7 @@ def tally(states: Sequence[State | None]) -> str:
     counts = Counter(states)
     known = len(states) - counts[None]
     said = ", ".join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))
-    return f"{len(states)} {'row' if len(states) == 1 else 'rows'}, {known} measured: {said}"
+    return f"{plural(len(states), 'row')}, {known} measured: {said}"
 
 
 def _states(rows: Iterable[_Row]) -> list[State | None]:
