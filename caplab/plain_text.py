@@ -96,3 +96,8 @@ class PlainWriter:
     def isatty(self) -> bool:
         """Return whether it is a terminal."""
         return self._out.isatty()
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: "1 run", "2,000 runs"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

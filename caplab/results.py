@@ -81,7 +81,7 @@ def write_picture(folder: Path, svg: str) -> None:
 def write_suite(folder: Path, verdict: str, summary: str, junit: str) -> None:
     """Write the suite's reports, each file atomically."""
     for name, text in ((VERDICT, verdict), (SUMMARY, summary), (JUNIT, junit)):
-        _write_text(folder / name, text)
+        write_whole(folder / name, text)
 
 
 def read_run(folder: Path, bounds: Bounds = _DEFAULT) -> tuple[RunRecord, Table]:
@@ -92,9 +92,4 @@ def read_run(folder: Path, bounds: Bounds = _DEFAULT) -> tuple[RunRecord, Table]
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value atomically; values that JSON lacks are written as text."""
-    _write_text(path, json.dumps(value, indent=1, default=str) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Write a text atomically."""
-    write_whole(path, text)
+    write_whole(path, json.dumps(value, indent=1, default=str) + "\n")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from caplab.check.finding import State
 from caplab.contract.names import COMPARE_SCHEMA
 from caplab.model.fields import Json
+from caplab.plain_text import plural
 from caplab.report import words
 from caplab.report.grid import WIDTH, Grid, escaped, in_columns, in_markdown
 
@@ -110,7 +111,7 @@ def to_json(comparison: Comparison) -> dict[str, Json]:
 def _headline(comparison: Comparison) -> str:
     results = counted(comparison.table)
     states = comparison.of_state
-    runs = f"{_many(sum(states.values()), 'run')} of {comparison.new.place}"
+    runs = f"{plural(sum(states.values()), 'run')} of {comparison.new.place}"
     before = sum(len(runs) for row, runs in comparison.chosen.base.items() if row in comparison.chosen.new)
     figures = words.DOT.join(f"{results[result]} {result.value}" for result in Result if results[result])
     verdicts = words.DOT.join(f"{states.get(state, 0)} {state.value}" for state in State)
@@ -124,7 +125,7 @@ def _caveats(comparison: Comparison) -> list[str]:
     for count, side in zip(silent, (comparison.base.place, comparison.new.place), strict=True):
         if count:
             what = "did not record versions, settings and machine: their changes do not show"
-            lines.append(f"{_many(count, 'run')} of {side} {what}")
+            lines.append(f"{plural(count, 'run')} of {side} {what}")
     unread = [*comparison.base.unread, *comparison.new.unread]
     lines += [f"not read: {words.one_line(file)}" for file in unread[:_MOST_UNREAD]]
     if len(unread) > _MOST_UNREAD:
@@ -146,7 +147,7 @@ def _counts(values: Mapping[str, int]) -> str:
     every = sorted(values.items(), key=lambda item: (-item[1], item[0]))
     if len(every) == 1:
         return words.abbreviated(every[0][0])
-    shown = [f"{words.abbreviated(value)} ({_many(count, 'run')})" for value, count in every[:_MOST_VALUES]]
+    shown = [f"{words.abbreviated(value)} ({plural(count, 'run')})" for value, count in every[:_MOST_VALUES]]
     return ", ".join(shown) + (f" and {len(every) - _MOST_VALUES} more" if len(every) > _MOST_VALUES else "")
 
 
@@ -173,7 +174,7 @@ def _violated_alone(comparison: Comparison, compared: Iterable[Key]) -> list[str
     for runs in comparison.chosen.new.values():
         violations.update(key for run in runs for key, figure in run.figures.items() if figure.violated)
     return [
-        f"VIOLATED: {_name(key)} in {_many(count, 'run')}" for key, count in violations.items() if key not in skipped
+        f"VIOLATED: {_name(key)} in {plural(count, 'run')}" for key, count in violations.items() if key not in skipped
     ]
 
 
@@ -187,7 +188,7 @@ def _violated_elsewhere(comparison: Comparison) -> list[str]:
         if run.state is State.VIOLATED and run.run_id not in violated_runs
     )
     what = "whose figures are not compared: see summary.md of its suite"
-    return [f"VIOLATED: {row} in {_many(count, 'run')} {what}" for row, count in rows.items()]
+    return [f"VIOLATED: {row} in {plural(count, 'run')} {what}" for row, count in rows.items()]
 
 
 def _first_seen(figure: ComparedFigure) -> str:
@@ -280,13 +281,13 @@ def _ending(comparison: Comparison, every: bool) -> list[str]:
     ]
     flat = sum(_is_flat(figure) for figure in comparison.table.figures)
     if flat and not every:
-        lines.append(f"The same in every run, and not shown (--all): {_many(flat, 'figure')}.")
+        lines.append(f"The same in every run, and not shown (--all): {plural(flat, 'figure')}.")
     if comparison.chosen.filled:
-        filled = _many(comparison.chosen.filled, "run")
+        filled = plural(comparison.chosen.filled, "run")
         lines.append(f"Rows with too few new runs are judged with their newest runs before: {filled}.")
     lines += _too_few(comparison.table)
     if comparison.chosen.doubtful:
-        doubtful = _many(comparison.chosen.doubtful, "run")
+        doubtful = plural(comparison.chosen.doubtful, "run")
         lines.append(f"Not counted, since they prove nothing, as their verdicts say: {doubtful}.")
     if comparison.table.only_new:
         before, now = ({run.run_id for run in runs} for runs in (comparison.base.runs, comparison.chosen.looked_at))
@@ -308,11 +309,7 @@ def _too_few(table: Table) -> list[str]:
         if need is None or None in wanted
         else f"{need} new runs of each row would be enough"
     )
-    return [f"Too few runs for that: {_many(len(few), 'figure')}; {hint}."]
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count:,} {what}s"
+    return [f"Too few runs for that: {plural(len(few), 'figure')}; {hint}."]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from caplab_cluster.node_loss_store import NodeLossStore
 from caplab_cluster.paths import Cache
 
 from caplab.kube import ContextRefused, pinned
+from caplab.plain_text import plural
 
 from .healing import AGENT_STARTS_SECONDS, Api, Bounds, Healing, PrintLine
 from .listing import NOTHING, table
@@ -46,7 +47,7 @@ def heal(print_line: PrintLine, print_error: PrintLine, bounds: Bounds | None = 
     try:
         api = _api()
         healing = Healing(api, print_line, bounds)
-        print_line(f"{_counted(healing.delete_all(), 'Fault')} deleted")
+        print_line(f"{plural(healing.delete_all(), 'Fault')} deleted")
     except Exception as error:
         healing = None
         left.append(_not_known("The list of Faults", error))
@@ -72,7 +73,7 @@ def bring_nodes_back(
         lost = store.live()
     except Failure as failure:
         return 0, [_with_hint(failure)]
-    print_line(f"{_counted(len(lost), 'lost node')}{': ' if lost else ''}{', '.join(loss.node for loss in lost)}")
+    print_line(f"{plural(len(lost), 'lost node')}{': ' if lost else ''}{', '.join(loss.node for loss in lost)}")
     with ThreadPoolExecutor(max(1, len(lost))) as pool:
         tries = {pool.submit(bring_back, store, loss): loss for loss in lost}
         seconds = 0.0
@@ -107,7 +108,3 @@ def _store() -> NodeLossStore:
 
 def _api() -> Api:
     return Objects(pinned().api)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

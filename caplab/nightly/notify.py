@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..within import TooLong, within
 from .report import Report
 
 WEBHOOK_VARIABLE, ALERTMANAGER_VARIABLE = "CAPLAB_WEBHOOK_URL", "CAPLAB_ALERTMANAGER_URL"  # they may be secrets
@@ -72,15 +72,11 @@ def send(webhook: str, alertmanager: str, report: Report, folder: str) -> list[s
 
 
 def _post(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:
-    """Post a body within a time limit (a time-out alone is that of each read); return why it failed, or ''.
-
-    A server that sends a byte now and then, or a name look-up that does not end, is left behind with its thread.
-    """
-    reasons: list[str] = []
-    asking = threading.Thread(target=lambda: reasons.append(_reason_of_post(url, body)), daemon=True)
-    asking.start()
-    asking.join(_SECONDS)
-    return reasons[0] if reasons else f"it has not answered within {_SECONDS:g} s"
+    """Post a body; return why it failed, or ''. A socket's time-out bounds each read only; this bounds them all."""
+    try:
+        return within(_SECONDS, lambda: _reason_of_post(url, body), "notification")
+    except TooLong:
+        return f"it has not answered within {_SECONDS:g} s"
 
 
 def _reason_of_post(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:

@@ -95,7 +95,6 @@ def server(store: Store, host: str, port: int) -> BoundedServer:
     """Return the server, listening."""
 
     class Handler(BaseHTTPRequestHandler):
-        timeout = _SECONDS
         server_version, sys_version = "caplab", ""
 
         def do_GET(self) -> None:  # the base class's name

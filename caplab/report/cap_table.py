@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from caplab.check.finding import State, merge
 from caplab.model.expectations import Expectation, Expectations, PropertyExpectation
+from caplab.plain_text import plural
 from caplab.verdict import Judgement
 
 from . import words
@@ -76,7 +77,7 @@ def tally(states: Sequence[State | None]) -> str:
     counts = Counter(states)
     measured = len(states) - counts[None]
     by_state = ", ".join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))
-    return f"{len(states)} {'row' if len(states) == 1 else 'rows'}, {measured} measured: {by_state}"
+    return f"{plural(len(states), 'row')}, {measured} measured: {by_state}"
 
 
 def _states(rows: Iterable[_Row]) -> list[State | None]:

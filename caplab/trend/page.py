@@ -10,6 +10,7 @@ from itertools import groupby
 
 from caplab.check.finding import State
 from caplab.compare.values import MeasuredRun
+from caplab.plain_text import plural
 from caplab.report import words
 
 from .chart import chart, far_limit, point_text
@@ -70,8 +71,7 @@ def _row(row: Row, every: int) -> Iterable[str]:
     unfolded = every <= _OPEN_ROWS or newest.state is not State.HOLDS
     state = dict(_STATES)[newest.state]
     yield f'<details class="row" data-name="{_text(row.name.lower())}"{" open" if unfolded else ""}>'
-    runs = "1 run" if len(row.runs) == 1 else f"{len(row.runs)} runs"
-    count = f"{runs}, the newest {_when(newest)}"
+    count = f"{plural(len(row.runs), 'run')}, the newest {_when(newest)}"
     badge = f'<span class="badge {state}">{state}</span>'
     yield f'<summary><span class="name">{_text(row.name)}</span> {badge} <span class="muted">{count}</span></summary>'
     yield from _marks(row)
