@@ -15,7 +15,7 @@ from big_history import make
 from pyarrow import compute as pc
 
 from caplab.check.columns import NEVER, among, codes, integers
-from caplab.check.durability_adds import within
+from caplab.check.durability.adds import within
 from caplab.model.history import Table
 
 Way = Callable[[], object]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from caplab.check.phases import PHASES
+from caplab.check.availability.phases import PHASES
 
 from . import words
 from .grid import Grid

@@ -13,8 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from caplab.check import Context, State, availability, check_history, durability, epochs
-from caplab.check.outages import WINDOW_NS
-from caplab.check.phases import PHASES
+from caplab.check.availability.outages import WINDOW_NS
+from caplab.check.availability.phases import PHASES
 from caplab.model.runs import FaultWindow, FinalScan
 
 pytestmark = pytest.mark.property

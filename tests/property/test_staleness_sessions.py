@@ -15,7 +15,7 @@ from random_registers import SCAN_MS, final_scan, random_rows
 from written_histories import alone
 
 from caplab.check import Context, Finding, sessions, staleness
-from caplab.check.sessions_search import GUARANTEES
+from caplab.check.sessions.search import GUARANTEES
 
 pytestmark = pytest.mark.property
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .columns import NEVER
-from .series import Series
+from caplab.check.columns import NEVER
+from caplab.check.series import Series
 
 
 @dataclass(frozen=True, slots=True)

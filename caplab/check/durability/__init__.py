@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import Integers, Mask, among
+from caplab.check.finding import Context, Finding, State
+from caplab.check.scans import incomplete, unusable
+from caplab.check.sides import by_side
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import FinalScan
 
-from .columns import Integers, Mask, among
-from .durability_adds import Adds, adds_of, problem_of, scan_of, within
-from .durability_witnesses import witnesses
-from .finding import Context, Finding, State
-from .scans import incomplete, unusable
-from .sides import by_side
+from .adds import Adds, adds_of, problem_of, scan_of, within
+from .witnesses import witnesses
 
 NAME = "durability"
 _SAMPLE = 5000  # values kept of each anomaly: enough for the marks of a run's picture

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from caplab.check.finding import Context, Finding, State
+from caplab.check.scans import keyed_scan
+from caplab.check.sides import by_side
+from caplab.check.versions import UNBOUNDED, Versions, acked_before, applies, key_codes, versions_of
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import REGISTER_SCAN
 
-from .finding import Context, Finding, State
-from .scans import keyed_scan
-from .sides import by_side
-from .staleness_figures import JudgedReads, behind_versions, by_label, figures_of, phases
-from .staleness_scan import ScannedVersions, shown_at_the_end
-from .staleness_witnesses import Anomalies, witnesses
-from .versions import UNBOUNDED, Versions, acked_before, applies, key_codes, versions_of
+from .figures import JudgedReads, behind_versions, by_label, figures_of, phases
+from .scan import ScannedVersions, shown_at_the_end
+from .witnesses import Anomalies, witnesses
 
 __all__ = ["NAME", "applies", "check"]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import NEVER, Integers, Mask
+from caplab.check.series import Series
 from caplab.model.fields import Json
 
-from .columns import NEVER, Integers, Mask
 from .outages import Outage
-from .series import Series
 
 PHASES = ("before", "outage", "degraded", "healing", "after")
 _QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}

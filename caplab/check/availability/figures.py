@@ -8,13 +8,13 @@ from itertools import groupby
 
 import numpy as np
 
+from caplab.check.columns import Integers, Mask
+from caplab.check.series import Series
+from caplab.check.sides import ALL
 from caplab.model.fields import Json
 
-from .availability_fault import InFault, acked_in_fault, served_seconds, unacked_share
-from .columns import Integers, Mask
+from .fault import InFault, acked_in_fault, served_seconds, unacked_share
 from .phases import PHASES, Sorted, phase_figures
-from .series import Series
-from .sides import ALL
 
 _MEMBERS = ("direct", "replica")  # routes on which reads take the members in turn; without a primary writes too
 _READS = ("read", "load")

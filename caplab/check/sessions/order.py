@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import Integers, codes, integers
+from caplab.check.lines import dense, line_order
+from caplab.check.versions import Versions
 from caplab.model.history import Table
-
-from .columns import Integers, codes, integers
-from .lines import dense, line_order
-from .versions import Versions
 
 _NULL = int(np.iinfo(np.int64).min)
 

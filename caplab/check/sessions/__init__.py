@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from caplab.check.columns import Mask
+from caplab.check.finding import Context, Finding, State
+from caplab.check.series import labelled
+from caplab.check.sides import by_side
+from caplab.check.versions import Versions, applies, versions_of
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .columns import Mask
-from .finding import Context, Finding, State
-from .series import labelled
-from .sessions_order import Sessions, sessions_of
-from .sessions_search import Violations, search
-from .sessions_witnesses import witnesses
-from .sides import by_side
-from .versions import Versions, applies, versions_of
+from .order import Sessions, sessions_of
+from .search import Violations, search
+from .witnesses import witnesses
 
 __all__ = ["NAME", "applies", "check"]
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import Integers, Mask, among, integers, present
+from caplab.check.finding import Context
+from caplab.check.versions import Versions, key_codes
+from caplab.check.witness import shares, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .columns import Integers, Mask, among, integers, present
-from .finding import Context
-from .staleness_scan import ScannedVersions
-from .versions import Versions, key_codes
-from .witness import shares, witness
+from .scan import ScannedVersions
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import Integers, Mask, integers
+from caplab.check.finding import Context
+from caplab.check.series import labelled
 from caplab.model.fields import Json
 from caplab.model.history import Table
-
-from .columns import Integers, Mask, integers
-from .finding import Context
-from .series import labelled
 
 PHASES = ("before", "during", "after")  # the fault
 _QUANTILES = (0.5, 0.99, 1.0)

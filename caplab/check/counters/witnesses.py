@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import NEVER, Integers, Mask, among, integers
+from caplab.check.finding import Context
+from caplab.check.witness import shares, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
-
-from .columns import NEVER, Integers, Mask, among, integers
-from .finding import Context
-from .witness import shares, witness
 
 MOST_OPERATIONS = 50  # of one witness: enough to read
 

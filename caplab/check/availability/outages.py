@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .columns import NEVER, Integers
-from .series import Series
+from caplab.check.columns import NEVER, Integers
+from caplab.check.series import Series
 
 WINDOW_NS = 100_000_000
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.finding import Context
+from caplab.check.versions import Versions
+from caplab.check.witness import shares, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .finding import Context
-from .sessions_search import Broken, Violations
-from .versions import Versions
-from .witness import shares, witness
+from .search import Broken, Violations
 
 
 def witnesses(history: Table, versions: Versions, violations: Violations, context: Context) -> list[Json]:

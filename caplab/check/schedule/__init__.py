@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from caplab.check.columns import Integers, among, integers
+from caplab.check.finding import Context, Finding, State
 from caplab.model.fields import Json
 from caplab.model.history import Table
-
-from .columns import Integers, among, integers
-from .finding import Context, Finding, State
 
 NAME = "schedule"
 LATE_NS = 5_000_000

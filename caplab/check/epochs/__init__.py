@@ -17,12 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import NEVER, Integers, Mask, among, codes, found_expected, integers, present
+from caplab.check.finding import Context, Finding, State
+from caplab.check.witness import MOST, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
-
-from .columns import NEVER, Integers, Mask, among, codes, found_expected, integers, present
-from .finding import Context, Finding, State
-from .witness import MOST, witness
 
 NAME = "epochs"
 _WRITES = ("write", "add", "incr")

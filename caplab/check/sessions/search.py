@@ -14,10 +14,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .columns import Integers, Mask
-from .lines import Climbs, by_line, line_order, packed
-from .sessions_order import Sessions
-from .versions import Versions
+from caplab.check.columns import Integers, Mask
+from caplab.check.lines import Climbs, by_line, line_order, packed
+from caplab.check.versions import Versions
+
+from .order import Sessions
 
 GUARANTEES = ("read_your_writes", "monotonic_reads", "monotonic_writes", "writes_follow_reads")
 

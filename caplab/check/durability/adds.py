@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import NEVER, Integers, Mask, among, integers, present
+from caplab.check.scans import final_scan_rows, of_sets
+from caplab.check.series import groups
 from caplab.model.history import Table
-
-from .columns import NEVER, Integers, Mask, among, integers, present
-from .scans import final_scan_rows, of_sets
-from .series import groups
 
 
 @dataclass(frozen=True, slots=True)

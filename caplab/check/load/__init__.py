@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import Integers, Mask, among, integers, present
+from caplab.check.finding import Context, Finding, State
+from caplab.check.lines import line_order, packed
+from caplab.check.versions import key_codes
+from caplab.check.witness import MOST, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
-
-from .columns import Integers, Mask, among, integers, present
-from .finding import Context, Finding, State
-from .lines import line_order, packed
-from .versions import key_codes
-from .witness import MOST, witness
 
 NAME = "load"
 _SHOWN = 20  # loads of one miss in a witness

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import Integers, Mask
+from caplab.check.scans import KeyedScan
+from caplab.check.versions import UNBOUNDED, Acks, Versions, key_codes
 from caplab.model.history import Table
-
-from .columns import Integers, Mask
-from .scans import KeyedScan
-from .versions import UNBOUNDED, Acks, Versions, key_codes
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from caplab.check.columns import Integers, Mask
+from caplab.check.finding import Context
+from caplab.check.witness import MOST, shares, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .columns import Integers, Mask
-from .durability_adds import Adds, Scan, between
-from .finding import Context
-from .witness import MOST, shares, witness
+from .adds import Adds, Scan, between
 
 _Proof = tuple[str, list[int]]  # a sentence, and the rows that show it beside the final scan
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import NEVER, Integers, Mask, among, integers
+from caplab.check.finding import Context
 from caplab.model.fields import Json
 from caplab.model.history import Table
-
-from .columns import NEVER, Integers, Mask, among, integers
-from .finding import Context
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from caplab.check.columns import Integers, among
+from caplab.check.finding import Context, Finding, State
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .cache_phases import Phase, Rows, Span, phase_of, spans_of
-from .cache_recovery import recovery_after
-from .columns import Integers, among
-from .finding import Context, Finding, State
+from .phases import Phase, Rows, Span, phase_of, spans_of
+from .recovery import recovery_after
 
 NAME = "cache"
 PEAK_NS = 1_000_000_000  # of the loads' peak

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from caplab.check.columns import among
+from caplab.check.finding import Context, Finding, State
+from caplab.check.series import Series, split
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .availability_fault import InFault
-from .availability_figures import SeriesAvailability, figures_of
-from .columns import among
-from .finding import Context, Finding, State
+from .fault import InFault
+from .figures import SeriesAvailability, figures_of
 from .outages import find, first_ack_ns
 from .phases import Sorted, phase_of, sort_outages
-from .series import Series, split
 
 NAME = "availability"
 

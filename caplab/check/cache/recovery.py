@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cache_phases import Rows, Span
-from .columns import Integers
+from caplab.check.columns import Integers
+
+from .phases import Rows, Span
 
 WINDOW_NS = 500_000_000  # each of them steady, or not
 STEADY_WINDOWS = 6  # in a row: the steady state

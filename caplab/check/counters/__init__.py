@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.columns import NEVER, Integers, Mask, among, integers, present
+from caplab.check.finding import Context, Finding, State
+from caplab.check.lines import line_order, packed
+from caplab.check.scans import keyed_scan
+from caplab.check.versions import key_codes
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import COUNTER_SCAN
 
-from .columns import NEVER, Integers, Mask, among, integers, present
-from .counters_witnesses import CounterReads, witnesses
-from .finding import Context, Finding, State
-from .lines import line_order, packed
-from .scans import keyed_scan
-from .versions import key_codes
+from .witnesses import CounterReads, witnesses
 
 NAME = "counters"
 _OTHERS = ("write", "cas", "add", "load", "id")  # a key to which these are done as well is no counter
