@@ -22,8 +22,8 @@ from chaoscaplab.clusters.engines import ENGINES
 from caplab import expectations_file, plans, results
 from caplab.model.fields import FieldError
 from caplab.plans import Machine
-from caplab.report.cap_evidence import Evidence
-from caplab.report.cap_table import cap_table
+from caplab.report.cap_table.evidence import Evidence
+from caplab.report.cap_table.page import cap_table
 
 _FOLDER = re.compile(r"(\d{8}-\d{6})-(.+)")
 _WITHOUT_PRIMARY = frozenset(engine.ENGINE for engine in ENGINES if not engine.HAS_PRIMARY)

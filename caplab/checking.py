@@ -14,8 +14,8 @@ from .check import APPLIES, CHECKERS, Context, Finding, State, availability, che
 from .model.bounds import Bounds
 from .model.disorder import validate_stored
 from .model.history import Table
-from .report.check_json import history_json, runs_json
-from .report.check_text import WIDTH, history_text
+from .report.findings.as_json import history_json, runs_json
+from .report.findings.as_text import WIDTH, history_text
 
 NO_SCHEDULE = "the file has no scheduled_ns: how long clients waited is not known"
 _DEFAULT = Bounds()

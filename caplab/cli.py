@@ -159,7 +159,7 @@ def _list() -> int:
 def _check(parsed: argparse.Namespace) -> int:
     from .checking import NotChecked, command  # noqa: PLC0415  # numpy and pyarrow take half a second to load
     from .memory import keep_freed  # noqa: PLC0415
-    from .report.check_text import WIDTH  # noqa: PLC0415
+    from .report.findings.as_text import WIDTH  # noqa: PLC0415
 
     keep_freed()
     bounds = Bounds(parsed.most_rows, parsed.most_bytes)

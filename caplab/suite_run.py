@@ -24,7 +24,7 @@ from .report.progress import RunAhead, RunDuration, announcement, time_left
 from .report.second_clock import clock_check
 from .report.summary import summary_markdown, verdict_json
 from .report.terminal import render_run, render_suite
-from .report.timeline import timeline
+from .report.timeline.picture import timeline
 from .report.values import RunReport
 from .toolkit import RunFailed, drive
 

@@ -12,8 +12,8 @@ from ..documents import read_json, read_text
 from ..judging import expectations
 from ..model.fields import FieldError, Fields
 from ..plain_text import one_line
-from ..report.cap_evidence import Evidence
-from ..report.cap_table import measured_tables
+from ..report.cap_table.evidence import Evidence
+from ..report.cap_table.page import measured_tables
 from . import folders
 from .outcomes import MOST_BYTES, Codes, judge, wanted
 from .summary import Parts, page

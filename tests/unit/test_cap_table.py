@@ -18,8 +18,8 @@ from caplab.check.finding import State
 from caplab.expectations_file import parse
 from caplab.model.fields import FieldError
 from caplab.plans import Machine, SuitePlan
-from caplab.report.cap_evidence import Evidence
-from caplab.report.cap_table import cap_table, tally
+from caplab.report.cap_table.evidence import Evidence
+from caplab.report.cap_table.page import cap_table, tally
 
 ROWS = """rows:
 - engine: postgres

@@ -13,10 +13,10 @@ from histories import Row, at, history, kill, killed_run, node_kill_report, node
 from caplab.check import State
 from caplab.model.runs import CONTROL
 from caplab.report import RunReport
-from caplab.report.timeline import WIDTH, timeline
-from caplab.report.timeline_bins import BIN_NS, BinnedRun, Strip, binned
-from caplab.report.timeline_strips import RAMP, levels
-from caplab.report.timeline_svg import Frame, fitted, width
+from caplab.report.timeline.bins import BIN_NS, BinnedRun, Strip, binned
+from caplab.report.timeline.picture import WIDTH, timeline
+from caplab.report.timeline.strips import RAMP, levels
+from caplab.report.timeline.svg import Frame, fitted, width
 
 WINDOW = (kill(10_000, 22_000),)
 SETTLED_NS = at(25_000)

@@ -12,7 +12,7 @@ import numpy as np
 
 from caplab.check.columns import Integers
 
-from . import words
+from .. import words
 
 INK, MUTED, FAINT = "#1f2328", "#57606a", "#d8dee4"
 # Fonts of most systems: the picture embeds none.

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from caplab.check.finding import Finding, State, merge
 from caplab.model.fields import Json
 
-from ..plain_text import printable
-from . import words
-from .check_witness import witnesses
-from .values import Figures
+from ...plain_text import printable
+from .. import words
+from ..values import Figures
+from .witness import witnesses
 
 WIDTH = 100  # its width, if the terminal has as many columns
 _STATE_WORDS = {State.HOLDS: "holds", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}

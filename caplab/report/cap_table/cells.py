@@ -8,7 +8,7 @@ from caplab.check.finding import State
 from caplab.model.expectations import Promise, PropertyExpectation
 from caplab.verdict import Judgement
 
-from .judged import measured, predicted
+from ..judged import measured, predicted
 
 NOT_MEASURED = "not measured"
 _ALL = "all"

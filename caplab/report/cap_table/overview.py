@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from caplab.model.expectations import Expectation, Promise, PropertyExpectation
 from caplab.verdict import Judgement
 
-from .cap_words import NOT_MEASURED, promised, shown
-from .grid import Grid
+from ..grid import Grid
+from .cells import NOT_MEASURED, promised, shown
 
 # The results of a row's newest runs for a property.
 Judged = Callable[[Expectation, PropertyExpectation], Sequence[Judgement]]

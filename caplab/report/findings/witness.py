@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
-from . import words
-from .grid import Grid, in_columns
-from .values import Figures, listed, number
+from .. import words
+from ..grid import Grid, in_columns
+from ..values import Figures, listed, number
 
 SHOWN = 5  # of one checker; all are in --json
 _HEADER = ("row", "client", "operation", "outcome", "invoked", "returned", "where")

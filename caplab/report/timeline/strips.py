@@ -11,8 +11,8 @@ import numpy as np
 
 from caplab.check.columns import Integers
 
-from .timeline_bins import BinnedRun, Floats, Strip
-from .timeline_svg import FAINT, INK, MUTED, Frame, fitted, line, number, rectangle, runs, text, width
+from .bins import BinnedRun, Floats, Strip
+from .svg import FAINT, INK, MUTED, Frame, fitted, line, number, rectangle, runs, text, width
 
 LANE, BAR = 16, 10  # heights of a strip's two parts, in pixels: latency above, share below
 _STRIP, _BAND_GAP = LANE + BAR + 7, 12

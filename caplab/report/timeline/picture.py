@@ -8,10 +8,11 @@ from xml.sax.saxutils import escape
 from caplab.check.finding import Context
 from caplab.model.history import Table, is_validated, validate
 
-from . import timeline_legend, timeline_marks, timeline_strips, timeline_title, words
-from .timeline_bins import BinnedRun, binned, first_ns
-from .timeline_svg import FAINT, FONTS, Frame, number, rectangle
-from .values import RunReport
+from .. import words
+from ..values import RunReport
+from . import legend, marks, strips, title
+from .bins import BinnedRun, binned, first_ns
+from .svg import FAINT, FONTS, Frame, number, rectangle
 
 WIDTH = 900  # pixels: the width of a README
 _LEFT, _RIGHT = 198, 44  # room beside the plot: for the names of strips, for the scale of latencies
@@ -35,11 +36,9 @@ def timeline(history: Table, report: RunReport) -> str:
     steady = None if context.steady_ns is None else (context.steady_ns - origin_ns) / 1e9
     drawn = _plot(bins, frame, labels, steady, context.injected_ns is not None)
     warm_up = steady is not None and steady > bins.begin_seconds
-    entries = timeline_legend.entries(bins, warm_up, bool(labels), report.record.has_primary)
-    below, bottom = timeline_legend.legend(
-        entries, frame.bottom + timeline_legend.AXIS_HEIGHT, _MARGIN, WIDTH - _MARGIN
-    )
-    return _document(report, bottom + 2, [*timeline_title.title(report, _MARGIN, WIDTH - _MARGIN), *drawn, *below])
+    entries = legend.entries(bins, warm_up, bool(labels), report.record.has_primary)
+    below, bottom = legend.legend(entries, frame.bottom + legend.AXIS_HEIGHT, _MARGIN, WIDTH - _MARGIN)
+    return _document(report, bottom + 2, [*title.title(report, _MARGIN, WIDTH - _MARGIN), *drawn, *below])
 
 
 def _reach_ns(report: RunReport, context: Context) -> list[int]:
@@ -59,41 +58,40 @@ def _lost(report: RunReport) -> list[int]:
     return [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
 
 
-def _labels(report: RunReport, bins: BinnedRun) -> list[timeline_marks.PlacedMark]:
-    marks = timeline_marks.marks(report, bins.end_seconds)
-    return timeline_marks.placed(marks, _frame(bins, 0), WIDTH - _MARGIN)
+def _labels(report: RunReport, bins: BinnedRun) -> list[marks.PlacedMark]:
+    return marks.placed(marks.marks(report, bins.end_seconds), _frame(bins, 0), WIDTH - _MARGIN)
 
 
 def _frame(bins: BinnedRun, label_rows: int) -> Frame:
-    top = timeline_title.HEIGHT + 8 + timeline_marks.LABEL_ROW * label_rows
-    bottom = top + max(timeline_strips.height(bins.strips), 20)
+    top = title.HEIGHT + 8 + marks.LABEL_ROW * label_rows
+    bottom = top + max(strips.height(bins.strips), 20)
     return Frame(_LEFT, WIDTH - _RIGHT, top, bottom, bins.begin_seconds, bins.end_seconds)
 
 
 def _plot(
-    bins: BinnedRun, frame: Frame, labels: Sequence[timeline_marks.PlacedMark], steady: float | None, injected: bool
+    bins: BinnedRun, frame: Frame, labels: Sequence[marks.PlacedMark], steady: float | None, injected: bool
 ) -> list[str]:
     """Draw the plot from back to front: fault columns, the axis' lines, the strips, the moments, the texts."""
     since = "the injection" if injected else "the first operation"
-    lines, figures = timeline_legend.axis(frame, f"seconds since {since}")
+    lines, figures = legend.axis(frame, f"seconds since {since}")
     veil = []
     if steady is not None and (wide := frame.x(steady) - frame.left) > 0:
         tall = frame.bottom - frame.top + 4
         veil = [rectangle(frame.left, frame.top - 2, wide, tall, "#fff", 'class="warm-up" opacity="0.65"')]
     return [
-        *timeline_marks.columns(labels, frame),
+        *marks.columns(labels, frame),
         *lines,
-        *timeline_strips.bars(bins, frame),
+        *strips.bars(bins, frame),
         *veil,
-        *timeline_marks.leaders(labels, frame),
-        *timeline_strips.labels(bins, frame),
+        *marks.leaders(labels, frame),
+        *strips.labels(bins, frame),
         *figures,
     ]
 
 
 def _document(report: RunReport, height: float, parts: Sequence[str]) -> str:
     name = escape(words.one_line(f"{report.name}: {words.of_state(report.verdict.state)}"))
-    description = escape(words.one_line(timeline_title.headline_figures(report)))
+    description = escape(words.one_line(title.headline_figures(report)))
     size = f'width="{WIDTH}" height="{number(height)}" viewBox="0 0 {WIDTH} {number(height)}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{FONTS}">',

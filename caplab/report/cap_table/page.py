@@ -12,11 +12,11 @@ from caplab.model.expectations import Expectation, Expectations, PropertyExpecta
 from caplab.plain_text import plural
 from caplab.verdict import Judgement
 
-from . import words
-from .cap_evidence import Evidence, MeasuredRun, newest_by_row
-from .cap_overview import overview
-from .cap_words import NOT_MEASURED, promised, shown, where
-from .grid import Grid, escaped, in_markdown
+from .. import words
+from ..grid import Grid, escaped, in_markdown
+from .cells import NOT_MEASURED, promised, shown, where
+from .evidence import Evidence, MeasuredRun, newest_by_row
+from .overview import overview
 
 _RunJudgement: TypeAlias = tuple[MeasuredRun, Judgement]
 _HEADER = ("mode", "fault", "side, route", "property", "promised", "measured", "verdict", "date")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from caplab.check.finding import Context, State
 from caplab.model.runs import CONTROL
 
-from . import words
-from .timeline_marks import DOUBT, SERVED
-from .timeline_svg import MUTED, fitted, text, width
-from .values import RunReport, is_lower_bound
+from .. import words
+from ..values import RunReport, is_lower_bound
+from .marks import DOUBT, SERVED
+from .svg import MUTED, fitted, text, width
 
 HEIGHT = 58  # pixels
 _COLOURS = {State.HOLDS: SERVED, State.VIOLATED: DOUBT, State.UNKNOWN: MUTED}

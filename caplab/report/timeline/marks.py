@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from caplab.check.finding import Context
 from caplab.model.runs import FaultWindow
 
-from . import words
-from .timeline_svg import INK, Frame, fitted, line, rectangle, text, width
-from .values import RunReport, is_lower_bound
+from .. import words
+from ..values import RunReport, is_lower_bound
+from .svg import INK, Frame, fitted, line, rectangle, text, width
 
 COLUMN, COLUMN_EDGE = "#e4e6ea", "#8c959f"
 SERVED, SETTLED, DOUBT = "#0b3d75", "#57606a", "#b3350f"

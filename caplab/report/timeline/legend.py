@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from . import timeline_strips as strips
-from .timeline_bins import BinnedRun
-from .timeline_marks import COLUMN, COLUMN_EDGE
-from .timeline_svg import FAINT, INK, MUTED, Frame, line, rectangle, text, width
+from . import strips
+from .bins import BinnedRun
+from .marks import COLUMN, COLUMN_EDGE
+from .svg import FAINT, INK, MUTED, Frame, line, rectangle, text, width
 
 AXIS_HEIGHT = 50  # pixels
 _ROW, _SWATCH, _SIZE = 20, 11, 11

@@ -1,0 +1,1 @@
+"""The table of docs/cap-table.md: what each configuration promises beside what was measured."""
