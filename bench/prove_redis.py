@@ -30,7 +30,7 @@ from caplab.check import schedule
 from caplab.check.finding import Context
 from caplab.contract.names import FAULT, REDIS_CLUSTER
 from caplab.contract.phases import FAULT_OVER
-from caplab.kube import connect
+from caplab.kube.context import connect
 from caplab.model.history import Table, validate
 
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "redis.md"

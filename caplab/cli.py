@@ -243,7 +243,7 @@ def _require_scipy() -> None:
 
 def _choose_cluster(context: str | None) -> None:
     """Use the lab's own cluster, unless the environment or the command line names another."""
-    from .kube import CONTEXT_VARIABLE  # noqa: PLC0415  # as slow as the API server's client
+    from .kube.context import CONTEXT_VARIABLE  # noqa: PLC0415  # as slow as the API server's client
 
     kubeconfig = Cache.from_environment().kubeconfig
     if "KUBECONFIG" not in os.environ and not context and kubeconfig.exists():

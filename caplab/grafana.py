@@ -17,8 +17,8 @@ import urllib3
 from kubernetes import client
 from urllib3.exceptions import HTTPError
 
-from . import kube
 from .contract.names import SYSTEM_NAMESPACE
+from .kube import context
 from .model.runs import RunRecord, WallAnchor
 from .plain_text import one_line
 from .within import TooLong, within
@@ -175,9 +175,9 @@ def _problem_of(url: str, token: str) -> str:
 
 def _is_installed() -> bool:
     """Return whether the pinned lab has a Grafana; False if none is pinned, or the question is not answered."""
-    if not kube.is_pinned():
+    if not context.is_pinned():
         return False
-    core: Any = client.CoreV1Api(kube.pinned().api)
+    core: Any = client.CoreV1Api(context.pinned().api)
     try:
         core.read_namespaced_service(SERVICE, SYSTEM_NAMESPACE, _request_timeout=_TIMEOUT)
     except Exception:  # any error of the client, also one of expired credentials: it is only a link

@@ -8,7 +8,7 @@ from typing import Any
 from kubernetes import client
 
 from .contract.names import CLUSTER_PLURALS, GROUP, VERSION
-from .kube import pinned
+from .kube.context import pinned
 from .ownership import CreatedCluster, Session, session_of
 from .run_lease import LeaseNotHeld, Leases, RunLease
 

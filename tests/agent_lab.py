@@ -39,7 +39,7 @@ from fake_nft import FakeNft
 from kubernetes import client
 
 from caplab.contract.names import FAULT, PLURALS
-from caplab.watching import Watcher
+from caplab.kube.watcher import Watcher
 
 Body = dict[str, Any]
 

@@ -10,7 +10,7 @@ from caplab_cluster.node_back import bring_back
 from caplab_cluster.node_loss_store import NodeLossStore
 from caplab_cluster.paths import Cache
 
-from caplab.kube import ContextRefused, pinned
+from caplab.kube.context import ContextRefused, pinned
 from caplab.plain_text import plural
 
 from .healing import AGENT_STARTS_SECONDS, Api, Bounds, Healing, PrintLine

@@ -12,7 +12,7 @@ from ..contract.bounds import REASON_CHARACTERS
 from ..contract.names import API_VERSION, CLUSTER_PLURALS, FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
 from ..contract.objects import RunStatus
 from ..contract.phases import FAILED, RUNNING
-from ..kube import pinned
+from ..kube.context import pinned
 from ..ownership import MANAGER, new_id, run_of
 from ..run_lease import Leases, RunLease
 

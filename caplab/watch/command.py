@@ -17,7 +17,7 @@ from caplab_cluster.paths import Cache
 from rich.console import Console, Group
 from rich.live import Live
 
-from caplab.kube import pinned
+from caplab.kube.context import pinned
 from caplab.plain_text import one_line
 
 from . import sparkline

@@ -10,7 +10,6 @@ from typing import Any
 from kubernetes import client
 from kubernetes.stream import stream
 
-from caplab.bounded import BoundedClient
 from caplab.contract.names import (
     ALLOWED,
     API_VERSION,
@@ -23,7 +22,8 @@ from caplab.contract.names import (
 )
 from caplab.contract.ports import PROBER_METRICS
 from caplab.contract.probers import TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
-from caplab.kube import pinned
+from caplab.kube.bounded import BoundedClient
+from caplab.kube.context import pinned
 from caplab.ownership import MANAGER, labels_of, run_of, session
 from caplab.run_lease import Leases
 

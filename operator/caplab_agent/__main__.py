@@ -14,10 +14,10 @@ from pathlib import Path
 
 from kubernetes import client
 
-from caplab.bounded import bounded
 from caplab.contract.names import FAULT, PLURALS
-from caplab.kube import ContextRefused, connect
-from caplab.watching import Watcher
+from caplab.kube.bounded import bounded
+from caplab.kube.context import ContextRefused, connect
+from caplab.kube.watcher import Watcher
 
 from . import commands, exporter
 from .agent import Agent

@@ -12,8 +12,8 @@ from typing import Any
 
 from kubernetes.client import ApiClient, ApiException
 
-from caplab import kube
 from caplab.contract.names import ZONE_LABEL
+from caplab.kube import context
 
 from .engines.foreign_fields import additions, removal
 from .engines.ownership import ForeignObject, controller, foreign, is_own
@@ -71,7 +71,7 @@ class Api:
     """
 
     def __init__(self, client: ApiClient | None = None) -> None:
-        self._client: ApiClient = client or kube.connect()
+        self._client: ApiClient = client or context.connect()
         self._zones: dict[str, str] = {}
         self.ledger = Ledger()
         self.root_key = RootKey(self)

@@ -16,7 +16,7 @@ from typing import Any
 from kubernetes import client
 
 from caplab.contract.names import CLUSTER_PLURALS, FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
-from caplab.kube import connect
+from caplab.kube.context import connect
 
 # Faults go first, and what they break goes last.
 KINDS = tuple(PLURALS[kind] for kind in (FAULT, RUN, PROBE, *CLUSTER_PLURALS))

@@ -18,7 +18,7 @@ from caplab.contract.objects import READ_ROUTINGS, ROUTES
 from caplab.contract.phases import DONE, PENDING
 from caplab.contract.ports import PROBER_METRICS
 from caplab.contract.probers import TOKEN_SECRET
-from caplab.kube import ContextRefused, connect
+from caplab.kube.context import ContextRefused, connect
 
 from .controller import Controller
 from .engines import KINDS, engine_named

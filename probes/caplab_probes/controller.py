@@ -13,7 +13,7 @@ from kubernetes import client
 
 from caplab.contract.names import PLURALS, POSTGRES_CLUSTER, PROBE
 from caplab.contract.phases import DONE, FAILED, PENDING
-from caplab.watching import Watcher
+from caplab.kube.watcher import Watcher
 
 from .cache.access import ClusterAccess
 from .cache.loads import Load

@@ -30,7 +30,7 @@ from lab_state import drop_rules, frozen_pods, gate_files, journals, thaw_timers
 from outside_client import OutsideClient
 
 from caplab.contract.names import GROUP, VERSION
-from caplab.kube import connect
+from caplab.kube.context import connect
 
 pytestmark = pytest.mark.long
 MEDIAN_SECONDS, LONGEST_SECONDS = 0.15, 0.5

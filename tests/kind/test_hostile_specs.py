@@ -16,7 +16,7 @@ from kind_lab import Lab, wait_until
 from kubernetes import client
 
 from caplab.contract.names import GROUP, PLURALS, VERSION
-from caplab.kube import connect
+from caplab.kube.context import connect
 
 COUNTS: list[Any] = [60, pytest.param(200, marks=pytest.mark.long)]
 NO_PODS = {

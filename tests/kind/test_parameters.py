@@ -11,7 +11,7 @@ from kubernetes import client
 from parameters import asking, files
 
 from caplab.contract.names import GROUP, PLURALS, VERSION
-from caplab.kube import connect
+from caplab.kube.context import connect
 
 LONG = pytest.mark.long
 

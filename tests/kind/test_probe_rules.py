@@ -11,7 +11,7 @@ from kind_lab import Lab
 from kubernetes import client
 
 from caplab.contract.names import GROUP, VERSION
-from caplab.kube import connect
+from caplab.kube.context import connect
 
 REPLICAS = {"kind": "PostgresCluster", "routes": ["service", "replica"]}
 CASSANDRA = {"kind": "CassandraCluster"}

@@ -13,7 +13,7 @@ from kubernetes import client
 from kubernetes.client import ApiException
 
 from caplab.contract.ports import PROBER_METRICS
-from caplab.kube import connect
+from caplab.kube.context import connect
 
 
 def probe(namespace: str, name: str, **spec: Any) -> dict[str, Any]:

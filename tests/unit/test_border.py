@@ -16,9 +16,10 @@ from caplab_cluster.failure import Failure
 from fake_api_server import PRODUCTION, fake_api_server, kubeconfig
 from fake_runs import FakeToolkit, experiments_in
 
-from caplab import cli, kube, places, suite_run
+from caplab import cli, places, suite_run
 from caplab.border import guarded
-from caplab.kube import CONTEXT_VARIABLE, ContextRefused
+from caplab.kube import context
+from caplab.kube.context import CONTEXT_VARIABLE, ContextRefused
 from caplab.model.fields import FieldError
 from caplab.toolkit import RunFailed
 
@@ -31,7 +32,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path / "cache"))
-    kube.unpin()
+    context.unpin()
     return tmp_path / "cache"
 
 

@@ -17,9 +17,9 @@ from chaoscaplab.server import Server
 from kubernetes import client
 from kubernetes.dynamic import DynamicClient
 
-from caplab import bounded, kube
 from caplab.faults.objects import Objects
-from caplab.kube import Identity, connect
+from caplab.kube import bounded, context
+from caplab.kube.context import Identity, connect
 
 KUBECONFIG = """
 apiVersion: v1
@@ -45,10 +45,10 @@ def silent_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
         monkeypatch.setattr(bounded, "READ_SECONDS", READ_SECONDS)
         # Its guard would ask the silent server first, and has its own tests.
-        monkeypatch.setattr(kube, "identity_of", lambda _api, _context: Identity(("kind://node",), True))
-        kube.unpin()
+        monkeypatch.setattr(context, "identity_of", lambda _api, _context: Identity(("kind://node",), True))
+        context.unpin()
         yield
-        kube.unpin()
+        context.unpin()
 
 
 def get(api: client.ApiClient) -> Any:

@@ -16,10 +16,11 @@ from fake_api_server import PRODUCTION, fake_api_server, kubeconfig
 from fake_engine import ADDRESSES, FakeEngine, fake_engine
 from listed_faults import FakeLab, entry, fault
 
-from caplab import cli, kube
+from caplab import cli
 from caplab.faults import commands
 from caplab.faults.healing import Bounds
-from caplab.kube import CONTEXT_VARIABLE
+from caplab.kube import context
+from caplab.kube.context import CONTEXT_VARIABLE
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_both_use_the_labs_cluster_unless_another_context_is_named(
     """A context that is not that of a kind cluster is refused unless it is named, as for `caplab run`."""
     own = Cache.from_environment().kubeconfig
     own.parent.mkdir(parents=True)
-    kube.unpin()
+    context.unpin()
     with fake_api_server() as api:
         api.providers = PRODUCTION
         kubeconfig(own.parent, "prod", prod=api.address).rename(own)
@@ -180,6 +181,6 @@ def test_both_use_the_labs_cluster_unless_another_context_is_named(
         assert "'prod' is not that of a kind cluster" in refused
         assert refused.count("Hint:") == 1
         assert cli.main([command, "--context", "prod"]) == 0
-    kube.unpin()
+    context.unpin()
     assert os.environ[CONTEXT_VARIABLE] == "prod"
     assert "'prod' is not that of a kind cluster" not in capsys.readouterr().err

@@ -21,8 +21,9 @@ from histories import kill, run_record
 from kubernetes import client
 from urllib3.exceptions import HTTPError
 
-from caplab import grafana, kube, suite_run
+from caplab import grafana, suite_run
 from caplab.grafana import TOKEN_VARIABLE, URL_VARIABLE, Grafana, NotMarked, Span, annotations_of, configured, find
+from caplab.kube import context
 from caplab.run import RunOptions, run
 
 TOKEN = "glsa_" + "t" * 32
@@ -198,8 +199,8 @@ def test_what_makes_no_sense_is_refused_and_shows_no_secret(url: str, token: str
 
 
 def test_where_nothing_is_pinned_no_cluster_is_asked_for_a_grafana(monkeypatch: pytest.MonkeyPatch) -> None:
-    kube.unpin()
-    monkeypatch.setattr(kube, "pinned", lambda: pytest.fail("asked"))
+    context.unpin()
+    monkeypatch.setattr(context, "pinned", lambda: pytest.fail("asked"))
     assert find({}) == (None, "")
 
 
@@ -210,8 +211,8 @@ def test_whatever_asking_for_the_labs_own_comes_to_no_suite_ends_by_it(
     def broken(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(kube, "is_pinned", lambda: True)
-    monkeypatch.setattr(kube, "pinned", lambda: SimpleNamespace(api=None))
+    monkeypatch.setattr(context, "is_pinned", lambda: True)
+    monkeypatch.setattr(context, "pinned", lambda: SimpleNamespace(api=None))
     monkeypatch.setattr(client.CoreV1Api, "read_namespaced_service", broken)
     assert find({}) == (None, "")
 

@@ -13,8 +13,9 @@ import pytest
 from fake_api_server import KIND, PRODUCTION, FakeApiServer, fake_api_server, kubeconfig
 from kubernetes import client
 
-from caplab import bounded, kube, places
-from caplab.kube import CONTEXT_VARIABLE, ContextRefused, Identity, connect, refusal
+from caplab import places
+from caplab.kube import bounded, context
+from caplab.kube.context import CONTEXT_VARIABLE, ContextRefused, Identity, connect, refusal
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -24,9 +25,9 @@ def nothing_pinned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for variable in ("KUBECONFIG", CONTEXT_VARIABLE):
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
-    kube.unpin()
+    context.unpin()
     yield
-    kube.unpin()
+    context.unpin()
 
 
 @pytest.fixture
@@ -77,8 +78,8 @@ def test_who_may_not_see_nodes_must_name_the_context(
     api.forbidden = True
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, "kind-caplab", kind_caplab=api.address)))
     with pytest.raises(ContextRefused, match="not that of a kind cluster"):
-        kube.pin()
-    assert kube.pin("kind-caplab").identity == Identity((), True)
+        context.pin()
+    assert context.pin("kind-caplab").identity == Identity((), True)
 
 
 def test_a_place_is_chosen_once_and_stays_though_the_kubeconfig_changes(
@@ -90,10 +91,10 @@ def test_a_place_is_chosen_once_and_stays_though_the_kubeconfig_changes(
     assert sentence == f"context kind-caplab at {api.address}, a kind cluster, with the lab in it"
     kubeconfig(tmp_path, "production", kind_caplab=NOWHERE, production=NOWHERE)
     asked = len(api.asked)
-    assert kube.pinned().address == api.address
-    assert str(kube.pinned().api.configuration.host) == api.address
+    assert context.pinned().address == api.address
+    assert str(context.pinned().api.configuration.host) == api.address
     config.unlink()
-    assert kube.pinned().context == "kind-caplab"
+    assert context.pinned().context == "kind-caplab"
     assert len(api.asked) == asked
 
 
@@ -157,10 +158,10 @@ def test_without_a_kubeconfig_the_mend_is_said(tmp_path: Path) -> None:
 
 def test_inside_a_cluster_the_pods_own_account_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setattr(kube, "_TOKEN", tmp_path / "token")
-    assert not kube.in_cluster()
+    monkeypatch.setattr(context, "_TOKEN", tmp_path / "token")
+    assert not context.in_cluster()
     (tmp_path / "token").write_text("t")
-    assert kube.in_cluster()
+    assert context.in_cluster()
 
 
 def exec_config(folder: Path, command: str, *arguments: str) -> Path:
@@ -178,13 +179,13 @@ def exec_config(folder: Path, command: str, *arguments: str) -> Path:
 def test_a_program_for_credentials_that_does_not_end_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kube, "_CREDENTIALS_SECONDS", 0.3)
+    monkeypatch.setattr(context, "_CREDENTIALS_SECONDS", 0.3)
     with pytest.raises(ContextRefused, match=r"program that it names for credentials, did not end in 0\.3 s\. Hint:"):
         connect(kubeconfig=exec_config(tmp_path, "sleep", "5"))
 
 
 def test_a_kubeconfig_that_is_a_pipe_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kube, "_CREDENTIALS_SECONDS", 0.3)
+    monkeypatch.setattr(context, "_CREDENTIALS_SECONDS", 0.3)
     os.mkfifo(tmp_path / "config")
     with pytest.raises(ContextRefused, match=r"There is no current kube context: .* did not end in 0\.3 s"):
         connect(kubeconfig=tmp_path / "config")
@@ -193,11 +194,11 @@ def test_a_kubeconfig_that_is_a_pipe_is_given_up(tmp_path: Path, monkeypatch: py
 def test_credentials_that_expire_in_the_midst_of_a_run_are_waited_for_no_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kube, "_CREDENTIALS_SECONDS", 0.2)
+    monkeypatch.setattr(context, "_CREDENTIALS_SECONDS", 0.2)
     settings: Any = client.Configuration()
     over = threading.Event()
     settings.refresh_api_key_hook = lambda _: over.wait(10)
-    kube._bound_refreshing(settings)
+    context._bound_refreshing(settings)
     with pytest.raises(TimeoutError, match="for credentials"):
         settings.get_api_key_with_prefix("authorization")
     over.set()

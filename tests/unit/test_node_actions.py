@@ -27,7 +27,7 @@ from chaoscaplab.waiting import NotInTime
 from chaoslib.exceptions import ActivityFailed
 from fake_engine import ADDRESSES, FakeEngine, fake_engine
 
-from caplab.kube import ContextRefused
+from caplab.kube.context import ContextRefused
 from caplab.model.runs import WallAnchor
 
 ZONES = dict(zip(WORKERS, "abc", strict=True))

@@ -26,7 +26,7 @@ from caplab_probes.watch import ProbeActions, WantedProbe, apply_status, decide,
 from kubernetes import client
 
 from caplab.contract.names import PLURALS, PROBE
-from caplab.watching import Watcher
+from caplab.kube.watcher import Watcher
 
 
 def probe_object(uid: str = "u1", phase: str = "", deleted: bool = False, **spec: object) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from chaoscaplab import server as module
 from chaoscaplab.server import Server
 from kubernetes import client
 
-from caplab.bounded import bounded
+from caplab.kube.bounded import bounded
 
 TOKEN = "t" * 43
 PODS = "/api/v1/namespaces/caplab-system/pods"

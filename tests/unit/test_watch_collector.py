@@ -15,7 +15,7 @@ from kubernetes import client
 from urllib3.exceptions import HTTPError, IncompleteRead
 from watched_lab import PODS, SECRET, Api, FakeLab, Handler, cluster, metrics, pod, run, served
 
-from caplab.bounded import bounded
+from caplab.kube.bounded import bounded
 from caplab.watch import collector as collector_module
 from caplab.watch import lab_client
 from caplab.watch.collector import Collector

@@ -21,7 +21,7 @@ from chaoslib.types import Configuration
 from kubernetes.client import ApiException
 
 from caplab.contract.bounds import FAULT_SECONDS
-from caplab.kube import ContextRefused
+from caplab.kube.context import ContextRefused
 
 from ..run_context import current_run
 from ..server import Server, sentence

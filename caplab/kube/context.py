@@ -16,10 +16,10 @@ from typing import TypeVar
 from kubernetes import client, config
 from urllib3.exceptions import HTTPError
 
+from ..command_error import CommandError
+from ..contract.names import GROUP
+from ..within import TooLong, within
 from .bounded import bounded
-from .command_error import CommandError
-from .contract.names import GROUP
-from .within import TooLong, within
 
 CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is not a lab's, for callers without an argument for it
 _KIND_PROVIDER = "kind://"  # what kind gives each of its nodes as spec.providerID

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from kubernetes import client, watch
 
-from .contract.names import GROUP, VERSION
+from ..contract.names import GROUP, VERSION
 
 _WATCH_SECONDS = 60  # a watch whose connection died silently would freeze: it ends and begins anew
 _TIMEOUT = (5, _WATCH_SECONDS + 15)  # connect and read, seconds
