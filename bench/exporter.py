@@ -12,8 +12,8 @@ from random import Random
 from caplab_probes import clock
 from caplab_probes.acked import WRITES_PER_KEY
 from caplab_probes.exporter import Exporter, registry_of
-from caplab_probes.workloads import REGISTERS
-from caplab_probes.writer import Row
+from caplab_probes.history.writer import Row
+from caplab_probes.load.workloads import REGISTERS
 from prometheus_client import generate_latest
 
 OPERATIONS, SCRAPES, ROUNDS = 100_000, 50, 5

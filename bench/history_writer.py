@@ -24,14 +24,14 @@ from unittest import mock
 from caplab_probes import clock, probe
 from caplab_probes.engines import engine_named
 from caplab_probes.exporter import Exporter
+from caplab_probes.history.meta import read_metas
+from caplab_probes.history.recorder import Recorder
+from caplab_probes.history.writer import SegmentWriter, read_folder
 from caplab_probes.links import Endpoint, Result, Topology
-from caplab_probes.meta import read_metas
+from caplab_probes.load.sessions import Attempt, session_numbers
+from caplab_probes.load.workloads import Operation, index_of
 from caplab_probes.outcomes import OK
-from caplab_probes.recorder import Recorder
-from caplab_probes.sessions import Attempt, session_numbers
 from caplab_probes.spec import Limits, ProbeSpec
-from caplab_probes.workloads import Operation, index_of
-from caplab_probes.writer import SegmentWriter, read_folder
 from own_servers import own_redis
 
 RUN = "bench"

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from caplab_probes.engines.redis.wire import Wire, pack
-from caplab_probes.writer import read_folder
+from caplab_probes.history.writer import read_folder
 from own_servers import DATABASE, PROGRAMS, dsn, own_postgres, own_redis
 from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from caplab_probes.writer import read_folder
+from caplab_probes.history.writer import read_folder
 from own_servers import DATABASE, PROGRAMS, dsn, own_postgres
 
 from caplab.check import Context, State

@@ -13,7 +13,7 @@ from caplab_operator.exporter import Snapshot
 from caplab_probes import clock
 from caplab_probes import exporter as prober
 from caplab_probes.exporter import Exporter
-from caplab_probes.writer import Row
+from caplab_probes.history.writer import Row
 from prometheus_client import CollectorRegistry
 
 SECOND_NS = 1_000_000_000

@@ -16,8 +16,8 @@ from caplab_probes.engines.cassandra.client import CassandraClient
 from caplab_probes.engines.cassandra.connection import SharedDriver
 from caplab_probes.engines.cassandra.statements import KEYSPACE, TABLES, TEXTS
 from caplab_probes.links import Endpoint, Result, Topology
+from caplab_probes.load.workloads import Operation
 from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits
-from caplab_probes.workloads import Operation
 from cassandra import ConsistencyLevel, DriverException, InvalidRequest
 from cassandra.cluster import NoHostAvailable
 

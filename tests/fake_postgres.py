@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from caplab_probes.engines.postgres.client import client
 from caplab_probes.links import Client, Endpoint, Result, Topology
+from caplab_probes.load.workloads import Operation
 from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits
-from caplab_probes.workloads import Operation
 from loopback import listening
 
 LIMITS = Limits(connect_seconds=1.0, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)

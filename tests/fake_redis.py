@@ -16,8 +16,8 @@ from caplab_probes.cache.redis_cache import _RELEASE as RELEASE
 from caplab_probes.engines.redis.client import client
 from caplab_probes.engines.redis.statements import BEAT, CAS, WRITE
 from caplab_probes.links import Client, Endpoint, Result, Topology
+from caplab_probes.load.workloads import Operation
 from caplab_probes.spec import Limits
-from caplab_probes.workloads import Operation
 from loopback import listening
 
 LIMITS = Limits(connect_seconds=1.0, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)

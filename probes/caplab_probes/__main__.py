@@ -24,11 +24,11 @@ from .controller import Controller
 from .engines import KINDS, engine_named
 from .exporter import Exporter
 from .links import Endpoint, Topology
+from .load.sessions import session_numbers
+from .load.stalls import watch_stalls
 from .probe import Probe, ProberContext
 from .serving import serve
-from .sessions import session_numbers
 from .spec import MAX_LAG_BYTES, REPLICA_WAIT_MS, WORKLOADS, ClientOptions, Levels, Limits, ProbeSpec, Target
-from .stalls import watch_stalls
 
 _TOKEN_CHARACTERS = 32
 _REPORT_SECONDS = 1.0

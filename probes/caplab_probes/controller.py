@@ -20,10 +20,10 @@ from .cache.loads import Load
 from .cache.spec import CacheSpec
 from .engines import engine_of
 from .links import Client
-from .mixing import mix
+from .load.mixing import mix
 from .probe import Probe, ProberContext, Status, now
+from .routing.targets import LiveTopology, read_login
 from .spec import Target
-from .targets import LiveTopology, read_login
 from .watch import Body, ProbeActions, WantedProbe, apply_status, decide
 
 _STATUS_SECONDS = 5.0  # how old the count of operations may get

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 
 from . import clock
 from .acked import SINGLE_WRITER, AckedWrites
-from .writer import Row
+from .history.writer import Row
 
 # Bounds in seconds. prometheus-client has no native histograms.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

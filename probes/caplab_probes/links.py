@@ -8,9 +8,9 @@ from typing import Protocol
 
 from caplab.contract.objects import REPLICA
 
+from .load.workloads import Operation
 from .outcomes import Outcome
 from .spec import CLIENT_FIELDS, PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits, ProbeSpec
-from .workloads import Operation
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,23 +10,24 @@ from pathlib import Path
 
 from caplab.contract.phases import DONE, FAILED, PENDING, RUNNING
 
-from . import clock, meta
+from . import clock
 from .cache.loads import Load
 from .engines import KINDS
 from .exporter import Exporter, LoadFigures
-from .history_quota import HistoryQuota, Reservation
+from .history import meta
+from .history.pruning import RunsInUse
+from .history.quota import HistoryQuota, Reservation
+from .history.recorder import Recorder
+from .history.writer import Row, SegmentWriter
 from .links import Client, Endpoint, NotDone, Topology
-from .pruning import RunsInUse
-from .read_routing import routing_of
-from .recorder import Recorder
-from .replicas import AskPosition, Positions, ReplicaReads
-from .routing import Router
+from .load.schedule import SECOND_NS, DueOperation, Schedule, due, of_seconds, phase_ns
+from .load.sessions import Attempt, Sessions
+from .load.workloads import Operation, Writer, operation
+from .routing.endpoints import Router
+from .routing.reads import routing_of
+from .routing.replicas import AskPosition, Positions, ReplicaReads
 from .scan import run_scan
-from .schedule import SECOND_NS, DueOperation, Schedule, due, of_seconds, phase_ns
-from .sessions import Attempt, Sessions
 from .spec import Limits, ProbeSpec, Target
-from .workloads import Operation, Writer, operation
-from .writer import Row, SegmentWriter
 
 _NAP_SECONDS = 0.2  # the longest sleep: rows must be flushed and a stop be noticed
 _PREPARE_RETRY_SECONDS = 1.0

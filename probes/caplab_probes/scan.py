@@ -14,11 +14,11 @@ from typing import Any
 from caplab.contract.objects import REPLICA
 
 from . import clock
+from .history.meta import write_json
+from .history.recorder import Recorder
+from .history.writer import Row
 from .links import Client, Endpoint, NotDone, Scan, Topology
-from .meta import write_json
-from .recorder import Recorder
-from .workloads import Writer
-from .writer import Row
+from .load.workloads import Writer
 
 _TRIES = 5
 _RETRY_SECONDS = 1.0

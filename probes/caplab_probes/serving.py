@@ -10,7 +10,7 @@ the header X-Caplab-Token, since the API server's proxy keeps Authorization to i
 Prometheus sends it. A prober without a token listens to its own machine only.
 
 Nothing can be changed through it. A run that is still written is served as far as it goes. Few requests are answered
-at a time, each within its seconds, and histories are read by a process of their own (reading.py): clients cannot
+at a time, each within its seconds, and histories are read by a process of their own (history.reading): clients cannot
 make operations start late.
 """
 
@@ -38,8 +38,8 @@ from prometheus_client.exposition import choose_encoder
 from caplab.contract.probers import TOKEN_HEADER
 
 from .exporter import Exporter, registry_of
-from .meta import read_plain
-from .reading import HistoryUnreadable, read_in_child
+from .history.meta import read_plain
+from .history.reading import HistoryUnreadable, read_in_child
 from .scan import read_notes
 from .spec import NAME, NAMESPACE_NAME
 

@@ -12,7 +12,7 @@ from typing import Any
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.session import built_tools
-from caplab_probes.recovery import recovered
+from caplab_probes.history.recovery import recovered
 from kind_lab import Lab, session, wait_until
 from postgres_cluster import await_status, is_ready, postgres, sql
 

@@ -22,9 +22,9 @@ from caplab_probes.engines.cassandra.statements import (
     scans_of,
     statement_of,
 )
+from caplab_probes.load.workloads import Operation, Writer, run_of, value_of
 from caplab_probes.outcomes import NoAnswer
 from caplab_probes.spec import ProbeSpec
-from caplab_probes.workloads import Operation, Writer, run_of, value_of
 from cassandra import InvalidRequest, OperationTimedOut, ReadTimeout, Unavailable, WriteFailure, WriteTimeout
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown

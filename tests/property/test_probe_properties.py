@@ -5,13 +5,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from caplab_probes.engines.postgres.outcomes import ServerError, classify, classify_beat
+from caplab_probes.history.pruning import RunFolder, surplus
+from caplab_probes.history.writer import Row, SegmentWriter, read_folder, segments
+from caplab_probes.load.schedule import Schedule, due
+from caplab_probes.load.workloads import INCARNATIONS, Writer, index_of, operation, run_values, value_of
 from caplab_probes.outcomes import NoAnswer
-from caplab_probes.pruning import RunFolder, surplus
-from caplab_probes.schedule import Schedule, due
 from caplab_probes.spec import WORKLOADS, ClientOptions, Levels, ProbeSpec
 from caplab_probes.watch import decide
-from caplab_probes.workloads import INCARNATIONS, Writer, index_of, operation, run_values, value_of
-from caplab_probes.writer import Row, SegmentWriter, read_folder, segments
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 from caplab_probes.links import Position, Result
+from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import OK
-from caplab_probes.read_routing import ObservedLsns, eligible, routing_of
+from caplab_probes.routing.reads import ObservedLsns, eligible, routing_of
 from caplab_probes.spec import ClientOptions
-from caplab_probes.workloads import Operation
 from hypothesis import given
 from hypothesis import strategies as st
 

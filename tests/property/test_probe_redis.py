@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 from caplab_probes.engines.redis.outcomes import ErrorReply, classify
+from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import NoAnswer
-from caplab_probes.workloads import Operation
 from fake_redis import (
     ADD,
     BEAT_ONCE,

@@ -10,11 +10,11 @@ from itertools import count, pairwise
 import pytest
 from caplab_probes import clock
 from caplab_probes.links import Endpoint, NotOpened, Result, Scan, Topology
+from caplab_probes.load.sessions import NO_SESSION, Attempt, Sessions
+from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import OK, OVERLOAD, Outcome
-from caplab_probes.routing import Router
-from caplab_probes.sessions import NO_SESSION, Attempt, Sessions
+from caplab_probes.routing.endpoints import Router
 from caplab_probes.spec import Limits
-from caplab_probes.workloads import Operation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

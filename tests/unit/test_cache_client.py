@@ -14,9 +14,9 @@ from caplab_probes.cache.client import CacheClient
 from caplab_probes.cache.loads import Load
 from caplab_probes.cache.spec import CacheSpec
 from caplab_probes.links import Endpoint, NotDone, Result, Topology
+from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import OK, Outcome
 from caplab_probes.spec import Limits
-from caplab_probes.workloads import Operation
 from fake_postgres import FakeServer, fake_server, rows
 from fake_redis import FakeRedis, fake_redis, member_of, service_of
 from loopback import run, wait_until

@@ -10,7 +10,7 @@ from caplab_probes.cache import entries
 from caplab_probes.cache.entries import Entry
 from caplab_probes.cache.popularity import rank_of
 from caplab_probes.cache.protections import PROTECTIONS, CacheTiming, ReadAction
-from caplab_probes.mixing import mix
+from caplab_probes.load.mixing import mix
 
 TERMS = CacheTiming(ttl_seconds=10.0, grace_seconds=5.0)
 

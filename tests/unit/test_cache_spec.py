@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from caplab_probes.cache.spec import CacheSpec
 from caplab_probes.engines import engine_of
-from caplab_probes.meta import begin, read_metas, reserve, write_meta
-from caplab_probes.schedule import Schedule
+from caplab_probes.history.meta import begin, read_metas, reserve, write_meta
+from caplab_probes.load.schedule import Schedule
+from caplab_probes.load.workloads import Writer, cached_key_of, operation
 from caplab_probes.spec import ProbeSpec, probe_from
-from caplab_probes.workloads import Writer, cached_key_of, operation
 
 SAID: dict[str, Any] = {"store": "pg", "protection": "lock", "keys": 4, "exponent": 0, "writeEvery": 10}
 

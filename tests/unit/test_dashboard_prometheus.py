@@ -19,7 +19,7 @@ from caplab_cluster.prometheus_links import links
 from caplab_dashboards import files, palette
 from caplab_probes import clock
 from caplab_probes.exporter import Exporter, LoadFigures, registry_of
-from caplab_probes.writer import Row
+from caplab_probes.history.writer import Row
 from dashboard_queries import Findings, Prometheus, Window, run, substitute, table, unexplained
 from local_prometheus import backfill, exporter, needs_prometheus, prometheus
 from prometheus_client import generate_latest

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from caplab_probes.reading import arrow_stream
+from caplab_probes.history.reading import arrow_stream
 from chaoscaplab.probes import histories, loads
 from chaoscaplab.probes.histories import (
     ProberUsage,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from caplab_probes.acked import WRITES_PER_KEY, AckedWrites
 from caplab_probes.exporter import BUCKETS, Exporter
-from caplab_probes.writer import Row
+from caplab_probes.history.writer import Row
 from histories import at, history
 from hypothesis import example, given
 from hypothesis import strategies as some

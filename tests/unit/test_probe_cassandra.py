@@ -11,10 +11,10 @@ import pytest
 from caplab_probes.engines.cassandra.driver import DIRECT_PROFILE, SERVICE_PROFILE
 from caplab_probes.engines.cassandra.statements import READ_LEVELS, TABLES, WRITE_LEVELS, bucket_of
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Result, Topology
+from caplab_probes.load.sessions import Attempt, Sessions, session_numbers
+from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import Outcome
-from caplab_probes.routing import Router
-from caplab_probes.sessions import Attempt, Sessions, session_numbers
-from caplab_probes.workloads import Operation
+from caplab_probes.routing.endpoints import Router
 from cassandra import ConsistencyLevel, OperationTimedOut, Unavailable, WriteTimeout
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown

@@ -10,12 +10,12 @@ import pytest
 from caplab_probes.engines.cassandra.client import ENGINE
 from caplab_probes.engines.cassandra.statements import BUCKETS, bucket_of
 from caplab_probes.exporter import Exporter
+from caplab_probes.history.writer import read_folder
 from caplab_probes.links import NotDone, Scan, Topology
+from caplab_probes.load.sessions import session_numbers
+from caplab_probes.load.workloads import run_values
 from caplab_probes.probe import Probe, ProberContext
-from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import ProbeSpec
-from caplab_probes.workloads import run_values
-from caplab_probes.writer import read_folder
 from cassandra import ConsistencyLevel, ReadTimeout
 from fake_cassandra import ADDRESSES, LIMITS, MEMBERS, SERVICE, FakeRing, Host, Planted, client_of
 

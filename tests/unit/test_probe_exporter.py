@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from caplab_probes import clock
 from caplab_probes.exporter import Exporter, registry_of
-from caplab_probes.writer import Row
+from caplab_probes.history.writer import Row
 from prometheus_client import CollectorRegistry, generate_latest
 
 NOW = 1_000_000_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 from caplab_cluster.paths import CHART
-from caplab_probes import pruning
-from caplab_probes.history_quota import HistoryQuota, QuotaExceeded, needed_bytes
+from caplab_probes.history import pruning
+from caplab_probes.history.quota import HistoryQuota, QuotaExceeded, needed_bytes
 from caplab_probes.spec import ProbeSpec
 from hypothesis import given
 from hypothesis import strategies as st

@@ -19,13 +19,13 @@ from caplab_probes.engines import keep_alive as keep_alive_module
 from caplab_probes.engines.keep_alive import keep_alive, user_timeout_ms
 from caplab_probes.engines.postgres import client as postgres_client
 from caplab_probes.exporter import Exporter
+from caplab_probes.history.writer import read_folder
 from caplab_probes.links import Client, Endpoint, Topology
-from caplab_probes.operation_deadline import OperationDeadline
+from caplab_probes.load.operation_deadline import OperationDeadline
+from caplab_probes.load.sessions import session_numbers
 from caplab_probes.outcomes import Outcome
 from caplab_probes.probe import Probe, ProberContext
-from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits, ProbeSpec
-from caplab_probes.writer import read_folder
 from fake_postgres import LIMITS, FakeServer, fake_server
 from fake_redis import FakeRedis
 

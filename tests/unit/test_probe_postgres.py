@@ -10,9 +10,9 @@ import loopback
 import pytest
 from caplab_probes.engines.postgres.client import position
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Result
+from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import Outcome
 from caplab_probes.spec import ClientOptions, Limits
-from caplab_probes.workloads import Operation
 from fake_postgres import (
     ADD,
     BEAT,

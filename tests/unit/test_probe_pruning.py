@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from caplab_probes import pruning
-from caplab_probes.pruning import RunFolder, RunsInUse, measure, prune, surplus
+from caplab_probes.history import pruning
+from caplab_probes.history.pruning import RunFolder, RunsInUse, measure, prune, surplus
 
 A, B, C = RunFolder("a", 10, 1), RunFolder("b", 10, 2), RunFolder("c", 10, 3)
 

@@ -11,13 +11,13 @@ from itertools import count
 import pytest
 from caplab_probes import clock
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Position, Result, Scan, Topology
+from caplab_probes.load.sessions import Attempt, Sessions
+from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import OK, Outcome
-from caplab_probes.read_routing import FRESH_NS, ObservedLsns, ReadRouting, eligible, needs_lsn, routing_of
-from caplab_probes.replicas import Positions, ReplicaReads
-from caplab_probes.routing import Router
-from caplab_probes.sessions import Attempt, Sessions
+from caplab_probes.routing.endpoints import Router
+from caplab_probes.routing.reads import FRESH_NS, ObservedLsns, ReadRouting, eligible, needs_lsn, routing_of
+from caplab_probes.routing.replicas import Positions, ReplicaReads
 from caplab_probes.spec import MAX_LAG_BYTES, ClientOptions, Limits
-from caplab_probes.workloads import Operation
 
 from caplab.contract.objects import READ_ROUTINGS
 

@@ -11,9 +11,9 @@ import loopback
 import pytest
 from caplab_probes.engines.redis.statements import BEAT, WRITE, WRITE_LEVELS, replicas_of
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Result
+from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import Outcome
 from caplab_probes.spec import Limits
-from caplab_probes.workloads import Operation
 from fake_redis import (
     ADD,
     BEAT_ONCE,

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 from caplab_probes.links import Endpoint, Topology
+from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import Outcome
-from caplab_probes.routing import Router
-from caplab_probes.workloads import Operation
+from caplab_probes.routing.endpoints import Router
 
 MEMBERS = tuple(Endpoint(f"pg-{number}", f"10.0.0.{number}", 5432) for number in range(3))
 SERVICE = Endpoint("service", "pg-primary.lab.svc", 5432)

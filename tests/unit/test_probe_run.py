@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from caplab_probes.engines.opening import Opener, WorkingLink
 from caplab_probes.exporter import Exporter
+from caplab_probes.history.writer import read_folder
 from caplab_probes.links import Endpoint, Topology
+from caplab_probes.load.sessions import session_numbers
 from caplab_probes.probe import Probe, ProberContext
 from caplab_probes.scan import read_notes
-from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import Limits, ProbeSpec
-from caplab_probes.writer import read_folder
 from fake_postgres import LIMITS, FakeServer, client_of, fake_server, rows
 from fake_redis import REPLID, FakeRedis, fake_redis
 from loopback import wait_until

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from caplab_probes.schedule import SECOND_NS, Schedule, due, of_seconds, phase_ns
+from caplab_probes.load.schedule import SECOND_NS, Schedule, due, of_seconds, phase_ns
 
 START_NS = SECOND_NS // 4
 

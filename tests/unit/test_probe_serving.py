@@ -20,15 +20,16 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
-from caplab_probes import meta, serving
+from caplab_probes import serving
 from caplab_probes.exporter import Exporter
-from caplab_probes.reading import HistoryStream, HistoryUnreadable, arrow_stream, read_in_child
-from caplab_probes.recovery import recovered
-from caplab_probes.schedule import SECOND_NS, Schedule
+from caplab_probes.history import meta
+from caplab_probes.history.reading import HistoryStream, HistoryUnreadable, arrow_stream, read_in_child
+from caplab_probes.history.recovery import recovered
+from caplab_probes.history.writer import Row, SegmentWriter
+from caplab_probes.load.schedule import SECOND_NS, Schedule
+from caplab_probes.load.workloads import Writer, value_of
 from caplab_probes.serving import serve
 from caplab_probes.spec import ProbeSpec
-from caplab_probes.workloads import Writer, value_of
-from caplab_probes.writer import Row, SegmentWriter
 
 from caplab.model.history import validate
 
@@ -336,7 +337,7 @@ def nice_of_readers() -> list[int]:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             fields = (process / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[1]) == os.getpid() and b"caplab_probes.reading" in (process / "cmdline").read_bytes():
+            if int(fields[1]) == os.getpid() and b"caplab_probes.history.reading" in (process / "cmdline").read_bytes():
                 niceness.append(int(fields[16]))
     return niceness
 

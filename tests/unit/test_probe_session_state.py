@@ -8,14 +8,14 @@ from pathlib import Path
 
 from caplab_probes.engines.redis.client import client
 from caplab_probes.exporter import Exporter
+from caplab_probes.history.writer import read_folder
 from caplab_probes.links import Result, Topology
+from caplab_probes.load.session_state import SessionState
+from caplab_probes.load.sessions import session_numbers
+from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import OK
 from caplab_probes.probe import Probe, ProberContext
-from caplab_probes.session_state import SessionState
-from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import ProbeSpec
-from caplab_probes.workloads import Operation
-from caplab_probes.writer import read_folder
 from fake_redis import LIMITS, FakeRedis, fake_redis, member_of, service_of
 
 from caplab.model.history import validate

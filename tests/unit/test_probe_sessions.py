@@ -8,11 +8,11 @@ from typing import Any
 
 from caplab_probes import clock
 from caplab_probes.links import Endpoint, Result, Scan, Topology
+from caplab_probes.load.sessions import Attempt, Sessions
+from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import OK, OVERLOAD
-from caplab_probes.routing import Router
-from caplab_probes.sessions import Attempt, Sessions
+from caplab_probes.routing.endpoints import Router
 from caplab_probes.spec import Limits, ProbeSpec
-from caplab_probes.workloads import Operation
 
 BURST = 4
 

@@ -4,8 +4,8 @@ import asyncio
 import time
 
 import pytest
-from caplab_probes import stalls as module
-from caplab_probes.stalls import watch_stalls
+from caplab_probes.load import stalls as module
+from caplab_probes.load.stalls import watch_stalls
 
 BLOCKED_SECONDS = 0.15
 

@@ -18,10 +18,10 @@ from caplab_probes import controller
 from caplab_probes.controller import Controller
 from caplab_probes.exporter import Exporter
 from caplab_probes.links import Endpoint
+from caplab_probes.load.sessions import session_numbers
 from caplab_probes.probe import ProberContext, Status
-from caplab_probes.sessions import session_numbers
+from caplab_probes.routing.targets import LiveTopology, topology_of
 from caplab_probes.spec import ClientOptions, Levels, Limits, Target, probe_from
-from caplab_probes.targets import LiveTopology, topology_of
 from caplab_probes.watch import ProbeActions, WantedProbe, apply_status, decide, status_body
 from kubernetes import client
 

@@ -8,18 +8,7 @@ import pytest
 import yaml
 from caplab_probes.cache.protections import PROTECTIONS
 from caplab_probes.cache.spec import FIELDS as CACHE_FIELDS
-from caplab_probes.spec import (
-    CLIENT_FIELDS,
-    CLOCK_SKEW_MS_MAX,
-    REPLICA_WAIT_MS_MAX,
-    TIMEOUT_MS_MAX,
-    TIMEOUT_MS_MIN,
-    WORKLOADS,
-    ClientOptions,
-    ProbeSpec,
-    probe_from,
-)
-from caplab_probes.workloads import (
+from caplab_probes.load.workloads import (
     CAS_REGISTERS,
     CLOCK_KEY,
     COUNTERS,
@@ -34,6 +23,17 @@ from caplab_probes.workloads import (
     run_of,
     run_values,
     value_of,
+)
+from caplab_probes.spec import (
+    CLIENT_FIELDS,
+    CLOCK_SKEW_MS_MAX,
+    REPLICA_WAIT_MS_MAX,
+    TIMEOUT_MS_MAX,
+    TIMEOUT_MS_MIN,
+    WORKLOADS,
+    ClientOptions,
+    ProbeSpec,
+    probe_from,
 )
 
 from caplab.contract.objects import CACHE, READ_ROUTINGS, ROUTES

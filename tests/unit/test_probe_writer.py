@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
-from caplab_probes import clock, meta, recovery
-from caplab_probes.recorder import FLUSH_NS, ROWS_MAX, Recorder
-from caplab_probes.recovery import recovered
-from caplab_probes.schedule import SECOND_NS, Schedule
+from caplab_probes import clock
+from caplab_probes.history import meta, recovery
+from caplab_probes.history.recorder import FLUSH_NS, ROWS_MAX, Recorder
+from caplab_probes.history.recovery import recovered
+from caplab_probes.history.writer import Row, SegmentWriter, read_folder, segments
+from caplab_probes.load.schedule import SECOND_NS, Schedule
+from caplab_probes.load.workloads import Writer, index_of, operation, value_of
 from caplab_probes.spec import ClientOptions, Levels, ProbeSpec
-from caplab_probes.workloads import Writer, index_of, operation, value_of
-from caplab_probes.writer import Row, SegmentWriter, read_folder, segments
 
 from caplab.model.history import validate
 
@@ -25,7 +26,7 @@ ROW = Row("a", 1, "add", None, 7, None, None, None, "service", "m0", "1", 10, 11
 ENDLESS = """
 import sys, time
 from pathlib import Path
-from caplab_probes.writer import Row, SegmentWriter
+from caplab_probes.history.writer import Row, SegmentWriter
 writer = SegmentWriter(Path(sys.argv[1]), 0, segment_ns=50_000_000)
 number = 0
 while True:

@@ -7,7 +7,7 @@ import math
 import pytest
 from caplab_probes import clock
 from caplab_probes.exporter import BUCKETS, Exporter, registry_of
-from caplab_probes.writer import Row
+from caplab_probes.history.writer import Row
 from prometheus_client import generate_latest
 from watched_lab import metrics
 

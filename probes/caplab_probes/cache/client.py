@@ -7,8 +7,8 @@ from random import Random
 
 from ..engines import engine_named
 from ..links import Endpoint, NotDone, Result, Scan
+from ..load.workloads import Operation
 from ..spec import PLAIN_CLIENT, Limits
-from ..workloads import Operation
 from .access import ClusterAccess
 from .database import Cost, Database
 from .loads import Load

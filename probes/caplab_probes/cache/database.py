@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from .. import clock
 from ..engines.postgres.client import PostgresLink
 from ..links import Client, Endpoint, NotOpened, Result
+from ..load.workloads import Operation
 from ..outcomes import OK, Outcome
-from ..workloads import Operation
 from .loads import Load
 from .pool import Pool
 from .reader import Loaded, LoadFailed

@@ -16,9 +16,9 @@ from caplab.contract import ports
 from caplab.contract.names import CASSANDRA_CLUSTER
 
 from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology, result_of
+from ...load.workloads import Operation
 from ...outcomes import OK, NoAnswer, Outcome
 from ...spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
-from ...workloads import Operation
 from .connection import DriverConnection, SharedDriver
 from .driver import DIRECT_PROFILE, SERVICE_PROFILE, send
 from .outcomes import ERRORS, Answer, applied, current_value, not_sent, reading, row_missing

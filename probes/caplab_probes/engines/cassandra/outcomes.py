@@ -33,8 +33,8 @@ from cassandra.protocol import (
     RequestValidationException,
 )
 
+from ...load.workloads import Operation
 from ...outcomes import OK, NoAnswer, Outcome, unanswered
-from ...workloads import Operation
 from .statements import Kind
 
 # All that the driver raises for what servers and networks do.

@@ -10,7 +10,7 @@ from cassandra import ConsistencyLevel
 
 from caplab.model.keys import run_number
 
-from ...workloads import Operation, index_of, run_of, writer_of
+from ...load.workloads import Operation, index_of, run_of, writer_of
 
 KEYSPACE = "caplab"  # the members make it, with the cluster's replication factor
 DEFAULT_LEVEL = "QUORUM"

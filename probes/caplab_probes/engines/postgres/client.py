@@ -12,10 +12,10 @@ from caplab.model.keys import key_prefix
 
 from ... import clock
 from ...links import Client, Endpoint, Engine, Link, NotDone, NotOpened, Position, Result, Scan, Topology, result_of
+from ...load.workloads import Operation, is_beat, run_values
 from ...outcomes import OK, Outcome
-from ...read_routing import needs_lsn
+from ...routing.reads import needs_lsn
 from ...spec import PLAIN_CLIENT, ClientOptions, Limits
-from ...workloads import Operation, is_beat, run_values
 from ..keep_alive import user_timeout_ms
 from ..opening import SCAN_BYTES, Opener, check_scan_size, leads_to_replica
 from ..resolver import Resolver

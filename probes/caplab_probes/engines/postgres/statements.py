@@ -8,7 +8,7 @@ commit after a failover, by the server's own clock. PL/pgSQL may commit within a
 
 from __future__ import annotations
 
-from ...workloads import Operation, is_beat, run_of
+from ...load.workloads import Operation, is_beat, run_of
 
 BEAT_BODY = """
     BEGIN

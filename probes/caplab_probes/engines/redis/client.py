@@ -12,9 +12,9 @@ from caplab.model.keys import key_prefix
 
 from ... import clock
 from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology, result_of
+from ...load.workloads import Operation
 from ...outcomes import OK, Outcome
 from ...spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
-from ...workloads import Operation
 from ..opening import ANSWER_BYTES, SCAN_BYTES, Opener, check_scan_size, leads_to_replica
 from ..resolver import Resolver
 from .outcomes import ErrorReply, classify

@@ -7,7 +7,7 @@ from typing import Any
 
 from caplab.model.keys import run_number
 
-from ...workloads import Operation, is_beat, run_of
+from ...load.workloads import Operation, is_beat, run_of
 
 Command = tuple[str | int | bytes, ...]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from .links import Result
-from .read_routing import ObservedLsns
+from ..links import Result
+from ..routing.reads import ObservedLsns
 from .workloads import Operation
 
 

@@ -14,10 +14,10 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from caplab.model.history import Table
 
-from . import clock
+from .. import clock
+from ..load.schedule import SECOND_NS
+from ..load.workloads import INDEX_BITS, Operation, index_of, operation, value_of
 from .meta import Meta, read_metas
-from .schedule import SECOND_NS
-from .workloads import INDEX_BITS, Operation, index_of, operation, value_of
 from .writer import Row, batch_of, read_folder
 
 # How long a prober may have gone on after its last row: rows come at least every start_seconds and are written five

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .spec import NAME, NAMESPACE_NAME
+from ..spec import NAME, NAMESPACE_NAME
 
 # A run's driver fetches its history when it ends. 200 are the repeats of several days, and few enough to go through
 # each time: a run of minutes is some hundreds of files.

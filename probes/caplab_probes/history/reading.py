@@ -1,6 +1,6 @@
 """Reading of a run's history by a process of its own with the lowest priority, which leaves the schedule's alone.
 
-python -m caplab_probes.reading FOLDER     # a line of JSON, {"length": n} or {"problem": "..."}, then n bytes of Arrow
+python -m caplab_probes.history.reading FOLDER  # a line of JSON, {"length": n} or {"problem": "..."}, then n bytes
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from caplab.contract.objects import REPLICA
 from caplab.model.keys import RUN_BITS, key_prefix, run_number
 
-from .cache.popularity import rank_of
+from ..cache.popularity import rank_of
+from ..spec import ProbeSpec
 from .mixing import mix
-from .spec import ProbeSpec
 
 VANTAGE_BITS, INCARNATION_BITS, INDEX_BITS = 5, 6, 26
 assert RUN_BITS + VANTAGE_BITS + INCARNATION_BITS + INDEX_BITS == 63  # a signed bigint

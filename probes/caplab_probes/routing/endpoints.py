@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from caplab.contract.objects import REPLICA
 
-from .links import Endpoint, Topology
-from .outcomes import OK, Outcome
-from .workloads import Operation
+from ..links import Endpoint, Topology
+from ..load.workloads import Operation
+from ..outcomes import OK, Outcome
 
 # ok, and a write that happened there but not on enough standbys: the member is a primary all the same. One that refuses
 # for want of standbys (fail, no-quorum) may have been replaced already.

@@ -13,7 +13,7 @@ from caplab.contract.bounds import ROOM_BYTES, ROW_BYTES
 from caplab.contract.objects import CACHE
 from caplab.model.bounds import in_words
 
-from .spec import ProbeSpec
+from ..spec import ProbeSpec
 
 
 class QuotaExceeded(ValueError):

@@ -19,14 +19,14 @@ from functools import partial
 
 from caplab.contract.objects import REPLICA
 
-from . import clock
-from .links import Client, Endpoint, Link, NotOpened, Result
+from .. import clock
+from ..links import Client, Endpoint, Link, NotOpened, Result
+from ..outcomes import OK, OVERLOAD, Outcome
+from ..routing.endpoints import Router
+from ..routing.replicas import ReplicaReads
+from ..spec import Limits
 from .operation_deadline import OperationDeadline
-from .outcomes import OK, OVERLOAD, Outcome
-from .replicas import ReplicaReads
-from .routing import Router
 from .session_state import SessionState
-from .spec import Limits
 from .workloads import Operation
 
 NO_SESSION = 0  # of an operation that never had one

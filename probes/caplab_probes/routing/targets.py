@@ -18,9 +18,9 @@ from kubernetes import client
 
 from caplab.contract.names import CLUSTER_LABEL, MEMBER, PART_LABEL
 
-from .engines import engine_of
-from .links import Endpoint, Topology
-from .spec import Target
+from ..engines import engine_of
+from ..links import Endpoint, Topology
+from ..spec import Target
 
 REFRESH_SECONDS = 2.0  # a replaced pod has another address
 _TIMEOUT = (2, 5)

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
-from . import clock
-from .links import Client, Endpoint, Link, NotDone, NotOpened, Position, Topology
-from .read_routing import ObservedLsns, ReadRouting, eligible
+from .. import clock
+from ..links import Client, Endpoint, Link, NotDone, NotOpened, Position, Topology
+from .reads import ObservedLsns, ReadRouting, eligible
 
 # How often each member is asked for its position: by so much later a read may come back to a replica.
 POLL_SECONDS = 0.02

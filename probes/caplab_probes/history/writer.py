@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 
 if list(Row._fields) != SCHEMA.names:
-    raise ImportError("caplab_probes.writer.Row and caplab.model.history.SCHEMA differ")
+    raise ImportError("caplab_probes.history.writer.Row and caplab.model.history.SCHEMA differ")
 
 
 def batch_of(rows: Sequence[Row]) -> Any:

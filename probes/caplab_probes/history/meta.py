@@ -9,11 +9,11 @@ from typing import Any
 
 from caplab.model.runs import WallAnchor
 
-from . import clock
-from .cache.spec import CacheSpec
-from .schedule import Schedule
-from .spec import ClientOptions, Levels, ProbeSpec
-from .workloads import INCARNATIONS, Writer
+from .. import clock
+from ..cache.spec import CacheSpec
+from ..load.schedule import Schedule
+from ..load.workloads import INCARNATIONS, Writer
+from ..spec import ClientOptions, Levels, ProbeSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .links import Position, Result
-from .spec import MAX_LAG_BYTES, REPLICA_WAIT_MS, ClientOptions
-from .workloads import Operation
+from ..links import Position, Result
+from ..load.workloads import Operation
+from ..spec import MAX_LAG_BYTES, REPLICA_WAIT_MS, ClientOptions
 
 # A primary that was asked longer ago may have written much since: what the replicas lack is then unknown.
 FRESH_NS = 1_000_000_000
