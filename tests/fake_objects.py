@@ -9,6 +9,7 @@ from typing import Any
 from chaoscaplab.server import Server
 from kubernetes.client import ApiException
 
+from caplab.contract import names
 from caplab.contract.names import PLURALS, RUN_LABEL, SESSION_LABEL
 from caplab.ownership import MANAGER, labels_of
 
@@ -24,6 +25,15 @@ def of_run(body: Body, run: str = "r-1", session: str = "s-1", manager: str = MA
     return {**body, "metadata": metadata}
 
 
+# As little as the API server lets through.
+_SPECS: Mapping[str, Mapping[str, Any]] = {
+    names.FAULT: {"target": {}},
+    names.PROBE: {"target": {"kind": "RedisCluster", "name": "rd"}, "workload": "set", "rate": 1, "vantages": ["a"],
+                  "runId": "r-1"},
+    names.RUN: {"experiment": "redis/control", "engine": "redis", "mode": "none", "fault": "none"},
+}  # fmt: skip
+
+
 class FakeObjects:
     """A stand-in for kubernetes' CustomObjectsApi."""
 
@@ -35,7 +45,11 @@ class FakeObjects:
 
     def put(self, kind: str, name: str, spec: Mapping[str, Any] | None = None, namespace: str = "ns") -> Body:
         """Add an object that was made by hand."""
-        body = {"kind": kind, "metadata": {"namespace": namespace, "name": name}, "spec": dict(spec or {})}
+        body = {
+            "kind": kind,
+            "metadata": {"namespace": namespace, "name": name},
+            "spec": dict(_SPECS.get(kind, {}) if spec is None else spec),
+        }
         return self._keep(PLURALS[kind], body, "kubectl-create")
 
     def put_of_run(self, kind: str, name: str, run: str, session: str = "s-0", **fields: Any) -> Body:

@@ -12,12 +12,20 @@ from caplab_cluster.kind_cluster import WORKERS
 from kubernetes import client
 
 from caplab.contract.names import FINALIZER
+from caplab.contract.objects import Fault
 from caplab.contract.phases import TARGET_ENDED
-from caplab.faults.healing import is_held
-from caplab.faults.rows import unanswered
+from caplab.faults.rows import UNREADABLE, read_fault, unanswered
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 UNTIL = "2026-11-21T12:00:10.000Z"
+
+# What a Fault that no reader of this version understands has in place of its own.
+UNREADABLE_PARTS: list[dict[str, Any]] = [
+    {"spec": {"kill": {}}},
+    {"spec": {"target": {"members": "pg-0"}}},
+    {"status": {"targets": [{"pod": "pg-0"}]}},
+    {"status": {"targets": 1}},
+]
 
 
 def entry(pod: str = "pg-0", node: str = WORKERS[0], **fields: Any) -> dict[str, Any]:
@@ -37,6 +45,10 @@ def fault(
     return {"metadata": metadata, "spec": {"target": target, **(what or {"kill": {}})}, "status": full}
 
 
+def listed(*entries: dict[str, Any], **fields: Any) -> Fault:
+    return read_fault(fault(*entries, **fields))
+
+
 class FakeLab:
     """Faults, with agents and an operator that do their part between two reads."""
 
@@ -47,37 +59,42 @@ class FakeLab:
         self.released: list[str] = []
         self.forbidden: tuple[str, ...] = ()
 
-    def all(self) -> list[dict[str, Any]]:
-        faults = copy.deepcopy(self.faults)
+    def all(self) -> list[Fault]:
+        faults = [read_fault(body) for body in self.faults]
         self._go_on()
         return faults
 
-    def delete(self, fault: Any) -> None:
+    def delete(self, fault: Fault) -> None:
         self._may("delete")
-        (mine,) = [candidate for candidate in self.faults if candidate["metadata"]["uid"] == fault["metadata"]["uid"]]
+        mine = self._own(fault)
         mine["metadata"]["deletionTimestamp"] = "now"
         self._sweep()
 
-    def release(self, fault: Any) -> None:
+    def release(self, fault: Fault) -> None:
         self._may("patch")
-        (mine,) = [candidate for candidate in self.faults if candidate["metadata"]["uid"] == fault["metadata"]["uid"]]
-        assert not unanswered(mine), "a finalizer was taken away from a fault that may be live"
+        mine = self._own(fault)
+        assert not unanswered(read_fault(mine)), "a finalizer was taken away from a fault that may be live"
         self.released.append(mine["metadata"]["name"])
         mine["metadata"]["finalizers"].remove(FINALIZER)
         self._sweep()
+
+    def _own(self, fault: Fault) -> dict[str, Any]:
+        (mine,) = [candidate for candidate in self.faults if candidate["metadata"]["uid"] == fault.metadata.uid]
+        return mine
 
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
 
     def _go_on(self) -> None:
         for fault in self.faults:
-            if "deletionTimestamp" not in fault["metadata"]:
+            if "deletionTimestamp" not in fault["metadata"] or read_fault(fault).status_or_empty.phase == UNREADABLE:
                 continue
             targets = fault["status"].get("targets") or []
             for target in targets:
                 if target["node"] not in self.silent and target.get("state") not in TARGET_ENDED:
                     target["state"] = "Healed"
-            if self.operator and not unanswered(fault) and is_held(fault):
+            as_read = read_fault(fault)
+            if self.operator and not unanswered(as_read) and as_read.has_finalizer:
                 fault["metadata"]["finalizers"].remove(FINALIZER)
         self._sweep()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from caplab.contract.objects import Fault
+
 UNTIL = "2026-11-21T12:00:10.000Z"
 
 
@@ -12,6 +14,12 @@ def entry(pod: str = "pg-0", **fields: Any) -> dict[str, Any]:
 
 
 def fault(
+    *entries: dict[str, Any], phase: str = "Active", name: str = "f", what: dict[str, Any] | None = None
+) -> Fault:
+    return Fault.from_body(body_of(*entries, phase=phase, name=name, what=what))
+
+
+def body_of(
     *entries: dict[str, Any], phase: str = "Active", name: str = "f", what: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     target = {"kind": "PostgresCluster", "name": "pg", "role": "primary"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from . import bounds, names
+from . import bounds, names, phases
 from .records import INT64, SET, Record, Rules, body_field, map_by
 
 _NAME: Rules = {"minLength": 1, "maxLength": bounds.CLUSTER_NAME}
@@ -18,6 +18,9 @@ _WORD: Rules = {"maxLength": 20}
 _MEMBERS: Rules = {"minimum": 1, "maximum": bounds.FAULT_MEMBERS}
 _MILLISECONDS: Rules = {"minimum": 1, "maximum": bounds.CACHE_MILLISECONDS}
 _KINDS: Rules = {"enum": sorted(names.CLUSTER_PLURALS)}
+
+FAULT_KINDS = ("kill", "freeze", "partition")  # fields of a Fault's spec, one of which is set
+TARGET, OTHER = "target", "other"  # ends of a fault: what it is aimed at, and the far end of a partition
 
 # The signals whose default action ends a process (signal(7)).
 SIGNALS = (
@@ -49,6 +52,11 @@ class Metadata(Record):
     finalizers: tuple[str, ...] | None = body_field()
     labels: Mapping[str, str] | None = body_field()
     annotations: Mapping[str, str] | None = body_field()
+
+    @property
+    def is_being_deleted(self) -> bool:
+        """Whether the object is being deleted."""
+        return self.deletion_timestamp is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +108,11 @@ class FaultSpec(Record):
     duration_seconds: int | None = body_field(minimum=1, maximum=bounds.FAULT_SECONDS)
     seed: int = body_field(filled=0, **INT64)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Those of FAULT_KINDS that are set: one, in an object that the API server let through."""
+        return tuple(kind for kind in FAULT_KINDS if getattr(self, kind) is not None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetStatus(Record):
@@ -130,9 +143,23 @@ class TargetStatus(Record):
     )
     problem: str | None = body_field(maxLength=bounds.MESSAGE_CHARACTERS)
 
+    @property
+    def is_target(self) -> bool:
+        """Whether the fault is aimed at the pod: it is no far end of a partition."""
+        return self.end in (None, TARGET)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the agent has reported that nothing of the fault is left on the pod."""
+        return self.state in phases.TARGET_ENDED
+
+    def operator_part(self) -> TargetStatus:
+        """Return what the operator writes of it."""
+        return TargetStatus(**{name: getattr(self, name) for name in OPERATOR_FIELDS})
+
 
 # What the operator writes of a TargetStatus: the rest is the agent's.
-OPERATOR_FIELDS = ("uid", "pod", "node", "zone", "cluster", "end", "replaces", "dropsFrom", "dropsTo")
+OPERATOR_FIELDS = ("uid", "pod", "node", "zone", "cluster", "end", "replaces", "drops_from", "drops_to")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +179,21 @@ class Fault(Record):
     metadata: Metadata = body_field(required=True)
     spec: FaultSpec = body_field(required=True)
     status: FaultStatus | None = body_field()
+
+    @property
+    def status_or_empty(self) -> FaultStatus:
+        """Its status; an empty one if it has none yet."""
+        return self.status or FaultStatus()
+
+    @property
+    def targets(self) -> tuple[TargetStatus, ...]:
+        """An entry for each pod that has a part in the fault."""
+        return self.status_or_empty.targets or ()
+
+    @property
+    def has_finalizer(self) -> bool:
+        """Whether it still has the lab's finalizer."""
+        return names.FINALIZER in (self.metadata.finalizers or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +298,16 @@ class Probe(Record):
     metadata: Metadata = body_field(required=True)
     spec: ProbeSpec = body_field(required=True)
     status: ProbeStatus | None = body_field()
+
+    @property
+    def vantages(self) -> tuple[VantageStatus, ...]:
+        """What its vantages have reported so far."""
+        return (self.status and self.status.vantages) or ()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether every vantage that has reported anything has ended; not while none has."""
+        return bool(self.vantages) and all(vantage.phase in phases.PROBE_ENDED for vantage in self.vantages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

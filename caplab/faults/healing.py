@@ -10,9 +10,10 @@ from functools import partial
 from typing import Protocol
 
 from caplab.contract.names import FINALIZER
+from caplab.contract.objects import Fault, TargetStatus
 
 from .objects import reason_of
-from .rows import Entry, Fault, ends_by_itself, unanswered
+from .rows import ends_by_itself, unanswered
 
 PrintLine = Callable[[str], None]
 AGENT_STARTS_SECONDS = 40.0  # on a node that was down: kubelet starts it again
@@ -68,7 +69,7 @@ class Healing:
                     f"{name_of(fault)} cannot be deleted: {refusal}. Hint: check your permissions, then repeat."
                 )
             else:
-                self._deleted[fault["metadata"]["uid"]] = name_of(fault)
+                self._deleted[str(fault.metadata.uid)] = name_of(fault)
         return len(faults)
 
     def await_all(self, more_seconds: float = 0.0) -> list[str]:
@@ -90,16 +91,16 @@ class Healing:
 
     def _remaining(self) -> list[Fault]:
         """Return the faults that still exist; report those that are gone."""
-        there = [fault for fault in self._api.all() if fault["metadata"]["uid"] in self._deleted]
-        for uid in self._deleted.keys() - {fault["metadata"]["uid"] for fault in there}:
+        there = [fault for fault in self._api.all() if str(fault.metadata.uid) in self._deleted]
+        for uid in self._deleted.keys() - {str(fault.metadata.uid) for fault in there}:
             self._print_line(f"  {self._deleted.pop(uid)} has ended")
         return there
 
     def _release(self, there: Iterable[Fault], now: float) -> None:
         """Do the operator's part, if nothing is under the fault any more and the operator does not do it."""
         for fault in there:
-            uid = fault["metadata"]["uid"]
-            if unanswered(fault) or not is_held(fault):
+            uid = str(fault.metadata.uid)
+            if unanswered(fault) or not fault.has_finalizer:
                 continue
             if now - self._ended.setdefault(uid, now) < self._bounds.operator:
                 continue
@@ -116,7 +117,7 @@ class Healing:
         return seconds > bounds.agents + (0 if silent else 2 * bounds.operator)
 
     def _sentences(self, fault: Fault) -> list[str]:
-        if refusal := self._released.get(fault["metadata"]["uid"]):
+        if refusal := self._released.get(str(fault.metadata.uid)):
             return [f"{name_of(fault)}: its finalizer stays: {refusal}. Hint: check your permissions, then repeat."]
         return what_is_left(fault, datetime.now(UTC))
 
@@ -130,39 +131,34 @@ def _failure_of(call: Callable[[], None]) -> str:
     return ""
 
 
-def is_held(fault: Fault) -> bool:
-    """Return whether the operator's finalizer is there."""
-    return FINALIZER in (fault["metadata"].get("finalizers") or ())
-
-
 def name_of(fault: Fault) -> str:
     """Return namespace and name."""
-    return f"{fault['metadata']['namespace']}/{fault['metadata']['name']}"
+    return f"{fault.metadata.namespace}/{fault.metadata.name}"
 
 
 def waited_for(left: Sequence[Fault]) -> str:
     """Describe whose report is missing. Pure."""
-    nodes = sorted({str(entry.get("node")) for fault in left for entry in unanswered(fault)})
+    nodes = sorted({str(entry.node) for fault in left for entry in unanswered(fault)})
     names = ", ".join(name_of(fault) for fault in left)
     return f"{names}: waiting for {'the agent of ' + ', '.join(nodes) if nodes else 'the operator'}"
 
 
 def what_is_left(fault: Fault, now: datetime) -> list[str]:
     """Return a sentence with its hint for each node whose agent is silent; else what else holds the object. Pure."""
-    silent: dict[str, list[Entry]] = {}
+    silent: dict[str, list[TargetStatus]] = {}
     for entry in unanswered(fault):
-        silent.setdefault(str(entry.get("node", "an unknown node")), []).append(entry)
+        silent.setdefault(entry.node or "an unknown node", []).append(entry)
     if silent:
         return [_silent(fault, node, of_node, now) for node, of_node in sorted(silent.items())]
-    others = ", ".join(fault["metadata"].get("finalizers") or ()) or "nothing"
+    others = ", ".join(fault.metadata.finalizers or ()) or "nothing"
     return [
         f"{name_of(fault)}: every agent reports that it has ended, but the object is still held by {others}."
         " Hint: have its owner remove it."
     ]
 
 
-def _silent(fault: Fault, node: str, silent: Collection[Entry], now: datetime) -> str:
-    pods = ", ".join(str(entry.get("pod", entry["uid"])) for entry in silent)
+def _silent(fault: Fault, node: str, silent: Collection[TargetStatus], now: datetime) -> str:
+    pods = ", ".join(entry.pod or entry.uid for entry in silent)
     return (
         f"{name_of(fault)}: the agent of node {node} does not answer for {pods}, so that the heal is not confirmed."
         f" {_by_itself(ends_by_itself(fault), now)}"

@@ -9,8 +9,9 @@ from typing import Any
 from kubernetes import client
 
 from caplab.contract.names import FAULT, FINALIZER, GROUP, PLURALS, VERSION
+from caplab.contract.objects import Fault
 
-from .rows import Fault
+from .rows import read_fault
 
 _PLURAL = PLURALS[FAULT]
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
@@ -31,16 +32,15 @@ class Objects:
             if error.status == 404:
                 return []
             raise
-        items: Sequence[Fault] = listed["items"]
-        return items
+        return [read_fault(body) for body in listed["items"]]
 
     def delete(self, fault: Fault) -> None:
         """Delete a Fault, which ends it; a missing one is no error."""
-        metadata = fault["metadata"]
-        only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}}
+        metadata = fault.metadata
+        only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata.uid}}
         try:
             self._custom.delete_namespaced_custom_object(
-                GROUP, VERSION, metadata["namespace"], _PLURAL, metadata["name"],
+                GROUP, VERSION, metadata.namespace, _PLURAL, metadata.name,
                 body=only, _request_timeout=_TIMEOUT,
             )  # fmt: skip
         except client.ApiException as error:
@@ -49,12 +49,12 @@ class Objects:
 
     def release(self, fault: Fault) -> None:
         """Remove the operator's finalizer, if the Fault has not changed since it was read."""
-        metadata = fault["metadata"]
-        others = [name for name in metadata.get("finalizers") or () if name != FINALIZER]
-        body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": others or None}}
+        metadata = fault.metadata
+        others = [name for name in metadata.finalizers or () if name != FINALIZER]
+        body = {"metadata": {"resourceVersion": metadata.resource_version, "finalizers": others or None}}
         try:
             self._custom.patch_namespaced_custom_object(
-                GROUP, VERSION, metadata["namespace"], _PLURAL, metadata["name"], body,
+                GROUP, VERSION, metadata.namespace, _PLURAL, metadata.name, body,
                 _content_type=_MERGE, _request_timeout=_TIMEOUT,
             )  # fmt: skip
         except client.ApiException as error:

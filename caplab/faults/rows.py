@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from caplab.contract.phases import ACTIVE, FAULT_OVER, HEALED, HEALING, PENDING, TARGET_ENDED
+from caplab.contract.objects import Fault, FaultSpec, FaultStatus, Metadata, Target, TargetStatus
+from caplab.contract.phases import ACTIVE, FAULT_OVER, HEALED, HEALING, PENDING
+from caplab.contract.records import BodyError
 
-KINDS = ("kill", "freeze", "partition")
 GRACE_SECONDS = 0.5  # past status.until, what an agent left behind ends by itself
 
-Fault = Mapping[str, Any]
-Entry = Mapping[str, Any]
+UNREADABLE = "Unreadable"  # in place of a phase
+
 Lost = Mapping[str, Any]  # a lost node, in the form of caplab_cluster.node_loss_store.NodeLoss.to_json
 
 
@@ -33,20 +34,32 @@ class Row:
     proven: bool
 
 
+def read_fault(body: Mapping[str, Any]) -> Fault:
+    """Read a Fault object. One that cannot be read is shown with the reason, as a fault that no agent answers for."""
+    try:
+        return Fault.from_body(body)
+    except BodyError as error:
+        return Fault(
+            metadata=Metadata.from_body(body["metadata"], "metadata"),
+            spec=FaultSpec(target=Target()),
+            status=FaultStatus(phase=UNREADABLE, message=str(error), targets=(TargetStatus(uid="unknown"),)),
+        )
+
+
 def row_of(fault: Fault, now: datetime) -> Row:
-    """Build the row of a Fault object."""
-    status, metadata = fault.get("status") or {}, fault["metadata"]
+    """Build the row of a fault."""
     targets = target_entries(fault)
-    began = [entry["injectedAt"] for entry in targets if "injectedAt" in entry] or [metadata.get("creationTimestamp")]
-    since = min((at for at in map(moment, began) if at), default=None)
-    until = moment(status.get("until"))
+    injected = [entry.injected_at for entry in targets if entry.injected_at]
+    began = map(moment, injected or [fault.metadata.creation_timestamp or ""])
+    since = min((at for at in began if at), default=None)
+    until = moment(fault.status_or_empty.until)
     return Row(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
+        namespace=fault.metadata.namespace or "",
+        name=fault.metadata.name,
         kind=kind_of(fault),
         detail=_detail(fault),
-        target=target_words(fault["spec"]["target"]),
-        pods=tuple(str(entry.get("pod", entry["uid"])) for entry in targets),
+        target=target_words(fault.spec.target),
+        pods=tuple(entry.pod or entry.uid for entry in targets),
         phase=phase_of(fault),
         since_unix=since.timestamp() if since else None,
         left_seconds=(until - now).total_seconds() if until and is_live(fault) else None,
@@ -71,14 +84,14 @@ def row_of_node(lost: Lost, now: datetime) -> Row:
 
 
 def kind_of(fault: Fault) -> str:
-    """Return which of KINDS it is; 'fault' if it is none of them."""
-    return next((name for name in KINDS if name in fault["spec"]), "fault")
+    """Return which of FAULT_KINDS it is; 'fault' if it is none of them."""
+    return next(iter(fault.spec.kinds), "fault")
 
 
 def phase_of(fault: Fault) -> str:
     """Return its phase; Pending while its status is empty, Healing while its object is being deleted."""
-    phase = str((fault.get("status") or {}).get("phase", PENDING))
-    return HEALING if "deletionTimestamp" in fault["metadata"] and phase not in FAULT_OVER else phase
+    phase = fault.status_or_empty.phase or PENDING
+    return HEALING if fault.metadata.is_being_deleted and phase not in FAULT_OVER else phase
 
 
 def is_live(fault: Fault) -> bool:
@@ -86,24 +99,19 @@ def is_live(fault: Fault) -> bool:
     return phase_of(fault) not in FAULT_OVER
 
 
-def entries(fault: Fault) -> Sequence[Entry]:
-    """Return an entry for each pod that carries a part of the fault."""
-    return (fault.get("status") or {}).get("targets") or []
-
-
-def target_entries(fault: Fault) -> list[Entry]:
+def target_entries(fault: Fault) -> list[TargetStatus]:
     """Return the entries of its targets."""
-    return [entry for entry in entries(fault) if entry.get("end", "target") == "target"]
+    return [entry for entry in fault.targets if entry.is_target]
 
 
-def peer_entries(fault: Fault) -> list[Entry]:
+def peer_entries(fault: Fault) -> list[TargetStatus]:
     """Return the entries of the far ends of a partition: they drop packets too."""
-    return [entry for entry in entries(fault) if entry.get("end", "target") != "target"]
+    return [entry for entry in fault.targets if not entry.is_target]
 
 
-def is_entry_proven(entry: Entry, fault: Fault) -> bool:
+def is_entry_proven(entry: TargetStatus, fault: Fault) -> bool:
     """Return whether the evidence shows the fault live on a pod: packets of a partition may drop at either end."""
-    return bool(entry.get("proven")) or any(other.get("proven") for other in peer_entries(fault))
+    return bool(entry.proven) or any(other.proven for other in peer_entries(fault))
 
 
 def is_proven(fault: Fault) -> bool:
@@ -112,27 +120,27 @@ def is_proven(fault: Fault) -> bool:
     return bool(targets) and all(is_entry_proven(entry, fault) for entry in targets)
 
 
-def unanswered(fault: Fault) -> list[Entry]:
+def unanswered(fault: Fault) -> list[TargetStatus]:
     """Return the entries whose end no agent has reported."""
-    return [entry for entry in entries(fault) if entry.get("state") not in TARGET_ENDED]
+    return [entry for entry in fault.targets if not entry.has_ended]
 
 
 def ends_by_itself(fault: Fault) -> datetime | None:
     """Return when everything has ended even without agents; None if it was not resolved."""
-    until = moment((fault.get("status") or {}).get("until"))
+    until = moment(fault.status_or_empty.until)
     return until + timedelta(seconds=GRACE_SECONDS) if until else None
 
 
-def target_words(target: Mapping[str, Any]) -> str:
+def target_words(target: Target) -> str:
     """Describe a spec.target: 'primary of pg', 'node caplab-worker'."""
-    of = f" of {target['name']}" if "name" in target else ""
-    if "role" in target:
-        count = target.get("count", 1)
-        return f"{target['role'] if count == 1 else f'{count} of role ' + target['role']}{of}"
+    of = f" of {target.name}" if target.name else ""
+    if target.role:
+        count = target.count or 1
+        return f"{target.role if count == 1 else f'{count} of role {target.role}'}{of}"
     for place in ("zone", "node"):
-        if place in target:
-            return f"{place} {target[place]}{of}"
-    return f"{', '.join(target.get('members', ()))}{of}"
+        if name := getattr(target, place):
+            return f"{place} {name}{of}"
+    return f"{', '.join(target.members or ())}{of}"
 
 
 def moment(stamp: str | None) -> datetime | None:
@@ -145,9 +153,8 @@ def moment(stamp: str | None) -> datetime | None:
 
 
 def _detail(fault: Fault) -> str:
-    partition = fault["spec"].get("partition")
+    partition = fault.spec.partition
     if not partition:
-        return ""
-    direction = partition.get("direction", "both")
-    dns = ", with DNS" if partition.get("dns") == "Cut" else ""
-    return f"from {partition.get('from')}{'' if direction == 'both' else f', {direction}'}{dns}"
+        return fault.status_or_empty.message or "" if phase_of(fault) == UNREADABLE else ""
+    direction = "" if partition.direction == "both" else f", {partition.direction}"
+    return f"from {partition.source}{direction}{', with DNS' if partition.dns == 'Cut' else ''}"

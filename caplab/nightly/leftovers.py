@@ -10,8 +10,9 @@ from kubernetes import client
 
 from ..contract.bounds import REASON_CHARACTERS
 from ..contract.names import API_VERSION, CLUSTER_PLURALS, FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
-from ..contract.objects import RunStatus
+from ..contract.objects import Run, RunStatus
 from ..contract.phases import FAILED, RUNNING
+from ..contract.records import BodyError
 from ..kube.context import pinned
 from ..ownership import MANAGER, new_id, run_of
 from ..run_lease import Leases, RunLease
@@ -76,14 +77,16 @@ def _fail_runs(custom: Any, namespace: str, why: str) -> list[str]:
     """Mark the Run objects that are still under way as failed."""
     sentences = []
     for body in _of_runs(custom, namespace, PLURALS[RUN]):
-        status, name = body.get("status") or {}, body["metadata"]["name"]
-        if status.get("phase") != RUNNING:
+        name = body["metadata"]["name"]
+        try:
+            status = Run.from_body(body).status or RunStatus()
+        except BodyError as error:
+            sentences.append(f"Run {namespace}/{name} is left as it is: {error}")
+            continue
+        if status.phase != RUNNING:
             continue
         ended = RunStatus(
-            phase=FAILED,
-            started_at=status.get("startedAt"),
-            verdict="unknown",
-            reasons=(why[:REASON_CHARACTERS],),
+            phase=FAILED, started_at=status.started_at, verdict="unknown", reasons=(why[:REASON_CHARACTERS],)
         )
         patch = {
             "apiVersion": API_VERSION,

@@ -14,7 +14,8 @@ from caplab_cluster.failure import Failure
 from caplab_cluster.node_loss_store import NodeLossStore
 
 from caplab.contract.names import CLUSTER_PLURALS, FAULT, PLURALS, RUN
-from caplab.faults.rows import Row, row_of_node
+from caplab.contract.objects import Fault
+from caplab.faults.rows import Row, read_fault, row_of_node
 from caplab.plain_text import one_line
 
 from .drawing import Paper
@@ -99,7 +100,7 @@ class Objects:
     """What the API server answered at one moment."""
 
     clusters: tuple[ClusterLine, ...] = ()
-    faults: tuple[Body, ...] = ()
+    faults: tuple[Fault, ...] = ()
     runs: tuple[RunLine, ...] = ()
     pods: Mapping[str, str] = field(default_factory=dict)
 
@@ -183,8 +184,7 @@ class Collector:
         if now >= self._runs_due:
             self._runs = tuple(latest_runs(self._lab.objects(PLURALS[RUN]), _MOST_RUNS))
             self._runs_due = now + _RUNS_SECONDS
-        faults = tuple(self._lab.objects(PLURALS[FAULT]))
-        live_faults(faults, datetime.now(UTC))  # an unreadable object is this source's problem, not the picture's
+        faults = tuple(map(read_fault, self._lab.objects(PLURALS[FAULT])))
         return Objects(tuple(clusters), faults, self._runs, self._lab.probers())
 
     def _add_probers(self, _at: float, objects: Objects) -> None:

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from caplab.contract.names import ENGINES
+from caplab.contract.objects import Fault, Figures, Metadata, Run, RunSpec, RunStatus
 from caplab.contract.phases import PENDING
-from caplab.faults.rows import Fault, Row, is_live, moment, row_of
+from caplab.contract.records import BodyError
+from caplab.faults.rows import UNREADABLE, Row, is_live, moment, row_of
 from caplab.plain_text import one_line
 
 from .values import ClusterLine, MemberLine, RunLine
@@ -57,25 +59,39 @@ def plain(row: Row) -> Row:
 
 def latest_runs(runs: Iterable[Body], most: int) -> list[RunLine]:
     """Return the runs that began last, the newest first."""
-    lines = sorted(map(_run, runs), key=lambda run: run.started_unix or 0.0, reverse=True)
+    lines = sorted(map(_run_of, runs), key=lambda run: run.started_unix or 0.0, reverse=True)
     return lines[:most]
 
 
-def _run(body: Body) -> RunLine:
-    spec, status = body["spec"], body.get("status") or {}
-    figures = status.get("figures") or {}
+def _run_of(body: Body) -> RunLine:
+    try:
+        return _run(Run.from_body(body))
+    except BodyError as error:
+        status = RunStatus(phase=UNREADABLE, reasons=(str(error),))
+        return _run(
+            Run(
+                metadata=Metadata.from_body(body["metadata"], "metadata"),
+                spec=RunSpec(experiment="", engine="", mode="", fault=""),
+                status=status,
+            )
+        )
+
+
+def _run(run: Run) -> RunLine:
+    status = run.status or RunStatus()
+    figures = status.figures or Figures()
     return RunLine(
-        namespace=_text(body["metadata"]["namespace"]),
-        experiment=_text(spec.get("experiment")),
-        mode=_text(spec.get("mode")),
-        phase=_text(status.get("phase")) or PENDING,
-        verdict=_text(status.get("verdict")),
-        reason=_text(next(iter(status.get("reasons") or ()), "")),
-        started_unix=_unix(status.get("startedAt") or body["metadata"].get("creationTimestamp")),
-        ended_unix=_unix(status.get("endedAt")),
-        failover_seconds=figures.get("failoverSeconds"),
-        lost=figures.get("lost"),
-        acked=figures.get("acked"),
+        namespace=_text(run.metadata.namespace),
+        experiment=_text(run.spec.experiment),
+        mode=_text(run.spec.mode),
+        phase=_text(status.phase) or PENDING,
+        verdict=_text(status.verdict),
+        reason=_text(next(iter(status.reasons or ()), "")),
+        started_unix=_unix(status.started_at or run.metadata.creation_timestamp),
+        ended_unix=_unix(status.ended_at),
+        failover_seconds=figures.failover_seconds,
+        lost=figures.lost,
+        acked=figures.acked,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from caplab.contract.objects import Fault
 from caplab.ownership import new_id
 
 
@@ -30,7 +31,7 @@ class Event:
 
 @dataclass
 class RunContext:
-    """The cluster's kind, Fault objects by name and lost nodes by id as last seen, events, and moments (unix ns).
+    """The cluster's kind, faults by name and lost nodes by id as last seen, events, and moments (unix ns).
 
     kind: '' if no run is under way. run_id: the label of objects that are made; without a run, they get one too.
     namespace: the run's only one, '' without a run. lease_problem: returns why the run does not hold its namespace,
@@ -43,16 +44,16 @@ class RunContext:
     run_id: str = field(default_factory=new_id)
     namespace: str = ""
     lease_problem: Callable[[], str] | None = None
-    faults: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    faults: dict[str, Fault] = field(default_factory=dict)
     lost_nodes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     steady_unix_ns: int | None = None
     settled_unix_ns: int | None = None
     budget_seconds: float | None = None
 
-    def note_fault(self, fault: Mapping[str, Any]) -> None:
-        """Keep the present object of a fault."""
-        self.faults[fault["metadata"]["name"]] = fault
+    def note_fault(self, fault: Fault) -> None:
+        """Keep a fault as it is now."""
+        self.faults[fault.metadata.name] = fault
 
     def note_lost_node(self, lost: Mapping[str, Any]) -> None:
         """Keep what is known of a node that was taken away."""

@@ -16,6 +16,7 @@ from chaoscaplab.controls.plan import Plan
 from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import ExecFailed
 
+from caplab.contract.objects import Fault, FaultSpec, Metadata, Target
 from caplab.model.budgets import evaluate
 from caplab.model.fields import Json
 
@@ -304,7 +305,8 @@ def test_budgets_may_name_the_load_and_how_long_the_fault_was_asked_for() -> Non
     run = measured("cassandra", "ALL-ONE", "kill-node")
     assert run._own_settings() == {"writesPerSecond": 120, "vantages": 3}
     for name, seconds in (("f1", 15), ("f2", 9)):
-        run_context.current_run().note_fault({"metadata": {"name": name}, "spec": {"durationSeconds": seconds}})
+        spec = FaultSpec(target=Target(), duration_seconds=seconds)
+        run_context.current_run().note_fault(Fault(metadata=Metadata(name=name), spec=spec))
     assert run._own_settings() == {"writesPerSecond": 120, "vantages": 3, "faultSeconds": 15}
     run_context.current_run().note_event(
         run_context.Event("switchover", "cs", 10**18, 10**18 + 20_500_000_000, (), True)

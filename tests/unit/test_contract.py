@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -292,5 +292,6 @@ def test_the_operators_part_of_a_target_is_what_no_agent_writes() -> None:
     body = report_body([whole])
     assert body
     (target,) = body["status"]["targets"]
-    every = set(schema_of(objects.TargetStatus)["properties"])
-    assert set(target) == every - set(objects.OPERATOR_FIELDS) | {"uid"}
+    every = {field.name for field in fields(objects.TargetStatus)}
+    written = {name for name in every if getattr(objects.TargetStatus.from_body(target), name) is not None}
+    assert written == every - set(objects.OPERATOR_FIELDS) | {"uid"}

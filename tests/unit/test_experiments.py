@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,7 @@ from kubernetes import client
 from caplab import suites
 from caplab.check.finding import Finding, State
 from caplab.contract.names import CLUSTER_PLURALS, PLURALS
+from caplab.contract.objects import Fault
 from caplab.judging import expectations, experiments_folder
 from caplab.model.budgets import evaluate, names
 from caplab.model.fields import FieldError, Json
@@ -339,8 +341,9 @@ def test_a_suites_settings_yield_to_the_command_lines() -> None:
     assert {run.settings["durability"] for run in suite.runs} == {"async"}
 
 
-def fault(*targets: dict[str, Any], phase: str = "Active", message: str = "") -> dict[str, Any]:
-    return {"spec": {"kill": {}}, "status": {"phase": phase, "message": message, "targets": list(targets)}}
+def fault(*targets: dict[str, Any], phase: str = "Active", message: str = "") -> Fault:
+    status = {"phase": phase, "message": message, "targets": list(targets)}
+    return Fault.from_body({"metadata": {"name": "f"}, "spec": {"target": {}, "kill": {}}, "status": status})
 
 
 def test_a_target_that_was_hit_is_a_window_and_one_that_was_not_is_none() -> None:
@@ -349,7 +352,7 @@ def test_a_target_that_was_hit_is_a_window_and_one_that_was_not_is_none() -> Non
     assert (window.kind, window.target, window.injected_ns, window.healed_ns) == ("kill", "pg-0", 5, 9)
     assert window.proven
     assert not windows_of(fault({**hit, "proven": False}))[0].proven
-    assert windows_of({"spec": {"kill": {}}}) == []
+    assert windows_of(replace(fault(), status=None)) == []
 
 
 def test_a_failed_fault_says_why() -> None:

@@ -14,7 +14,8 @@ from chaoscaplab.faults.specs import prefix_of, spec_of, target_of
 from chaoslib.exceptions import ActivityFailed
 from fake_objects import of_run
 from kubernetes import client
-from run_faults import entry, fault, lost_node
+from run_faults import body_of as fault
+from run_faults import entry, lost_node
 
 
 class FakeServer:
@@ -105,7 +106,7 @@ def test_every_fault_hits_whom_it_is_told(
     assert server.made == [("ns", {"target": target, **what, "durationSeconds": 12, "seed": 7})]
     ((name, made),) = run_context.current_run().faults.items()
     assert name.startswith(f"{next(iter(what))}-{prefix}-")
-    assert status == made["status"]
+    assert status == made.status_or_empty.to_body()
 
 
 def test_a_partition_says_from_whom_and_which_way(server: FakeServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +15,9 @@ from caplab.model.runs import WallAnchor
 CUT: dict[str, Any] = {"partition": {"from": "peers"}}
 
 
-@pytest.mark.parametrize("kind", ["kill", "freeze", "partition"])
-def test_a_window_says_which_kind_of_fault_it_was(kind: str) -> None:
-    (window,) = windows_of(fault(entry(), what={kind: {}}))
+@pytest.mark.parametrize(("kind", "details"), [("kill", {}), ("freeze", {}), *CUT.items()])
+def test_a_window_says_which_kind_of_fault_it_was(kind: str, details: dict[str, Any]) -> None:
+    (window,) = windows_of(fault(entry(), what={kind: details}))
     assert (window.kind, window.target) == (kind, "pg-0")
 
 
@@ -61,7 +62,7 @@ def test_a_target_that_was_never_hit_and_a_fault_without_targets_have_no_window(
     never = entry()
     del never["injectedNs"]
     assert windows_of(fault(never)) == []
-    assert windows_of({"spec": {"kill": {}}}) == []
+    assert windows_of(replace(fault(), status=None)) == []
 
 
 ANCHOR = WallAnchor(monotonic_ns=500, unix_ns=10**18)

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from caplab_cluster.kind_cluster import WORKERS
 from kubernetes import client
-from listed_faults import NOW, FakeLab, entry, fault
+from listed_faults import NOW, UNREADABLE_PARTS, FakeLab, entry, fault, listed
 
 from caplab.contract.names import FINALIZER
 from caplab.faults import objects
 from caplab.faults.healing import Bounds, Healing, waited_for, what_is_left
 from caplab.faults.objects import Objects
+from caplab.faults.rows import read_fault
 
 
 def healed(lab: FakeLab) -> tuple[list[str], list[str]]:
@@ -73,13 +74,13 @@ def test_a_fault_with_a_silent_agent_is_never_called_healed_and_keeps_its_finali
 
 def test_when_a_silent_fault_ends_by_itself_is_said() -> None:
     silent = fault(entry(), entry("pg-1", node=WORKERS[1], state=None))
-    first, second = what_is_left(silent, NOW)
+    first, second = what_is_left(read_fault(silent), NOW)
     assert f"node {WORKERS[0]} does not answer for pg-0" in first
     assert "It ends there by itself at 2026-11-21 12:00:10.5 UTC, in 10 s." in first
     assert f"node {WORKERS[1]}" in second
-    (past, _) = what_is_left(silent, datetime(2026, 11, 21, 13, tzinfo=UTC))
+    (past, _) = what_is_left(read_fault(silent), datetime(2026, 11, 21, 13, tzinfo=UTC))
     assert "It should have ended there by itself at 2026-11-21 12:00:10.5 UTC." in past
-    (unknown, _) = what_is_left(fault(entry(), entry("pg-1", node=WORKERS[1]), until=None), NOW)
+    (unknown, _) = what_is_left(listed(entry(), entry("pg-1", node=WORKERS[1]), until=None), NOW)
     assert "When it ends by itself is not known." in unknown
 
 
@@ -118,9 +119,24 @@ def test_agents_of_nodes_that_were_just_brought_back_are_given_more_time() -> No
     assert 60 < lab.seconds < 62
 
 
+@pytest.mark.parametrize("parts", UNREADABLE_PARTS)
+def test_a_fault_that_cannot_be_read_is_deleted_and_never_called_healed_without_its_agents(
+    parts: dict[str, Any],
+) -> None:
+    unreadable = {**fault(), **parts}
+    lab = FakeLab(unreadable, fault(entry(), name="g"))
+    lines: list[str] = []
+    healing = Healing(lab, lines.append, Bounds(), lambda: lab.seconds, lab.sleep)
+    assert healing.delete_all() == 2
+    (left,) = healing.await_all()
+    assert left.startswith("lab/f: the agent of node an unknown node does not answer for unknown")
+    assert lab.released == []
+    assert "  lab/g has ended" in lines
+
+
 def test_whose_word_is_missing() -> None:
-    ended = fault(entry(state="Healed"), name="g")
-    assert waited_for([fault(entry()), ended]) == f"lab/f, lab/g: waiting for the agent of {WORKERS[0]}"
+    ended = listed(entry(state="Healed"), name="g")
+    assert waited_for([listed(entry()), ended]) == f"lab/f, lab/g: waiting for the agent of {WORKERS[0]}"
     assert waited_for([ended]) == "lab/g: waiting for the operator"
 
 
@@ -152,7 +168,7 @@ def asking(answer: Any = None) -> tuple[Objects, FakeClient]:
 
 def test_faults_of_all_namespaces_are_asked_for_and_a_lab_that_is_not_installed_has_none() -> None:
     objects, fake = asking({"items": [fault()]})
-    assert objects.all() == [fault()]
+    assert objects.all() == [listed()]
     assert fake.asked[0][:4] == ("list_cluster_custom_object", "caplab.dev", "v1alpha1", "faults")
     assert asking(client.ApiException(status=404))[0].all() == []
     with pytest.raises(client.ApiException):
@@ -163,15 +179,15 @@ def test_only_the_fault_that_was_read_is_deleted_and_only_the_operators_finalize
     objects, fake = asking()
     held: dict[str, Any] = fault()
     held["metadata"]["finalizers"] = ["a/b", FINALIZER]
-    objects.delete(held)
+    objects.delete(read_fault(held))
     assert fake.asked.pop() == (
         "delete_namespaced_custom_object", "caplab.dev", "v1alpha1", "lab", "faults", "f",
         {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "uid of f"}},
     )  # fmt: skip
-    objects.release(held)
+    objects.release(read_fault(held))
     *_, patch, _ = fake.asked.pop()
     assert patch == {"metadata": {"resourceVersion": "1", "finalizers": ["a/b"]}}
-    objects.release(fault())
+    objects.release(listed())
     *_, patch, _ = fake.asked.pop()
     assert patch == {"metadata": {"resourceVersion": "1", "finalizers": None}}
 
@@ -179,12 +195,12 @@ def test_only_the_fault_that_was_read_is_deleted_and_only_the_operators_finalize
 @pytest.mark.parametrize("status", [404, 409])
 def test_one_that_is_gone_or_has_changed_is_no_error(status: int) -> None:
     objects, _ = asking(client.ApiException(status=status))
-    objects.delete(fault())
-    objects.release(fault())
+    objects.delete(listed())
+    objects.release(listed())
     refusing, _ = asking(client.ApiException(status=403))
     for call in (refusing.delete, refusing.release):
         with pytest.raises(client.ApiException):
-            call(fault())
+            call(listed())
 
 
 def test_errors_are_told_in_one_line() -> None:

@@ -120,11 +120,11 @@ def test_another_object_that_has_the_name_by_now_stays(server: Server, objects: 
 
 UNDER_WAY: dict[str, Any] = {
     "Fault": {"status": {"phase": "Active"}},
-    "Probe": {"status": {"vantages": [{"phase": "Done"}, {"phase": "Running"}]}},
+    "Probe": {"status": {"vantages": [{"name": "a", "phase": "Done"}, {"name": "b", "phase": "Running"}]}},
 }
 OVER: dict[str, Any] = {
     "Fault": {"status": {"phase": "Healed"}},
-    "Probe": {"status": {"vantages": [{"phase": "Done"}]}},
+    "Probe": {"status": {"vantages": [{"name": "a", "phase": "Done"}]}},
 }
 
 

@@ -16,7 +16,14 @@ def probe(phase: str = "Running", **client: Any) -> dict[str, Any]:
     vantages = [{"name": zone, "phase": phase} for zone in "abc"]
     return {
         **of_run({"metadata": {"name": "register-1"}}),
-        "spec": {"client": client},
+        "spec": {
+            "target": {"kind": "CassandraCluster", "name": "cs"},
+            "workload": "register",
+            "rate": 1,
+            "vantages": list("abc"),
+            "runId": "r-1",
+            "client": client,
+        },
         "status": {"vantages": vantages},
     }
 
@@ -36,7 +43,11 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 
 
 def test_a_load_with_a_wrong_clock_is_the_evidence(probes: list[dict[str, Any]]) -> None:
-    probes += [probe(clockSkewMilliseconds=-5000, skewedVantages=["c"]), probe(), {"metadata": {}, "spec": {}}]
+    probes += [
+        probe(clockSkewMilliseconds=-5000, skewedVantages=["c"]),
+        probe(),
+        {"metadata": {"name": "new"}, "spec": {}},
+    ]
     probes.append({**probe(clockSkewMilliseconds=-9000), "metadata": {"name": "theirs"}})
     sentences = ["the clocks of the clients of register-1 in zone c are -5000 ms off"]
     assert actions.skewed_clocks(0) == sentences

@@ -11,6 +11,7 @@ from chaoscaplab.controls.sides import cut_off, sides_of, zones_of
 from chaoscaplab.run_context import Event, RunContext
 from run_faults import entry, fault, lost_node
 
+from caplab.contract.objects import Fault
 from caplab.model.runs import WallAnchor
 
 ZONES = {"caplab-worker": "a", "caplab-worker2": "b", "caplab-worker3": "c"}
@@ -19,12 +20,10 @@ ANCHOR = WallAnchor(monotonic_ns=500, unix_ns=10**18)
 SWITCHOVER = Event("switchover", "pg", 10**18 + 100, 10**18 + 2_000_000_100, ("pg-1 took over",), True)
 
 
-def context_of(
-    *faults: dict[str, Any], lost: tuple[dict[str, Any], ...] = (), events: tuple[Event, ...] = ()
-) -> RunContext:
+def context_of(*faults: Fault, lost: tuple[dict[str, Any], ...] = (), events: tuple[Event, ...] = ()) -> RunContext:
     context = RunContext("PostgresCluster")
-    for body in faults:
-        context.note_fault(body)
+    for each in faults:
+        context.note_fault(each)
     for node in lost:
         context.note_lost_node(node)
     for event in events:

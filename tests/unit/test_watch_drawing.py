@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from listed_faults import NOW, entry, fault
+from listed_faults import NOW, entry, listed
 from rich.console import Console
 from watched_lab import cluster, metrics, run
 
@@ -50,7 +50,7 @@ def picture(paper: Paper, *, silent: tuple[str, ...] = ()) -> Picture:
             cluster_of("RedisCluster", cluster("rd", primary="", epoch="8f3a" * 10, phase="Degraded")),
             cluster_of("CassandraCluster", cluster("cs", primary="", epoch=None)),
         ),
-        faults=tuple(live_faults([fault(entry("pg-0", proven=True))], NOW)),
+        faults=tuple(live_faults([listed(entry("pg-0", proven=True))], NOW)),
         runs=tuple(
             latest_runs(
                 [
@@ -230,7 +230,7 @@ def test_a_spark_is_full_only_where_all_was_acknowledged() -> None:
 )
 def test_a_fault_that_is_past_its_time_is_late(seconds: float, says: str) -> None:
     paper = Paper(80)
-    rows = live_faults([fault(entry())], NOW + timedelta(seconds=seconds))
+    rows = live_faults([listed(entry())], NOW + timedelta(seconds=seconds))
     assert line_with(text(replace(picture(paper), faults=tuple(rows)), paper), "kill of pg-0", says)
 
 
@@ -254,7 +254,7 @@ def test_control_codes_in_objects_do_not_reach_the_terminal() -> None:
     body["status"]["conditions"] = [{"type": "Ready", "status": "False", "message": f"pg-0{bad} is away"}]
     failed = run(phase="Failed", verdict="unknown")
     failed["status"]["reasons"] = [bad]
-    strange = fault(entry(f"pg-0{bad}"), what={"partition": {"from": bad}})
+    strange = listed(entry(f"pg-0{bad}"), what={"partition": {"from": bad}})
     shown = replace(
         picture(paper),
         clusters=(cluster_of("PostgresCluster", body),),

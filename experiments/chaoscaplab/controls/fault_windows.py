@@ -33,7 +33,7 @@ def window_of_event(event: Event, anchor: WallAnchor) -> FaultWindow:
 
 def lasted_seconds(context: RunContext) -> float | None:
     """Return the longest requested duration of a fault, or duration of an event, in seconds; None if there was none."""
-    lasted: list[float] = [fault["spec"]["durationSeconds"] for fault in context.faults.values()]
+    lasted: list[float] = [fault.spec.duration_seconds or 0 for fault in context.faults.values()]
     lasted += [lost["seconds"] for lost in context.lost_nodes.values()]
     lasted += [
         (event.ended_unix_ns - event.began_unix_ns) / _SECOND_NS

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from caplab.contract.names import FAULT, PROBE
-from caplab.contract.phases import PROBE_ENDED
-from caplab.faults.rows import is_live
+from caplab.contract.objects import Probe
+from caplab.faults.rows import is_live, read_fault
 from caplab.ownership import run_of
 
 from ..faults import nodes
@@ -47,12 +45,11 @@ def remove_leftovers(server: Server, namespace: str) -> None:
         wait_until(f"no {kind} of another run is left", partial(_left, server, kind, namespace), _GONE_SECONDS)
 
 
-def is_under_way(kind: str, body: Mapping[str, Any]) -> bool:
+def is_under_way(kind: str, body: Body) -> bool:
     """Return whether a Fault may still hold something, or a Probe still put load on something: pure."""
     if kind == FAULT:
-        return is_live(body)
-    vantages = (body.get("status") or {}).get("vantages") or ()
-    return not vantages or any(vantage.get("phase") not in PROBE_ENDED for vantage in vantages)
+        return is_live(read_fault(body))
+    return not Probe.from_body(body, f"Probe {full_name(body)}").has_ended
 
 
 def _of_runs(server: Server, kind: str, namespace: str) -> list[Body]:

@@ -218,10 +218,10 @@ class MeasuredRun:
         """Return the journal's baseline, with a problem if faults and histories were stamped by different clocks."""
         baseline = baseline_of(journal)
         strange = [
-            str(target.get("pod"))
+            str(target.pod)
             for fault in self._context.faults.values()
-            for target in (fault.get("status") or {}).get("targets") or ()
-            if target.get("bootId", boot_id) != boot_id
+            for target in fault.targets
+            if target.boot_id not in (None, boot_id)
         ]
         if not strange:
             return baseline

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caplab.contract.names import ZONE_LABEL
-from caplab.faults.rows import Fault, target_entries
+from caplab.contract.objects import Fault
+from caplab.faults.rows import target_entries
 from caplab.model.runs import MAJORITY, MINORITY
 
 from ..run_context import RunContext
@@ -18,11 +19,11 @@ def cut_off(context: RunContext) -> frozenset[str]:
     Other cuts leave clients of every zone on every side, and a kill or a freeze separates no node.
     """
     parted = {
-        str(entry["node"])
+        str(entry.node)
         for fault in context.faults.values()
         if _is_group_cut(fault)
         for entry in target_entries(fault)
-        if "injectedNs" in entry
+        if entry.injected_ns is not None
     }
     return frozenset(parted | {str(lost["node"]) for lost in context.lost_nodes.values() if lost["state"]})
 
@@ -47,4 +48,4 @@ def sides_of(nodes: frozenset[str], zones: Mapping[str, str], vantages: Sequence
 
 
 def _is_group_cut(fault: Fault) -> bool:
-    return (fault["spec"].get("partition") or {}).get("from") == "group"
+    return fault.spec.partition is not None and fault.spec.partition.source == "group"

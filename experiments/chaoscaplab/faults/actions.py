@@ -13,6 +13,7 @@ from chaoslib.types import Configuration
 
 from caplab.contract.names import FAULT
 from caplab.faults.healing import AGENT_STARTS_SECONDS
+from caplab.faults.rows import read_fault
 
 from ..clusters.engines import engine_for_kind
 from ..namespaces import namespace_of
@@ -152,10 +153,10 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
     back, still_away = nodes.restore_own_nodes()  # their agents must report that faults have ended
 
     def left() -> str:
-        faults = own_faults(server, where)
+        faults = [read_fault(body) for body in own_faults(server, where)]
         for fault in faults:
             current_run().note_fault(fault)  # its last status, before it is deleted
-        return ", ".join(f"{fault['metadata']['name']} is {phase_of(fault)}" for fault in faults)
+        return ", ".join(f"{fault.metadata.name} is {phase_of(fault)}" for fault in faults)
 
     require("all faults have ended", left, _HEAL_SECONDS + (AGENT_STARTS_SECONDS if back else 0.0))
     if still_away:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from typing import Any
 
 from chaoslib.exceptions import ActivityFailed
 
 from caplab.contract.names import FAULT
+from caplab.contract.objects import Fault
 from caplab.contract.phases import ACTIVE, FAULT_OVER, HEALING
 from caplab.ownership import run_of
 
@@ -49,8 +49,7 @@ def inject(namespace: str, spec: Spec) -> dict[str, Any]:
     fault = run.faults[name]
     if problem := problem_of(fault):
         raise ActivityFailed(f"The fault {name} failed: {problem}")
-    status: dict[str, Any] = fault["status"]
-    return status
+    return fault.status_or_empty.to_body()
 
 
 def _refuse_bystanders(server: Server, namespace: str, run: RunContext) -> None:
@@ -70,14 +69,15 @@ def own_faults(server: Server, namespace: str) -> list[Body]:
 
 
 def _not_live(server: Server, namespace: str, name: str, run: RunContext) -> str:
-    fault = server.get(FAULT, namespace, name)
-    if fault is None:
+    body = server.get(FAULT, namespace, name)
+    if body is None:
         return "it was deleted"
+    fault = Fault.from_body(body, f"fault {name}")
     run.note_fault(fault)
     phase = phase_of(fault)
     return "" if phase in {ACTIVE, HEALING, *FAULT_OVER} else f"it is {phase}"
 
 
-def phase_of(fault: Mapping[str, Any]) -> str:
+def phase_of(fault: Fault) -> str:
     """Return the phase that the operator has written; 'new' if it has written none yet."""
-    return str((fault.get("status") or {}).get("phase", "new"))
+    return fault.status_or_empty.phase or "new"

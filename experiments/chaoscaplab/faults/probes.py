@@ -10,7 +10,7 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from caplab.contract.names import FAULT
-from caplab.faults.rows import is_live, is_proven, row_of, row_of_node
+from caplab.faults.rows import is_live, is_proven, read_fault, row_of, row_of_node
 
 from ..namespaces import namespace_of
 from ..run_context import current_run
@@ -34,11 +34,11 @@ def all_ended(within_seconds: float, namespace: str = "", configuration: Configu
     where = namespace_of(configuration, namespace)
 
     def left() -> str:
-        faults = own_faults(server, where)
+        faults = [read_fault(body) for body in own_faults(server, where)]
         for fault in faults:
             run.note_fault(fault)
         going = [fault for fault in faults if is_live(fault)]
-        return ", ".join([*(fault["metadata"]["name"] for fault in going), *nodes.refresh_lost_nodes()])
+        return ", ".join([*(fault.metadata.name for fault in going), *nodes.refresh_lost_nodes()])
 
     require("every fault has ended", left, float(within_seconds) + _LATE_SECONDS)
     return True
@@ -51,7 +51,7 @@ def live(namespace: str = "", configuration: Configuration | None = None) -> lis
     not known), and proven. The list is empty if nothing is live.
     """
     now = datetime.now(UTC)
-    faults = Server().list(FAULT, namespace_of(configuration, namespace))
+    faults = map(read_fault, Server().list(FAULT, namespace_of(configuration, namespace)))
     rows = [row_of(fault, now) for fault in faults if is_live(fault)]
     rows += [row_of_node(lost, now) for lost in nodes.live()]
     return [{**asdict(row), "pods": list(row.pods)} for row in rows]
@@ -69,9 +69,8 @@ def proven(within_seconds: float = 5, configuration: Configuration | None = None
 
     def left() -> str:
         for fault in list(run.faults.values()):
-            metadata = fault["metadata"]
-            now = server.get(FAULT, metadata["namespace"], metadata["name"])
-            if now and now["metadata"].get("uid") == metadata.get("uid"):
+            body = server.get(FAULT, str(fault.metadata.namespace), fault.metadata.name)
+            if body and (now := read_fault(body)).metadata.uid == fault.metadata.uid:
                 run.note_fault(now)
         nodes.refresh_lost_nodes()
         unproven = [name for name, fault in run.faults.items() if not is_proven(fault)]

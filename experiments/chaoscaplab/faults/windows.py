@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from caplab.contract.objects import Fault, TargetStatus
 from caplab.contract.phases import FAILED
-from caplab.faults.rows import Entry, Fault, Lost, is_entry_proven, kind_of, peer_entries, target_entries
+from caplab.faults.rows import Lost, is_entry_proven, kind_of, peer_entries, target_entries
 from caplab.model.runs import FaultWindow, WallAnchor
 
 _FAR_LINES = 6  # of evidence, of all the far ends of a partition together
@@ -22,13 +23,13 @@ def windows_of(fault: Fault) -> list[FaultWindow]:
         FaultWindow(
             kind=kind_of(fault),
             target=_name(entry),
-            injected_ns=entry["injectedNs"],
-            healed_ns=entry.get("healedNs"),
-            evidence=(*(entry.get("evidence") or ()), *far),
+            injected_ns=entry.injected_ns,
+            healed_ns=entry.healed_ns,
+            evidence=(*(entry.evidence or ()), *far),
             proven=is_entry_proven(entry, fault),
         )
         for entry in target_entries(fault)
-        if "injectedNs" in entry
+        if entry.injected_ns is not None
     ]
 
 
@@ -57,24 +58,22 @@ def window_of_node(lost: Lost, boot_id: str, anchor: WallAnchor) -> FaultWindow 
 
 def problem_of(fault: Fault) -> str:
     """Return why a fault failed, in the words of the operator or of the agents; '' if it did not."""
-    status = fault.get("status") or {}
-    if status.get("phase") != FAILED:
+    status = fault.status_or_empty
+    if status.phase != FAILED:
         return ""
-    problems = [
-        f"{target.get('pod')}: {target['problem']}" for target in status.get("targets", []) if target.get("problem")
-    ]
-    return "; ".join(problems) or status.get("message") or "no reason given"
+    problems = [f"{entry.pod}: {entry.problem}" for entry in fault.targets if entry.problem]
+    return "; ".join(problems) or status.message or "no reason given"
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: TargetStatus) -> str:
     """Return the pod's name, marked if it replaced another pod, since both have the same name."""
-    pod = str(entry.get("pod", entry["uid"]))
-    return f"{pod} (recreated)" if "replaces" in entry else pod
+    pod = entry.pod or entry.uid
+    return f"{pod} (recreated)" if entry.replaces else pod
 
 
-def _far_evidence(ends: Sequence[Entry]) -> list[str]:
+def _far_evidence(ends: Sequence[TargetStatus]) -> list[str]:
     """Return what the far ends saw, each line with its pod: proven ones first, and only a few."""
-    ordered = sorted(ends, key=lambda end: not end.get("proven"))
-    lines = [f"{_name(end)}: {line}" for end in ordered for line in end.get("evidence") or ()]
+    ordered = sorted(ends, key=lambda end: not end.proven)
+    lines = [f"{_name(end)}: {line}" for end in ordered for line in end.evidence or ()]
     more = len(lines) - _FAR_LINES
     return [*lines[:_FAR_LINES], f"and {more} more lines"] if more > 1 else lines

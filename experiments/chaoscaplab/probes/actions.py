@@ -8,6 +8,7 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from caplab.contract.names import PROBE
+from caplab.contract.objects import ClientSettings, Probe
 from caplab.contract.phases import RUNNING
 from caplab.ownership import run_of
 
@@ -26,18 +27,14 @@ def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Confi
     each load that runs with one. Raises ActivityFailed if none does.
     """
     skewed = []
-    probes = Server().list(PROBE, namespace_of(configuration, namespace))
-    for probe in (candidate for candidate in probes if run_of(candidate) == current_run().run_id):
-        client = probe["spec"].get("client") or {}
-        running = {
-            vantage["name"]
-            for vantage in (probe.get("status") or {}).get("vantages") or ()
-            if vantage["phase"] == RUNNING
-        }
-        zones = sorted(running & set(client.get("skewedVantages") or running))
-        if client.get("clockSkewMilliseconds") and zones:
-            name, skew = probe["metadata"]["name"], client["clockSkewMilliseconds"]
-            skewed.append(f"the clocks of the clients of {name} in zone {', '.join(zones)} are {skew} ms off")
+    bodies = Server().list(PROBE, namespace_of(configuration, namespace))
+    for probe in (Probe.from_body(body) for body in bodies if run_of(body) == current_run().run_id):
+        client = probe.spec.client or ClientSettings()
+        running = {vantage.name for vantage in probe.vantages if vantage.phase == RUNNING}
+        zones = sorted(running & set(client.skewed_vantages or running))
+        if (skew := client.clock_skew_milliseconds) and zones:
+            where = f"{probe.metadata.name} in zone {', '.join(zones)}"
+            skewed.append(f"the clocks of the clients of {where} are {skew} ms off")
     if not skewed:
         raise ActivityFailed("No load runs with a wrong clock. Hint: give one client.clockSkewMilliseconds.")
     with RecordedEvent("clock skew", "the clients' stamps") as event:

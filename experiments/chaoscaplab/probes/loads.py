@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from caplab.contract.names import PROBE
+from caplab.contract.objects import Probe
 from caplab.contract.phases import DONE, FAILED, RUNNING
 
 from ..server import Server
@@ -104,13 +105,13 @@ class Loads:
 
     def _not_in_phase(self, name: str, phase: str, vantages: int | None = None) -> str:
         """Return how many vantages are not in a phase yet; '' if all are. Raises LoadFailed if one has failed."""
-        body = self.server.get(PROBE, self.namespace, self._object(name)) or {}
-        entries = (body.get("status") or {}).get("vantages") or []
+        body = self.server.get(PROBE, self.namespace, self._object(name))
+        entries = Probe.from_body(body, self._object(name)).vantages if body else ()
         for entry in entries:
-            if entry["phase"] == FAILED:
-                raise LoadFailed(f"load {name} at vantage {entry['name']}: {entry['lastError']}")
-        missing = (vantages or len(self.vantages)) - sum(entry["phase"] == phase for entry in entries)
-        errors = "; ".join(entry["lastError"] for entry in entries if entry.get("lastError"))
+            if entry.phase == FAILED:
+                raise LoadFailed(f"load {name} at vantage {entry.name}: {entry.last_error}")
+        missing = (vantages or len(self.vantages)) - sum(entry.phase == phase for entry in entries)
+        errors = "; ".join(entry.last_error for entry in entries if entry.last_error)
         return "" if missing <= 0 else f"{missing} vantages are not {phase}" + (f" ({errors})" if errors else "")
 
 
