@@ -1,15 +1,19 @@
-"""Judging a run's folder: its checkers, and the verdict of its row."""
+"""Judging a run's folder: its checkers, and the verdict of its row.
+
+A run is judged once, by the control that measured it. Others read what it concluded.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from . import expectations_file, results
 from .check import Context, Finding, check_history
 from .model.expectations import Expectations
-from .model.history import Table
 from .model.runs import RunRecord
 from .verdict import Verdict, judge
 
@@ -19,7 +23,6 @@ class JudgedRun:
     """A run with its findings and its verdict."""
 
     record: RunRecord
-    history: Table
     findings: tuple[Finding, ...]
     verdict: Verdict
 
@@ -33,7 +36,16 @@ def judge_folder(folder: Path) -> JudgedRun:
     row = expectations().find(record.engine, record.mode, record.fault)
     findings = check_history(history, Context.of(record))
     results.write_findings(folder, findings)
-    return JudgedRun(record, history, findings, judge(row, record, findings))
+    return JudgedRun(record, findings, judge(row, record, findings))
+
+
+def read_judged(folder: Path, outcome: Mapping[str, Any]) -> JudgedRun:
+    """Read a judged run; outcome is what its control wrote into the journal. The history is not needed.
+
+    Raises OSError or FieldError if a file is missing or damaged.
+    """
+    verdict = Verdict.from_json(f"{results.JOURNAL}: caplab", outcome)
+    return JudgedRun(results.read_record(folder), results.read_findings(folder), verdict)
 
 
 @cache

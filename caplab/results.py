@@ -14,16 +14,14 @@ from .check.finding import Finding
 from .contract.names import FINDINGS_SCHEMA
 from .documents import read_json, write_whole
 from .model.bounds import Bounds
-from .model.fields import FieldError
+from .model.fields import FieldError, Fields
 from .model.history import Table
 from .model.runs import RunRecord
 
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
 TIMELINE, LOG = "timeline.svg", "run.log"
 VERDICT, SUMMARY, JUNIT = "verdict.json", "summary.md", "junit.xml"  # of a suite
-# Which of caplab/schemas a file follows. Within a version fields are only added: readers ignore unknown ones.
-
-_MOST_JOURNAL_BYTES = 256 << 20
+_MOST_JSON_BYTES = 256 << 20  # of a journal, or of findings
 _DEFAULT = Bounds()
 
 
@@ -41,6 +39,12 @@ def write_findings(folder: Path, findings: Iterable[Finding]) -> None:
     write_json(folder / FINDINGS, {"schema": FINDINGS_SCHEMA, "findings": plain})
 
 
+def read_findings(folder: Path) -> tuple[Finding, ...]:
+    """Read the checkers' findings. OSError if there are none, FieldError if they are not findings."""
+    fields = Fields.of(FINDINGS, read_json(folder / FINDINGS, _MOST_JSON_BYTES))
+    return tuple(Finding.from_fields(finding) for finding in fields.objects("findings"))
+
+
 def write_journal(folder: Path, journal: Mapping[str, Any]) -> None:
     """Write Chaos Toolkit's journal; values that JSON lacks are written as text."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +53,7 @@ def write_journal(folder: Path, journal: Mapping[str, Any]) -> None:
 
 def read_journal(folder: Path) -> dict[str, Any]:
     """Read a journal. OSError if it does not exist, ValueError if it is not a journal."""
-    journal = read_json(folder / JOURNAL, _MOST_JOURNAL_BYTES)
+    journal = read_json(folder / JOURNAL, _MOST_JSON_BYTES)
     if not isinstance(journal, dict) or not isinstance(journal.get("caplab") or {}, dict):
         raise FieldError(f"{folder / JOURNAL}: not the journal of a measured run.")
     return journal
@@ -84,10 +88,19 @@ def write_suite(folder: Path, verdict: str, summary: str, junit: str) -> None:
         write_whole(folder / name, text)
 
 
+def read_record(folder: Path) -> RunRecord:
+    """Read a run's record. OSError if there is none, FieldError if it is not a record."""
+    return RunRecord.from_json(read_json(folder / RECORD))
+
+
 def read_run(folder: Path, bounds: Bounds = _DEFAULT) -> tuple[RunRecord, Table]:
-    """Read a run's record and history. OSError: missing; ValueError: not a run; TooMuch: over the bounds."""
-    record = RunRecord.from_json(read_json(folder / RECORD))
-    return record, history_file.read(folder / HISTORY, bounds)
+    """Read a run's record and history; raises what `read_record` and `read_history` raise."""
+    return read_record(folder), read_history(folder, bounds)
+
+
+def read_history(folder: Path, bounds: Bounds = _DEFAULT) -> Table:
+    """Read a run's history. OSError: missing; ValueError: not a history; TooMuch: over the bounds."""
+    return history_file.read(folder / HISTORY, bounds)
 
 
 def write_json(path: Path, value: Any) -> None:

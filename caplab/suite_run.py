@@ -1,4 +1,4 @@
-"""A suite under way: each run is announced, made, judged, shown and stored in turn."""
+"""A suite under way: each run is announced, made, shown and stored in turn. Its own control judges it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from . import grafana, results, resuming, tidy
 from .check.finding import State, merge
 from .contract.names import VERDICT_SCHEMA
-from .judging import JudgedRun, judge_folder
+from .judging import JudgedRun, judge_folder, read_judged
 from .ownership import Session
 from .plain_text import Out, PlainWriter, SteadyWriter
 from .plans import PlannedRun, SuitePlan
@@ -105,7 +106,7 @@ class SuiteRun:
             out = PlainWriter(self._out)
             journal = drive(self._files[run.experiment], run.settings, folder, self._plan.suite, out)
             results.write_journal(folder, journal)
-            report = judged_report(folder, journal)
+            report = rendered(folder, journal.get("caplab") or {}, concluded(folder, journal))
             shown = render_run(report, colour=self._out.isatty())
         except RunFailed as failed:
             self._fail(run, str(failed), time.monotonic() - began)
@@ -145,7 +146,7 @@ class SuiteRun:
         """Judge a run again from its folder, as the table may have changed; if that fails, it has to be made again."""
         folder = self._folder / run.folder
         try:
-            report = judged_report(folder, results.read_journal(folder))
+            report = rendered(folder, results.read_journal(folder)["caplab"], judge_folder(folder))
         except Exception as error:
             resuming.set_aside(folder)
             self._announce(run, f"cannot be kept, and is run again: {words.one_line(str(error))}")
@@ -192,16 +193,24 @@ class SuiteRun:
         print(f"FAILED: {words.one_line(sentence)}", file=SteadyWriter(sys.stderr), flush=True)
 
 
-def judged_report(folder: Path, journal: Mapping[str, Any]) -> RunReport:
-    """Judge a run's folder from its history, and return its report. Raises RunFailed if the run left none."""
+def concluded(folder: Path, journal: Mapping[str, Any]) -> JudgedRun:
+    """Read what a run's control concluded. Raises RunFailed, with the reason, if it concluded nothing."""
     outcome = journal.get("caplab") or {}
     if error := outcome.get("error"):
         raise RunFailed(error)
     if not (folder / results.RECORD).exists():
         raise RunFailed(f"the experiment ended as {journal.get('status')}, and left no record")
-    judged = judge_folder(folder)
-    report = report_of(outcome["run"], judged, outcome.get("seconds") or {})
-    results.write_picture(folder, timeline(judged.history, report))
+    return read_judged(folder, outcome)
+
+
+def rendered(folder: Path, outcome: Mapping[str, Any], judged: JudgedRun) -> RunReport:
+    """Build the report of a judged run; its history is read only to draw it, and without one there is no picture."""
+    clock = clock_check(judged.record, judged.findings)
+    seconds = dict(outcome.get("seconds") or {})
+    verdict = judged.verdict
+    report = RunReport(verdict.row, outcome["run"], judged.record, verdict, judged.findings, clock, seconds)
+    with suppress(FileNotFoundError):
+        results.write_picture(folder, timeline(results.read_history(folder), report))
     return report
 
 
@@ -216,12 +225,6 @@ def _log_traceback(folder: Path, trace: str) -> str:
     except OSError as error:
         return f"its traceback could not be kept: {error.strerror}"
     return f"its traceback is in the run's {results.LOG}"
-
-
-def report_of(run_id: str, judged: JudgedRun, seconds: Mapping[str, float]) -> RunReport:
-    """Build the report of a judged run; seconds by stage. Pure."""
-    clock = clock_check(judged.record, judged.findings)
-    return RunReport(judged.verdict.row, run_id, judged.record, judged.verdict, judged.findings, clock, dict(seconds))
 
 
 def exit_code(states: Sequence[State], failures: int) -> int:

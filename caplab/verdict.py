@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
-from caplab.check.finding import Finding, State, merge
+from caplab.check.finding import Finding, State, merge, state_of
 from caplab.model import budgets
 from caplab.model.expectations import PROPERTIES, SHARE, Expectation, Promise, PropertyExpectation
-from caplab.model.fields import Json
+from caplab.model.fields import Fields, Json
 from caplab.model.runs import CONTROL, RunRecord
 
 
@@ -52,6 +52,26 @@ class Judgement:
             "limit": self.limit,
         }
 
+    @classmethod
+    def from_fields(cls, fields: Fields, number: Callable[[Fields, str], float | None]) -> Judgement:
+        """Read what `to_json` gives, its numbers by `number`; FieldError names a field that is missing or wrong."""
+        expected = PropertyExpectation(
+            property=fields.text("property"),
+            promise=Promise(fields.one_of("promise", [promise.value for promise in Promise])),
+            budget=fields.optional_text("budget"),
+            side=fields.optional_text("side"),
+            route=fields.optional_text("route"),
+        )
+        return cls(
+            expected,
+            state_of(fields, "state"),
+            str(fields.values.get("reason") or ""),
+            measured=number(fields, "measured"),
+            of=number(fields, "of"),
+            at_least=fields.boolean("at_least") if "at_least" in fields.values else False,
+            limit=number(fields, "limit"),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -70,6 +90,20 @@ class Verdict:
             "reasons": list(self.reasons),
             "properties": [judgement.to_json() for judgement in self.judgements],
         }
+
+    @classmethod
+    def from_json(cls, where: str, value: object) -> Verdict:
+        """Read what `to_json` gives, beside other fields; FieldError names a field that is missing or wrong."""
+        fields = Fields.of(where, value)
+        judgements = (Judgement.from_fields(judged, _plain_number) for judged in fields.objects("properties"))
+        return cls(fields.text("row"), state_of(fields, "verdict"), fields.texts("reasons"), tuple(judgements))
+
+
+def _plain_number(fields: Fields, name: str) -> float | None:
+    value = fields.values.get(name)
+    if value is None or _is_number(value):
+        return value
+    raise fields.error(name, "a number")
 
 
 def judge(row: Expectation, run: RunRecord, findings: Iterable[Finding]) -> Verdict:

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from histories import adds, kill, killed_run, run_record, scan, table
 
 from caplab import results
+from caplab.judging import judge_folder
 from caplab.model.runs import FinalScan, RunRecord
 
 SUITE = """title: two
@@ -32,14 +33,14 @@ def experiments_in(folder: Path, suite: str = SUITE) -> Path:
     return folder
 
 
-def left_behind(folder: Path, record: RunRecord, lost: bool = False) -> None:
-    """Write a small run that is valid by its row, except for what is lost."""
+def left_behind(folder: Path, record: RunRecord, lost: bool = False) -> dict[str, Any]:
+    """Write a small run that is valid by its row, except for what is lost. Returns its verdict, as the control does."""
     rows = killed_run([15_100] if lost else [], operations=1500)
     if record.fault == "none":
         rows = [*adds(range(100), route="direct", epoch="1"), *scan(range(1, 100) if lost else range(100))]
     elements = sum(row["op"] == "scan" for row in rows)
     results.write_run(folder, replace(record, final_scan=FinalScan(True, elements)), table(rows))
-    results.write_findings(folder, [])
+    return judge_folder(folder).verdict.to_json()
 
 
 def record_of(experiment: str) -> RunRecord:
@@ -67,8 +68,8 @@ class FakeToolkit:
         folder.mkdir(parents=True, exist_ok=True)
         if experiment in self.instead:
             return self.instead[experiment](folder)
-        left_behind(folder, record_of(experiment), experiment in self.lost)
-        return journal(f"id-{len(self.driven)}")
+        verdict = left_behind(folder, record_of(experiment), experiment in self.lost)
+        return journal(f"id-{len(self.driven)}", **verdict)
 
 
 def journal(run_id: str = "id-1", **outcome: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
-from caplab.model.fields import Json
+from caplab.model.fields import Fields, Json
 from caplab.model.history import Table
 from caplab.model.runs import FaultWindow, FinalScan, RunRecord
 
@@ -23,6 +23,11 @@ class State(Enum):
     HOLDS = "valid"
     VIOLATED = "invalid"
     UNKNOWN = "unknown"
+
+
+def state_of(fields: Fields, name: str) -> State:
+    """Parse a state, or a verdict."""
+    return State(fields.one_of(name, [state.value for state in State]))
 
 
 def merge(states: Iterable[State]) -> State:
@@ -57,6 +62,13 @@ class Finding:
             "figures": dict(self.figures),
         }
         return plain | ({"error": self.error} if self.error else {})
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Finding:
+        """Read what `to_json` gives; FieldError names a field that is missing or wrong."""
+        reason, error = (str(fields.values.get(name) or "") for name in ("reason", "error"))
+        figures = fields.object("figures").values
+        return cls(fields.text("property"), state_of(fields, "state"), reason, figures, error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -39,6 +39,13 @@ class Fields:
         if not isinstance(value, str) or not value.strip():
             raise self.error(name, "a text that is not empty")
         return value.strip()
+
+    def one_of(self, name: str, words: Collection[str]) -> str:
+        """Return a string that is one of these words."""
+        word = self.text(name)
+        if word not in words:
+            raise self.error(name, f"one of {', '.join(words)}")
+        return word
 
     def optional_text(self, name: str) -> str | None:
         """Return a string, or None if the field is missing, null or empty."""

@@ -223,8 +223,7 @@ LABELS = {"cluster_namespace": "caplab-runs", "cluster": "pg"}
 @pytest.fixture
 def toolkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeToolkit:
     def measured(folder: Path) -> dict[str, Any]:
-        left_behind(folder, record_of("postgres/kill-primary"))
-        return journal(labels=LABELS)
+        return journal(labels=LABELS, **left_behind(folder, record_of("postgres/kill-primary")))
 
     fake = FakeToolkit({"postgres/kill-primary": measured})
     monkeypatch.setattr(suite_run, "drive", fake)

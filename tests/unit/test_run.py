@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 import pytest
-from fake_runs import SUITE, FakeToolkit, experiments_in, journal
+from fake_runs import SUITE, FakeToolkit, experiments_in, journal, left_behind, record_of
 
 from caplab import places, plans, results, resuming, suite_run
 from caplab.cli import main
@@ -283,3 +283,39 @@ def test_the_command_line_goes_on_with_a_suite(
     assert main(asked) == 0
     assert main([*asked, str(folder)]) == 3
     assert "FAILED: Nothing to resume" in capsys.readouterr().err
+
+
+def test_a_run_is_judged_by_its_control_alone_and_the_suite_needs_no_history(
+    tmp_path: Path, toolkit: FakeToolkit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_history(folder: Path) -> dict[str, Any]:
+        verdict = left_behind(folder, record_of("postgres/kill-primary"), lost=True)
+        (folder / results.HISTORY).unlink()
+        return journal(**verdict)
+
+    toolkit.instead["postgres/kill-primary"] = without_history
+    monkeypatch.setattr(suite_run, "judge_folder", _second_judge)
+    code, shown = made(tmp_path)
+    folder = suite_folder(tmp_path)
+    assert (code, [run["verdict"] for run in verdict(folder)["runs"]]) == (1, ["invalid", "valid", "valid"])
+    assert "acked writes lost        forbidden" in shown
+    assert [(folder / name / results.TIMELINE).exists() for name in THREE] == [False, True, True]
+
+
+def _second_judge(folder: Path) -> None:
+    raise AssertionError(f"{folder} is judged twice")
+
+
+@pytest.mark.parametrize(
+    "planted", [{"verdict": "fine"}, {"properties": [{}]}, {"properties": None}, {"row": ""}, {"reasons": 1}]
+)
+def test_a_verdict_that_is_damaged_is_that_runs_failure(
+    tmp_path: Path, toolkit: FakeToolkit, planted: dict[str, Any]
+) -> None:
+    toolkit.instead["postgres/kill-primary"] = lambda folder: journal(
+        **{**left_behind(folder, record_of("postgres/kill-primary")), **planted}
+    )
+    code, _ = made(tmp_path)
+    (failure,) = verdict(suite_folder(tmp_path))["failures"]
+    assert code == 3
+    assert "journal.json: caplab" in failure

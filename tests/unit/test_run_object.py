@@ -10,7 +10,7 @@ import pytest
 import yaml
 from caplab_cluster.paths import CHART
 from chaoscaplab.controls.report import RunObject, bounds_of, by_side
-from histories import run_record, table
+from histories import run_record
 
 from caplab.check import Finding, State
 from caplab.judging import JudgedRun
@@ -33,7 +33,7 @@ def judged(*properties: PropertyExpectation, sides: Any = None) -> JudgedRun:
     row = Expectation("postgres", "async", "kill-primary", properties, "why", "source")
     by_side = {side: {"all": {"failover_seconds": 1.0}, "direct": {"failover_seconds": 1.0}} for side in sides or ()}
     findings = [replace(finding, figures={**finding.figures, "by_side": by_side}) for finding in FINDINGS]
-    return JudgedRun(record, table([]), tuple(findings), judge(row, record, findings))
+    return JudgedRun(record, tuple(findings), judge(row, record, findings))
 
 
 def bounds(

@@ -6,13 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from caplab.check.finding import State, merge
-from caplab.model.expectations import Promise, PropertyExpectation
+from caplab.check.finding import State, merge, state_of
 from caplab.model.fields import Fields
 from caplab.verdict import Judgement
-
-_STATES = {state.value: state for state in State}
-_PROMISES = {promise.value: promise for promise in Promise}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,48 +68,16 @@ def doubtful(fields: Fields) -> bool:
 
 
 def _run(fields: Fields) -> MeasuredRun:
-    judgements = tuple(_judgement(property_fields) for property_fields in fields.objects("properties"))
+    judgements = tuple(
+        Judgement.from_fields(property_fields, _finite) for property_fields in fields.objects("properties")
+    )
     return MeasuredRun(fields.text("row"), state_of(fields, "verdict"), doubtful(fields), judgements)
-
-
-def _judgement(fields: Fields) -> Judgement:
-    expected = PropertyExpectation(
-        property=fields.text("property"),
-        promise=_promise(fields, "promise"),
-        budget=fields.optional_text("budget"),
-        side=fields.optional_text("side"),
-        route=fields.optional_text("route"),
-    )
-    return Judgement(
-        expected,
-        state_of(fields, "state"),
-        fields.optional_text("reason") or "",
-        measured=_finite(fields, "measured"),
-        of=_finite(fields, "of"),
-        at_least=fields.boolean("at_least") if "at_least" in fields.values else False,
-        limit=_finite(fields, "limit"),
-    )
 
 
 def _finite(fields: Fields, name: str) -> float | None:
     """Return a number, None if it is infinite or NaN, which JSON as Python writes it may have."""
     number = number_of(fields, name)
     return number if number is not None and math.isfinite(number) else None
-
-
-def _promise(fields: Fields, name: str) -> Promise:
-    word = fields.text(name)
-    if word not in _PROMISES:
-        raise fields.error(name, f"one of {', '.join(_PROMISES)}")
-    return _PROMISES[word]
-
-
-def state_of(fields: Fields, name: str) -> State:
-    """Parse a verdict, or a property's state."""
-    word = fields.text(name)
-    if word not in _STATES:
-        raise fields.error(name, f"one of {', '.join(_STATES)}")
-    return _STATES[word]
 
 
 def number_of(fields: Fields, name: str) -> float | None:
