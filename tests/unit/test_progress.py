@@ -61,8 +61,6 @@ def step_script(folder: Path, before: str = "") -> list[str]:
     command = "(trap '' TERM; exec sleep 60) & echo $!; wait"
     script = (
         "import io, os, pathlib, signal, subprocess, time; from caplab_cluster.progress import Progress\n"
-        # Whoever runs these tests may be deaf to interrupts, and so would be all its children.
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"log = pathlib.Path({str(folder / 'long.log')!r})\n"
         f"{before}\n"
         f"with Progress(log.parent, io.StringIO()).step('long') as step:\n"

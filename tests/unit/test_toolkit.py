@@ -28,8 +28,6 @@ def experiment(folder: Path, *method: dict[str, Any]) -> Path:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_during_an_activity_ends_the_experiment_and_rolls_back(tmp_path: Path, how: signal.Signals) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background, where no Ctrl-C can come
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     file = experiment(
         tmp_path,
         step("interrupt", "subprocess", "check_call", {"args": ["sh", "-c", f"kill -{how:d} {os.getpid()}"]}),
