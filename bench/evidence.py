@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from caplab_cluster.machine import inspect_machine
+from caplab_cluster.machine.facts import inspect_machine
 from caplab_cluster.paths import REPOSITORY, Cache
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caplab_cluster.machine import Tool, detect_go
+from caplab_cluster.machine.facts import Tool, detect_go
 from caplab_cluster.paths import Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.toolchain import GoBuilder

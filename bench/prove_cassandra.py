@@ -12,8 +12,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from caplab_cluster import usage
 from caplab_cluster.kind_cluster import NODES
+from caplab_cluster.machine import usage
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.session import begin

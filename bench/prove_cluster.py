@@ -16,9 +16,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from caplab_cluster import commands, usage
+from caplab_cluster import commands
 from caplab_cluster.failure import Failure
 from caplab_cluster.kind_cluster import NODES
+from caplab_cluster.machine import usage
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress, duration
 from caplab_cluster.session import begin

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 from caplab_cluster.failure import Failure, render
-from caplab_cluster.machine import inspect_machine
+from caplab_cluster.machine.facts import inspect_machine
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.toolchain import Binary, GoBuilder

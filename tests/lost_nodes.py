@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from caplab_cluster.kind_cluster import WORKERS
-from caplab_cluster.node_loss import PAUSE, NodeAction, take_down
-from caplab_cluster.node_loss_store import Clock, ClockReading, NodeLoss, NodeLossStore
+from caplab_cluster.node_loss.losses import PAUSE, NodeAction, take_down
+from caplab_cluster.node_loss.store import Clock, ClockReading, NodeLoss, NodeLossStore
 from fake_engine import ADDRESSES, FakeEngine
 
 NODE = WORKERS[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from caplab_cluster.machine import DetectedEngine, Machine
+from caplab_cluster.machine.facts import DetectedEngine, Machine
 
 GIB = 1024**3
 

@@ -14,12 +14,13 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-from caplab_cluster import lab_images, node_image, versions
-from caplab_cluster.bases import Bases
-from caplab_cluster.choose import choose_official
+from caplab_cluster import node_image, versions
 from caplab_cluster.digest import digest
 from caplab_cluster.failure import Failure, render
-from caplab_cluster.image_context import wheel_command
+from caplab_cluster.images import lab_images
+from caplab_cluster.images.bases import Bases
+from caplab_cluster.images.image_context import wheel_command
+from caplab_cluster.machine.choose import choose_official
 from caplab_cluster.paths import LAB_IMAGES, REPOSITORY, Cache
 from caplab_cluster.progress import Progress, Step
 from caplab_cluster.session import Session, begin

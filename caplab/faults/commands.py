@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 
 from caplab_cluster.failure import Failure
-from caplab_cluster.node_back import bring_back
-from caplab_cluster.node_loss_store import NodeLossStore
+from caplab_cluster.node_loss.recovery import bring_back
+from caplab_cluster.node_loss.store import NodeLossStore
 from caplab_cluster.paths import Cache
 
 from caplab.kube.context import ContextRefused, pinned

@@ -15,7 +15,7 @@ GRACE_SECONDS = 0.5  # past status.until, what an agent left behind ends by itse
 
 UNREADABLE = "Unreadable"  # in place of a phase
 
-Lost = Mapping[str, Any]  # a lost node, in the form of caplab_cluster.node_loss_store.NodeLoss.to_json
+Lost = Mapping[str, Any]  # a lost node, in the form of caplab_cluster.node_loss.store.NodeLoss.to_json
 
 
 @dataclass(frozen=True, slots=True)

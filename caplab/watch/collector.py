@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from caplab_cluster.failure import Failure
-from caplab_cluster.node_loss_store import NodeLossStore
+from caplab_cluster.node_loss.store import NodeLossStore
 
 from caplab.contract.names import CLUSTER_PLURALS, FAULT, PLURALS, RUN
 from caplab.contract.objects import Fault

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from caplab_cluster.node_loss_store import NodeLossStore
+from caplab_cluster.node_loss.store import NodeLossStore
 from caplab_cluster.paths import Cache
 from rich.console import Console, Group
 from rich.live import Live

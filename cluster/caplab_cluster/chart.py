@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import lab_images
 from .digest import digest
 from .failure import Failure
+from .images import lab_images
 from .kind_cluster import CONTEXT, KindCluster
 from .paths import CHART, Cache
 from .progress import Progress

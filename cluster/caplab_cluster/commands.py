@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import chart, doctor, host, lab_images, node_image, podman, registry, toolchain, versions
-from .bases import Bases
-from .choose import SetupOptions, choose_engine, choose_jars, choose_official, options_from
+from . import chart, node_image, podman, registry, toolchain, versions
 from .failure import Failure
+from .images import lab_images
+from .images.bases import Bases
 from .kind_cluster import (
     CONTEXT,
     CONTROL_PLANE,
@@ -25,9 +25,11 @@ from .kind_cluster import (
     next_action,
     refuse_other_minor,
 )
-from .machine import Machine, inspect_machine
-from .node_back import bring_back
-from .node_loss_store import NodeLossStore
+from .machine import doctor, host
+from .machine.choose import SetupOptions, choose_engine, choose_jars, choose_official, options_from
+from .machine.facts import Machine, inspect_machine
+from .node_loss.recovery import bring_back
+from .node_loss.store import NodeLossStore
 from .paths import LAB_IMAGES, Cache
 from .progress import Progress
 from .session import Session, begin, built_tools

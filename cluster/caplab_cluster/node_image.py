@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import versions
-from .bases import Bases
-from .choose import SetupOptions, SourceChoice, choose_source
 from .digest import digest
 from .engine import Engine
 from .failure import Failure
+from .images.bases import Bases
+from .machine.choose import SetupOptions, SourceChoice, choose_source
 from .paths import NODE_SOURCES, Cache
 from .progress import Progress, Step
 from .shell import ask

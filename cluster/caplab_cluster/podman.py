@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .choose import EngineChoice, podman_settings, storage_settings
 from .digest import digest
 from .engine import Engine
-from .machine import Machine
+from .machine.choose import EngineChoice, podman_settings, storage_settings
+from .machine.facts import Machine
 from .paths import Cache
 from .progress import Progress
 from .shell import ask

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 
 from . import podman, toolchain
-from .choose import EngineChoice, SetupOptions, choose_engine, options_from
 from .engine import Engine
-from .machine import Machine, inspect_machine
+from .machine.choose import EngineChoice, SetupOptions, choose_engine, options_from
+from .machine.facts import Machine, inspect_machine
 from .paths import Cache
 from .progress import Progress
 from .toolchain import GoBuilder, Tools

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from . import doctor, usage
 from .engine import Engine
 from .failure import Failure
 from .kind_cluster import NAME, NODES, KindCluster
+from .machine import doctor, usage
 from .paths import Cache
 from .progress import Progress
 from .session import Session, begin, built_tools

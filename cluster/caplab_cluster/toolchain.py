@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from . import versions
-from .choose import ToolChoice, choose_tool
 from .digest import digest
-from .machine import Machine, Tool
+from .machine.choose import ToolChoice, choose_tool
+from .machine.facts import Machine, Tool
 from .paths import GO_MODULE, Cache
 from .progress import Progress, Step
 

@@ -35,7 +35,7 @@ class RunContext:
 
     kind: '' if no run is under way. run_id: the label of objects that are made; without a run, they get one too.
     namespace: the run's only one, '' without a run. lease_problem: returns why the run does not hold its namespace,
-    '' if it does. lost_nodes: as caplab_cluster.node_loss_store.NodeLoss.to_json has them. steady: since when every
+    '' if it does. lost_nodes: as caplab_cluster.node_loss.store.NodeLoss.to_json has them. steady: since when every
     operation was acknowledged, before the first fault. settled: when all members had recovered. budget_seconds: the
     row's budget for the failover, None if it has none.
     """

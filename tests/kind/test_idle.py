@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from caplab_cluster import usage
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import NODES
+from caplab_cluster.machine import usage
 from kind_lab import Lab
 
 WINDOW_SECONDS = 10.0

@@ -9,10 +9,11 @@ import uuid
 from pathlib import Path
 
 import pytest
-from caplab_cluster import lab_images, registry
+from caplab_cluster import registry
 from caplab_cluster.chart import NAMESPACE
+from caplab_cluster.images import lab_images
+from caplab_cluster.images.lab_images import LabImage
 from caplab_cluster.kind_cluster import NETWORK, WORKERS
-from caplab_cluster.lab_images import LabImage
 from caplab_cluster.paths import LAB_IMAGES
 from caplab_cluster.progress import Progress
 from caplab_cluster.versions import DEBIAN_LAB

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
-from caplab_cluster.node_loss_store import NodeLossStore
+from caplab_cluster.node_loss.store import NodeLossStore
 from chaoscaplab.faults import nodes
 from chaoslib.exceptions import ActivityFailed
 from kind_lab import Lab, caplab, wait_until

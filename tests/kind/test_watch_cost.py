@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from caplab_cluster import usage
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.kind_cluster import NODES
+from caplab_cluster.machine import usage
 from cluster_object import ClusterObject
 from kind_lab import Lab, wait_until
 from lab_release import UNWATCHED, upgrade

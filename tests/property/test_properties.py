@@ -6,9 +6,9 @@ import pytest
 from caplab_cluster.digest import digest
 from caplab_cluster.engine import Container
 from caplab_cluster.failure import Failure
+from caplab_cluster.images.lab_images import in_build_order
 from caplab_cluster.kind_cluster import NODES, ClusterRecord, next_action
-from caplab_cluster.lab_images import in_build_order
-from caplab_cluster.machine import parse_version
+from caplab_cluster.machine.facts import parse_version
 from hypothesis import given
 from hypothesis import strategies as st
 

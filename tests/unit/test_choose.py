@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from caplab_cluster import versions
-from caplab_cluster.choose import (
+from caplab_cluster.failure import Failure
+from caplab_cluster.machine.choose import (
     SetupOptions,
     check_can_bootstrap,
     choose_engine,
@@ -17,8 +18,7 @@ from caplab_cluster.choose import (
     podman_settings,
     storage_settings,
 )
-from caplab_cluster.failure import Failure
-from caplab_cluster.machine import DetectedEngine, Machine, Tool, parse_version
+from caplab_cluster.machine.facts import DetectedEngine, Machine, Tool, parse_version
 from machines import BARE_DEBIAN, DOCKER_LAPTOP
 
 DOCKER = DetectedEngine("/usr/bin/docker", (28, 2, 2))

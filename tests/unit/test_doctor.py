@@ -3,10 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from caplab_cluster.choose import SetupOptions
-from caplab_cluster.doctor import Check, examine, refuse_unfit, render
 from caplab_cluster.failure import Failure
-from caplab_cluster.machine import Machine
+from caplab_cluster.machine.choose import SetupOptions
+from caplab_cluster.machine.doctor import Check, examine, refuse_unfit, render
+from caplab_cluster.machine.facts import Machine
 from machines import BARE_DEBIAN, DOCKER_LAPTOP, GIB
 
 

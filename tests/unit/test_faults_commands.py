@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from caplab_cluster.kind_cluster import WORKERS
-from caplab_cluster.node_loss import PAUSE, take_down
-from caplab_cluster.node_loss_store import NodeLoss, NodeLossStore
+from caplab_cluster.node_loss.losses import PAUSE, take_down
+from caplab_cluster.node_loss.store import NodeLoss, NodeLossStore
 from caplab_cluster.paths import Cache
 from fake_api_server import PRODUCTION, fake_api_server, kubeconfig
 from fake_engine import ADDRESSES, FakeEngine, fake_engine
@@ -130,7 +130,7 @@ def test_an_api_server_that_falls_silent_in_the_midst_leaves_it_open(monkeypatch
 def test_a_node_that_stays_away_and_a_silent_agent_are_left(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     lose(fake)
     fake.refuse("unpause")
-    monkeypatch.setattr("caplab_cluster.node_back._BACK_SECONDS", 0.2)
+    monkeypatch.setattr("caplab_cluster.node_loss.recovery._BACK_SECONDS", 0.2)
     monkeypatch.setattr(commands, "AGENT_STARTS_SECONDS", 0.0)
     with_api(monkeypatch, FakeLab(fault(entry()), silent=[WORKERS[0]]))
     left: list[str] = []

@@ -4,14 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from caplab_cluster import image_context, versions
+from caplab_cluster import versions
 from caplab_cluster.chart import USED_IMAGES, grafana_or_why_not, values_of
-from caplab_cluster.choose import choose_official
 from caplab_cluster.commands import images_of
 from caplab_cluster.failure import Failure
+from caplab_cluster.images import image_context
+from caplab_cluster.images.lab_images import OFFICIAL, ONLY_PULLED, build, discover, in_build_order, parents_of
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
-from caplab_cluster.lab_images import OFFICIAL, ONLY_PULLED, build, discover, in_build_order, parents_of
-from caplab_cluster.machine import Tool
+from caplab_cluster.machine.choose import choose_official
+from caplab_cluster.machine.facts import Tool
 from caplab_cluster.paths import LAB_IMAGES, REPOSITORY, Cache
 from caplab_cluster.progress import Progress
 

@@ -11,12 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from caplab_cluster import node_loss
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
-from caplab_cluster.node_back import bring_back
-from caplab_cluster.node_loss_store import Clock, NodeLossStore
+from caplab_cluster.machine.processes import name_of
+from caplab_cluster.node_loss import losses
+from caplab_cluster.node_loss.recovery import bring_back
+from caplab_cluster.node_loss.store import Clock, NodeLossStore
 from caplab_cluster.paths import Cache
-from caplab_cluster.processes import name_of
 from chaoscaplab import run_context
 from chaoscaplab.controls import measured
 from chaoscaplab.controls.leftovers import remove_leftovers
@@ -84,7 +84,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FakeServer) ->
     fake = fake_engine(tmp_path / "engine")
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(nodes, "begin", lambda progress, cache: SimpleNamespace(engine=fake.engine))
-    monkeypatch.setattr(node_loss, "start_watchdog", lambda store, loss: None)
+    monkeypatch.setattr(losses, "start_watchdog", lambda store, loss: None)
     run_context.begin_run("PostgresCluster")
     yield fake
     run_context.begin_run("")
@@ -227,7 +227,7 @@ def test_a_node_that_does_not_come_back_is_told_and_hinders_no_other(
     nodes.pause_node(node=WORKERS[0])
     nodes.stop_node(node=WORKERS[1], max_nodes=2)
     monkeypatch.setattr(Clock, "sleep", lambda self, seconds: None)
-    monkeypatch.setattr("caplab_cluster.node_back._BACK_SECONDS", 1.0)
+    monkeypatch.setattr("caplab_cluster.node_loss.recovery._BACK_SECONDS", 1.0)
     fake.refuse("unpause")
     back, (problem,) = nodes.restore_own_nodes()
     assert back == [WORKERS[1]]

@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from caplab_cluster import node_watchdog
 from caplab_cluster.failure import Failure
-from caplab_cluster.node_back import GONE, bring_back, container_state
-from caplab_cluster.node_loss import KILL, PAUSE, STOP, NodeAction
-from caplab_cluster.node_loss_store import NodeLossStore
-from caplab_cluster.node_watchdog import watch
+from caplab_cluster.node_loss import watchdog
+from caplab_cluster.node_loss.losses import KILL, PAUSE, STOP, NodeAction
+from caplab_cluster.node_loss.recovery import GONE, bring_back, container_state
+from caplab_cluster.node_loss.store import NodeLossStore
+from caplab_cluster.node_loss.watchdog import watch
 from caplab_cluster.paths import REPOSITORY
 from fake_engine import ADDRESSES, FakeEngine, fake_engine
 from lost_nodes import NODE, FakeClock, taken, unfollowed
@@ -167,7 +167,7 @@ def test_the_watchdog_tries_again_where_the_engine_refuses_and_gives_up_in_the_e
     assert "does not come back" in capsys.readouterr().out
     loss = taken(fake, store)
     fake.put(NODE, "removing")
-    monkeypatch.setattr(node_watchdog, "_GIVE_UP_SECONDS", 100.0)
+    monkeypatch.setattr(watchdog, "_GIVE_UP_SECONDS", 100.0)
     clock = FakeClock()
     watch(store, loss, clock)
     assert 110 < clock.now().ns / 1e9 < 200
@@ -194,8 +194,8 @@ def test_a_node_comes_back_though_its_taker_is_killed(fake: FakeEngine, store: N
     script = (
         "import os, pathlib, time\n"
         "from caplab_cluster.engine import Engine\n"
-        "from caplab_cluster.node_loss import PAUSE, take_down\n"
-        "from caplab_cluster.node_loss_store import NodeLossStore\n"
+        "from caplab_cluster.node_loss.losses import PAUSE, take_down\n"
+        "from caplab_cluster.node_loss.store import NodeLossStore\n"
         f"engine = Engine('docker', {fake.engine.path!r}, {dict(fake.engine.env)!r})\n"
         f"store = NodeLossStore(pathlib.Path({str(store.folder)!r}))\n"
         f"take_down(store, engine, {NODE!r}, PAUSE, 1, [{ADDRESSES[NODE]!r}])\n"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from caplab_cluster.failure import Failure
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
-from caplab_cluster.node_loss import KILL, PAUSE, RESTART, STOP, NodeAction, start_watchdog, take_down
-from caplab_cluster.node_loss_store import NodeLoss, NodeLossStore
+from caplab_cluster.node_loss.losses import KILL, PAUSE, RESTART, STOP, NodeAction, start_watchdog, take_down
+from caplab_cluster.node_loss.store import NodeLoss, NodeLossStore
 from fake_engine import FakeEngine, fake_engine
 from lost_nodes import NODE, FakeClock, taken
 

@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 
-from caplab_cluster import processes
-from caplab_cluster.processes import is_running, this_process
+from caplab_cluster.machine import processes
+from caplab_cluster.machine.processes import is_running, this_process
 
 
 def test_this_process_runs_and_one_of_its_id_that_started_at_another_moment_does_not() -> None:
@@ -19,7 +19,7 @@ def test_this_process_runs_and_one_of_its_id_that_started_at_another_moment_does
 
 
 def test_a_process_that_ended_does_not_run_even_before_it_is_reaped() -> None:
-    words = "from caplab_cluster.processes import this_process; print(this_process(), flush=True); input()"
+    words = "from caplab_cluster.machine.processes import this_process; print(this_process(), flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", words], stdin=-1, stdout=-1, text=True) as child:
         assert child.stdout is not None
         assert child.stdin is not None

@@ -49,7 +49,7 @@ def test_the_pulled_and_the_built_node_are_of_the_same_minor() -> None:
 
 
 def test_the_cluster_package_uses_the_standard_library_only() -> None:
-    for path in (REPOSITORY / "cluster" / "caplab_cluster").glob("*.py"):
+    for path in (REPOSITORY / "cluster" / "caplab_cluster").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from caplab_cluster import usage
+from caplab_cluster.machine import usage
+from caplab_cluster.machine.usage import Budget, Usage
 from caplab_cluster.shell import CommandResult
-from caplab_cluster.usage import Budget, Usage
 
 UID = "12ab-34cd"
 GIB = 1024**3

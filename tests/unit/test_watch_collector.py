@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caplab_cluster.node_loss_store import NodeLossStore
+from caplab_cluster.node_loss.store import NodeLossStore
 from kubernetes import client
 from urllib3.exceptions import HTTPError, IncompleteRead
 from watched_lab import PODS, SECRET, Api, FakeLab, Handler, cluster, metrics, pod, run, served

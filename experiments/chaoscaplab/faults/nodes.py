@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from caplab_cluster.failure import Failure
-from caplab_cluster.node_back import bring_back
-from caplab_cluster.node_loss import KILL, PAUSE, RESTART, RESTART_ORDERLY, STOP, NodeAction, take_down
-from caplab_cluster.node_loss_store import NodeLoss, NodeLossStore
+from caplab_cluster.node_loss.losses import KILL, PAUSE, RESTART, RESTART_ORDERLY, STOP, NodeAction, take_down
+from caplab_cluster.node_loss.recovery import bring_back
+from caplab_cluster.node_loss.store import NodeLoss, NodeLossStore
 from caplab_cluster.paths import Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.session import begin

@@ -1,4 +1,4 @@
-"""python3 -m caplab_cluster.node_watchdog FOLDER ID: brings one node back when its time is over.
+"""python3 -m caplab_cluster.node_loss.watchdog FOLDER ID: brings one node back when its time is over.
 
 It is started before the node is taken away. It goes into the background by itself, in a session of its own: what ends
 the process that started it does not end it.
@@ -11,9 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
-from .failure import Failure
-from .node_back import bring_back
-from .node_loss_store import Clock, NodeLoss, NodeLossStore
+from ..failure import Failure
+from .recovery import bring_back
+from .store import Clock, NodeLoss, NodeLossStore
 
 _POLL_SECONDS = (
     0.25  # between two reads of the record: the taker sets when the node is due, and a healer that it is over

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .failure import Failure
-from .paths import Cache
-from .processes import is_running, this_process
+from ..failure import Failure
+from ..machine.processes import is_running, this_process
+from ..paths import Cache
 
 _RECORDS_KEPT = 20  # records of losses that are over; older ones are removed
 _TRY_SECONDS = 0.05  # between two attempts to get a lock

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import versions
-from .failure import Failure
-from .machine import DetectedEngine, Machine, Tool
-from .versions import Version
+from .. import versions
+from ..failure import Failure
+from ..versions import Version
+from .facts import DetectedEngine, Machine, Tool
 
 _INSTALL_HINT = "Start Docker, or install podman, or run this as root on Debian, which installs podman."
 

@@ -1,6 +1,6 @@
 """Node losses: a node of the lab is taken away for a bounded time, by its container, on Docker and podman alike.
 
-First a record is written and a watchdog is started (node_watchdog). The watchdog brings the node back when its time
+First a record is written and a watchdog is started (watchdog.py). The watchdog brings the node back when its time
 is over, whatever happens to the process that took it.
 """
 
@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .engine import KIND_CLUSTER_LABEL, Container, Engine
-from .failure import Failure
-from .kind_cluster import CONTROL_PLANE, NAME, WORKERS
-from .node_back import COMMAND_SECONDS, POLL_SECONDS, container_state, resume_node
-from .node_loss_store import Clock, NodeLoss, NodeLossStore
-from .processes import this_process
-from .shell import ask
+from ..engine import KIND_CLUSTER_LABEL, Container, Engine
+from ..failure import Failure
+from ..kind_cluster import CONTROL_PLANE, NAME, WORKERS
+from ..machine.processes import this_process
+from ..shell import ask
+from .recovery import COMMAND_SECONDS, POLL_SECONDS, container_state, resume_node
+from .store import Clock, NodeLoss, NodeLossStore
 
 KIND_ROLE_LABEL = "io.x-k8s.kind.role"
 _STOP_SECONDS = 10  # for an orderly end, before the engine kills what is left
@@ -107,9 +107,9 @@ def select_container(node: str, workers: Sequence[Container], live: Sequence[Nod
 
 def start_watchdog(store: NodeLossStore, loss: NodeLoss) -> None:
     """Start a process of its own session that brings the node back in time. Raises Failure if it does not start."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     paths = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    command = [sys.executable, "-m", f"{package.name}.node_watchdog", str(store.folder), loss.id]
+    command = [sys.executable, "-m", f"{package.name}.node_loss.watchdog", str(store.folder), loss.id]
     answer = ask(command, env={"PYTHONPATH": os.pathsep.join(paths)})
     if not answer.ok:
         raise Failure(

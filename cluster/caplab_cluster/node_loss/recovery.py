@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .engine import Engine
-from .failure import Failure
-from .kind_cluster import WORKER_CPU_SHARES
-from .node_loss_store import Clock, NodeLoss, NodeLossStore
+from ..engine import Engine
+from ..failure import Failure
+from ..kind_cluster import WORKER_CPU_SHARES
+from .store import Clock, NodeLoss, NodeLossStore
 
 GONE = "gone"  # what `container_state` returns for a container that does not exist
 COMMAND_SECONDS = 30.0  # for the engine to carry out a command

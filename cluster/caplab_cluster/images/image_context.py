@@ -22,11 +22,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import versions
-from .failure import Failure
-from .machine import Tool
-from .paths import REPOSITORY, Cache
-from .progress import Step
+from .. import versions
+from ..failure import Failure
+from ..machine.facts import Tool
+from ..paths import REPOSITORY, Cache
+from ..progress import Step
 
 _ABIS = ("abi3", "none")
 _GLIBCS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")

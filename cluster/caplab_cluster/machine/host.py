@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..progress import Progress
+from ..shell import ask
 from .doctor import INOTIFY_INSTANCES_NEEDED, INOTIFY_WATCHES_NEEDED
-from .machine import Machine
-from .progress import Progress
-from .shell import ask
+from .facts import Machine
 
 
 def prepare(progress: Progress, machine: Machine, engine_name: str) -> None:

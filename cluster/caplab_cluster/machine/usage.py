@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from .engine import Engine
-from .shell import CommandResult
+from ..engine import Engine
+from ..shell import CommandResult
 
 # Bytes in use without the file cache (the kernel drops that when room is needed), then nanoseconds of processor time;
 # cgroup v2 first. The node's own cgroup is the root of what it sees; with an argument, that of the pod with this uid,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..failure import Failure
 from .choose import SetupOptions, choose_engine
-from .failure import Failure
-from .machine import Machine
+from .facts import Machine
 
 GIB = 1024**3
 MEMORY_NEEDED = 4 * GIB  # the idle cluster and the databases of one engine

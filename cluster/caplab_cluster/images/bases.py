@@ -6,11 +6,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .choose import check_can_bootstrap
-from .engine import Engine
-from .machine import Machine
-from .paths import Cache
-from .progress import Progress, Step
+from ..engine import Engine
+from ..machine.choose import check_can_bootstrap
+from ..machine.facts import Machine
+from ..paths import Cache
+from ..progress import Progress, Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from .shell import ask
-from .versions import Version
+from ..shell import ask
+from ..versions import Version
 
 _INOTIFY = Path("/proc/sys/fs/inotify")
 

@@ -15,14 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import image_context, versions
-from .digest import digest
-from .engine import Engine
-from .failure import Failure
-from .machine import Tool
-from .paths import Cache
-from .progress import Progress, Step
-from .registry import HOST, Registry
+from .. import versions
+from ..digest import digest
+from ..engine import Engine
+from ..failure import Failure
+from ..machine.facts import Tool
+from ..paths import Cache
+from ..progress import Progress, Step
+from ..registry import HOST, Registry
+from . import image_context
 
 BASES = {"debian": versions.DEBIAN_LAB, "debian_java": versions.DEBIAN_JAVA}  # their suites
 OFFICIAL = {"prometheus": versions.PROMETHEUS_IMAGE}
