@@ -63,7 +63,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("RedisCluster", {"notify-keyspace-events": 'K"\nsave ""'}, "made of the letters"),
     ("RedisCluster", {"slave-priority": "1"}, "it is an alias of another parameter"),
     ("CassandraCluster", {"commitlog_sync": "batch"}, "another field of the spec sets it"),
-    ("CassandraCluster", {"authenticator": "AllowAllAuthenticator"}, "who may log in"),
+    ("CassandraCluster", {"authenticator": "AllowAllAuthenticator"}, "logins and their rights depend on it"),
     ("CassandraCluster", {"compaction_throughput": "24"}, "compaction_throughput must be a rate"),
     ("CassandraCluster", {"trickle_fsync": "true\nauthenticator: AllowAllAuthenticator"}, "true or false"),
 ]
