@@ -16,6 +16,8 @@ from caplab_probes.exporter import Exporter
 from caplab_probes.history.writer import Row
 from prometheus_client import CollectorRegistry
 
+from caplab.contract.objects import Fault, Run
+
 SECOND_NS = 1_000_000_000
 UNTIL = "2026-01-01T00:00:30+00:00"
 _CONDITIONS = [{"type": "Ready", "status": "True"}, {"type": "Startable", "status": "Unknown"}]
@@ -39,15 +41,19 @@ def cluster(kind: str, name: str, namespace: str = "demo", **status: Any) -> dic
     return {"kind": kind, "metadata": {"namespace": namespace, "name": name}, "spec": {"replicas": 3}, "status": full}
 
 
-def fault(name: str, kind: str = "kill", namespace: str = "demo", **status: Any) -> dict[str, Any]:
+def fault(name: str, kind: str = "kill", namespace: str = "demo", **status: Any) -> Fault:
     """Make a fault of pg's primary."""
     target = {"uid": "u", "pod": "pg-0", "cluster": "pg", "node": "n", "state": "Active"}
     full = {"phase": "Active", "until": UNTIL, "targets": [target], **status}
-    spec = {"target": {"kind": "PostgresCluster", "name": "pg", "role": "primary"}, kind: {}, "durationSeconds": 30}
-    return {"metadata": {"namespace": namespace, "name": name}, "spec": spec, "status": full}
+    spec: dict[str, Any] = {
+        "target": {"kind": "PostgresCluster", "name": "pg", "role": "primary"},
+        "durationSeconds": 30,
+    }
+    spec[kind] = {"from": "peers"} if kind == "partition" else {}
+    return Fault.from_body({"metadata": {"namespace": namespace, "name": name}, "spec": spec, "status": full})
 
 
-def run(name: str, experiment: str = "kill-primary", second: int = 1, **status: Any) -> dict[str, Any]:
+def run(name: str, experiment: str = "kill-primary", second: int = 1, **status: Any) -> Run:
     """Make a run of postgres quorum that ended in that second of the year."""
     figures = {
         "failoverSeconds": 1.5, "attempted": 9, "acked": 8, "survived": 7, "lost": 1, "unackedFound": 0,
@@ -64,7 +70,7 @@ def run(name: str, experiment: str = "kill-primary", second: int = 1, **status: 
         "byVantage": [{"vantage": "a", "route": "direct", "lost": 1, "failoverSeconds": 1.5, "bounds": {"lost": 0.0}}],
         **status,
     }
-    return {"metadata": {"namespace": "demo", "name": name}, "spec": of_run, "status": full}
+    return Run.from_body({"metadata": {"namespace": "demo", "name": name}, "spec": of_run, "status": full})
 
 
 def of_operator(snapshot: Snapshot) -> CollectorRegistry:

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from caplab_operator.faults.cuts import ends
 from caplab_operator.faults.inventory import Inventory, Partition, Pod
-from caplab_operator.faults.lifecycle import operator_fields
-from caplab_operator.faults.resolving import entry_of, entry_of_end, resolve
-from caplab_operator.faults.target_sync import synced
+from caplab_operator.faults.resolving import entry_of_end
 from caplab_operator.faults.targets import NoTarget, choose, excess
+from fault_bodies import entry_of, operator_part, resolve, synced
 from fault_inventory import NOW, body, spec, status_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -158,12 +157,14 @@ def check_cut(life: Life) -> None:
         frozenset(entry["zone"] for entry in life.entries if entry["end"] == "target") if partition.is_group else None
     )
     targets = meant(life, inventory)
-    cut_entries = {end.pod.uid: entry_of_end(end) for end in ends(partition, targets, zones or frozenset(), inventory)}
+    cut_entries = {
+        end.pod.uid: entry_of_end(end).to_body() for end in ends(partition, targets, zones or frozenset(), inventory)
+    }
     there = {pod.uid: pod for pod in inventory.pods}
     for entry in life.entries:
         if entry["uid"] in there and entry.get("state") != "Gone":
             expected = cut_entries.get(entry["uid"]) or entry_of(there[entry["uid"]]) | {"dropsFrom": [], "dropsTo": []}
-            mine = {name: value for name, value in operator_fields(entry).items() if name not in ("replaces", "end")}
+            mine = {name: value for name, value in operator_part(entry).items() if name not in ("replaces", "end")}
             assert mine == {name: value for name, value in expected.items() if name != "end"}
     missing = set(cut_entries) - {entry["uid"] for entry in life.entries}
     assert not any(there[uid].is_up for uid in missing)

@@ -12,7 +12,7 @@ from caplab_operator.faults.inventory import DNS as DNS_NEED
 from caplab_operator.faults.inventory import OUTSIDERS, Inventory, Partition, Pod, needs_of, partition_of
 from fault_inventory import CONTROL_PLANE, DNS, INVENTORY, PG, RD, SENTINELS, of, spec
 
-from caplab.contract.objects import Target
+from caplab.contract.objects import FaultSpec, Target
 
 NOWHERE: frozenset[str] = frozenset()
 
@@ -143,7 +143,8 @@ def test_an_unknown_word_is_an_error() -> None:
 
 def test_only_what_a_partition_goes_by_is_read() -> None:
     def needs(**partition: str) -> frozenset[str]:
-        return needs_of([spec(of("pg", role="primary"), partition=partition), spec(of("pg", role="any"))])
+        specs = spec(of("pg", role="primary"), partition=partition), spec(of("pg", role="any"))
+        return needs_of(map(FaultSpec.from_body, specs))
 
     assert needs(**{"from": "peers"}) == frozenset()
     assert needs(**{"from": "clients"}) == {OUTSIDERS}
@@ -153,5 +154,6 @@ def test_only_what_a_partition_goes_by_is_read() -> None:
 
 
 def test_what_the_api_server_fills_in_may_be_missing() -> None:
-    assert partition_of({"partition": {"from": "peers"}}) == Partition("peers", "both", False)
-    assert partition_of({"freeze": {}}) is None
+    cut = {"target": {}, "partition": {"from": "peers"}}
+    assert partition_of(FaultSpec.from_body(cut)) == Partition("peers", "both", False)
+    assert partition_of(FaultSpec.from_body({"target": {}, "freeze": {}})) is None

@@ -12,6 +12,7 @@ import pytest
 from caplab_operator.faults.targets import Roles
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from fake_fault_api import KILL, LED, PEERS, FakeFaultApi, handlers_of, live
+from fault_bodies import advance, sync_targets
 from fault_inventory import PG, anew, body, of, spec, with_pods
 from kubernetes.client import ApiException
 
@@ -25,7 +26,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_fault_is_held_before_the_agents_get_their_orders() -> None:
     api = FakeFaultApi(body(PEERS))
-    handlers_of(api).advance(body(PEERS))
+    advance(handlers_of(api), body(PEERS))
     assert api.written == ["hold", "status Pending"]
     assert [(entry["pod"], entry["end"]) for entry in api.entries] == [
         ("pg-1", "target"),
@@ -44,7 +45,7 @@ def test_roles_are_asked_for_only_where_a_target_names_one() -> None:
 
     for target in (of("pg", members=["pg-0"]), {"zone": "a"}, {"node": "node-a"}):
         api = FakeFaultApi(body(spec(target)))
-        handlers_of(api, nobody).advance(body(spec(target)))
+        advance(handlers_of(api, nobody), body(spec(target)))
         assert [entry["pod"] for entry in api.entries][:1] == ["pg-0"]
 
 
@@ -62,7 +63,7 @@ def test_the_authority_is_asked_while_pods_are_listed() -> None:
         return LED
 
     api = Waiting(body(KILL))
-    handlers_of(api, roles).advance(body(KILL))
+    advance(handlers_of(api, roles), body(KILL))
     assert [entry["pod"] for entry in api.entries] == ["pg-1"]
 
 
@@ -70,10 +71,10 @@ def test_a_fault_that_hits_nobody_is_refused_on_the_object_and_let_go() -> None:
     fault_spec = spec(of("pg", members=["pg-9"]))
     api = FakeFaultApi(body(fault_spec))
     handlers = handlers_of(api)
-    handlers.advance(body(fault_spec))
+    advance(handlers, body(fault_spec))
     assert api.fault
     assert "pg-9: pg has no such member" in api.fault["status"]["message"]
-    handlers.advance(deepcopy(api.fault))
+    advance(handlers, deepcopy(api.fault))
     assert api.written == ["hold", "status Failed", "release"]
 
 
@@ -87,19 +88,19 @@ def test_where_the_operator_has_no_rights_there_is_no_cluster_and_so_no_primary(
         return roles
 
     api = FakeFaultApi(body(KILL))
-    handlers_of(api, refused(403)).advance(body(KILL))
+    advance(handlers_of(api, refused(403)), body(KILL))
     assert api.written == ["hold", "status Failed"]
     assert api.fault
     assert "Hint:" in api.fault["status"]["message"]
     with pytest.raises(ApiException):
-        handlers_of(FakeFaultApi(body(KILL)), refused(500)).advance(body(KILL))
+        advance(handlers_of(FakeFaultApi(body(KILL)), refused(500)), body(KILL))
 
 
 @pytest.mark.parametrize("finalizers", [[], [FINALIZER]])
 def test_what_was_last_heard_of_a_fault_does_not_resolve_it_again(finalizers: list[str]) -> None:
     """The primary may be another by now."""
     api = FakeFaultApi(live(KILL))
-    handlers_of(api, lambda *_: Roles(primary="pg-0")).advance(body(KILL, finalizers=finalizers))
+    advance(handlers_of(api, lambda *_: Roles(primary="pg-0")), body(KILL, finalizers=finalizers))
     assert [entry["pod"] for entry in api.entries] == ["pg-1"]
     assert "status Pending" not in api.written
     assert (api.lists == 0) == bool(finalizers)  # nor is its inventory read again, where that is known
@@ -112,7 +113,7 @@ def test_a_fault_that_is_gone_meanwhile_gets_no_status(now: dict[str, Any] | Non
             self.written.append("hold")
 
     api = Gone(now)
-    handlers_of(api).advance(body(KILL))
+    advance(handlers_of(api), body(KILL))
     assert api.written == ["hold"]
 
 
@@ -123,7 +124,7 @@ def test_nothing_is_ordered_where_the_fault_could_not_be_held() -> None:
 
     api = Refusing(body(KILL))
     with pytest.raises(OSError, match="refused"):
-        handlers_of(api).advance(body(KILL))
+        advance(handlers_of(api), body(KILL))
     assert api.written == []
 
 
@@ -134,10 +135,10 @@ def test_a_phase_is_written_for_the_object_as_it_is_and_not_as_it_was_heard() ->
     added = {**api.entries[0], "uid": "new", "replaces": "u-pg-1"}
     api.entries.append(added)
     handlers = handlers_of(api)
-    handlers.advance(from_watch)
+    advance(handlers, from_watch)
     assert api.written == []  # what is there says something else
     api.say("Active")
-    handlers.advance(from_watch)
+    advance(handlers, from_watch)
     assert api.written == ["status Active"]
     assert [entry["uid"] for entry in api.entries] == ["u-pg-1", "new"]
 
@@ -147,9 +148,9 @@ def test_a_fault_on_a_node_that_is_gone_is_let_go_when_it_is_deleted() -> None:
     api = FakeFaultApi(deepcopy(going))
     api.nodes = set()
     handlers = handlers_of(api)
-    handlers.advance(going)
+    advance(handlers, going)
     assert api.fault
-    handlers.advance(deepcopy(api.fault))
+    advance(handlers, deepcopy(api.fault))
     assert api.written == ["status Healed", "release"]
 
 
@@ -157,8 +158,8 @@ def test_a_pod_that_took_a_place_is_written_into_the_fault_and_only_once() -> No
     from_watch = live(PEERS)
     api, inventory = FakeFaultApi(deepcopy(from_watch)), with_pods(anew(PG[1]))
     handlers = handlers_of(api)
-    handlers.sync_targets(from_watch, inventory)
-    handlers.sync_targets(from_watch, inventory)  # before the watch tells of it
+    sync_targets(handlers, from_watch, inventory)
+    sync_targets(handlers, from_watch, inventory)  # before the watch tells of it
     assert api.written == ["status Active"]
     assert api.entries[-1]["replaces"] == "u-pg-1"
     assert api.entries[1]["dropsFrom"] == ["10.0.1.11"]
@@ -167,5 +168,5 @@ def test_a_pod_that_took_a_place_is_written_into_the_fault_and_only_once() -> No
 def test_a_fault_that_was_deleted_meanwhile_gets_no_new_entries() -> None:
     from_watch = live(KILL)
     api = FakeFaultApi({**from_watch, "metadata": {**from_watch["metadata"], "deletionTimestamp": "now"}})
-    handlers_of(api).sync_targets(from_watch, with_pods(anew(PG[1])))
+    sync_targets(handlers_of(api), from_watch, with_pods(anew(PG[1])))
     assert api.written == []

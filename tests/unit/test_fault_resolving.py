@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from caplab_operator.faults.inventory import Inventory
-from caplab_operator.faults.resolving import resolve
 from caplab_operator.faults.targets import NoTarget, Roles
+from fault_bodies import resolve
 from fault_inventory import CONTROL_PLANE, DNS, INVENTORY, PG, RD, SENTINELS, of, pod, spec, with_pods
 
 PRIMARY = of("pg", role="primary")

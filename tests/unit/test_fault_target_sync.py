@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from caplab_operator.faults.inventory import Inventory
-from caplab_operator.faults.resolving import resolve
-from caplab_operator.faults.target_sync import is_live, synced
 from caplab_operator.faults.targets import Roles
+from fault_bodies import is_live, resolve, synced
 from fault_inventory import INVENTORY, NOW, PG, PROBERS, SENTINELS, anew, body, of, pod, spec, status_of, with_pods
 
 LED = Roles(primary="pg-1")

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pytest
 from caplab_cluster.paths import REPOSITORY
@@ -16,6 +15,8 @@ from caplab_probes.exporter import Exporter
 from exported_metrics import cluster, everything, fault, of_operator, row, run
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
+
+from caplab.contract.objects import Run
 
 PAGE = (REPOSITORY / "docs" / "metrics.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([\w ]*)\| ([^|]*)\| (.+) \|$", re.MULTILINE)
@@ -159,7 +160,7 @@ RUNS = ("kill-primary", "partition-primary", "control")
 def series_after(runs: int) -> Series:
     """Every series that a Prometheus has seen once so many runs are over, in turn of three experiments."""
     series: Series = set()
-    exporter, done = Exporter("a"), list[dict[str, Any]]()
+    exporter, done = Exporter("a"), list[Run]()
     for number in range(runs):
         with exporter.load("postgres", "demo", "pg", "register") as figures, figures.runs(("service",)):
             for value in range(20):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +11,15 @@ import yaml
 from caplab_cluster.paths import CHART
 from caplab_operator.exporter import MetricsPage, Snapshot, runs
 from caplab_operator.exporter.clusters import Members, cluster_metrics, epoch_number
-from caplab_operator.exporter.faults import KINDS, fault_metrics
+from caplab_operator.exporter.faults import fault_metrics
 from caplab_operator.exporter.runs import latest, metrics
 from exported_metrics import UNTIL, cluster, fault, of_operator, run
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
+
+from caplab.contract.objects import FAULT_KINDS, FaultSpec, Partition, RunStatus, Target
+
+CUT_ZONE = FaultSpec(target=Target(zone="a"), partition=Partition(source="peers"))
 
 IN_TIME = datetime.fromisoformat(UNTIL) - timedelta(seconds=5)
 PG, RD = cluster("PostgresCluster", "pg"), cluster("RedisCluster", "rd")
@@ -105,13 +110,13 @@ def of_faults(*faults: Any, now: datetime = IN_TIME, clusters: Any = (PG, RD)) -
 
 def test_every_kind_of_fault_is_told_of_every_cluster_and_is_0_where_there_is_none() -> None:
     gauges = of_faults()
-    assert len(gauges) == 2 * len(KINDS) * 2
+    assert len(gauges) == 2 * len(FAULT_KINDS) * 2
     assert set(gauges.values()) == {0.0}
     assert gauges["fault_active kill postgres demo pg"] == 0
 
 
 def test_a_fault_is_live_from_its_injection_to_its_end() -> None:
-    key, entry = "fault_active kill postgres demo pg", fault("f")["status"]["targets"][0]
+    key, entry = "fault_active kill postgres demo pg", fault("f").targets[0].to_body()
     assert of_faults(fault("f"))[key] == 1
     assert of_faults(fault("f", phase="Pending", targets=[{**entry, "state": None}]))[key] == 0
     assert of_faults(fault("f", phase="Pending"))[key] == 1  # one member is hit, another is not yet
@@ -134,8 +139,7 @@ def test_a_fault_of_a_zone_is_one_of_each_cluster_that_has_members_there_and_not
         {"uid": "2", "cluster": "rd", "state": "Healed"},
         {"uid": "3", "cluster": "far", "state": "Active", "end": "other"},
     ]
-    cut = {**fault("f", "partition", phase="Healing", targets=entries)}
-    cut["spec"] = {"target": {"zone": "a"}, "partition": {"from": "peers"}}
+    cut = replace(fault("f", "partition", phase="Healing", targets=entries), spec=CUT_ZONE)
     gauges = of_faults(cut)
     assert gauges["fault_active partition postgres demo pg"] == 1
     assert gauges["fault_active partition redis demo rd"] == 0
@@ -144,7 +148,7 @@ def test_a_fault_of_a_zone_is_one_of_each_cluster_that_has_members_there_and_not
 
 def test_a_fault_whose_cluster_is_gone_is_still_told() -> None:
     assert of_faults(fault("f"), clusters=())["fault_active kill postgres demo pg"] == 1
-    cut = {**fault("f", "partition"), "spec": {"target": {"zone": "a"}, "partition": {}}}
+    cut = replace(fault("f", "partition"), spec=CUT_ZONE)
     assert of_faults(cut, clusters=())["fault_active partition  demo pg"] == 1
 
 
@@ -162,14 +166,14 @@ def test_the_kinds_are_those_of_faults() -> None:
     text = (CHART / "templates" / "crds" / "fault.yaml").read_text()
     (version,) = yaml.safe_load(text)["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    assert set(KINDS) == set(spec) - {"target", "durationSeconds", "seed"}
+    assert set(FAULT_KINDS) == set(spec) - {"target", "durationSeconds", "seed"}
 
 
 def test_the_latest_run_of_each_kind_is_told_with_what_was_predicted() -> None:
     runs = [
         run("b", second=2, verdict="invalid", figures={"lost": 3, "failoverSeconds": 1.5}),
         run("a", second=1),
-        {**run("c", second=9), "status": {"startedAt": "2026-01-01T00:00:08Z"}},  # is under way
+        replace(run("c", second=9), status=RunStatus(started_at="2026-01-01T00:00:08Z")),  # is under way
         run("d", "partition-primary", second=5, bounds={}),
         run("e", second=30, endedAt="when it is done"),
     ]
@@ -194,7 +198,7 @@ def test_the_latest_run_of_each_kind_is_told_with_what_was_predicted() -> None:
     assert (f"run_failover_seconds {cut}" in gauges, f"run_failover_bound_seconds {cut}" in gauges) == (True, False)
 
 
-@pytest.mark.parametrize("ended", ["soon", "", "9" * 40, "0001-01-01T00:00:00", 7, None])
+@pytest.mark.parametrize("ended", ["soon", "", "9" * 40, "0001-01-01T00:00:00", None])
 def test_a_run_that_says_no_time_takes_the_others_from_nobody(ended: Any) -> None:
     odd, well = run("odd", "partition-primary", endedAt=ended), run("well", startedAt=ended)
     assert latest([odd, well]) == [well]

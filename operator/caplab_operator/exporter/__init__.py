@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 
 from caplab import metrics_port
 from caplab.contract import ports
+from caplab.contract.objects import Fault, Run
 
 from . import runs
 from .clusters import Members, cluster_metrics
@@ -27,8 +28,8 @@ class Snapshot:
     """The lab's objects as last seen; a cluster has the status that was last written."""
 
     clusters: Sequence[Body] = ()
-    faults: Sequence[Body] = ()
-    runs: Sequence[Body] = ()
+    faults: Sequence[Fault] = ()
+    runs: Sequence[Run] = ()
 
 
 class _LiveCollector:
@@ -45,11 +46,11 @@ class _LiveCollector:
 
 
 class _RunsCollector:
-    def __init__(self, bodies: Sequence[Body]) -> None:
-        self._bodies = bodies
+    def __init__(self, all_runs: Sequence[Run]) -> None:
+        self._runs = all_runs
 
     def collect(self) -> Iterator[Metric]:
-        return runs.metrics(runs.latest(self._bodies))
+        return runs.metrics(runs.latest(self._runs))
 
 
 class MetricsPage:
@@ -62,7 +63,7 @@ class MetricsPage:
     def __init__(self, snapshot: Callable[[], Snapshot], oldest_round_seconds: Callable[[], float]) -> None:
         self._snapshot = snapshot
         self._live = live_registry(snapshot, oldest_round_seconds)
-        self._runs: Sequence[Body] = ()
+        self._runs: Sequence[Run] = ()
         self._of_runs = generate_latest(runs_registry(()))
 
     def __call__(self) -> bytes:
@@ -90,10 +91,10 @@ def live_registry(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callab
     return registry
 
 
-def runs_registry(bodies: Sequence[Body]) -> CollectorRegistry:
+def runs_registry(all_runs: Sequence[Run]) -> CollectorRegistry:
     """Build the registry of the latest of these runs."""
     registry = CollectorRegistry()
-    registry.register(_RunsCollector(bodies))
+    registry.register(_RunsCollector(all_runs))
     return registry
 
 

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .inventory import Inventory, Partition, Pod
+from caplab.contract.objects import OTHER, TARGET
 
-TARGET, OTHER = "target", "other"
+from .inventory import Inventory, Partition, Pod
 
 
 @dataclass(frozen=True, slots=True)

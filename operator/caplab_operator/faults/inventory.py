@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from caplab.contract import objects
 from caplab.contract.names import ENGINES, MEMBER
-from caplab.contract.objects import Target
+from caplab.contract.objects import FaultSpec, Target
 
 # The parts of the inventory that a fault may need beside the pods that it is aimed at.
 OUTSIDERS, CONTROL_PLANE, DNS = "outsiders", "control plane", "dns"
@@ -88,16 +86,13 @@ class Partition:
         return frozenset(outsiders | control_plane | ({DNS} if self.dns else set()))
 
 
-def partition_of(spec: Mapping[str, Any]) -> Partition | None:
-    """Parse the partition of a Fault's spec; None if it has none."""
-    partition = spec.get("partition")
-    if partition is None:
-        return None
-    fields = objects.Partition.from_body(partition, "spec.partition")
-    return Partition(fields.source, fields.direction, fields.dns == "Cut")
+def partition_of(spec: FaultSpec) -> Partition | None:
+    """Return the partition of a Fault's spec; None if it has none."""
+    cut = spec.partition
+    return Partition(cut.source, cut.direction, cut.dns == "Cut") if cut else None
 
 
-def needs_of(specs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+def needs_of(specs: Iterable[FaultSpec]) -> frozenset[str]:
     """Return the parts of the inventory that all these faults need."""
     partitions = [partition_of(spec) for spec in specs]
     return frozenset(need for partition in partitions if partition for need in partition.needs)

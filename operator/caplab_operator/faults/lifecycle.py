@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from caplab.contract.bounds import MESSAGE_CHARACTERS
-from caplab.contract.names import FINALIZER
-from caplab.contract.objects import OPERATOR_FIELDS
+from caplab.contract.objects import Fault, FaultStatus, TargetStatus
 from caplab.contract.phases import ACTIVE, FAILED, FAULT_OVER, GONE, HEALED, HEALING, PENDING, TARGET_ENDED
 
-Body = Mapping[str, Any]
-Entries = Sequence[Mapping[str, Any]]
+Entries = Sequence[TargetStatus]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,7 @@ class ResolveTargets:
 class UpdateStatus:
     """Write this status."""
 
-    status: Mapping[str, Any]
+    status: FaultStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,52 +33,40 @@ class RemoveFinalizer:
 Action = ResolveTargets | UpdateStatus | RemoveFinalizer | None
 
 
-def decide(body: Body, now: datetime, lost_nodes: Collection[str] = ()) -> Action:
+def decide(fault: Fault, now: datetime, lost_nodes: Collection[str] = ()) -> Action:
     """Return the next action for a Fault; None if there is nothing to do until something changes.
 
     A target on one of lost_nodes has ended: it has no agent to report that, and nothing is left to heal.
     """
-    status, going = body.get("status") or {}, is_being_deleted(body)
-    held = has_finalizer(body)
-    targets = status.get("targets") or []
-    if "phase" not in status:
+    status, going = fault.status_or_empty, fault.metadata.is_being_deleted
+    if status.phase is None:
         if going:
-            return RemoveFinalizer() if held else None
+            return RemoveFinalizer() if fault.has_finalizer else None
         return ResolveTargets()
-    phase = status["phase"]
-    if targets:
-        phase = phase_of(targets, going or time_left(status, now) <= timedelta(0), going, lost_nodes, phase)
-    if phase != status["phase"]:
-        return UpdateStatus(with_entries(status, [operator_fields(target) for target in targets], phase=phase))
-    if held and (phase in FAULT_OVER or not targets):
+    phase = status.phase
+    if fault.targets:
+        over = going or time_left(status, now) <= timedelta(0)
+        phase = phase_of(fault.targets, over, going, lost_nodes, phase)
+    if phase != status.phase:
+        return UpdateStatus(with_entries(status, fault.targets, phase=phase))
+    if fault.has_finalizer and (phase in FAULT_OVER or not fault.targets):
         return RemoveFinalizer()
     return None
 
 
-def is_being_deleted(body: Body) -> bool:
-    """Whether a Fault is being deleted."""
-    return "deletionTimestamp" in body["metadata"]
-
-
-def has_finalizer(body: Body) -> bool:
-    """Whether a Fault still has the lab's finalizer."""
-    return FINALIZER in (body["metadata"].get("finalizers") or ())
-
-
-def time_left(status: Mapping[str, Any], now: datetime) -> timedelta:
+def time_left(status: FaultStatus, now: datetime) -> timedelta:
     """Return the time until a resolved fault ends at the latest; zero if its end can't be read."""
     try:
-        return datetime.fromisoformat(status["until"]) - now
-    except (KeyError, TypeError, ValueError):
+        return datetime.fromisoformat(status.until or "") - now
+    except (TypeError, ValueError):
         return timedelta(0)
 
 
-def unhealed_nodes(body: Body) -> list[str]:
+def unhealed_nodes(fault: Fault) -> list[str]:
     """Return the nodes of targets that have not ended, of a fault that is being deleted: they may be gone."""
-    if not is_being_deleted(body):
+    if not fault.metadata.is_being_deleted:
         return []
-    targets = (body.get("status") or {}).get("targets") or []
-    return [str(target["node"]) for target in targets if target.get("state") not in TARGET_ENDED]
+    return [str(target.node) for target in fault.targets if not target.has_ended]
 
 
 def phase_of(targets: Entries, over: bool, going: bool, lost_nodes: Collection[str], before: str) -> str:
@@ -90,10 +75,7 @@ def phase_of(targets: Entries, over: bool, going: bool, lost_nodes: Collection[s
     over: nothing more is to be injected. before: the phase so far. A fault whose pods are all gone goes on until it is
     over: it waits for the pods that replace them.
     """
-    states = [
-        HEALED if target.get("node") in lost_nodes and target.get("state") not in TARGET_ENDED else target.get("state")
-        for target in targets
-    ]
+    states = [HEALED if target.node in lost_nodes and not target.has_ended else target.state for target in targets]
     if all(state in TARGET_ENDED for state in states) and (over or not _awaits_replacement(targets)):
         return FAILED if FAILED in states else HEALED
     if going or HEALED in states:
@@ -103,26 +85,20 @@ def phase_of(targets: Entries, over: bool, going: bool, lost_nodes: Collection[s
 
 
 def _awaits_replacement(targets: Entries) -> bool:
-    replaced = {target.get("replaces") for target in targets}
-    return any(target.get("state") == GONE and target["uid"] not in replaced for target in targets)
+    replaced = {target.replaces for target in targets}
+    return any(target.state == GONE and target.uid not in replaced for target in targets)
 
 
-def resolved(targets: Entries, until: str) -> dict[str, Any]:
+def resolved(targets: Entries, until: str) -> FaultStatus:
     """Build the status that starts the agents' work."""
-    return {"phase": PENDING, "until": until, "targets": list(targets)}
+    return FaultStatus(phase=PENDING, until=until, targets=tuple(targets))
 
 
-def refused(why: str) -> dict[str, Any]:
+def refused(why: str) -> FaultStatus:
     """Build the status of a fault that hits nothing."""
-    return {"phase": FAILED, "message": why[:MESSAGE_CHARACTERS]}
+    return FaultStatus(phase=FAILED, message=why[:MESSAGE_CHARACTERS])
 
 
-def operator_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the operator's part of an entry of status.targets."""
-    return {name: entry[name] for name in OPERATOR_FIELDS if name in entry}
-
-
-def with_entries(status: Mapping[str, Any], entries: Entries, **changes: str) -> dict[str, Any]:
+def with_entries(status: FaultStatus, entries: Iterable[TargetStatus], **changes: str) -> FaultStatus:
     """Build the operator's part of a status with these entries and changes: an apply names all fields that it owns."""
-    kept = {name: status[name] for name in ("phase", "until", "message") if name in status}
-    return {**kept, **changes, "targets": list(entries)}
+    return replace(status, targets=tuple(entry.operator_part() for entry in entries), **changes)

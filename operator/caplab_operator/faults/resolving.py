@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from caplab.contract import bounds
-from caplab.contract.objects import FaultSpec, TargetStatus
+from caplab.contract.objects import TARGET, FaultSpec, TargetStatus
 
-from .cuts import TARGET, End, ends
+from .cuts import End, ends
 from .inventory import Inventory, Partition, Pod, partition_of
 from .targets import NoTarget, Roles, choose, excess, in_zones, zones_of
 
 MOST_ENTRIES, MOST_ADDRESSES = bounds.TARGETS, bounds.ADDRESSES
 
-Entry = dict[str, Any]  # the operator's part of one; agents report in fields of their own
 
-
-def resolve(spec: Mapping[str, Any], inventory: Inventory, roles: Roles | None = None) -> list[Entry]:
+def resolve(spec: FaultSpec, inventory: Inventory, roles: Roles | None = None) -> list[TargetStatus]:
     """Return an entry for each pod that has a part in the fault. Raises NoTarget if it can't be carried out."""
-    fault, partition = FaultSpec.from_body(spec, "spec"), partition_of(spec)
-    target = fault.target
+    target, partition = spec.target, partition_of(spec)
     near = inventory.of(target)
-    chosen = choose(target, fault.seed, near.pods, roles)
+    chosen = choose(target, spec.seed, near.pods, roles)
     zones: frozenset[str] = frozenset()
     if partition and partition.is_group:
         zones = zones_of(chosen)
@@ -39,22 +35,19 @@ def resolve(spec: Mapping[str, Any], inventory: Inventory, roles: Roles | None =
     return entries
 
 
-def entry_of(pod: Pod) -> Entry:
-    """Build a target's entry, for a fault that needs no addresses."""
-    return _target_status(pod, TARGET).to_body()
-
-
-def entry_of_end(end: End) -> Entry:
-    """Build the entry of a partition's end."""
-    status = _target_status(end.pod, end.end)
-    return replace(status, drops_from=tuple(end.drops_from), drops_to=tuple(end.drops_to)).to_body()
-
-
-def _target_status(pod: Pod, end: str) -> TargetStatus:
+def entry_of(pod: Pod, end: str = TARGET) -> TargetStatus:
+    """Build the operator's part of a pod's entry, for a fault that needs no addresses."""
     return TargetStatus(uid=pod.uid, pod=pod.name, node=pod.node, zone=pod.zone, cluster=pod.cluster, end=end)
 
 
-def _cut(partition: Partition, chosen: Sequence[Pod], zones: frozenset[str], inventory: Inventory) -> list[Entry]:
+def entry_of_end(end: End) -> TargetStatus:
+    """Build the entry of a partition's end."""
+    return replace(entry_of(end.pod, end.end), drops_from=tuple(end.drops_from), drops_to=tuple(end.drops_to))
+
+
+def _cut(
+    partition: Partition, chosen: Sequence[Pod], zones: frozenset[str], inventory: Inventory
+) -> list[TargetStatus]:
     _check_control_plane(partition, chosen, inventory)
     carriers = ends(partition, chosen, zones, inventory)
     if not any(end.end == TARGET for end in carriers):

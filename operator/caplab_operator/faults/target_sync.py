@@ -6,61 +6,59 @@ Pure: computed from the entries of status.targets and the inventory as it is now
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from caplab.contract.objects import Target
-from caplab.contract.phases import FAILED, FAULT_LIVE, HEALED, TARGET_ENDED
+from caplab.contract.objects import Fault, FaultStatus, Target, TargetStatus
+from caplab.contract.phases import FAILED, FAULT_LIVE, HEALED
 
 from . import lifecycle
-from .cuts import TARGET, ends
+from .cuts import ends
 from .inventory import Inventory, Partition, Pod, partition_of
-from .resolving import MOST_ADDRESSES, MOST_ENTRIES, Entry, entry_of, entry_of_end
+from .resolving import MOST_ADDRESSES, MOST_ENTRIES, entry_of, entry_of_end
 from .targets import excess, in_zones, is_in_place
 
 # An entry that its agent reaches only when the time is over becomes Failed.
 _LATEST_BEGIN = timedelta(seconds=1)
 
-Body = Mapping[str, Any]
-Entries = Sequence[Mapping[str, Any]]
+Entries = Sequence[TargetStatus]
 
 
-def is_live(body: Body, now: datetime) -> bool:
+def is_live(fault: Fault, now: datetime) -> bool:
     """Whether a Fault's targets need syncing: it is resolved, not over, and lasts (not so a kill without keepDown)."""
-    status, kill = body.get("status") or {}, body["spec"].get("kill")
-    strikes_once = kill is not None and not kill.get("keepDown", True)
-    is_on = status.get("phase") in FAULT_LIVE and not lifecycle.is_being_deleted(body) and bool(status.get("targets"))
+    status, kill = fault.status_or_empty, fault.spec.kill
+    strikes_once = kill is not None and not kill.keep_down
+    is_on = status.phase in FAULT_LIVE and not fault.metadata.is_being_deleted and bool(fault.targets)
     return is_on and not strikes_once and lifecycle.time_left(status, now) > timedelta(0)
 
 
-def synced(body: Body, inventory: Inventory, now: datetime) -> dict[str, Any] | None:
+def synced(fault: Fault, inventory: Inventory, now: datetime) -> FaultStatus | None:
     """Return the status to write for a live fault; None if its entries are as they should be."""
-    status, target = body["status"], Target.from_body(body["spec"]["target"], "spec.target")
-    existing: Entries = status["targets"]
+    status, target, existing = fault.status_or_empty, fault.spec.target, fault.targets
     near = inventory.of(target)
-    partition = partition_of(body["spec"])
+    partition = partition_of(fault.spec)
     wanted = _cut(target, existing, partition, near) if partition else _held(target, existing, near)
     entries = _kept(existing, wanted, near)
     if lifecycle.time_left(status, now) > _LATEST_BEGIN:
         entries += _begun(existing, wanted, near)
     entries, left_out = _bounded(entries)
-    if entries == [lifecycle.operator_fields(entry) for entry in existing]:
+    if entries == [entry.operator_part() for entry in existing]:
         return None
     return lifecycle.with_entries(status, entries, **({"message": left_out} if left_out else {}))
 
 
-def _held(target: Target, existing: Entries, inventory: Inventory) -> dict[str, Entry]:
+def _held(target: Target, existing: Entries, inventory: Inventory) -> dict[str, TargetStatus]:
     """Return by uid the pods that a kill or a freeze holds: those with the names of its targets."""
     names = _names_of_targets(existing)
     return {pod.uid: entry_of(pod) for pod in inventory.pods if pod.name in names and is_in_place(target, pod)}
 
 
-def _cut(target: Target, existing: Entries, partition: Partition, inventory: Inventory) -> dict[str, Entry]:
+def _cut(target: Target, existing: Entries, partition: Partition, inventory: Inventory) -> dict[str, TargetStatus]:
     """Return by uid the ends of a partition in the current inventory."""
     zones: frozenset[str] = frozenset()
     if partition.is_group:
         # The zones as resolved, not those of the current pods: a zone stays cut off while its pods are replaced.
-        zones = frozenset(entry["zone"] for entry in existing if _is_target(entry))
+        zones = frozenset(entry.zone or "" for entry in existing if entry.is_target)
     targets = _targets(target, zones, existing, inventory)
     return {end.pod.uid: entry_of_end(end) for end in ends(partition, targets, zones, inventory)}
 
@@ -77,44 +75,49 @@ def _targets(target: Target, zones: frozenset[str], existing: Entries, inventory
     return [pod for pod in fitting if pod.name in names] if excess(target, fitting, inventory.pods) else fitting
 
 
-def _kept(existing: Entries, wanted: Mapping[str, Entry], inventory: Inventory) -> list[Entry]:
+def _kept(existing: Entries, wanted: Mapping[str, TargetStatus], inventory: Inventory) -> list[TargetStatus]:
     """Return the existing entries with what they must drop now; none is ever removed."""
     there = {pod.uid for pod in inventory.pods}
-    return [_now(entry, wanted.get(entry["uid"]), entry["uid"] in there) for entry in existing]
+    return [_now(entry, wanted.get(entry.uid), entry.uid in there) for entry in existing]
 
 
-def _now(entry: Mapping[str, Any], wanted: Entry | None, is_there: bool) -> Entry:
-    mine = lifecycle.operator_fields(entry)
-    if "dropsFrom" not in mine or not is_there or entry.get("state") in TARGET_ENDED:
+def _now(entry: TargetStatus, wanted: TargetStatus | None, is_there: bool) -> TargetStatus:
+    mine = entry.operator_part()
+    if mine.drops_from is None or not is_there or entry.has_ended:
         return mine
-    fresh = wanted or {"dropsFrom": [], "dropsTo": []}  # the other side is empty
-    return mine | {name: fresh[name] for name in ("end", "dropsFrom", "dropsTo") if name in fresh}
+    if wanted is None:  # the other side is empty
+        return replace(mine, drops_from=(), drops_to=())
+    return replace(mine, end=wanted.end, drops_from=wanted.drops_from, drops_to=wanted.drops_to)
 
 
-def _begun(existing: Entries, wanted: Mapping[str, Entry], inventory: Inventory) -> list[Entry]:
+def _begun(existing: Entries, wanted: Mapping[str, TargetStatus], inventory: Inventory) -> list[TargetStatus]:
     """Return new entries, each with the pod that it replaces. A pod whose predecessor has ended gets none.
 
     Agents wait until a replacement starts. The entry of any other new pod comes when it is up.
     """
-    uids, up = {entry["uid"] for entry in existing}, {pod.uid for pod in inventory.pods if pod.is_up}
-    replaced = {entry.get("replaces") for entry in existing}
-    last = {entry["pod"]: entry for entry in existing if entry["uid"] not in replaced}
+    uids, up = {entry.uid for entry in existing}, {pod.uid for pod in inventory.pods if pod.is_up}
+    replaced = {entry.replaces for entry in existing}
+    last = {entry.pod: entry for entry in existing if entry.uid not in replaced}
     begun = []
     for uid, entry in wanted.items():
-        before = last.get(entry["pod"])
-        if uid in uids or (before and before.get("state") in (HEALED, FAILED)):
+        before = last.get(entry.pod)
+        if uid in uids or (before and before.state in (HEALED, FAILED)):
             continue
         if before:
-            begun.append(entry | {"replaces": before["uid"]})
+            begun.append(replace(entry, replaces=before.uid))
         elif uid in up:
             begun.append(entry)
     return begun
 
 
-def _bounded(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
+def _bounded(entries: Sequence[TargetStatus]) -> tuple[list[TargetStatus], str]:
     """Return as many entries and addresses as the kind's schema allows, and a message if some are left out."""
     fitting = [
-        entry | {name: entry[name][:MOST_ADDRESSES] for name in ("dropsFrom", "dropsTo") if name in entry}
+        replace(
+            entry,
+            drops_from=entry.drops_from and entry.drops_from[:MOST_ADDRESSES],
+            drops_to=entry.drops_to and entry.drops_to[:MOST_ADDRESSES],
+        )
         for entry in entries[:MOST_ENTRIES]
     ]
     if fitting == list(entries):
@@ -125,9 +128,5 @@ def _bounded(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
     )
 
 
-def _is_target(entry: Mapping[str, Any]) -> bool:
-    return bool(entry.get("end", TARGET) == TARGET)
-
-
-def _names_of_targets(existing: Iterable[Mapping[str, Any]]) -> set[str]:
-    return {entry["pod"] for entry in existing if _is_target(entry)}
+def _names_of_targets(existing: Iterable[TargetStatus]) -> set[str]:
+    return {entry.pod or "" for entry in existing if entry.is_target}

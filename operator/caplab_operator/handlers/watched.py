@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from ..faults.cuts import TARGET
+from caplab.contract.objects import Fault
+from caplab.contract.records import BodyError, Record
 
 Key = tuple[str, str, str]  # kind, namespace, name
 Body = Mapping[str, Any]
+R = TypeVar("R", bound=Record)
+_log = logging.getLogger(__name__)
 
 
 def key_of(body: Body) -> Key:
@@ -68,16 +72,35 @@ class WatchedClusters(WatchedObjects):
             self.written[key] = status
 
 
-def active_faults(faults: Iterable[Body], namespace: str) -> dict[str, str]:
+@dataclass
+class WatchedRecords(WatchedObjects, Generic[R]):
+    """Objects, each read when it changes. One that can't be read is left out, and the log says why."""
+
+    record: type[R] = field(kw_only=True)
+    readable: dict[Key, R] = field(default_factory=dict)
+
+    def on_event(self, event_type: str | None, body: Body) -> Key:
+        """Take in an event as WatchedObjects does, and read the object."""
+        key = super().on_event(event_type, body)
+        self.readable.pop(key, None)
+        if key in self.bodies:
+            try:
+                self.readable[key] = self.record.from_body(body)
+            except BodyError as error:
+                _log.warning("%s %s/%s can't be read: %s", *key, error)
+        return key
+
+
+def active_faults(faults: Iterable[Fault], namespace: str) -> dict[str, str]:
     """Return by pod of a namespace the name of the latest fault that it is or was under.
 
     The far end of a partition does not count, since the fault was not aimed at it.
     """
-    own = [fault for fault in faults if fault["metadata"]["namespace"] == namespace]
-    own.sort(key=lambda fault: str(fault["metadata"].get("creationTimestamp")))
+    own = [fault for fault in faults if fault.metadata.namespace == namespace]
+    own.sort(key=lambda fault: str(fault.metadata.creation_timestamp))
     return {
-        target["pod"]: fault["metadata"]["name"]
+        entry.pod: fault.metadata.name
         for fault in own
-        for target in (fault.get("status") or {}).get("targets") or []
-        if target.get("injectedAt") and "pod" in target and target.get("end", TARGET) == TARGET
+        for entry in fault.targets
+        if entry.injected_at and entry.pod and entry.is_target
     }

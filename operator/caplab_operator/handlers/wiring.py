@@ -14,6 +14,7 @@ from typing import Any
 import kopf
 
 from caplab.contract.names import FAULT, GROUP, PLURALS, RUN, VERSION
+from caplab.contract.objects import Fault, Run
 
 from .. import exporter, scrape_targets
 from ..api import Api
@@ -25,7 +26,7 @@ from .faults import FaultHandlers
 from .live_faults import LiveFaults
 from .owned_watch import OwnedWatch
 from .rounds import Rounds
-from .watched import Key, WatchedClusters, WatchedObjects, active_faults, is_being_deleted, key_of
+from .watched import Key, WatchedClusters, WatchedRecords, active_faults, is_being_deleted, key_of
 
 _ROUND_SECONDS = 1.0
 _KINDS_SECONDS = 60.0  # for which the operator waits for its kinds, before it exits and is restarted
@@ -40,8 +41,8 @@ class Lab:
     api: Api = field(default_factory=Api)
     engines: Mapping[str, Engine] = field(default_factory=lambda: {engine.kind: engine for engine in engines()})
     clusters: WatchedClusters = field(default_factory=WatchedClusters)
-    faults: WatchedObjects = field(default_factory=WatchedObjects)
-    runs: WatchedObjects = field(default_factory=WatchedObjects)
+    faults: WatchedRecords[Fault] = field(default_factory=lambda: WatchedRecords(record=Fault))
+    runs: WatchedRecords[Run] = field(default_factory=lambda: WatchedRecords(record=Run))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     followers: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by the uid of the cluster
     # For faults alone: observing clusters may wait for silent members for seconds, and a fault must not wait for that.
@@ -64,10 +65,10 @@ class Lab:
             {**body, "status": self.clusters.written.get(key_of(body), body.get("status"))}
             for body in list(self.clusters.bodies.values())
         ]
-        return exporter.Snapshot(clusters, list(self.faults.bodies.values()), list(self.runs.bodies.values()))
+        return exporter.Snapshot(clusters, list(self.faults.readable.values()), list(self.runs.readable.values()))
 
     def _active_faults(self, namespace: str) -> Mapping[str, str]:
-        return active_faults(self.faults.bodies.values(), namespace)
+        return active_faults(self.faults.readable.values(), namespace)
 
 
 def register(registry: kopf.OperatorRegistry) -> None:
@@ -191,10 +192,10 @@ async def _look_at_faults(lab: Lab) -> None:
 async def _follow_fault(lab: Lab, key: Key) -> None:
     """Take a fault's next action, one at a time, from the object as last seen."""
     async with lab.faults.locks[key]:
-        body = lab.faults.bodies.get(key)
-        if body is None:
+        fault = lab.faults.readable.get(key)
+        if fault is None:
             return
         try:
-            await asyncio.get_running_loop().run_in_executor(lab.threads, lab.fault_handlers.advance, body)
+            await asyncio.get_running_loop().run_in_executor(lab.threads, lab.fault_handlers.advance, fault)
         except Exception as error:  # the next round tries again
             _log.warning("%s %s/%s: %s", *key, error)
