@@ -311,6 +311,32 @@ class Probe(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeAddress(Record):
+    """The part of a Probe's spec that says who runs it."""
+
+    vantages: tuple[str, ...] = body_field(required=True)
+    stop: bool = body_field(filled=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeHeader(Record):
+    """What says whether a prober has to run a Probe, even if it can't read the rest."""
+
+    metadata: Metadata = body_field(required=True)
+    spec: ProbeAddress = body_field(required=True)
+    status: ProbeStatus | None = body_field()
+
+    def is_for(self, vantage: str) -> bool:
+        """Whether it is to run at a vantage, or has run there already."""
+        return not self.metadata.is_being_deleted and not self.spec.stop and vantage in self.spec.vantages
+
+    def has_ended_at(self, vantage: str) -> bool:
+        """Whether a vantage has reported its end there."""
+        entries = (self.status and self.status.vantages) or ()
+        return any(entry.name == vantage and entry.phase in phases.PROBE_ENDED for entry in entries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec(Record):
     """A Run's spec."""
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from caplab.contract.objects import READ_ROUTINGS, ROUTES
+from caplab.contract.objects import READ_ROUTINGS, ROUTES, Levels
 from caplab.contract.phases import DONE, PENDING
 from caplab.contract.ports import PROBER_METRICS
 from caplab.contract.probers import TOKEN_SECRET
@@ -28,7 +28,7 @@ from .load.sessions import session_numbers
 from .load.stalls import watch_stalls
 from .probe import Probe, ProberContext
 from .serving import serve
-from .spec import MAX_LAG_BYTES, REPLICA_WAIT_MS, WORKLOADS, ClientOptions, Levels, Limits, ProbeSpec, Target
+from .spec import MAX_LAG_BYTES, REPLICA_WAIT_MS, WORKLOADS, ClientOptions, Limits, ProbeSpec, Target
 
 _TOKEN_CHARACTERS = 32
 _REPORT_SECONDS = 1.0
@@ -155,7 +155,7 @@ async def _run(parsed: argparse.Namespace) -> int:
         vantages=(parsed.vantage,),
         seed=parsed.seed,
         seconds=parsed.seconds,
-        levels=Levels(parsed.read_level, parsed.write_level),
+        levels=Levels(read=parsed.read_level, write=parsed.write_level),
         client=ClientOptions(
             not parsed.server_timestamps,
             parsed.speculative_delay_ms,

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from caplab.contract import bounds, objects
-from caplab.contract.objects import CACHE, DEFAULT_ROUTES, READ_ROUTINGS, REPLICA, ROUTES
+from caplab.contract.objects import CACHE, READ_ROUTINGS, REPLICA, ROUTES, Levels
 
 from .cache.spec import CacheSpec, cache_from
 
@@ -47,14 +45,6 @@ class Limits:
     start_seconds: float = 0.75  # how late an operation may start before it is an overload
     scan_seconds: float = 60.0  # for a final scan of one member, and for making tables
     in_flight: int = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """What a read and a write must reach before they count, in the engine's words; None for the engine's default."""
-
-    read: str | None = None
-    write: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +117,7 @@ class ClientOptions:
 
 
 PLAIN_CLIENT = ClientOptions()
+DEFAULT_LEVELS = Levels()
 # The options by their names in a Probe object.
 CLIENT_FIELDS = {
     "clientTimestamps": "client_timestamps",
@@ -156,7 +147,7 @@ class ProbeSpec:
     seed: int
     seconds: float | None = None
     name: str = "probe"
-    levels: Levels = Levels()
+    levels: Levels = DEFAULT_LEVELS
     client: ClientOptions = PLAIN_CLIENT
     cache: CacheSpec | None = None
 
@@ -206,40 +197,33 @@ class Target:
     name: str
 
 
-def probe_from(body: Mapping[str, Any]) -> tuple[ProbeSpec, Target]:
-    """Read a Probe object. Raises ValueError, which names the field that is missing or wrong."""
-    spec = body.get("spec") or {}
-    for field in ("target", "workload", "rate", "vantages", "runId"):
-        if field not in spec:
-            raise ValueError(f"spec.{field} is missing. Hint: add it.")
-    probe = ProbeSpec(
-        run_id=str(spec["runId"]),
-        workload=str(spec["workload"]),
-        rate=float(spec["rate"]),
-        routes=tuple(spec.get("routes") or DEFAULT_ROUTES),
-        vantages=tuple(spec["vantages"]),
-        seed=int(spec.get("seed", 0)),
-        seconds=spec.get("seconds"),
-        name=str(body["metadata"]["name"]),
-        levels=_levels(spec.get("levels") or {}),
-        client=_client(spec.get("client") or {}),
-        cache=cache_from(spec["cache"]) if "cache" in spec else None,
+def probe_from(probe: objects.Probe) -> tuple[ProbeSpec, Target]:
+    """Take what a prober needs from a Probe. Raises ValueError, which names the field that is wrong."""
+    asked = probe.spec
+    spec = ProbeSpec(
+        run_id=asked.run_id,
+        workload=asked.workload,
+        rate=float(asked.rate),
+        routes=asked.routes,
+        vantages=asked.vantages,
+        seed=asked.seed,
+        seconds=asked.seconds,
+        name=probe.metadata.name,
+        levels=asked.levels or DEFAULT_LEVELS,
+        client=_client_options(asked.client) if asked.client else PLAIN_CLIENT,
+        cache=cache_from(asked.cache) if asked.cache else None,
     )
-    target = spec["target"]
-    return probe, Target(body["metadata"]["namespace"], str(target.get("kind")), str(target.get("name")))
+    return spec, Target(str(probe.metadata.namespace), asked.target.kind, asked.target.name)
 
 
-def _levels(fields: Mapping[str, Any]) -> Levels:
-    for field in fields:
-        _refuse_unless(field in ("read", "write"), "levels", field, "only read and write")
-    return Levels(fields.get("read"), fields.get("write"))
-
-
-def _client(fields: Mapping[str, Any]) -> ClientOptions:
-    for field in fields:
-        _refuse_unless(field in CLIENT_FIELDS, "client", field, f"only {', '.join(CLIENT_FIELDS)}")
-    options = {CLIENT_FIELDS[field]: value for field, value in fields.items()}
-    vantages = options.get("skewed_vantages", ())
-    listed = isinstance(vantages, list | tuple) and all(isinstance(vantage, str) for vantage in vantages)
-    _refuse_unless(listed, "client.skewedVantages", vantages, "a list of vantages")
-    return ClientOptions(**{**options, "skewed_vantages": tuple(vantages)})
+def _client_options(client: objects.ClientSettings) -> ClientOptions:
+    return ClientOptions(
+        client_timestamps=client.client_timestamps,
+        speculative_delay_ms=client.speculative_delay_milliseconds,
+        read_routing=client.read_routing,
+        max_lag_bytes=client.max_lag_bytes,
+        replica_wait_ms=client.replica_wait_milliseconds,
+        clock_skew_ms=client.clock_skew_milliseconds,
+        skewed_vantages=client.skewed_vantages or (),
+        timeout_ms=client.timeout_milliseconds,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,8 @@ from kubernetes import client
 
 from caplab.contract.bounds import MESSAGE_CHARACTERS
 from caplab.contract.names import API_VERSION, GROUP, PLURALS, PROBE, VERSION
-from caplab.contract.objects import ProbeStatus, VantageStatus
-from caplab.contract.phases import PROBE_ENDED
+from caplab.contract.objects import Metadata, Probe, ProbeHeader, ProbeStatus, VantageStatus
+from caplab.contract.records import BodyError
 
 from .engines import engine_of
 from .probe import Status
@@ -20,6 +21,7 @@ from .spec import ProbeSpec, Target, probe_from
 _TIMEOUT_SECONDS = 5
 
 Body = Mapping[str, Any]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,37 +63,30 @@ def decide(objects: Collection[Body], vantage: str, started: Collection[str]) ->
     refuse: list[RefusedProbe] = []
     wanted: set[str] = set()
     for body in objects:
-        if not _asks_for(body, vantage):
+        try:
+            header = ProbeHeader.from_body(body)
+        except BodyError as error:
+            log.warning("a Probe can't be read: %s", error)
             continue
-        uid = body["metadata"]["uid"]
+        if not header.is_for(vantage):
+            continue
+        uid = str(header.metadata.uid)
         wanted.add(uid)
-        if uid in started or _phase_here(body, vantage) in PROBE_ENDED:
+        if uid in started or header.has_ended_at(vantage):
             continue
-        probe = _read(body)
+        probe = _read(body, header.metadata)
         (start if isinstance(probe, WantedProbe) else refuse).append(probe)  # type: ignore[arg-type]
     stop = tuple(uid for uid in started if uid not in wanted)
     return ProbeActions(tuple(start), stop, tuple(refuse))
 
 
-def _asks_for(body: Body, vantage: str) -> bool:
-    spec = body.get("spec") or {}
-    going = "deletionTimestamp" in body["metadata"]
-    return not going and not spec.get("stop", False) and vantage in (spec.get("vantages") or ())
-
-
-def _phase_here(body: Body, vantage: str) -> str:
-    entries = (body.get("status") or {}).get("vantages") or ()
-    return next((str(entry.get("phase")) for entry in entries if entry.get("name") == vantage), "")
-
-
-def _read(body: Body) -> WantedProbe | RefusedProbe:
-    metadata = body["metadata"]
+def _read(body: Body, metadata: Metadata) -> WantedProbe | RefusedProbe:
     try:
-        spec, target = probe_from(body)
+        spec, target = probe_from(Probe.from_body(body))
         engine_of(target.kind).check(spec)
-    except (ValueError, TypeError) as error:
-        return RefusedProbe(metadata["uid"], metadata["namespace"], metadata["name"], str(error))
-    return WantedProbe(metadata["uid"], metadata["name"], spec, target)
+    except ValueError as error:
+        return RefusedProbe(str(metadata.uid), str(metadata.namespace), metadata.name, str(error))
+    return WantedProbe(str(metadata.uid), metadata.name, spec, target)
 
 
 def status_body(namespace: str, name: str, vantage: str, status: Status) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from caplab_probes.history.writer import Row, SegmentWriter, read_folder, segmen
 from caplab_probes.load.schedule import Schedule, due
 from caplab_probes.load.workloads import INCARNATIONS, Writer, index_of, operation, run_values, value_of
 from caplab_probes.outcomes import NoAnswer
-from caplab_probes.spec import WORKLOADS, ClientOptions, Levels, ProbeSpec
+from caplab_probes.spec import WORKLOADS, ClientOptions, ProbeSpec
 from caplab_probes.watch import decide
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caplab.contract.objects import SCANS
+from caplab.contract.objects import SCANS, Levels
 from caplab.model.history import ERRORS, OPS, OUTCOMES, ROUTES
 
 pytestmark = pytest.mark.property

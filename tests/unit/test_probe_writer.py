@@ -17,8 +17,9 @@ from caplab_probes.history.recovery import recovered
 from caplab_probes.history.writer import Row, SegmentWriter, read_folder, segments
 from caplab_probes.load.schedule import SECOND_NS, Schedule
 from caplab_probes.load.workloads import Writer, index_of, operation, value_of
-from caplab_probes.spec import ClientOptions, Levels, ProbeSpec
+from caplab_probes.spec import ClientOptions, ProbeSpec
 
+from caplab.contract.objects import Levels
 from caplab.model.history import validate
 
 ROW = Row("a", 1, "add", None, 7, None, None, None, "service", "m0", "1", 10, 11, 12, "ok", None)

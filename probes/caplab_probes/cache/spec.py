@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from caplab.contract import bounds
+from caplab.contract.objects import CacheSettings
 
 from .protections import PROTECTIONS, CacheTiming, Protection
 
@@ -62,31 +61,20 @@ class CacheSpec:
         return CacheTiming(self.ttl_ms / 1000, grace_seconds=self.grace_ms / 1000)
 
 
-# The fields by their names in a Probe object.
-FIELDS: Mapping[str, str] = {
-    "store": "store",
-    "protection": "protection",
-    "keys": "keys",
-    "exponent": "exponent",
-    "ttlMilliseconds": "ttl_ms",
-    "graceMilliseconds": "grace_ms",
-    "loadMilliseconds": "load_ms",
-    "places": "places",
-    "connections": "connections",
-    "writeEvery": "write_every",
-}
-
-
-def cache_from(cache: Mapping[str, Any]) -> CacheSpec:
-    """Read spec.cache of a Probe object. Raises ValueError, which names the field that is missing or wrong."""
-    for field in cache:
-        _refuse_unless(field in FIELDS, "", field, f"only {', '.join(FIELDS)}")
-    if "store" not in cache:
-        raise ValueError("cache.store is missing. Hint: name a PostgresCluster.")
-    values = {FIELDS[field]: value for field, value in cache.items()}
-    if type(values.get("exponent")) is int:
-        values["exponent"] = float(values["exponent"])
-    return CacheSpec(**values)
+def cache_from(cache: CacheSettings) -> CacheSpec:
+    """Take spec.cache of a Probe. Raises ValueError, which names the field that is wrong."""
+    return CacheSpec(
+        store=cache.store,
+        protection=cache.protection,
+        keys=cache.keys,
+        exponent=float(cache.exponent),
+        ttl_ms=cache.ttl_milliseconds,
+        grace_ms=cache.grace_milliseconds,
+        load_ms=cache.load_milliseconds,
+        places=cache.places,
+        connections=cache.connections,
+        write_every=cache.write_every,
+    )
 
 
 def _refuse_unless(fits: bool, field: str, value: object, hint: str) -> None:

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from caplab.contract.objects import Levels
 from caplab.model.runs import WallAnchor
 
 from .. import clock
 from ..cache.spec import CacheSpec
 from ..load.schedule import Schedule
 from ..load.workloads import INCARNATIONS, Writer
-from ..spec import ClientOptions, Levels, ProbeSpec
+from ..spec import ClientOptions, ProbeSpec
 
 
 @dataclass(frozen=True, slots=True)
