@@ -24,6 +24,8 @@ from chaoscaplab.waiting import wait_until
 from evidence import made_by, printed_by_tests, spread
 from proof_clusters import remove
 
+from caplab.run_context import current_run
+
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "cassandra.md"
 NAMESPACE = "cassandra-proof"
 ENGINES = {"postgres": "pg", "redis": "rd", "cassandra": "cs"}
@@ -75,7 +77,7 @@ def table(alone: Sequence[float], together: Mapping[str, float], gib: float) -> 
 def main() -> int:
     """Measure and write the evidence. Returns 0 if every limit holds."""
     os.environ.setdefault("KUBECONFIG", str(Cache.from_environment().kubeconfig))
-    load, server = os.getloadavg()[0], Server()
+    load, server = os.getloadavg()[0], Server(current_run())
     server.open_namespace(NAMESPACE)
     alone = []
     for number in range(STARTS):

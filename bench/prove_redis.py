@@ -32,6 +32,7 @@ from caplab.contract.names import FAULT, REDIS_CLUSTER
 from caplab.contract.phases import FAULT_OVER
 from caplab.kube.context import connect
 from caplab.model.history import Table, validate
+from caplab.run_context import current_run
 
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "redis.md"
 NAMESPACE, NAME, KIND = "redis-proof", "rd", REDIS_CLUSTER
@@ -140,7 +141,7 @@ def full_rate(server: Server) -> tuple[float, float, float]:
 def main() -> int:
     """Measure and write the evidence. Returns 0 if every limit holds."""
     os.environ.setdefault("KUBECONFIG", str(Cache.from_environment().kubeconfig))
-    load, server = os.getloadavg()[0], Server()
+    load, server = os.getloadavg()[0], Server(current_run())
     server.open_namespace(NAMESPACE)
     starts = []
     for number in range(STARTS):

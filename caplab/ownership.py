@@ -82,18 +82,3 @@ class Session:
         metadata = body["metadata"]
         if metadata["uid"] not in {made.uid for made in self.made}:
             self.reused.add((kind, metadata["namespace"], metadata["name"]))
-
-
-_session = Session()
-
-
-def session() -> Session:
-    """Return this process's current session."""
-    return _session
-
-
-def begin_session() -> Session:
-    """Begin a new session; the clusters of the one before are forgotten."""
-    global _session  # noqa: PLW0603  # the one place there is
-    _session = Session()
-    return _session

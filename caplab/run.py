@@ -12,7 +12,6 @@ from pathlib import Path
 from . import plans, refusals, resuming
 from .command_error import CommandError
 from .judging import experiments_folder
-from .ownership import begin_session
 from .plain_text import Out
 from .plans import Machine, SuitePlan
 from .suite_run import LAB_FAILED, SuiteRun, exit_code
@@ -104,9 +103,8 @@ def _carry_out(plan: SuitePlan, suite: Suite, folder: Path, options: RunOptions,
     _keep_plan(folder, plan)
     files = {planned_run.experiment: planned_run.file for planned_run in suite.runs}
     before = earlier_runs(options.folder, experiments(experiments_folder()))
-    session = begin_session()
     under_way = SuiteRun(plan, files, folder, before, out)
     under_way.all()
     if not options.keep:
-        under_way.tidy(session)
+        under_way.tidy()
     return under_way.end()

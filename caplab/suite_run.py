@@ -27,9 +27,10 @@ from .report.summary import summary_markdown, verdict_json
 from .report.terminal import render_run, render_suite
 from .report.timeline.picture import timeline
 from .report.values import RunReport
+from .run_context import RunContext
 from .toolkit import RunFailed, drive
 
-EXIT_CODES = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}
+EXIT_CODES: Mapping[State, int] = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}
 LAB_FAILED = 3
 
 
@@ -42,6 +43,7 @@ class SuiteRun:
     def __init__(
         self, plan: SuitePlan, files: Mapping[str, Path], folder: Path, before: Sequence[RunDuration], out: Out
     ) -> None:
+        self._session = Session()
         self.ended: list[RunReport | LabFailure] = []
         self._plan, self._files, self._folder, self._out = plan, files, folder, out
         self._lost = ""  # why results could not be saved: the suite ends there
@@ -72,13 +74,13 @@ class SuiteRun:
             if self._lost:
                 break
 
-    def tidy(self, session: Session) -> None:
+    def tidy(self) -> None:
         """Remove the clusters that this suite made; a failure is reported, and changes no verdict."""
         try:
-            left = tidy.remove_made(session)
+            left = tidy.remove_made(self._session)
         except Exception as error:
             left = [f"the clusters under test are left as they are: {error}"]
-        for sentence in (*left, *tidy.left_by_others(session)):
+        for sentence in (*left, *tidy.left_by_others(self._session)):
             self._say(f"note: {words.one_line(sentence)}")
 
     def end(self) -> int:
@@ -104,7 +106,8 @@ class SuiteRun:
         folder, began, began_ms = self._folder / run.folder, time.monotonic(), _now_ms()
         try:
             out = PlainWriter(self._out)
-            journal = drive(self._files[run.experiment], run.settings, folder, self._plan.suite, out)
+            context = RunContext(folder=folder, suite=self._plan.suite, session=self._session)
+            journal = drive(self._files[run.experiment], run.settings, context, out)
             results.write_journal(folder, journal)
             report = rendered(folder, journal.get("caplab") or {}, concluded(folder, journal))
             shown = render_run(report, colour=self._out.isatty())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -18,9 +17,10 @@ from chaoslib.run import RunEventHandler
 
 from .documents import read_json, read_yaml
 from .model.fields import FieldError
+from .run_context import RunContext, held
 
 # By default, rollbacks are skipped after an interrupt: a fault would outlive the run until its end.
-_SETTINGS = {"runtime": {"rollbacks": {"strategy": "always"}}}
+_SETTINGS: Mapping[str, Any] = {"runtime": {"rollbacks": {"strategy": "always"}}}
 _OUR_LOG, _TOOLKIT_LOG = "caplab.run", "chaostoolkit"
 
 
@@ -38,14 +38,14 @@ class RunFailed(Exception):
     """The lab could not make the run; the message says why."""
 
 
-def drive(file: Path, settings: Mapping[str, str], folder: Path, suite: str, out: Out) -> dict[str, Any]:
-    """Run an experiment's file to its end, with its results in a folder; return the journal.
+def drive(file: Path, settings: Mapping[str, str], run: RunContext, out: Out) -> dict[str, Any]:
+    """Run an experiment's file to its end, as this run; return the journal.
 
     settings override the experiment's configuration. Raises RunFailed if there is nothing to run, and
     KeyboardInterrupt, after the rollbacks, if the user interrupted it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _environment(CAPLAB_RUN_FOLDER=str(folder), CAPLAB_SUITE=suite), _logs(folder, out):
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with held(run), _logs(run.folder, out):
         try:
             experiment = _loaded(file)
             ensure_experiment_is_valid(experiment)
@@ -123,20 +123,6 @@ class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no 
 
     def _say(self, text: str) -> None:
         print(f"  {time.monotonic() - self._began:6.1f} s  {text}", file=self._out, flush=True)
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 class _LogFile(logging.FileHandler):

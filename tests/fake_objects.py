@@ -12,6 +12,7 @@ from kubernetes.client import ApiException
 from caplab.contract import names
 from caplab.contract.names import PLURALS, RUN_LABEL, SESSION_LABEL
 from caplab.ownership import MANAGER, labels_of
+from caplab.run_context import RunContext
 
 Body = dict[str, Any]
 KINDS = {plural: kind for kind, plural in PLURALS.items()}
@@ -128,10 +129,10 @@ class FakeObjects:
         return body
 
 
-def server_of(objects: FakeObjects) -> Server:
-    """Return a real Server on these objects, without pods, volumes and nodes."""
+def server_of(objects: FakeObjects, run: RunContext) -> Server:
+    """Return a run's real Server on these objects, without pods, volumes and nodes."""
     server = Server.__new__(Server)
-    server._custom = objects
+    server._custom, server.run = objects, run
     for name in ("pods", "volumes"):
         setattr(server, name, lambda *_: [])
     setattr(server, "nodes", list)  # noqa: B010  # mypy knows it as a method

@@ -12,6 +12,7 @@ from histories import adds, kill, killed_run, run_record, scan, table
 from caplab import results
 from caplab.judging import judge_folder
 from caplab.model.runs import FinalScan, RunRecord
+from caplab.run_context import RunContext
 
 SUITE = """title: two
 runs:
@@ -60,9 +61,8 @@ class FakeToolkit:
     lost: set[str] = field(default_factory=set)  # the experiments whose runs lose a write
     driven: list[str] = field(default_factory=list)
 
-    def __call__(
-        self, file: Path, settings: Mapping[str, str], folder: Path, suite: str, out: TextIO
-    ) -> dict[str, Any]:
+    def __call__(self, file: Path, settings: Mapping[str, str], context: RunContext, out: TextIO) -> dict[str, Any]:
+        folder = context.folder
         experiment = f"{file.parent.name}/{file.stem}"
         self.driven.append(experiment)
         folder.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from kind_lab import Lab
 from caplab.check import Context, Finding, check_history
 from caplab.model.history import Table, validate
 from caplab.model.runs import FaultWindow
+from caplab.run_context import current_run
 
 LONGEST_SECONDS = 240
 
@@ -37,7 +38,9 @@ class Measured:
         server, run_id, target = self.loads.server, self.loads.run_id, self.loads.target
         cluster = server.get(target["kind"], self.loads.namespace, target["name"])
         assert cluster, "there is no cluster any more that could be read"
-        self.loads.scan("set-scan", ZONES[0], scan_routes(engine_for_kind(target["kind"]), cluster["spec"]), name)
+        self.loads.scan(
+            "set-scan", ZONES[0], scan_routes(engine_for_kind(current_run(), target["kind"]), cluster["spec"]), name
+        )
         self.history = validate(fetch_history(server, self.loads.namespace, run_id, ZONES))
         windows: tuple[FaultWindow, ...] = ()
         findings = check_history(
@@ -89,4 +92,4 @@ def record(
 def loads_on(lab: Lab, kind: str, namespace: str, name: str, vantages: Sequence[str]) -> Loads:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     run_id = f"test-{uuid.uuid4().hex[:8]}"
-    return Loads(Server(), namespace, {"kind": kind, "name": name}, run_id, vantages, 0)
+    return Loads(Server(current_run()), namespace, {"kind": kind, "name": name}, run_id, vantages, 0)

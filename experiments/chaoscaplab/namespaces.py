@@ -8,19 +8,19 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 
 from caplab.ownership import NAMESPACE
+from caplab.run_context import RunContext
 
-from .run_context import current_run
 
-
-def namespace_of(configuration: Mapping[str, Any] | None, named: str = "") -> str:
-    """Return the namespace of the current run; without a run the named one, else the configuration's, else the default.
+def namespace_of(run: RunContext, configuration: Mapping[str, Any] | None, named: str = "") -> str:
+    """Return the namespace of a run; if it has none yet the named one, else the configuration's, else the default.
 
     Raises ActivityFailed if a step of a run names another one: a run has one namespace, which it holds.
     """
-    own = current_run().namespace
-    if own and named not in ("", own):
-        raise ActivityFailed(f"The run is in the namespace {own}, but this step names {named}. Hint: leave it out.")
-    return own or named or configured(configuration)
+    if run.namespace and named not in ("", run.namespace):
+        raise ActivityFailed(
+            f"The run is in the namespace {run.namespace}, but this step names {named}. Hint: leave it out."
+        )
+    return run.namespace or named or configured(configuration)
 
 
 def configured(configuration: Mapping[str, Any] | None) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 
-from .run_context import Event, current_run
+from caplab.run_context import Event, RunContext
 
 
 class RecordedEvent:
     """A context that notes an event of the run when it is over: proven if there is evidence of it."""
 
-    def __init__(self, kind: str, target: str) -> None:
-        self._kind, self._target = kind, target
+    def __init__(self, run: RunContext, kind: str, target: str) -> None:
+        self._run, self._kind, self._target = run, kind, target
         self._began = 0
         self._evidence: list[str] = []
 
@@ -24,5 +24,12 @@ class RecordedEvent:
         self._evidence.append(sentence)
 
     def __exit__(self, *_: object) -> None:
-        evidence = tuple(self._evidence)
-        current_run().note_event(Event(self._kind, self._target, self._began, time.time_ns(), evidence, bool(evidence)))
+        event = Event(
+            kind=self._kind,
+            target=self._target,
+            began_unix_ns=self._began,
+            ended_unix_ns=time.time_ns(),
+            evidence=tuple(self._evidence),
+            proven=bool(self._evidence),
+        )
+        self._run.state.note_event(event)

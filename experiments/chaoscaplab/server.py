@@ -24,10 +24,9 @@ from caplab.contract.ports import PROBER_METRICS
 from caplab.contract.probers import TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
 from caplab.kube.bounded import BoundedClient
 from caplab.kube.context import pinned
-from caplab.ownership import MANAGER, labels_of, run_of, session
+from caplab.ownership import MANAGER, labels_of, run_of
+from caplab.run_context import RunContext
 from caplab.run_lease import Leases
-
-from .run_context import current_run
 
 _MOST_ANSWER_BYTES = 1 << 30  # five times the compressed history of eight hours at 1,000 operations a second
 _TIMEOUT = (5, 30)  # seconds: to connect, to answer
@@ -47,10 +46,11 @@ class NotOurs(Exception):
 class Server(Leases):
     """A client of the API server. Calls block, each with a time-out, and raise kubernetes' ApiException.
 
-    Objects that it makes are labelled with the current run and its session.
+    Objects that it makes are labelled with its run and the run's session.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run: RunContext) -> None:
+        self.run = run
         self._api = pinned().api
         super().__init__(self._api)
         # Any: the client types free objects as object.
@@ -59,7 +59,7 @@ class Server(Leases):
 
     def apply(self, kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Body:
         """Create one of the lab's objects, or give it this spec. Returns the object."""
-        body = {**_head(kind, namespace, name), "spec": dict(spec)}
+        body = {**self._head(kind, namespace, name), "spec": dict(spec)}
         applied: Body = self._custom.patch_namespaced_custom_object(
             GROUP, VERSION, namespace, PLURALS[kind], name, body,
             field_manager=MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
@@ -68,7 +68,7 @@ class Server(Leases):
 
     def create(self, kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Body:
         """Create a new object. Returns it. Raises ApiException 409 if one of that name exists."""
-        body = {**_head(kind, namespace, name), "spec": dict(spec)}
+        body = {**self._head(kind, namespace, name), "spec": dict(spec)}
         created: Body = self._custom.create_namespaced_custom_object(
             GROUP, VERSION, namespace, PLURALS[kind], body, field_manager=MANAGER, _request_timeout=_TIMEOUT
         )
@@ -77,7 +77,7 @@ class Server(Leases):
     def replace(self, kind: str, body: Body, spec: Mapping[str, Any]) -> Body:
         """Replace an object's spec, and add the run's labels. Raises ApiException 409 if the object has changed."""
         metadata = body["metadata"]
-        labels = {**(metadata.get("labels") or {}), **_labels()}
+        labels = {**(metadata.get("labels") or {}), **self._labels()}
         replaced: Body = self._custom.replace_namespaced_custom_object(
             GROUP, VERSION, metadata["namespace"], PLURALS[kind], metadata["name"],
             {**body, "metadata": {**metadata, "labels": labels}, "spec": dict(spec)},
@@ -118,7 +118,7 @@ class Server(Leases):
         A run may always remove what it has made itself; what other runs left, only in its own namespace, and while it
         holds that. Raises NotOurs.
         """
-        if problem := not_removable(body):
+        if problem := not_removable(self.run, body):
             raise NotOurs(f"{kind} {full_name(body)} is left as it is: {problem}.")
         metadata = body["metadata"]
         only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}}
@@ -133,7 +133,7 @@ class Server(Leases):
 
     def open_namespace(self, namespace: str) -> None:
         """Create a namespace that faults may hit; an existing one keeps its labels."""
-        labels = {CHAOS_LABEL: ALLOWED, "pod-security.kubernetes.io/enforce": "restricted", **_labels()}
+        labels = {CHAOS_LABEL: ALLOWED, "pod-security.kubernetes.io/enforce": "restricted", **self._labels()}
         try:
             self._core.create_namespace({"metadata": {"name": namespace, "labels": labels}}, _request_timeout=_TIMEOUT)
         except client.ApiException as error:
@@ -141,6 +141,14 @@ class Server(Leases):
                 return  # an account that may create none uses the one made for it
             if error.status != 409:
                 raise
+
+    def _labels(self) -> dict[str, str]:
+        return labels_of(self.run.run_id, self.run.session.id)
+
+    def _head(self, kind: str, namespace: str, name: str) -> Body:
+        body = _named(kind, namespace, name)
+        body["metadata"]["labels"] = self._labels()
+        return body
 
     def _is_there(self, namespace: str) -> bool:
         try:
@@ -234,31 +242,21 @@ def sentence(error: Exception) -> str:
     return str(error)
 
 
-def not_removable(body: Body) -> str:
-    """Return why the current run may not remove an object; '' if it may."""
-    run, made_by = current_run(), run_of(body)
+def not_removable(run: RunContext, body: Body) -> str:
+    """Return why a run may not remove an object; '' if it may."""
+    made_by = run_of(body)
     if not made_by:
         return "no run has made it"
     if made_by == run.run_id:
         return ""
-    if run.lease_problem is None or body["metadata"]["namespace"] != run.namespace:
+    if run.state.lease_problem is None or body["metadata"]["namespace"] != run.namespace:
         return f"it belongs to the run {made_by}, and this run does not hold its namespace"
-    return run.lease_problem()
+    return run.state.lease_problem()
 
 
 def full_name(body: Body) -> str:
     """Return an object's namespace and name, as NAMESPACE/NAME."""
     return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
-
-
-def _labels() -> dict[str, str]:
-    return labels_of(current_run().run_id, session().id)
-
-
-def _head(kind: str, namespace: str, name: str) -> Body:
-    body = _named(kind, namespace, name)
-    body["metadata"]["labels"] = _labels()
-    return body
 
 
 def _named(kind: str, namespace: str, name: str) -> Body:

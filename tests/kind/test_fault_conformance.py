@@ -20,6 +20,8 @@ from fault_objects import await_phase, fault_on, fault_status, target_of
 from kind_lab import Lab, caplab, wait_until
 from lab_state import cuts, drop_rules, frozen_pods, gate_files, journals
 
+from caplab.run_context import current_run
+
 AGENT, OPERATOR = "app.kubernetes.io/name=caplab-agent", "app.kubernetes.io/name=caplab-operator"
 
 
@@ -141,7 +143,7 @@ def test_a_group_is_cut_from_all_others_and_lives_on_inside(echo_pods: EchoPods)
     inside = echo_pods.start_client(a, routes)
     near, far = (echo_pods.start_client(f"client-{zone}", {"a": ("tcp", echo_pods.service(a), PORT)}) for zone in "ab")
     inject(echo_pods, "group", "a", 5, partition={"from": "group", "dns": "Cut"})
-    assert Server().fetch("a", "/metrics")  # the prober of the minority answers the lab
+    assert Server(current_run()).fetch("a", "/metrics")  # the prober of the minority answers the lab
     assert echo_pods.ready(a)
     span = span_of(echo_pods, "group", a)
     logs = inside.end(after(span).end_ns)

@@ -31,6 +31,7 @@ from outside_client import OutsideClient
 
 from caplab.contract.names import GROUP, VERSION
 from caplab.kube.context import connect
+from caplab.run_context import current_run
 
 pytestmark = pytest.mark.long
 MEDIAN_SECONDS, LONGEST_SECONDS = 0.15, 0.5
@@ -59,7 +60,7 @@ class FaultWatcher:
     """Every Fault of a namespace as last seen, also when it is gone."""
 
     def __init__(self, namespace: str) -> None:
-        self.server, self.namespace = Server(), namespace
+        self.server, self.namespace = Server(current_run()), namespace
         self.last: dict[str, dict[str, Any]] = {}
         self.gone: set[str] = set()
         threading.Thread(target=self._follow, daemon=True).start()

@@ -17,6 +17,7 @@ from kubernetes import client
 
 from caplab.contract.names import GROUP, PLURALS, VERSION
 from caplab.kube.context import connect
+from caplab.run_context import current_run
 
 COUNTS: list[Any] = [60, pytest.param(200, marks=pytest.mark.long)]
 NO_PODS = {
@@ -77,7 +78,7 @@ def test_hostile_specs_are_refused_by_field_or_reconciled(lab: Lab, namespace: s
     lab.apply({**bystander, "spec": {"ports": [{"port": 80}]}})
     untouched = lab.get("service", "plain-any", "-n", namespace)["metadata"]
     schema = lab.get("crd", f"{kind.lower()}s.caplab.dev")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    server, before = Server(), restarts(lab)
+    server, before = Server(current_run()), restarts(lab)
     refusals: list[str] = []
     for name, spec in hostile(schema["properties"]["spec"], count):
         refused = attempt(kind, namespace, name, spec)

@@ -14,6 +14,7 @@ from kubernetes.client import ApiException
 
 from caplab.contract.ports import PROBER_METRICS
 from caplab.kube.context import connect
+from caplab.run_context import current_run
 
 
 def probe(namespace: str, name: str, **spec: Any) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def test_a_prober_answers_only_who_holds_the_token(lab: Lab, path: str) -> None:
 
 def test_a_run_holds_it(lab: Lab) -> None:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
-    assert b"caplab_prober_stall_seconds_total" in Server().fetch("a", "metrics")
+    assert b"caplab_prober_stall_seconds_total" in Server(current_run()).fetch("a", "metrics")
 
 
 def test_a_probe_that_cannot_fit_its_volume_is_refused_with_the_arithmetic(lab: Lab, namespace: str) -> None:

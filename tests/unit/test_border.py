@@ -165,6 +165,7 @@ sys.path[:0] = {path!r}
 from pathlib import Path
 from fake_runs import FakeToolkit, experiments_in
 from caplab import cli, places, suite_run
+from caplab.run_context import RunContext
 import caplab.run
 fake = FakeToolkit()
 suite_run.drive = fake
@@ -173,7 +174,7 @@ caplab.run.experiments_folder = lambda: experiments
 places.choose_lab = lambda: "the lab"
 def fill(folder):
     resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-    return FakeToolkit()(Path("postgres/control.yaml"), {{}}, folder, "", None)
+    return FakeToolkit()(Path("postgres/control.yaml"), {{}}, RunContext(folder=folder), None)
 fake.instead["postgres/control"] = fill
 code = cli.main(["run", "two", "--keep", "--results", {folder!r} + "/results"])
 print(fake.driven, file=sys.stderr)

@@ -20,6 +20,7 @@ from kubernetes.dynamic import DynamicClient
 from caplab.faults.objects import Objects
 from caplab.kube import bounded, context
 from caplab.kube.context import Identity, connect
+from caplab.run_context import current_run
 
 KUBECONFIG = """
 apiVersion: v1
@@ -80,7 +81,7 @@ def test_a_silent_server_is_waited_for_no_longer_than_the_time_outs(call: Callab
 @pytest.mark.parametrize(
     ("module", "call"),
     [
-        ("chaoscaplab.server", lambda: Server().nodes()),
+        ("chaoscaplab.server", lambda: Server(current_run()).nodes()),
         ("caplab.faults.objects", lambda: Objects(connect()).all()),
         ("caplab_operator.uninstall", lambda: Uninstall(connect()).run()),
     ],

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from chaoscaplab import run_context
 from chaoscaplab.caches import actions
 from chaoscaplab.clusters import lookup
 from chaoscaplab.server import ExecFailed
 from chaoslib.exceptions import ActivityFailed
+from held_runs import begin_run
+
+from caplab.run_context import Event, current_run, release
 
 HOT = "cache/0000abc/readers/0"
 NO_LFU = "ERR An LFU maxmemory policy is not selected, access frequency not tracked."
@@ -56,15 +58,15 @@ class FakeServer:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     fake = FakeServer()
-    monkeypatch.setattr(lookup, "Server", lambda: fake)
+    monkeypatch.setattr(lookup, "Server", lambda _: fake)
     monkeypatch.setattr("chaoscaplab.caches.actions.time.sleep", lambda _: None)
-    run_context.begin_run("RedisCluster")
+    begin_run("RedisCluster")
     yield fake
-    run_context.begin_run("")
+    release()
 
 
-def event() -> run_context.Event:
-    (only,) = run_context.current_run().events
+def event() -> Event:
+    (only,) = current_run().state.events
     return only
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chaoscaplab import run_context
 from chaoscaplab.clusters import cassandra
 from chaoscaplab.clusters.engines import scan_routes
 from chaoscaplab.clusters.provision import Cluster
@@ -15,10 +14,12 @@ from chaoscaplab.controls.measured import MeasuredRun
 from chaoscaplab.controls.plan import Plan
 from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import ExecFailed
+from held_runs import begin_run, switchover
 
 from caplab.contract.objects import Fault, FaultSpec, Metadata, Target
 from caplab.model.budgets import evaluate
 from caplab.model.fields import Json
+from caplab.run_context import current_run, release
 
 PODS = ("cs-0", "cs-1", "cs-2")
 ADDRESSES = {pod: f"10.244.{number}.7" for number, pod in enumerate(PODS, 1)}
@@ -55,9 +56,9 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def no_run() -> Iterator[None]:
-    run_context.begin_run("")
+    release()
     yield
-    run_context.begin_run("")
+    release()
 
 
 def state(**change: Any) -> dict[str, Any]:
@@ -278,7 +279,7 @@ def measured(engine: str, mode: str, fault: str) -> MeasuredRun:
     load = {"name": "set", "workload": "set", "rate": 40.0}
     plan = Plan("ns", "cs", {"replicas": 3}, [load], ("a", "b", "c"), engine, mode, fault, 0)
     nothing: Any = None
-    return MeasuredRun(nothing, plan, "r-1", "title", nothing)
+    return MeasuredRun(begin_run("CassandraCluster", "r-1", "ns"), nothing, plan, "title", nothing)
 
 
 def test_there_is_no_second_clock_without_a_primary() -> None:
@@ -306,9 +307,7 @@ def test_budgets_may_name_the_load_and_how_long_the_fault_was_asked_for() -> Non
     assert run._own_settings() == {"writesPerSecond": 120, "vantages": 3}
     for name, seconds in (("f1", 15), ("f2", 9)):
         spec = FaultSpec(target=Target(), duration_seconds=seconds)
-        run_context.current_run().note_fault(Fault(metadata=Metadata(name=name), spec=spec))
+        current_run().state.note_fault(Fault(metadata=Metadata(name=name), spec=spec))
     assert run._own_settings() == {"writesPerSecond": 120, "vantages": 3, "faultSeconds": 15}
-    run_context.current_run().note_event(
-        run_context.Event("switchover", "cs", 10**18, 10**18 + 20_500_000_000, (), True)
-    )
+    current_run().state.note_event(switchover("cs", 20_500_000_000))
     assert run._own_settings()["faultSeconds"] == 20.5

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from chaoscaplab import run_context
 from chaoscaplab.clusters import actions, lookup, redis_memory
 from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.server import ExecFailed
 from chaoslib.exceptions import ActivityFailed
+from held_runs import begin_run
+
+from caplab.run_context import Event, current_run, release
 
 Body = dict[str, Any]
 
@@ -73,15 +75,15 @@ class FakeServer:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     fake = FakeServer({"replicas": 3}, {"primary": "m-0", "sentinels": [{"name": "s-0"}]})
-    monkeypatch.setattr(lookup, "Server", lambda: fake)
+    monkeypatch.setattr(lookup, "Server", lambda _: fake)
     monkeypatch.setattr(Cluster, "not_steady", lambda _: "")
-    run_context.begin_run("PostgresCluster")
+    begin_run("PostgresCluster")
     yield fake
-    run_context.begin_run("")
+    release()
 
 
-def event() -> run_context.Event:
-    (only,) = run_context.current_run().events
+def event() -> Event:
+    (only,) = current_run().state.events
     assert only.ended_unix_ns is not None
     assert only.ended_unix_ns >= only.began_unix_ns
     return only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from chaoscaplab.controls import report
 from grafana_foundation_sdk.models import dashboard
 
 from caplab import grafana
+from caplab.run_context import RunContext
 
 BOARDS = files.read()
 
@@ -60,7 +62,9 @@ def test_each_dashboard_has_the_uid_by_which_links_know_it() -> None:
 def test_the_links_of_caplab_run_choose_what_the_run_dashboard_can_show() -> None:
     plan = SimpleNamespace(engine="postgres", fault="kill-primary", mode="quorum", seed=0, spec={}, namespace="runs")
     plan.cluster = "pg"
-    chosen = report.RunObject(None, plan, "run", "").labels  # type: ignore[arg-type]
+    nothing: Any = None
+    described: Any = plan
+    chosen = report.RunObject(nothing, described, RunContext(folder=Path("results"))).labels
     variables = {variable["name"] for variable in BOARDS["run"]["templating"]["list"]}
     assert chosen.keys() <= variables
     assert BOARDS["run"]["uid"] == grafana.RUN_DASHBOARD

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from chaoscaplab import run_context
 from chaoscaplab.clusters import cluster_status, postgres, redis
 from chaoscaplab.clusters.engines import ENGINES, Engine, engine_for_kind, engine_named, scan_routes
 from chaoscaplab.clusters.provision import Cluster
@@ -15,21 +14,23 @@ from chaoscaplab.faults import actions
 from chaoscaplab.probes.loads import clock_run
 from chaoscaplab.server import ExecFailed
 from chaoslib.exceptions import ActivityFailed
+from held_runs import begin_run
 
 from caplab.model import keys
 from caplab.model.budgets import evaluate
 from caplab.model.fields import Json
 from caplab.model.runs import FirstCommit
 from caplab.model.sizes import size_bytes
+from caplab.run_context import current_run, release
 
 OLD, NEW, LATER = "39110c49" * 5, "e7fde5a2" * 5, "0a3b44f1" * 5  # replication ids
 
 
 @pytest.fixture(autouse=True)
 def no_run() -> Iterator[None]:
-    run_context.begin_run("")
+    release()
     yield
-    run_context.begin_run("")
+    release()
 
 
 class FakeServer:
@@ -118,12 +119,12 @@ def test_an_engine_is_meant_by_its_kind_else_by_the_run_under_way() -> None:
         ActivityFailed,
         match=r"No run with a cluster is under way.*kind, one of PostgresCluster, RedisCluster, CassandraCluster",
     ):
-        engine_for_kind()
-    run_context.begin_run("RedisCluster")
-    assert engine_for_kind() is redis
-    assert engine_for_kind("PostgresCluster") is postgres
+        engine_for_kind(current_run())
+    begin_run("RedisCluster")
+    assert engine_for_kind(current_run()) is redis
+    assert engine_for_kind(current_run(), "PostgresCluster") is postgres
     with pytest.raises(ActivityFailed, match="no clusters of kind 'MongoCluster'"):
-        engine_for_kind("MongoCluster")
+        engine_for_kind(current_run(), "MongoCluster")
     assert engine_named("postgres") is postgres
     with pytest.raises(LookupError, match=r"no engine 'pg'. Hint: use one of postgres, redis"):
         engine_named("pg")
@@ -142,8 +143,8 @@ def test_a_kill_hits_the_cluster_of_the_run_unless_it_names_another_kind(
     run: str, kind: str, hit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[dict[str, Any]] = []
-    monkeypatch.setattr(actions, "inject", lambda namespace, spec: made.append(spec))
-    run_context.begin_run(run)
+    monkeypatch.setattr(actions, "inject", lambda run, namespace, spec: made.append(spec))
+    begin_run(run)
     actions.kill("rd", kind=kind)
     assert [spec["target"]["kind"] for spec in made] == [hit]
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from caplab_cluster.paths import REPOSITORY
-from chaoscaplab import run_context
 from chaoscaplab.clusters.engines import ENGINES, engine_named
 from chaoscaplab.controls.baseline import baseline_of
 from chaoscaplab.controls.measured import settings_of_cache
@@ -23,6 +22,7 @@ from chaoscaplab.probes.scans import final_scan, scans_of
 from chaoscaplab.server import sentence
 from chaoslib.experiment import ensure_experiment_is_valid
 from experiment_files import loaded
+from held_runs import begin_run
 from kubernetes import client
 
 from caplab import suites
@@ -34,6 +34,7 @@ from caplab.model.budgets import evaluate, names
 from caplab.model.fields import FieldError, Json
 from caplab.model.runs import CACHE
 from caplab.run import exit_code
+from caplab.run_context import release
 from caplab.toolkit import could_not_begin
 
 FOLDER = experiments_folder()
@@ -418,7 +419,7 @@ def test_the_steady_state_of_a_run_is_that_of_its_own_clusters(monkeypatch: pyte
     assert unacknowledged(*(counts_of(text, "theirs") for text in both)) == "90 write by direct ended as fail"
     assert unacknowledged(*map(counted, both)) == ""
 
-    monkeypatch.setattr(probes, "Server", lambda: None)
+    monkeypatch.setattr(probes, "Server", lambda _: None)
     asked: list[str] = []
 
     def streak(_server: object, _vantage: str, namespace: str, seconds: float) -> Any:
@@ -426,9 +427,9 @@ def test_the_steady_state_of_a_run_is_that_of_its_own_clusters(monkeypatch: pyte
         return SimpleNamespace(problem=lambda: "", seconds=seconds)
 
     monkeypatch.setattr(probes, "_AckStreak", streak)
-    run_context.begin_run("RedisCluster", "r-1", "ours")
+    begin_run("RedisCluster", "r-1", "ours")
     assert probes.acknowledged(["a", "b"], 1, configuration={"namespace": "theirs"})
-    run_context.begin_run("")
+    release()
     assert probes.acknowledged(["a"], 1, configuration={"namespace": "theirs"})
     assert asked == ["ours", "ours", "theirs"]
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chaoscaplab import run_context
 from chaoscaplab.faults import actions, injecting, nodes, probes
 from chaoscaplab.faults.specs import prefix_of, spec_of, target_of
 from chaoslib.exceptions import ActivityFailed
 from fake_objects import of_run
+from held_runs import begin_run
 from kubernetes import client
 from run_faults import body_of as fault
 from run_faults import entry, lost_node
+
+from caplab.run_context import current_run, release
 
 
 class FakeServer:
@@ -40,7 +42,7 @@ class FakeServer:
     def list(self, kind: str, namespace: str) -> Sequence[dict[str, Any]]:
         self._go_on()
         return [
-            of_run(body, run_context.current_run().run_id) if name not in self.foreign else body
+            of_run(body, current_run().run_id) if name not in self.foreign else body
             for name, body in self.faults.items()
         ]
 
@@ -56,16 +58,16 @@ class FakeServer:
 @pytest.fixture(autouse=True)
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path / "cache"))
-    run_context.begin_run("PostgresCluster")
+    begin_run("PostgresCluster")
     yield
-    run_context.begin_run("")
+    release()
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     fake = FakeServer()
     for module in (actions, injecting, probes):
-        monkeypatch.setattr(module, "Server", lambda: fake)
+        monkeypatch.setattr(module, "Server", lambda _: fake)
     return fake
 
 
@@ -104,7 +106,7 @@ def test_every_fault_hits_whom_it_is_told(
 ) -> None:
     status = action(seconds="12", seed="7", configuration={"namespace": "ns"}, **arguments)
     assert server.made == [("ns", {"target": target, **what, "durationSeconds": 12, "seed": 7})]
-    ((name, made),) = run_context.current_run().faults.items()
+    ((name, made),) = current_run().state.faults.items()
     assert name.startswith(f"{next(iter(what))}-{prefix}-")
     assert status == made.status_or_empty.to_body()
 
@@ -129,7 +131,7 @@ def test_what_does_not_fit_together_goes_to_the_api_server_as_it_is() -> None:
 def test_a_fault_that_lasts_no_longer_than_the_rows_budget_is_refused(
     server: FakeServer, action: Any, seconds: Any, refused: bool
 ) -> None:
-    run_context.current_run().budget_seconds = 20.0
+    current_run().state.budget_seconds = 20.0
     if refused:
         with pytest.raises(ActivityFailed, match=r"the row allows the failover 20 s.*Hint: .* for more than 20 s"):
             action("pg", seconds=seconds)
@@ -140,7 +142,7 @@ def test_a_fault_that_lasts_no_longer_than_the_rows_budget_is_refused(
 
 
 def test_a_member_that_may_come_back_at_once_may_be_killed_for_any_time(server: FakeServer) -> None:
-    run_context.current_run().budget_seconds = 20.0
+    current_run().state.budget_seconds = 20.0
     actions.kill("pg", seconds=1, keep_down=False)
     ((_, spec),) = server.made
     assert spec["kill"] == {"signal": "SIGKILL", "keepDown": False}
@@ -183,7 +185,7 @@ def test_a_refusal_of_the_api_server_is_told_in_its_words(server: FakeServer, mo
 
 def test_heal_ends_every_fault_and_brings_nodes_back(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server.faults = {"f": fault(), "g": fault(name="g")}
-    monkeypatch.setattr(nodes, "restore_own_nodes", lambda: (["caplab-worker"], []))
+    monkeypatch.setattr(nodes, "restore_own_nodes", lambda _: (["caplab-worker"], []))
     assert actions.heal("ns") == ["f", "g", "caplab-worker"]
     assert server.faults == {}
 
@@ -201,7 +203,7 @@ def test_heal_says_which_node_stays_away_and_ends_the_faults_all_the_same(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.faults = {"f": fault()}
-    monkeypatch.setattr(nodes, "restore_own_nodes", lambda: ([], ["caplab-worker does not come back"]))
+    monkeypatch.setattr(nodes, "restore_own_nodes", lambda _: ([], ["caplab-worker does not come back"]))
     with pytest.raises(ActivityFailed, match="caplab-worker does not come back"):
         actions.heal("ns")
     assert server.faults == {}
@@ -214,7 +216,7 @@ def test_what_is_live_is_told_in_plain_values(server: FakeServer, monkeypatch: p
     over = fault(entry(state="Healed"), phase="Healed", name="over")
     cut: dict[str, Any] = {"partition": {"from": "peers", "direction": "in"}}
     server.faults = {"over": over, "f": fault(entry(), entry("pg-1", end="other", proven=True), what=cut)}
-    monkeypatch.setattr(nodes, "live", lambda: [lost_node()])
+    monkeypatch.setattr(nodes, "live", lambda _: [lost_node()])
     rows = probes.live("ns")
     assert json.loads(json.dumps(rows)) == rows
     assert [(row["name"], row["kind"], row["detail"], row["pods"], row["proven"]) for row in rows] == [
@@ -222,7 +224,7 @@ def test_what_is_live_is_told_in_plain_values(server: FakeServer, monkeypatch: p
         ("caplab-worker-1", "pause-node", "", [], True),
     ]
     server.faults = {"over": over}
-    monkeypatch.setattr(nodes, "live", list)
+    monkeypatch.setattr(nodes, "live", lambda _: [])
     assert probes.live("ns") == []
 
 
@@ -252,9 +254,9 @@ def test_a_fault_of_which_a_pod_shows_nothing_is_named(server: FakeServer, targe
 def test_a_lost_node_that_shows_nothing_is_named_and_no_fault_at_all_proves_nothing(server: FakeServer) -> None:
     with pytest.raises(ActivityFailed, match="has made no fault"):
         probes.proven(within_seconds=0)
-    run_context.current_run().note_lost_node(lost_node())
+    current_run().state.note_lost_node(lost_node())
     assert probes.proven(within_seconds=0)
-    run_context.current_run().note_lost_node(lost_node(proven=False))
+    current_run().state.note_lost_node(lost_node(proven=False))
     with pytest.raises(ActivityFailed, match="no evidence of caplab-worker"):
         probes.proven(within_seconds=0)
 
@@ -275,12 +277,12 @@ def test_all_has_ended_when_faults_are_over_and_nodes_are_back(
 ) -> None:
     server.faults = {"f": fault(phase="Healed"), "g": fault(phase="Failed", name="g")}
     assert probes.all_ended(0, "ns")
-    assert set(run_context.current_run().faults) == {"f", "g"}
+    assert set(current_run().state.faults) == {"f", "g"}
     monkeypatch.setattr(probes, "_LATE_SECONDS", 0.0)
-    run_context.current_run().note_lost_node(lost_node())
+    current_run().state.note_lost_node(lost_node())
     with pytest.raises(ActivityFailed, match=r"every fault has ended: caplab-worker"):
         probes.all_ended(0, "ns")
-    run_context.current_run().note_lost_node(lost_node(over=True))
+    current_run().state.note_lost_node(lost_node(over=True))
     assert probes.all_ended(0, "ns")
     server.faults["h"] = fault(phase="Healing", name="h")
     with pytest.raises(ActivityFailed, match=r"every fault has ended: h"):

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from chaoscaplab import run_context
 from chaoscaplab.controls import marks
 from chaoscaplab.controls import run as control
 from chaoscaplab.controls.marks import ClusterObservation, Mark, MarkTracker, changes, marks_in
 
 from caplab.model.fields import FieldError, Fields
+from caplab.run_context import keep_control, release
 
 EXPERIMENT = {
     "method": [{"name": "before"}, {"name": "delete-it"}, {"name": "it-is-back"}, {"name": "twice"}, {"name": "twice"}]
@@ -130,12 +130,12 @@ def test_a_mark_over_several_steps_ends_with_the_last_and_one_that_never_began_i
 
 
 @pytest.fixture
-def under_way(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def under_way() -> Iterator[Any]:
     stages = SimpleNamespace(add=lambda *_: None)
-    run = SimpleNamespace(mark_tracker=tracker(STEADY, GONE), stages=stages)
-    monkeypatch.setattr(control._state, "run", run)
+    run: Any = SimpleNamespace(mark_tracker=tracker(STEADY, GONE), stages=stages)
+    keep_control(control._Control(run))
     yield run
-    run_context.begin_run("")
+    release()
 
 
 def test_the_control_tells_of_each_step_of_whatever_provider(under_way: Any) -> None:

@@ -7,16 +7,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from chaoscaplab import run_context
 from chaoscaplab.controls import measured, versions
 from chaoscaplab.controls.measured import MeasuredRun
 from chaoscaplab.controls.plan import Plan
 from chaoscaplab.faults import nodes
 from chaoscaplab.probes.histories import ProberUsage
+from held_runs import begin_run, switchover
 from histories import adds, table
 from run_faults import entry, fault, lost_node
 
 from caplab.model.runs import FinalScan, RunRecord, WallAnchor
+from caplab.run_context import current_run
 from caplab.run_lease import LeaseNotHeld
 
 JOURNAL = {"status": "completed", "steady_states": {"before": {"steady_state_met": True}}, "run": []}
@@ -47,7 +48,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> MeasuredRun:
     loads = [{"name": name, "workload": name, "rate": 30.0} for name in WORKLOADS]
     plan = Plan("ns", "pg", {"replicas": 3}, loads, ("a", "b", "c"), "postgres", "quorum", "partition", 0)
     nothing: Any = None
-    made = MeasuredRun(nothing, plan, "r-1", "title", nothing)
+    made = MeasuredRun(begin_run("PostgresCluster", "r-1", "ns"), nothing, plan, "title", nothing)
     made._body = {"spec": {"replicas": 3}}
     faked: Any = made
     faked._lease = SimpleNamespace(problem=lambda: "")
@@ -58,7 +59,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> MeasuredRun:
     monkeypatch.setattr(measured, "fetch_history", lambda server, namespace, run_id, vantages: table(adds([1])))
     monkeypatch.setattr(measured, "fetch_clock", lambda *_: ("boot", WallAnchor(500, 10**18)))
     monkeypatch.setattr(measured, "fetch_scan", fetch_scan)
-    monkeypatch.setattr(nodes, "refresh_lost_nodes", lambda: None)
+    monkeypatch.setattr(nodes, "refresh_lost_nodes", lambda _: None)
     return made
 
 
@@ -84,22 +85,20 @@ def test_a_scan_of_registers_that_fails_is_in_the_record_and_the_run_is_kept(run
 
 
 def test_a_group_cut_and_a_lost_node_give_the_record_its_sides(run: MeasuredRun) -> None:
-    run_context.current_run().note_fault(fault(entry(node="caplab-worker2"), what={"partition": {"from": "group"}}))
+    current_run().state.note_fault(fault(entry(node="caplab-worker2"), what={"partition": {"from": "group"}}))
     assert ended(run).sides == {"minority": ("b",), "majority": ("a", "c")}
-    run_context.current_run().note_lost_node(lost_node(node="caplab-worker3"))
+    current_run().state.note_lost_node(lost_node(node="caplab-worker3"))
     assert ended(run).sides == {"minority": ("b", "c"), "majority": ("a",)}
 
 
 def test_without_a_cut_there_are_no_sides_and_a_server_that_says_nothing_costs_no_run(run: MeasuredRun) -> None:
     run._server = None  # type: ignore[assignment]  # whoever asks it fails
-    run_context.current_run().note_fault(fault(entry()))
+    current_run().state.note_fault(fault(entry()))
     assert ended(run).sides == {}
 
 
 def test_an_event_is_a_window_of_the_record_and_how_long_it_took_is_a_setting(run: MeasuredRun) -> None:
-    run_context.current_run().note_event(
-        run_context.Event("switchover", "pg", 10**18, 10**18 + 3 * 10**9, ("pg-1 took over",), True)
-    )
+    current_run().state.note_event(switchover("pg", 3 * 10**9))
     record = ended(run)
     (window,) = record.fault_windows
     assert (window.kind, window.injected_ns, window.healed_ns) == ("switchover", 500, 3_000_000_500)

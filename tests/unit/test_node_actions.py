@@ -17,7 +17,6 @@ from caplab_cluster.node_loss import losses
 from caplab_cluster.node_loss.recovery import bring_back
 from caplab_cluster.node_loss.store import Clock, NodeLossStore
 from caplab_cluster.paths import Cache
-from chaoscaplab import run_context
 from chaoscaplab.controls import measured
 from chaoscaplab.controls.leftovers import remove_leftovers
 from chaoscaplab.controls.measured import MeasuredRun
@@ -26,9 +25,11 @@ from chaoscaplab.faults import node_choice, nodes
 from chaoscaplab.waiting import NotInTime
 from chaoslib.exceptions import ActivityFailed
 from fake_engine import ADDRESSES, FakeEngine, fake_engine
+from held_runs import begin_run
 
 from caplab.kube.context import ContextRefused
 from caplab.model.runs import WallAnchor
+from caplab.run_context import RunContext, current_run, release
 
 ZONES = dict(zip(WORKERS, "abc", strict=True))
 
@@ -55,6 +56,10 @@ class FakeServer:
         }
         self.on: dict[str, str | None] = {f"pg-{number}": WORKERS[number] for number in range(3)}
 
+    @property
+    def run(self) -> RunContext:
+        return current_run()
+
     def nodes(self) -> list[Any]:
         return [node(name) for name in (CONTROL_PLANE, *WORKERS)]
 
@@ -75,7 +80,7 @@ class FakeServer:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     fake = FakeServer()
-    monkeypatch.setattr(nodes, "Server", lambda: fake)
+    monkeypatch.setattr(nodes, "Server", lambda _: fake)
     return fake
 
 
@@ -85,9 +90,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FakeServer) ->
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(nodes, "begin", lambda progress, cache: SimpleNamespace(engine=fake.engine))
     monkeypatch.setattr(losses, "start_watchdog", lambda store, loss: None)
-    run_context.begin_run("PostgresCluster")
+    begin_run("PostgresCluster")
     yield fake
-    run_context.begin_run("")
+    release()
 
 
 def store() -> NodeLossStore:
@@ -113,8 +118,8 @@ def test_a_node_is_meant_by_its_name_its_zone_or_who_runs_on_it(
     (lost,) = nodes.pause_node(seconds=10, configuration=CONFIGURATION, **arguments)
     assert fake.orders() == [f"pause {hit}"]
     assert (lost["node"], lost["kind"], lost["state"], lost["proven"]) == (hit, "pause-node", "paused", True)
-    assert list(run_context.current_run().lost_nodes.values()) == [lost]
-    assert nodes.live() == [lost]
+    assert list(current_run().state.lost_nodes.values()) == [lost]
+    assert nodes.live(current_run()) == [lost]
 
 
 def test_which_replica_is_the_seeds_choice_and_never_the_primary(server: FakeServer) -> None:
@@ -147,8 +152,8 @@ def test_what_is_meant_by_nobody_is_refused_with_the_hint(
     with pytest.raises(ActivityFailed, match=says):
         nodes.kill_node(configuration=CONFIGURATION, **arguments)
     assert fake.orders() == []
-    assert run_context.current_run().lost_nodes == {}
-    assert nodes.live() == []
+    assert current_run().state.lost_nodes == {}
+    assert nodes.live(current_run()) == []
 
 
 def test_a_cluster_without_a_primary_or_a_pod_without_a_node_is_refused(server: FakeServer) -> None:
@@ -163,7 +168,7 @@ def test_a_cluster_without_a_primary_or_a_pod_without_a_node_is_refused(server: 
 
 
 def test_a_context_that_must_be_named_is_refused(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
+    def refuse(_: RunContext) -> None:
         raise ContextRefused("The current kube context 'prod' is not a kind cluster's.")
 
     monkeypatch.setattr(nodes, "Server", refuse)
@@ -174,7 +179,7 @@ def test_a_context_that_must_be_named_is_refused(fake: FakeEngine, monkeypatch: 
 
 @pytest.mark.parametrize("action", [nodes.pause_node, nodes.stop_node, nodes.kill_node])
 def test_a_node_lost_for_no_longer_than_the_rows_budget_is_refused(fake: FakeEngine, action: Any) -> None:
-    run_context.current_run().budget_seconds = 20.0
+    current_run().state.budget_seconds = 20.0
     with pytest.raises(
         ActivityFailed, match=r"the row allows the failover 20 s.*keep the node away for more than 20 s"
     ):
@@ -186,18 +191,18 @@ def test_a_node_lost_for_no_longer_than_the_rows_budget_is_refused(fake: FakeEng
 
 @pytest.mark.parametrize(("orderly", "order"), [(False, "kill"), (True, "stop -t 10")])
 def test_a_restart_is_over_at_once_and_needs_no_budget(fake: FakeEngine, orderly: bool, order: str) -> None:
-    run_context.current_run().budget_seconds = 20.0
+    current_run().state.budget_seconds = 20.0
     (lost,) = nodes.restart_node(node=WORKERS[0], orderly=orderly)
     assert fake.orders() == [f"{order} {WORKERS[0]}", f"start {WORKERS[0]}"]
     assert (lost["over"], lost["proven"]) == (True, True)
-    assert nodes.refresh_lost_nodes() == []
+    assert nodes.refresh_lost_nodes(current_run()) == []
 
 
 def test_of_a_zone_all_nodes_go_or_none(fake: FakeEngine, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ZONES, WORKERS[1], "a")
     with pytest.raises(ActivityFailed, match="max_nodes is 1"):
         nodes.pause_node(zone="a")
-    assert nodes.live() == []
+    assert nodes.live(current_run()) == []
     assert fake.state(WORKERS[0]) == "running"
     assert len(nodes.pause_node(zone="a", max_nodes=2)) == 2
 
@@ -211,13 +216,13 @@ def taken_by(id_: str, process: str) -> None:
 def test_heal_brings_back_the_nodes_that_its_own_run_lost(fake: FakeEngine) -> None:
     (other,) = nodes.pause_node(node=WORKERS[0])
     taken_by(other["id"], OTHER)
-    run_context.begin_run("PostgresCluster")  # another run, in another process
+    begin_run("PostgresCluster")  # another run, in another process
     nodes.stop_node(node=WORKERS[1], max_nodes=2)
-    assert nodes.refresh_lost_nodes() == [WORKERS[1]]
-    assert nodes.restore_own_nodes() == ([WORKERS[1]], [])
+    assert nodes.refresh_lost_nodes(current_run()) == [WORKERS[1]]
+    assert nodes.restore_own_nodes(current_run()) == ([WORKERS[1]], [])
     assert fake.state(WORKERS[0]) == "paused"
-    assert nodes.refresh_lost_nodes() == []
-    (lost,) = run_context.current_run().lost_nodes.values()
+    assert nodes.refresh_lost_nodes(current_run()) == []
+    (lost,) = current_run().state.lost_nodes.values()
     assert (lost["over"], lost["proven"]) == (True, True)
 
 
@@ -229,7 +234,7 @@ def test_a_node_that_does_not_come_back_is_told_and_hinders_no_other(
     monkeypatch.setattr(Clock, "sleep", lambda self, seconds: None)
     monkeypatch.setattr("caplab_cluster.node_loss.recovery._BACK_SECONDS", 1.0)
     fake.refuse("unpause")
-    back, (problem,) = nodes.restore_own_nodes()
+    back, (problem,) = nodes.restore_own_nodes(current_run())
     assert back == [WORKERS[1]]
     assert f"The node {WORKERS[0]} does not come back" in problem
     assert "Hint: Bring it back by hand: docker unpause" in problem
@@ -241,7 +246,9 @@ def test_a_node_that_does_not_come_back_is_told_and_hinders_no_other(
 def run() -> MeasuredRun:
     load = {"name": "set", "workload": "set", "rate": 40.0}
     plan = Plan("ns", "pg", {"replicas": 3}, [load], ("a", "b", "c"), "postgres", "quorum", "pause-node", 0)
-    return MeasuredRun(FakeServer(), plan, "r-1", "title", None)  # type: ignore[arg-type]
+    nothing: Any = None
+    server: Any = FakeServer()
+    return MeasuredRun(begin_run("PostgresCluster", "r-1", "ns"), server, plan, "title", nothing)
 
 
 def test_a_lost_node_is_a_window_of_the_run_as_it_ended(fake: FakeEngine) -> None:
@@ -262,7 +269,7 @@ def test_a_run_begins_with_every_node_back(fake: FakeEngine, monkeypatch: pytest
     nodes.pause_node(node=WORKERS[0])
     remove_leftovers(run()._server, "ns")
     assert fake.state(WORKERS[0]) == "running"
-    monkeypatch.setattr(nodes, "restore_nodes_of_ended_runs", lambda: ["it does not come back"])
+    monkeypatch.setattr(nodes, "restore_nodes_of_ended_runs", lambda _: ["it does not come back"])
     with pytest.raises(NotInTime, match="it does not come back"):
         remove_leftovers(run()._server, "ns")
 
@@ -286,8 +293,8 @@ def test_of_a_note_that_does_not_say_who_took_the_node_its_time_decides(fake: Fa
     note = json.loads(old.read_text())
     del note["run"], note["taker"]
     old.write_text(json.dumps(note))
-    (still_away,) = nodes.restore_nodes_of_ended_runs()
+    (still_away,) = nodes.restore_nodes_of_ended_runs(current_run())
     assert "kept away by the run of another version" in still_away
     old.write_text(json.dumps({**note, "due_ns": 0}))
-    assert nodes.restore_nodes_of_ended_runs() == []
+    assert nodes.restore_nodes_of_ended_runs(current_run()) == []
     assert fake.state(WORKERS[0]) == "running"

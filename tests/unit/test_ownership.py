@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chaoscaplab import run_context
 from chaoscaplab.clusters import postgres
 from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.controls import leftovers
@@ -16,25 +16,25 @@ from chaoscaplab.namespaces import namespace_of
 from chaoscaplab.server import NotOurs, Server
 from chaoslib.exceptions import ActivityFailed
 from fake_objects import FakeObjects, of_run, server_of
+from held_runs import begin_run
 from kubernetes import client
 
 from caplab import ownership, tidy
 from caplab.ownership import Session, run_of, session_of
+from caplab.run_context import RunContext, current_run, release
 from caplab.run_lease import Leases
 
 KIND = "PostgresCluster"
 
 
 @pytest.fixture(autouse=True)
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[run_context.RunContext]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunContext]:
     """A run under way in ns, which it holds."""
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path))
-    ownership.begin_session()
-    context = run_context.begin_run(KIND, "r-now", "ns")
-    context.lease_problem = lambda: ""
+    context = begin_run(KIND, "r-now", "ns")
+    context.state.lease_problem = lambda: ""
     yield context
-    run_context.begin_run("")
-    ownership.begin_session()
+    release()
 
 
 @pytest.fixture
@@ -43,20 +43,20 @@ def objects() -> FakeObjects:
 
 
 @pytest.fixture
-def server(objects: FakeObjects) -> Server:
-    return server_of(objects)
+def server(objects: FakeObjects, run: RunContext) -> Server:
+    return server_of(objects, run)
 
 
 # --- whose an object is ------------------------------------------------------------------------------------
 
 
-def test_what_a_run_makes_says_which_run_and_session(server: Server, objects: FakeObjects) -> None:
+def test_what_a_run_makes_says_which_run_and_session(server: Server) -> None:
     server.create("Fault", "ns", "f", {})
     server.apply("Probe", "ns", "p", {})
     for kind, name in (("Fault", "f"), ("Probe", "p")):
         body = server.get(kind, "ns", name)
         assert body
-        assert (run_of(body), session_of(body)) == ("r-now", ownership.session().id)
+        assert (run_of(body), session_of(body)) == ("r-now", server.run.session.id)
 
 
 def test_a_label_that_somebody_copied_does_not_make_an_object_a_runs() -> None:
@@ -79,30 +79,30 @@ def test_what_no_run_made_is_never_removed(server: Server, objects: FakeObjects)
 
 
 def test_what_a_run_that_is_over_left_goes_only_while_its_namespace_is_held(
-    server: Server, objects: FakeObjects, run: run_context.RunContext
+    server: Server, objects: FakeObjects, run: RunContext
 ) -> None:
     body = objects.put_of_run(KIND, "pg", "r-dead")
-    run.lease_problem = lambda: "the namespace ns is now held by r-2"
+    run.state.lease_problem = lambda: "the namespace ns is now held by r-2"
     with pytest.raises(NotOurs, match="now held by r-2"):
         server.remove(KIND, body)
-    run.lease_problem = None
+    run.state.lease_problem = None
     with pytest.raises(NotOurs, match="does not hold its namespace"):
         server.remove(KIND, body)
-    run.lease_problem = lambda: ""
-    run.namespace = "elsewhere"
+    run.state.lease_problem = lambda: ""
+    server.run = replace(run, namespace="elsewhere")
     with pytest.raises(NotOurs, match="does not hold its namespace"):
         server.remove(KIND, body)
     assert objects.removed == []
-    run.namespace = "ns"
+    server.run = run
     server.remove(KIND, body)
     assert objects.removed == ["pg"]
 
 
 def test_what_a_run_made_itself_it_ends_even_where_it_lost_the_namespace(
-    server: Server, objects: FakeObjects, run: run_context.RunContext
+    server: Server, objects: FakeObjects, run: RunContext
 ) -> None:
     fault = server.create("Fault", "ns", "f", {})
-    run.lease_problem = lambda: "the namespace ns is now held by r-2"
+    run.state.lease_problem = lambda: "the namespace ns is now held by r-2"
     server.remove("Fault", fault)
     assert objects.removed == ["f"]
 
@@ -181,50 +181,51 @@ def test_one_that_somebody_makes_at_the_same_moment_is_not_either(
     with pytest.raises(NotOurs, match="was made by no run"):
         cluster.provision()
     assert objects.there["postgresclusters", "ns", "pg"]["spec"] == {"replicas": 1}
-    assert ownership.session().made == []
+    assert cluster.server.run.session.made == []
 
 
 def test_a_new_cluster_is_the_sessions_and_one_of_an_earlier_run_is_taken_over(
     objects: FakeObjects, cluster: Cluster
 ) -> None:
     cluster.provision()
-    (made,) = ownership.session().made
+    (made,) = cluster.server.run.session.made
     assert (made.kind, made.namespace, made.name) == (KIND, "ns", "pg")
     cluster.provision()  # by the next run of the suite
-    assert len(ownership.session().made) == 1
-    assert ownership.session().reused == set()
-    ownership.begin_session()
+    assert len(cluster.server.run.session.made) == 1
+    assert cluster.server.run.session.reused == set()
+    session = Session()
+    cluster.server.run = replace(cluster.server.run, session=session)
     objects.conflicts = 2
     cluster.provision()
-    assert ownership.session().made == []
-    assert ownership.session().reused == {(KIND, "ns", "pg")}
+    assert session.made == []
+    assert session.reused == {(KIND, "ns", "pg")}
     body = objects.there["postgresclusters", "ns", "pg"]
     assert (body["metadata"]["uid"], body["spec"]) == (made.uid, {"replicas": 3})
-    assert session_of(body) == ownership.session().id
+    assert session_of(body) == session.id
     cluster.delete()  # it did not come back, and is made anew
     cluster.provision()
-    assert ownership.session().reused == set()
-    assert len(ownership.session().made) == 1
+    assert session.reused == set()
+    assert len(session.made) == 1
 
 
 # --- one namespace for a run -------------------------------------------------------------------------------
 
 
-def test_every_step_is_in_the_namespace_of_the_run(run: run_context.RunContext) -> None:
-    assert namespace_of(None) == "ns"
-    assert namespace_of({"namespace": "configured"}, "ns") == "ns"
+def test_every_step_is_in_the_namespace_of_the_run(run: RunContext) -> None:
+    assert namespace_of(run, None) == "ns"
+    assert namespace_of(run, {"namespace": "configured"}, "ns") == "ns"
     with pytest.raises(ActivityFailed, match="The run is in the namespace ns, but this step names team-db"):
-        namespace_of(None, "team-db")
-    run.namespace = ""  # without a run under way
-    assert namespace_of({"namespace": "configured"}, "team-db") == "team-db"
-    assert namespace_of({"namespace": "configured"}) == "configured"
-    assert namespace_of(None) == ownership.NAMESPACE
+        namespace_of(run, None, "team-db")
+    run = replace(run, namespace="")  # without a run under way
+    assert namespace_of(run, {"namespace": "configured"}, "team-db") == "team-db"
+    assert namespace_of(run, {"namespace": "configured"}) == "configured"
+    assert namespace_of(run, None) == ownership.NAMESPACE
 
 
 def test_a_fault_on_a_whole_zone_is_refused_where_a_database_of_others_is_in_the_namespace(
     server: Server, objects: FakeObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(injecting, "Server", lambda: server)
+    monkeypatch.setattr(injecting, "Server", lambda _: server)
     monkeypatch.setattr(injecting, "_LIVE_SECONDS", 0.0)
     objects.put_of_run(KIND, "pg", "r-now")
     objects.put("RedisCluster", "sessions")
@@ -330,4 +331,4 @@ def test_clusters_that_were_there_before_are_told_of() -> None:
 
 def test_the_protocol_of_leases_is_that_of_the_api_server() -> None:
     assert issubclass(Server, Leases)
-    assert nodes.restore_nodes_of_ended_runs() == []
+    assert nodes.restore_nodes_of_ended_runs(current_run()) == []

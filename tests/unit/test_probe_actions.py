@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chaoscaplab import run_context
 from chaoscaplab.probes import actions
 from chaoslib.exceptions import ActivityFailed
 from fake_objects import of_run
+from held_runs import begin_run
+
+from caplab.run_context import current_run, release
 
 
 def probe(phase: str = "Running", **client: Any) -> dict[str, Any]:
@@ -36,10 +38,10 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
         def list(self, _kind: str, _namespace: str) -> list[dict[str, Any]]:
             return objects
 
-    monkeypatch.setattr(actions, "Server", FakeServer)
-    run_context.begin_run("CassandraCluster", "r-1", "ns")
+    monkeypatch.setattr(actions, "Server", lambda _: FakeServer())
+    begin_run("CassandraCluster", "r-1", "ns")
     yield objects
-    run_context.begin_run("")
+    release()
 
 
 def test_a_load_with_a_wrong_clock_is_the_evidence(probes: list[dict[str, Any]]) -> None:
@@ -51,7 +53,7 @@ def test_a_load_with_a_wrong_clock_is_the_evidence(probes: list[dict[str, Any]])
     probes.append({**probe(clockSkewMilliseconds=-9000), "metadata": {"name": "theirs"}})
     sentences = ["the clocks of the clients of register-1 in zone c are -5000 ms off"]
     assert actions.skewed_clocks(0) == sentences
-    (event,) = run_context.current_run().events
+    (event,) = current_run().state.events
     assert (event.kind, event.evidence, event.proven) == ("clock skew", tuple(sentences), True)
 
 
@@ -62,4 +64,4 @@ def test_without_such_a_load_there_is_no_fault(probes: list[dict[str, Any]], bod
     probes += [body] if body else []
     with pytest.raises(ActivityFailed, match="No load runs with a wrong clock"):
         actions.skewed_clocks(0)
-    assert run_context.current_run().events == []
+    assert current_run().state.events == []

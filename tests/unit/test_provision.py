@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,8 @@ from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.waiting import NotInTime
 from fake_objects import of_run
 
+from caplab.run_context import RunContext
+
 
 class FakeServer:
     """A cluster whose replica never catches up, until it is made anew (where that helps)."""
@@ -19,6 +22,7 @@ class FakeServer:
     def __init__(self, there: bool, broken: bool, helps: bool = True) -> None:
         self.there, self.broken, self.helps = there, broken, helps
         self.done: list[str] = []
+        self.run = RunContext(folder=Path("results"))
         self.going = 0  # looks until what was deleted is gone
 
     def open_namespace(self, _namespace: str) -> None: ...

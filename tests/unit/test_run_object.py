@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from caplab.check import Finding, State
 from caplab.judging import JudgedRun
 from caplab.model.expectations import Expectation, Promise, PropertyExpectation
 from caplab.model.fields import Json
+from caplab.run_context import RunContext
 from caplab.verdict import judge
 
 _ADDS: Json = [{"vantage": "a", "route": "direct", "lost": 0}]
@@ -96,7 +98,7 @@ class Server:
 def status_of(of: JudgedRun) -> Any:
     server: Any = Server()
     plan: Any = SimpleNamespace(namespace="ns", engine="postgres", mode="async", fault="kill-primary", seed=1, spec={})
-    RunObject(server, plan, "r-1", "").done(of)
+    RunObject(server, plan, RunContext(folder=Path("results"))).done(of)
     return server.status
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from caplab.run_context import RunContext
 from caplab.toolkit import drive
 
 
@@ -35,7 +36,7 @@ def test_a_signal_during_an_activity_ends_the_experiment_and_rolls_back(tmp_path
     )
     out = io.StringIO()
     with pytest.raises(KeyboardInterrupt):
-        drive(file, {}, tmp_path / "results", "suite", out)
+        drive(file, {}, RunContext(folder=tmp_path / "results"), out)
     assert not (tmp_path / "went-on").exists()
     assert (tmp_path / "rolled-back").exists()
     assert "go-on" not in out.getvalue()
@@ -47,5 +48,5 @@ def test_an_activity_that_fails_by_itself_is_no_interruption(tmp_path: Path) -> 
         step("fail", "os", "rmdir", {"path": str(tmp_path / "absent")}),
         step("go-on", "os", "mkdir", {"path": str(tmp_path / "went-on")}),
     )
-    assert drive(file, {}, tmp_path / "results", "suite", io.StringIO())["status"] == "completed"
+    assert drive(file, {}, RunContext(folder=tmp_path / "results"), io.StringIO())["status"] == "completed"
     assert (tmp_path / "went-on").exists()

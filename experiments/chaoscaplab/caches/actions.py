@@ -8,6 +8,8 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.run_context import RunContext, current_run
+
 from ..clusters.lookup import lookup_cluster
 from ..clusters.redis import ENGINE as REDIS
 from ..recorded_event import RecordedEvent
@@ -35,9 +37,10 @@ def expire_hot_keys(
     remaining_ms. Raises ActivityFailed if the cluster is not a Redis, counts no reads (evictionPolicy must be one of
     LFU), or has no entries.
     """
-    cache = _cache(cluster, namespace, kind, configuration)
+    run = current_run()
+    cache = _cache(run, cluster, namespace, kind, configuration)
     expired_entries: list[dict[str, Any]] = []
-    with RecordedEvent("hot keys expired", cache.pod) as event:
+    with RecordedEvent(run, "hot keys expired", cache.pod) as event:
         for _ in range(int(times)):
             hottest = _ask(lambda: cache.hottest(int(count)))
             if not hottest:
@@ -71,8 +74,9 @@ def expire_many(
     the number of keys that expired meanwhile by the server's own count (expired). Raises ActivityFailed if the cluster
     is not a Redis, or has no entries.
     """
-    cache = _cache(cluster, namespace, kind, configuration)
-    with RecordedEvent("entries expired at once", cache.pod) as event:
+    run = current_run()
+    cache = _cache(run, cluster, namespace, kind, configuration)
+    with RecordedEvent(run, "entries expired at once", cache.pod) as event:
         before = _ask(cache.expired)
         entries = _ask(lambda: cache.expire_all(_milliseconds(after_seconds)))
         if not entries:
@@ -98,8 +102,9 @@ def empty_cache(
     the current run. Returns the number of keys that were removed (keys). Raises ActivityFailed if the cluster is not a
     Redis, or was empty.
     """
-    cache = _cache(cluster, namespace, kind, configuration)
-    with RecordedEvent("cache emptied", cache.pod) as event:
+    run = current_run()
+    cache = _cache(run, cluster, namespace, kind, configuration)
+    with RecordedEvent(run, "cache emptied", cache.pod) as event:
         keys = _ask(cache.empty)
         if not keys:
             raise _empty(cache)
@@ -108,8 +113,8 @@ def empty_cache(
     return {"keys": keys}
 
 
-def _cache(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cache:
-    redis_cluster = lookup_cluster(name, namespace, kind, configuration)
+def _cache(run: RunContext, name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cache:
+    redis_cluster = lookup_cluster(run, name, namespace, kind, configuration)
     if redis_cluster.engine.ENGINE != REDIS:
         raise ActivityFailed(f"A {redis_cluster.engine.KIND} is not a cache. Hint: name a RedisCluster.")
     return Cache(redis_cluster.server, redis_cluster.namespace, str(redis_cluster.body()["status"].get("primary")))

@@ -9,6 +9,8 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.run_context import current_run
+
 from ..faults.node_choice import member_of
 from ..recorded_event import RecordedEvent
 from ..server import ExecFailed
@@ -33,12 +35,13 @@ def switchover(
     kind: the cluster's kind, if it differs from that of the current run. Returns the former primary (old) and the
     present one (new). Raises ActivityFailed if the engine has no primary, refuses, or takes longer than within_seconds.
     """
-    target = lookup_cluster(cluster, namespace, kind, configuration)
+    run = current_run()
+    target = lookup_cluster(run, cluster, namespace, kind, configuration)
     if not target.engine.HAS_PRIMARY:
         raise ActivityFailed(f"A {target.engine.KIND} has no primary. Hint: leave out the switchover.")
     body = target.body()
     old = str(body["status"].get("primary"))
-    with RecordedEvent("switchover", old) as event:
+    with RecordedEvent(run, "switchover", old) as event:
         try:
             target.engine.switch_over(target.server, target.namespace, body)
         except ExecFailed as error:
@@ -69,12 +72,13 @@ def delete_member(
     the current run. Returns the member, and the uids of its pod before and after (old, new). Raises ActivityFailed if
     no other pod replaces it within_seconds.
     """
-    target = lookup_cluster(cluster, namespace, kind, configuration)
+    run = current_run()
+    target = lookup_cluster(run, cluster, namespace, kind, configuration)
     member = member_of(target.body(), role, seed)
     old = _uid_of(target, member)
     if not old:
         raise ActivityFailed(f"There is no pod {member}. Hint: wait until {cluster} is Ready.")
-    with RecordedEvent("deletion", member) as event:
+    with RecordedEvent(run, "deletion", member) as event:
         began = time.monotonic()
         target.server.delete_pod(target.namespace, member)
 
@@ -100,12 +104,13 @@ def rolling_restart(
     Only for engines whose spec has operations.restart: Cassandra. kind: the cluster's kind, if it differs from that of
     the current run. Returns the members. Raises ActivityFailed if the restart takes longer than within_seconds.
     """
-    target = lookup_cluster(cluster, namespace, kind, configuration)
+    run = current_run()
+    target = lookup_cluster(run, cluster, namespace, kind, configuration)
     spec = target.body()["spec"]
     if "operations" not in spec:
         raise ActivityFailed(f"A {target.engine.KIND} has no operations.restart. Hint: leave out the rolling restart.")
     began = datetime.now(UTC)
-    with RecordedEvent("rolling restart", cluster) as event:
+    with RecordedEvent(run, "rolling restart", cluster) as event:
         restart = {"restart": began.strftime("%Y-%m-%dT%H.%M.%S")}
         target.change(lambda body: {**body["spec"], "operations": {**body["spec"]["operations"], **restart}})
 
@@ -132,10 +137,11 @@ def scale(
     replicas: the number of members from now on. kind: the cluster's kind, if it differs from that of the current run.
     Returns the former number (before). Raises ActivityFailed if the change takes longer than within_seconds.
     """
-    target = lookup_cluster(cluster, namespace, kind, configuration)
+    run = current_run()
+    target = lookup_cluster(run, cluster, namespace, kind, configuration)
     spec = target.body()["spec"]
     before, wanted = int(spec["replicas"]), int(replicas)
-    with RecordedEvent("scale", cluster) as event:
+    with RecordedEvent(run, "scale", cluster) as event:
         target.change(lambda body: {**body["spec"], "replicas": wanted})
 
         def not_there() -> str:
@@ -160,11 +166,12 @@ def fill_memory(
     run. Returns keys, evicted_keys and refused. Raises ActivityFailed if the cluster is not a Redis, or the primary
     never ran out of memory.
     """
-    target = lookup_cluster(cluster, namespace, kind, configuration)
+    run = current_run()
+    target = lookup_cluster(run, cluster, namespace, kind, configuration)
     if target.engine.ENGINE != REDIS:
         raise ActivityFailed(f"A {target.engine.KIND} has no maxMemory. Hint: fill a RedisCluster.")
     primary = str(target.body()["status"].get("primary"))
-    with RecordedEvent("memory filled", primary) as event:
+    with RecordedEvent(run, "memory filled", primary) as event:
         try:
             full = redis_memory.fill(target.server, target.namespace, primary, int(seconds))
             event.add_evidence(full.sentence())

@@ -9,8 +9,8 @@ from chaoslib.exceptions import ActivityFailed
 
 from caplab.model.fields import Json
 from caplab.model.runs import FirstCommit
+from caplab.run_context import RunContext
 
-from ..run_context import current_run
 from ..server import Body, Server
 from . import cassandra, postgres, redis
 
@@ -73,9 +73,9 @@ def engine_named(engine: str) -> Engine:
     )
 
 
-def engine_for_kind(kind: str = "") -> Engine:
-    """Return the engine that a step means: of the kind it names, else of the current run. Raises ActivityFailed."""
-    wanted = kind or current_run().kind
+def engine_for_kind(run: RunContext, kind: str = "") -> Engine:
+    """Return the engine that a step means: of the kind it names, else of its run. Raises ActivityFailed."""
+    wanted = kind or run.kind
     for candidate in ENGINES:
         if wanted == candidate.KIND:
             return candidate

@@ -21,7 +21,7 @@ READY_SECONDS = 180.0  # a new cluster with a cold image takes longest
 SCAN_ROUTES: Sequence[str] = ("direct",)  # each member for itself: the primary's copy decides
 LEVELS: Mapping[str, Sequence[str]] = {}  # durability is the cluster's
 # The fields of the cluster's spec, and their names in Patroni's configuration store.
-_PATRONI = {
+_PATRONI: Mapping[str, str] = {
     "ttlSeconds": "ttl",
     "loopWaitSeconds": "loop_wait",
     "retryTimeoutSeconds": "retry_timeout",
@@ -29,9 +29,9 @@ _PATRONI = {
     "maximumLagOnFailoverBytes": "maximum_lag_on_failover",
     "failsafeMode": "failsafe_mode",
 }
-_DURABILITY = {False: "async", True: "sync", "quorum": "quorum"}
+_DURABILITY: Mapping[bool | str, str] = {False: "async", True: "sync", "quorum": "quorum"}
 # Settings of the primary's own Postgres.
-_SERVER_SETTINGS = {
+_SERVER_SETTINGS: Mapping[str, str] = {
     "synchronous_standby_names": "synchronousStandbyNames",
     "synchronous_commit": "synchronousCommit",
     "server_version": "serverVersion",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from chaoslib.types import Configuration
 
-from ..run_context import current_run
+from caplab.run_context import current_run
+
 from ..waiting import require
 from .lookup import lookup_cluster
 
@@ -23,7 +24,7 @@ def steady(
     within_seconds: the time limit; ActivityFailed says what is missing after it. kind: the
     cluster's kind, if it differs from that of the current run. Returns True.
     """
-    target = lookup_cluster(cluster, namespace, kind, configuration)
+    target = lookup_cluster(current_run(), cluster, namespace, kind, configuration)
     require(f"{cluster} is in its steady state", target.not_steady, within_seconds)
     return True
 
@@ -37,5 +38,5 @@ def recovered(
 ) -> bool:
     """Wait as `steady` does, after a fault: from then on the run counts as settled."""
     steady(cluster, within_seconds, namespace, kind, configuration)
-    current_run().note_settled()
+    current_run().state.note_settled()
     return True

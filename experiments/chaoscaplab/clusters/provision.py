@@ -10,7 +10,7 @@ from typing import Any
 from kubernetes.client import ApiException
 
 from caplab.model.fields import Json
-from caplab.ownership import run_of, session
+from caplab.ownership import run_of
 
 from ..server import Body, ExecFailed, NotOurs, Server
 from ..waiting import NotInTime, wait_until
@@ -98,10 +98,10 @@ class Cluster:
             self.await_gone()
             body = None
         if body is None:
-            session().note_made(self.engine.KIND, self._create())
+            self.server.run.session.note_made(self.engine.KIND, self._create())
             return
         self.refuse_foreign()
-        session().note_reused(self.engine.KIND, self.change(self._own_spec))
+        self.server.run.session.note_reused(self.engine.KIND, self.change(self._own_spec))
 
     def _own_spec(self, body: Body) -> Mapping[str, Any]:
         if not run_of(body):

@@ -25,7 +25,7 @@ _PRIMARY = "caplab"  # as Sentinels name it
 _LAB_FILE = "/etc/caplab/lab.env"  # a member's start script reads it at each start
 _APPEND_ONLY = ("appendonly", "appendfsync", "save")
 # The fields of the cluster's spec, and their names in redis.conf.
-_NUMBERS = {
+_NUMBERS: Mapping[str, str] = {
     "minReplicasToWrite": "min-replicas-to-write",
     "minReplicasMaxLagSeconds": "min-replicas-max-lag",
     "maxMemoryBytes": "maxmemory",

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from caplab.model.runs import FaultWindow, WallAnchor
+from caplab.run_context import Event, RunState
 
 from ..faults.windows import window_of_node, windows_of
-from ..run_context import Event, RunContext
 
 _SECOND_NS = 10**9
 
 
-def windows_in(context: RunContext, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
+def windows_in(state: RunState, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
     """Return the windows of all faults, lost nodes and events, by injection, on the clock of the histories."""
-    windows = [window for fault in context.faults.values() for window in windows_of(fault)]
-    lost = (window_of_node(loss, boot_id, anchor) for loss in context.lost_nodes.values())
+    windows = [window for fault in state.faults.values() for window in windows_of(fault)]
+    lost = (window_of_node(loss, boot_id, anchor) for loss in state.lost_nodes.values())
     windows += [window for window in lost if window]
-    windows += [window_of_event(event, anchor) for event in context.events]
+    windows += [window_of_event(event, anchor) for event in state.events]
     return tuple(sorted(windows, key=lambda window: window.injected_ns))
 
 
@@ -31,13 +31,13 @@ def window_of_event(event: Event, anchor: WallAnchor) -> FaultWindow:
     )
 
 
-def lasted_seconds(context: RunContext) -> float | None:
+def lasted_seconds(state: RunState) -> float | None:
     """Return the longest requested duration of a fault, or duration of an event, in seconds; None if there was none."""
-    lasted: list[float] = [fault.spec.duration_seconds or 0 for fault in context.faults.values()]
-    lasted += [lost["seconds"] for lost in context.lost_nodes.values()]
+    lasted: list[float] = [fault.spec.duration_seconds or 0 for fault in state.faults.values()]
+    lasted += [lost["seconds"] for lost in state.lost_nodes.values()]
     lasted += [
         (event.ended_unix_ns - event.began_unix_ns) / _SECOND_NS
-        for event in context.events
+        for event in state.events
         if event.ended_unix_ns is not None
     ]
     return max(lasted, default=None)

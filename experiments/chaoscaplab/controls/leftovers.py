@@ -37,7 +37,7 @@ def remove_leftovers(server: Server, namespace: str) -> None:
 
     They would be taken for this run's. Raises NotInTime if something stays, or another run keeps a node away.
     """
-    if still_away := nodes.restore_nodes_of_ended_runs():
+    if still_away := nodes.restore_nodes_of_ended_runs(server.run):
         raise NotInTime("; ".join(still_away))
     for kind in _KINDS:
         for body in _of_runs(server, kind, namespace):

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caplab.model.fields import Fields, Json
+from caplab.run_context import Event
 
 from ..clusters.provision import Cluster
-from ..run_context import Event
 
 _log = logging.getLogger("caplab.run")
 
@@ -137,7 +137,14 @@ class MarkTracker:
         spoken = mark.begins if mark.begins == mark.ends else f"{mark.begins} to the end of {mark.ends}"
         target = before.primary if before and before.primary else "the cluster"
         evidence = (f"times as the experiment's steps give them: {spoken}", *(observed or ["no effect was seen"]))
-        return Event(mark.begins, target, self._began[mark], self._ended.get(mark), evidence, bool(observed))
+        return Event(
+            kind=mark.begins,
+            target=target,
+            began_unix_ns=self._began[mark],
+            ended_unix_ns=self._ended.get(mark),
+            evidence=evidence,
+            proven=bool(observed),
+        )
 
     def _observed_changes(self, mark: Mark) -> list[str]:
         before = self._before[mark]

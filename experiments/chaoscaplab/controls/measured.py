@@ -11,6 +11,7 @@ from caplab.model.budgets import evaluate, names
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import CONTROL, Baseline, FaultWindow, FirstCommit, RunRecord, WallAnchor
+from caplab.run_context import RunContext
 from caplab.run_lease import LeaseNotHeld, RunLease
 
 from ..clusters.cleanup import remove_other_clusters
@@ -29,7 +30,6 @@ from ..probes.histories import (
 )
 from ..probes.loads import Loads, clock_run
 from ..probes.scans import scans_of
-from ..run_context import begin_run
 from ..server import Body, Server
 from ..waiting import NotInTime, wait_until
 from .baseline import baseline_of
@@ -45,15 +45,21 @@ from .versions import lab_images, versions_of
 _CONVERGE_SECONDS = 60.0
 FAULT_SECONDS = "faultSeconds"  # how budgets name the fault's requested or actual duration
 # Both routes: straight to the members, it takes up to three beats to reach the new primary.
-_CLOCK = {"name": "clock", "workload": "clock", "rate": 30, "routes": ["service", "direct"], "seconds": 900}
+_CLOCK: Mapping[str, Any] = {
+    "name": "clock",
+    "workload": "clock",
+    "rate": 30,
+    "routes": ["service", "direct"],
+    "seconds": 900,
+}
 _log = logging.getLogger("caplab.run")
 
 
 class MeasuredRun:
     """One run, from a cluster that may not exist yet to a record and a history."""
 
-    def __init__(self, server: Server, plan: Plan, run_id: str, experiment: str, run_object: RunObject) -> None:
-        self.run_id = run_id
+    def __init__(self, run: RunContext, server: Server, plan: Plan, experiment: str, run_object: RunObject) -> None:
+        self.context = run
         self.run_object = run_object
         self.stages = Stages()
         self._server, self._plan, self._experiment = server, plan, experiment
@@ -61,14 +67,13 @@ class MeasuredRun:
         self._cluster = Cluster(server, self._engine, plan.namespace, plan.cluster, plan.spec)
         self._store = _store(server, plan)
         store = _target(self._store) if self._store else None
-        self._loads = Loads(server, plan.namespace, _target(self._cluster), run_id, plan.vantages, plan.seed, store)
+        self._loads = Loads(server, plan.namespace, _target(self._cluster), run.run_id, plan.vantages, plan.seed, store)
         # Beats are commits too: only a run with a failover needs them.
         fails_over = self._engine.HAS_PRIMARY and plan.fault != CONTROL and not plan.store
         self._probes = [*plan.loads, *([_CLOCK] if fails_over else [])]
-        self._lease = RunLease(server, plan.namespace, run_id)
+        self._lease = RunLease(server, plan.namespace, run.run_id)
         self._loaded = False
         self.mark_tracker = MarkTracker(plan.marks, lambda: ClusterObservation.of(self._cluster))
-        self._context = begin_run(self._engine.KIND, run_id, plan.namespace)
         self._body: Body = {}
         self._settings: dict[str, Json] = {}
         self._epoch: Json = None  # before the fault
@@ -79,7 +84,7 @@ class MeasuredRun:
         with self.stages.stage("cluster"):
             self._server.open_namespace(self._plan.namespace)
             self._lease.acquire()
-            self._context.lease_problem = self._lease.problem
+            self.context.state.lease_problem = self._lease.problem
             for cluster in self._clusters():
                 cluster.refuse_foreign()
             refuse_foreign_activity(self._server, self._plan.namespace)
@@ -89,7 +94,7 @@ class MeasuredRun:
             if self._store is not None:
                 _, of_store = self._store.provision()
                 self._settings = {**of_store, **self._settings}
-        self._context.budget_seconds = self._budget_seconds()
+        self.context.state.budget_seconds = self._budget_seconds()
         with self.stages.stage("load"):
             self.run_object.begun()
             self._loaded = True
@@ -121,7 +126,7 @@ class MeasuredRun:
         """
         self._require_lease()
         for event in self.mark_tracker.events():
-            self._context.note_event(event)
+            self.context.state.note_event(event)
         with self.stages.stage("end of load"):
             usage_after = self._prober_usages()
             self._loaded = False
@@ -132,9 +137,9 @@ class MeasuredRun:
             failed = self._loads.scan_all(scans, scanner, self._scan_routes())
         with self.stages.stage("histories"):
             namespace = self._plan.namespace
-            history = fetch_history(self._server, namespace, self.run_id, self._plan.vantages)
-            boot_id, anchor = fetch_clock(self._server, namespace, self.run_id, scanner)
-            scan = fetch_scan(self._server, namespace, self.run_id, scanner, unconverged, scans, failed)
+            history = fetch_history(self._server, namespace, self.context.run_id, self._plan.vantages)
+            boot_id, anchor = fetch_clock(self._server, namespace, self.context.run_id, scanner)
+            scan = fetch_scan(self._server, namespace, self.context.run_id, scanner, unconverged, scans, failed)
         record = RunRecord(
             experiment=self._experiment,
             engine=self._plan.engine,
@@ -149,8 +154,8 @@ class MeasuredRun:
             has_primary=self._engine.HAS_PRIMARY,
             baseline=self._baseline(journal, boot_id),
             final_scan=scan,
-            settled_ns=monotonic_or_none(self._context.settled_unix_ns, anchor),
-            steady_ns=monotonic_or_none(self._context.steady_unix_ns, anchor),
+            settled_ns=monotonic_or_none(self.context.state.settled_unix_ns, anchor),
+            steady_ns=monotonic_or_none(self.context.state.steady_unix_ns, anchor),
             sides=self._sides(),
             first_commit=self._first_commit(),
             prober_cores=cores(self._usage_before, usage_after),
@@ -167,11 +172,11 @@ class MeasuredRun:
         return scan_routes(self._engine, self._body["spec"])
 
     def _windows(self, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
-        nodes.refresh_lost_nodes()
-        return windows_in(self._context, boot_id, anchor)
+        nodes.refresh_lost_nodes(self.context)
+        return windows_in(self.context.state, boot_id, anchor)
 
     def _sides(self) -> dict[str, tuple[str, ...]]:
-        parted = cut_off(self._context)
+        parted = cut_off(self.context.state)
         return sides_of(parted, zones_of(self._server.nodes()), self._plan.vantages) if parted else {}
 
     def _prober_usages(self) -> dict[str, ProberUsage]:
@@ -179,7 +184,7 @@ class MeasuredRun:
 
     def _own_settings(self) -> dict[str, Json]:
         """Return what a budget may name beside the cluster's settings."""
-        seconds = lasted_seconds(self._context)
+        seconds = lasted_seconds(self.context.state)
         fault: dict[str, Json] = {} if seconds is None else {FAULT_SECONDS: seconds}
         load: dict[str, Json] = {
             "writesPerSecond": self._plan.writes_per_second,
@@ -219,7 +224,7 @@ class MeasuredRun:
         baseline = baseline_of(journal)
         strange = [
             str(target.pod)
-            for fault in self._context.faults.values()
+            for fault in self.context.state.faults.values()
             for target in fault.targets
             if target.boot_id not in (None, boot_id)
         ]
@@ -237,7 +242,7 @@ class MeasuredRun:
         epoch = (body.get("status") or {}).get("epoch")
         if epoch in (None, self._epoch):
             return None
-        clock = clock_run(self.run_id)
+        clock = clock_run(self.context.run_id)
         return self._engine.first_commit(self._server, self._plan.namespace, body, str(self._epoch), clock)
 
     def _images(self) -> dict[str, str]:

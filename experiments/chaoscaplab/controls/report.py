@@ -15,23 +15,24 @@ from caplab.judging import JudgedRun
 from caplab.model.expectations import Promise
 from caplab.model.fields import Json
 from caplab.ownership import run_of
+from caplab.run_context import RunContext
 from caplab.verdict import Judgement
 
 from ..server import Server
 from .plan import Plan
 
 _KEPT = 30  # Run objects in a namespace; the oldest are removed
-_DURABILITY = {
+_DURABILITY: Mapping[str, str] = {
     "attempted": "attempted",
     "acked": "acked",
     "survived": "survived",
     "lost": "lost",
     "unacked_found": "unackedFound",
 }
-_AVAILABILITY = {"failover_seconds": "failoverSeconds", "ack_ratio": "ackRatio"}
-_STALENESS = {"stale": "staleReads"}
+_AVAILABILITY: Mapping[str, str] = {"failover_seconds": "failoverSeconds", "ack_ratio": "ackRatio"}
+_STALENESS: Mapping[str, str] = {"stale": "staleReads"}
 # Property of a row -> the figure that it bounds.
-_BOUNDED = {"failoverTime": "failoverSeconds", "lost": "lost", "stale": "staleReads"}
+_BOUNDED: Mapping[str, str] = {"failoverTime": "failoverSeconds", "lost": "lost", "stale": "staleReads"}
 _SECONDS = "failoverSeconds"  # the other figures are counts
 _ALL = "all"
 
@@ -39,8 +40,8 @@ _ALL = "all"
 class RunObject:
     """A Run object, written when the run begins and when it is judged."""
 
-    def __init__(self, server: Server, plan: Plan, run_id: str, suite: str) -> None:
-        self._server, self._plan, self._run_id = server, plan, run_id
+    def __init__(self, server: Server, plan: Plan, run: RunContext) -> None:
+        self._server, self._plan, self._run_id = server, plan, run.run_id
         self._started = _now()
         self._begun = False
         self._spec = RunSpec(
@@ -48,7 +49,7 @@ class RunObject:
             engine=plan.engine,
             mode=plan.mode,
             fault=plan.fault,
-            suite=suite or None,
+            suite=run.suite or None,
             seed=plan.seed,
             settings={name: str(value) for name, value in plan.spec.items() if not isinstance(value, dict)},
         ).to_body()

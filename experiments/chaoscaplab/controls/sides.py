@@ -9,23 +9,22 @@ from caplab.contract.names import ZONE_LABEL
 from caplab.contract.objects import Fault
 from caplab.faults.rows import target_entries
 from caplab.model.runs import MAJORITY, MINORITY
+from caplab.run_context import RunState
 
-from ..run_context import RunContext
 
-
-def cut_off(context: RunContext) -> frozenset[str]:
+def cut_off(state: RunState) -> frozenset[str]:
     """Return the names of the nodes that a run's faults separated from all others: by group cuts, or as lost nodes.
 
     Other cuts leave clients of every zone on every side, and a kill or a freeze separates no node.
     """
     parted = {
         str(entry.node)
-        for fault in context.faults.values()
+        for fault in state.faults.values()
         if _is_group_cut(fault)
         for entry in target_entries(fault)
         if entry.injected_ns is not None
     }
-    return frozenset(parted | {str(lost["node"]) for lost in context.lost_nodes.values() if lost["state"]})
+    return frozenset(parted | {str(lost["node"]) for lost in state.lost_nodes.values() if lost["state"]})
 
 
 def zones_of(nodes: Sequence[Any]) -> dict[str, str]:

@@ -14,10 +14,10 @@ from chaoslib.types import Configuration
 from caplab.contract.names import FAULT
 from caplab.faults.healing import AGENT_STARTS_SECONDS
 from caplab.faults.rows import read_fault
+from caplab.run_context import RunContext, current_run
 
 from ..clusters.engines import engine_for_kind
 from ..namespaces import namespace_of
-from ..run_context import current_run
 from ..server import Server
 from ..waiting import require
 from . import nodes
@@ -55,11 +55,12 @@ def kill(
 
     Returns the Fault's status when it is live. Raises ActivityFailed if it does not get there.
     """
+    run = current_run()
     if keep_down:
-        refuse_short("keep the member down", seconds)
-    target = target_of(_kind(cluster, kind), cluster, role, count, members, zone, node, max_members)
+        refuse_short(run, "keep the member down", seconds)
+    target = target_of(_kind(run, cluster, kind), cluster, role, count, members, zone, node, max_members)
     killed = {"kill": {"signal": signal, "keepDown": keep_down}}
-    return inject(namespace_of(configuration, namespace), spec_of(killed, target, seconds, seed))
+    return inject(run, namespace_of(run, configuration, namespace), spec_of(killed, target, seconds, seed))
 
 
 def freeze(
@@ -88,10 +89,11 @@ def freeze(
 
     Returns the Fault's status when it is live. Raises ActivityFailed if it does not get there.
     """
+    run = current_run()
     if not brief:
-        refuse_short("freeze the member", seconds)
-    target = target_of(_kind(cluster, kind), cluster, role, count, members, zone, node, max_members)
-    return inject(namespace_of(configuration, namespace), spec_of({"freeze": {}}, target, seconds, seed))
+        refuse_short(run, "freeze the member", seconds)
+    target = target_of(_kind(run, cluster, kind), cluster, role, count, members, zone, node, max_members)
+    return inject(run, namespace_of(run, configuration, namespace), spec_of({"freeze": {}}, target, seconds, seed))
 
 
 def partition(
@@ -127,11 +129,12 @@ def partition(
     Returns the Fault's status when it is live; its proof, the first dropped packet, comes a moment later. Raises
     ActivityFailed if it does not get there.
     """
+    run = current_run()
     if not brief:
-        refuse_short("cut the member off", seconds)
-    target = target_of(_kind(cluster, kind), cluster, role, count, members, zone, node, max_members)
+        refuse_short(run, "cut the member off", seconds)
+    target = target_of(_kind(run, cluster, kind), cluster, role, count, members, zone, node, max_members)
     cut = {"partition": {"from": cut_from, "direction": direction, "dns": dns}}
-    return inject(namespace_of(configuration, namespace), spec_of(cut, target, seconds, seed))
+    return inject(run, namespace_of(run, configuration, namespace), spec_of(cut, target, seconds, seed))
 
 
 def nothing(seconds: float = 10) -> float:
@@ -146,16 +149,17 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
     Faults of others stay; the command `caplab heal` ends those too. Returns the names of the faults and of the nodes.
     Raises ActivityFailed, which names what has not ended.
     """
-    server, where = Server(), namespace_of(configuration, namespace)
-    faults = own_faults(server, where)
+    run = current_run()
+    server, where = Server(run), namespace_of(run, configuration, namespace)
+    faults = own_faults(run, server, where)
     for fault in faults:
         server.remove(FAULT, fault)
-    back, still_away = nodes.restore_own_nodes()  # their agents must report that faults have ended
+    back, still_away = nodes.restore_own_nodes(run)  # their agents must report that faults have ended
 
     def left() -> str:
-        faults = [read_fault(body) for body in own_faults(server, where)]
+        faults = [read_fault(body) for body in own_faults(run, server, where)]
         for fault in faults:
-            current_run().note_fault(fault)  # its last status, before it is deleted
+            run.state.note_fault(fault)  # its last status, before it is deleted
         return ", ".join(f"{fault.metadata.name} is {phase_of(fault)}" for fault in faults)
 
     require("all faults have ended", left, _HEAL_SECONDS + (AGENT_STARTS_SECONDS if back else 0.0))
@@ -164,6 +168,6 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
     return [*(str(fault["metadata"]["name"]) for fault in faults), *back]
 
 
-def _kind(cluster: str, kind: str) -> str:
+def _kind(run: RunContext, cluster: str, kind: str) -> str:
     """Return the kind to put into the target: the run's applies to a named cluster only, otherwise all are meant."""
-    return engine_for_kind(kind).KIND if cluster else kind
+    return engine_for_kind(run, kind).KIND if cluster else kind

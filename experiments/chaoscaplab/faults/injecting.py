@@ -11,9 +11,9 @@ from caplab.contract.names import FAULT
 from caplab.contract.objects import Fault
 from caplab.contract.phases import ACTIVE, FAULT_OVER, HEALING
 from caplab.ownership import run_of
+from caplab.run_context import RunContext
 
 from ..clusters.engines import ENGINES
-from ..run_context import RunContext, current_run
 from ..server import Body, Server, full_name, sentence
 from ..waiting import wait_until
 from .specs import Spec, prefix_of
@@ -22,9 +22,9 @@ from .windows import problem_of
 _LIVE_SECONDS = 10.0  # from creating the object to the first report of a node's agent, which takes about 0.1 s
 
 
-def refuse_short(what: str, seconds: float) -> None:
+def refuse_short(run: RunContext, what: str, seconds: float) -> None:
     """Raise ActivityFailed if a fault lasts no longer than the row's budget: the heal could be what ends the outage."""
-    budget = current_run().budget_seconds
+    budget = run.state.budget_seconds
     if budget is not None and float(seconds) <= budget:
         raise ActivityFailed(
             f"seconds is {seconds}, but the row allows the failover {budget:g} s: it could not be told from the heal."
@@ -32,12 +32,12 @@ def refuse_short(what: str, seconds: float) -> None:
         )
 
 
-def inject(namespace: str, spec: Spec) -> dict[str, Any]:
+def inject(run: RunContext, namespace: str, spec: Spec) -> dict[str, Any]:
     """Create a Fault and wait until it is live. Returns its status. Raises ActivityFailed, which says why it is not.
 
     A partition may not have dropped its first packet yet: the probe `proven` waits for that.
     """
-    server, run = Server(), current_run()
+    server = Server(run)
     if run.namespace and "name" not in spec["target"]:
         _refuse_bystanders(server, namespace, run)
     name = f"{prefix_of(spec)}-{uuid.uuid4().hex[:8]}"
@@ -46,7 +46,7 @@ def inject(namespace: str, spec: Spec) -> dict[str, Any]:
         wait_until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
     except Exception as error:  # the API server, the operator or an agent refused it; or none answers
         raise ActivityFailed(f"The fault {name} is not live: {sentence(error)}") from error
-    fault = run.faults[name]
+    fault = run.state.faults[name]
     if problem := problem_of(fault):
         raise ActivityFailed(f"The fault {name} failed: {problem}")
     return fault.status_or_empty.to_body()
@@ -63,9 +63,9 @@ def _refuse_bystanders(server: Server, namespace: str, run: RunContext) -> None:
                 )
 
 
-def own_faults(server: Server, namespace: str) -> list[Body]:
-    """Return the Faults of a namespace that this run has made."""
-    return [fault for fault in server.list(FAULT, namespace) if run_of(fault) == current_run().run_id]
+def own_faults(run: RunContext, server: Server, namespace: str) -> list[Body]:
+    """Return the Faults of a namespace that a run has made."""
+    return [fault for fault in server.list(FAULT, namespace) if run_of(fault) == run.run_id]
 
 
 def _not_live(server: Server, namespace: str, name: str, run: RunContext) -> str:
@@ -73,7 +73,7 @@ def _not_live(server: Server, namespace: str, name: str, run: RunContext) -> str
     if body is None:
         return "it was deleted"
     fault = Fault.from_body(body, f"fault {name}")
-    run.note_fault(fault)
+    run.state.note_fault(fault)
     phase = phase_of(fault)
     return "" if phase in {ACTIVE, HEALING, *FAULT_OVER} else f"it is {phase}"
 

@@ -11,6 +11,7 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from caplab.contract.names import ZONE_LABEL
+from caplab.run_context import RunContext
 
 from ..clusters.cluster_status import selector
 from ..clusters.engines import engine_for_kind
@@ -33,14 +34,16 @@ class NodeChoice:
     kind: str
 
 
-def chosen_nodes(server: Server, choice: NodeChoice, configuration: Mapping[str, Any] | None) -> list[Any]:
+def chosen_nodes(
+    run: RunContext, server: Server, choice: NodeChoice, configuration: Mapping[str, Any] | None
+) -> list[Any]:
     """Return the API server's objects of the chosen nodes. Raises ActivityFailed if there is none."""
     if sum(map(bool, (choice.node, choice.zone, choice.cluster))) != 1:
         raise ActivityFailed("The step does not say which node. Hint: name exactly one of node, zone and cluster.")
     nodes = {node.metadata.name: node for node in server.nodes()}
     if choice.zone:
         return in_zone(list(nodes.values()), choice.zone)
-    name = choice.node or _node_of(server, choice, configuration)
+    name = choice.node or _node_of(run, server, choice, configuration)
     if name not in nodes:
         raise ActivityFailed(f"There is no node {name}. Hint: name one of {', '.join(sorted(nodes))}.")
     return [nodes[name]]
@@ -73,8 +76,8 @@ def addresses_of(node: Any) -> list[str]:
     return [address.address for address in node.status.addresses or () if address.type == "InternalIP"]
 
 
-def _node_of(server: Server, choice: NodeChoice, configuration: Configuration | None) -> str:
-    where, kind = namespace_of(configuration, choice.namespace), engine_for_kind(choice.kind).KIND
+def _node_of(run: RunContext, server: Server, choice: NodeChoice, configuration: Configuration | None) -> str:
+    where, kind = namespace_of(run, configuration, choice.namespace), engine_for_kind(run, choice.kind).KIND
     body = server.get(kind, where, choice.cluster)
     if body is None:
         raise ActivityFailed(f"There is no {kind} {where}/{choice.cluster}. Hint: name an existing one.")

@@ -13,7 +13,6 @@ from caplab_cluster.failure import Failure
 from caplab_cluster.node_loss.losses import KILL, PAUSE, RESTART, RESTART_ORDERLY, STOP, NodeAction, take_down
 from caplab_cluster.node_loss.recovery import bring_back
 from caplab_cluster.node_loss.store import NodeLoss, NodeLossStore
-from caplab_cluster.paths import Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.session import begin
 from chaoslib.exceptions import ActivityFailed
@@ -22,8 +21,8 @@ from kubernetes.client import ApiException
 
 from caplab.contract.bounds import FAULT_SECONDS
 from caplab.kube.context import ContextRefused
+from caplab.run_context import RunContext, current_run
 
-from ..run_context import current_run
 from ..server import Server, sentence
 from .injecting import refuse_short
 from .node_choice import NodeChoice, addresses_of, chosen_nodes
@@ -53,8 +52,11 @@ def pause_node(
 
     Returns what is known of each node. If it raises ActivityFailed, no node is left away.
     """
-    refuse_short("keep the node away", seconds)
-    return _take(PAUSE, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
+    run = current_run()
+    refuse_short(run, "keep the node away", seconds)
+    return _take(
+        run, PAUSE, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration
+    )
 
 
 def stop_node(
@@ -77,8 +79,11 @@ def stop_node(
 
     Returns what is known of each node. If it raises ActivityFailed, no node is left away.
     """
-    refuse_short("keep the node away", seconds)
-    return _take(STOP, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
+    run = current_run()
+    refuse_short(run, "keep the node away", seconds)
+    return _take(
+        run, STOP, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration
+    )
 
 
 def kill_node(
@@ -101,8 +106,11 @@ def kill_node(
 
     Returns what is known of each node. If it raises ActivityFailed, no node is left away.
     """
-    refuse_short("keep the node away", seconds)
-    return _take(KILL, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
+    run = current_run()
+    refuse_short(run, "keep the node away", seconds)
+    return _take(
+        run, KILL, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration
+    )
 
 
 def restart_node(
@@ -129,39 +137,45 @@ def restart_node(
     """
     way = RESTART_ORDERLY if orderly else RESTART
     return _take(
-        way, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration, 0.0
+        current_run(),
+        way,
+        NodeChoice(node, zone, cluster, role, seed, namespace, kind),
+        seconds,
+        max_nodes,
+        configuration,
+        0.0,
     )
 
 
-def restore_own_nodes() -> tuple[list[str], list[str]]:
-    """Bring back the nodes that this run took away. Returns their names, and a sentence for each that stays away."""
-    return _bring_back(lambda loss: loss.run == current_run().run_id)
+def restore_own_nodes(run: RunContext) -> tuple[list[str], list[str]]:
+    """Bring back the nodes that a run took away. Returns their names, and a sentence for each that stays away."""
+    return _bring_back(run, lambda loss: loss.run == run.run_id)
 
 
-def restore_nodes_of_ended_runs() -> list[str]:
+def restore_nodes_of_ended_runs(run: RunContext) -> list[str]:
     """Bring back the nodes that ended runs took away. Returns a sentence for each node that is still away.
 
     That includes nodes that another run under way keeps away: only that run brings them back.
     """
-    _, still_away = _bring_back(lambda loss: not loss.is_under_way())
+    _, still_away = _bring_back(run, lambda loss: not loss.is_under_way())
     try:
-        return [*still_away, *(_kept_away(loss) for loss in _store().live() if loss.is_under_way())]
+        return [*still_away, *(_kept_away(loss) for loss in _store(run).live() if loss.is_under_way())]
     except Failure as failure:
         return [_sentence(failure)]
 
 
-def _bring_back(is_meant: Callable[[NodeLoss], bool]) -> tuple[list[str], list[str]]:
+def _bring_back(run: RunContext, is_meant: Callable[[NodeLoss], bool]) -> tuple[list[str], list[str]]:
     back, still_away = [], []
     try:
-        for loss in filter(is_meant, _store().live()):
+        for loss in filter(is_meant, _store(run).live()):
             try:
-                bring_back(_store(), loss)
+                bring_back(_store(run), loss)
                 back.append(loss.node)
             except Failure as failure:
                 still_away.append(_sentence(failure))
     except Failure as failure:
         still_away.append(_sentence(failure))
-    refresh_lost_nodes()
+    refresh_lost_nodes(run)
     return back, still_away
 
 
@@ -172,21 +186,22 @@ def _kept_away(loss: NodeLoss) -> str:
     )
 
 
-def refresh_lost_nodes() -> list[str]:
-    """Reread what is known of the nodes that this run took away. Returns the names of those that are still away."""
-    run, store = current_run(), _store()
-    for id_ in list(run.lost_nodes):
+def refresh_lost_nodes(run: RunContext) -> list[str]:
+    """Reread what is known of the nodes that a run took away. Returns the names of those that are still away."""
+    state, store = run.state, _store(run)
+    for id_ in list(state.lost_nodes):
         if loss := store.get(id_):
-            run.note_lost_node(loss.to_json())
-    return [lost["node"] for lost in run.lost_nodes.values() if not lost["over"]]
+            state.note_lost_node(loss.to_json())
+    return [lost["node"] for lost in state.lost_nodes.values() if not lost["over"]]
 
 
-def live() -> list[dict[str, Any]]:
+def live(run: RunContext) -> list[dict[str, Any]]:
     """Return what this host knows of each node that is away, whichever run took it."""
-    return [loss.to_json() for loss in _store().live()]
+    return [loss.to_json() for loss in _store(run).live()]
 
 
 def _take(
+    run: RunContext,
     way: NodeAction,
     choice: NodeChoice,
     seconds: float,
@@ -199,37 +214,36 @@ def _take(
             f"seconds is {seconds}. Hint: give a {way.kind} from {least_seconds:g} to {_MOST_SECONDS:g} s."
         )
     try:
-        nodes = chosen_nodes(Server(), choice, configuration)
+        nodes = chosen_nodes(run, Server(run), choice, configuration)
     except (ApiException, ContextRefused) as error:
         raise ActivityFailed(f"The node could not be looked up: {sentence(error)}") from error
     taken: list[NodeLoss] = []
     try:
-        cache = Cache.from_environment()
-        engine = begin(Progress(cache.logs / "nodes"), cache).engine
+        engine = begin(Progress(run.cache.logs / "nodes"), run.cache).engine
         for node in nodes:
             taken.append(
                 take_down(
-                    _store(),
+                    _store(run),
                     engine,
                     node.metadata.name,
                     way,
                     float(seconds),
                     addresses_of(node),
                     int(max_nodes),
-                    run=current_run().run_id,
+                    run=run.run_id,
                 )
             )
     except Failure as failure:
         for loss in taken:
-            bring_back(_store(), loss)
+            bring_back(_store(run), loss)
         raise ActivityFailed(_sentence(failure)) from failure
     for loss in taken:
-        current_run().note_lost_node(loss.to_json())
+        run.state.note_lost_node(loss.to_json())
     return [loss.to_json() for loss in taken]
 
 
-def _store() -> NodeLossStore:
-    return NodeLossStore.of(Cache.from_environment())
+def _store(run: RunContext) -> NodeLossStore:
+    return NodeLossStore.of(run.cache)
 
 
 def _sentence(failure: Failure) -> str:

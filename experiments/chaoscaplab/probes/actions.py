@@ -11,10 +11,10 @@ from caplab.contract.names import PROBE
 from caplab.contract.objects import ClientSettings, Probe
 from caplab.contract.phases import RUNNING
 from caplab.ownership import run_of
+from caplab.run_context import current_run
 
 from ..namespaces import namespace_of
 from ..recorded_event import RecordedEvent
-from ..run_context import current_run
 from ..server import Server
 
 __all__ = ["skewed_clocks"]
@@ -26,9 +26,9 @@ def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Confi
     seconds: how long. The loads have these clocks (client.clockSkewMilliseconds) all the time. Returns a sentence for
     each load that runs with one. Raises ActivityFailed if none does.
     """
-    skewed = []
-    bodies = Server().list(PROBE, namespace_of(configuration, namespace))
-    for probe in (Probe.from_body(body) for body in bodies if run_of(body) == current_run().run_id):
+    run, skewed = current_run(), []
+    bodies = Server(run).list(PROBE, namespace_of(run, configuration, namespace))
+    for probe in (Probe.from_body(body) for body in bodies if run_of(body) == run.run_id):
         client = probe.spec.client or ClientSettings()
         running = {vantage.name for vantage in probe.vantages if vantage.phase == RUNNING}
         zones = sorted(running & set(client.skewed_vantages or running))
@@ -37,7 +37,7 @@ def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Confi
             skewed.append(f"the clocks of the clients of {where} are {skew} ms off")
     if not skewed:
         raise ActivityFailed("No load runs with a wrong clock. Hint: give one client.clockSkewMilliseconds.")
-    with RecordedEvent("clock skew", "the clients' stamps") as event:
+    with RecordedEvent(run, "clock skew", "the clients' stamps") as event:
         time.sleep(float(seconds))
         for sentence in skewed:
             event.add_evidence(sentence)

@@ -9,8 +9,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from caplab.run_context import current_run
+
 from ..namespaces import namespace_of
-from ..run_context import current_run
 from ..server import Server
 from ..waiting import require
 
@@ -31,7 +32,8 @@ def acknowledged(
     within_seconds: how long that may take. Only loads on the run's own clusters count. Returns True. Raises
     ActivityFailed, which names the vantage, operation and route that fails.
     """
-    server, namespace = Server(), namespace_of(configuration)
+    run = current_run()
+    server, namespace = Server(run), namespace_of(run, configuration)
     watched = {vantage: _AckStreak(server, vantage, namespace, seconds) for vantage in vantages}
 
     def look() -> str:
@@ -39,7 +41,7 @@ def acknowledged(
 
     require(f"all operations are acknowledged for {seconds:g} s in a row", look, within_seconds)
     steady_seconds = min(streak.seconds for streak in watched.values())
-    current_run().note_steady(time.time_ns() - round(steady_seconds * 1e9))
+    run.state.note_steady(time.time_ns() - round(steady_seconds * 1e9))
     return True
 
 

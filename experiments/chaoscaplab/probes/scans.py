@@ -8,7 +8,7 @@ from typing import Any
 
 from caplab.model.runs import COUNTER_SCAN, REGISTER_SCAN, SET_SCAN, FinalScan
 
-_SCAN_OF = {
+_SCAN_OF: Mapping[str, str] = {
     "set": SET_SCAN,
     "register": REGISTER_SCAN,
     "register-multi": REGISTER_SCAN,

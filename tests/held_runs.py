@@ -1,0 +1,23 @@
+"""A run under way, for the tests of what it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from caplab.ownership import new_id
+from caplab.run_context import Event, RunContext, hold
+
+
+def begin_run(kind: str = "", run_id: str = "", namespace: str = "") -> RunContext:
+    """Begin a run with a cluster of this kind, in this namespace."""
+    run = RunContext(folder=Path("results"), run_id=run_id or new_id(), kind=kind, namespace=namespace)
+    hold(run)
+    return run
+
+
+def switchover(cluster: str, lasted_ns: int) -> Event:
+    """Make the event of a switchover that took so long."""
+    begin, end = 10**18, 10**18 + lasted_ns
+    return Event(
+        kind="switchover", target=cluster, began_unix_ns=begin, ended_unix_ns=end, evidence=("seen",), proven=True
+    )
