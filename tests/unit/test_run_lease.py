@@ -91,7 +91,8 @@ def test_what_a_dead_run_left_is_free_once_it_was_not_renewed_for_long_enough() 
 def test_of_two_that_take_it_at_once_one_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     server = FakeServer()
     server.race = "r-faster"
-    monkeypatch.setattr(run_lease, "_ACQUIRE_SECONDS", 0.3)  # less than it takes to be sure that the other one is dead
+    monkeypatch.setattr(run_lease, "_ACQUIRE_SECONDS", 0.3)
+    monkeypatch.setattr(run_lease, "DEAD_SECONDS", 60.0)  # it is never sure that the other one is dead
     with pytest.raises(LeaseNotHeld, match="The run r-faster is under way"):
         lease_of(server, "r-2").acquire()
 
