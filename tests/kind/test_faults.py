@@ -95,7 +95,7 @@ def test_a_killed_primary_stays_down_until_the_time_is_over(lab: Lab, open_names
     assert "redis-server" not in processes(lab, open_namespace, primary).split()
     changed = lab.try_apply(kill(seconds=30))
     assert not changed.ok
-    assert "delete it (that heals it)" in changed.err
+    assert "delete the Fault, which heals it" in changed.err
 
     wait_until("it healed", lambda: phase_is(lab, open_namespace, "Healed"), 15)
     (target,) = fault_status(lab, open_namespace)["targets"]
