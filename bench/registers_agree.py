@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 from random import Random
 
-from histories import history
 from porcupine_harness import built, checked, write_csv
-from slow_registers import random_rows
+from support.checkers.histories import history
+from support.checkers.slow_registers import random_rows
 
 from caplab.check import Context, registers
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from kind_lab import Lab, connect
+from support.kind.kind_lab import Lab, connect
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

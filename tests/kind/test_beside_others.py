@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bystander import DATABASES, Bystander
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_operator import api
 from caplab_operator.api import Api
 from caplab_operator.engines.ownership import ForeignObject
 from caplab_operator.handlers import applied, redis
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
-from cluster_object import ClusterObject
-from kind_lab import Lab, log_folder, wait_until
 from kubernetes.client import ApiException
-from lab_runs import BIN, environment
+from support.kind.bystander import DATABASES, Bystander
+from support.kind.cluster_object import ClusterObject
+from support.kind.kind_lab import Lab, log_folder, wait_until
+from support.kind.lab_runs import BIN, environment
 
 PAIRS, SEED = (int(os.environ.get(f"CAPLAB_TEST_{name}", default)) for name, default in (("PAIRS", 30), ("SEED", 18)))
 LAB_FAILED, OF_A_RUN = 3, (0, 1, 2, 3)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from caplab_cluster.kind_cluster import ZONES
-from cassandra_cluster import KIND, NEEDED, WRITES_ONLY, adds, cql, held, manage, password, state, states
-from cluster_object import ClusterObject, await_gone
-from fault_objects import fault, fault_status
-from kind_lab import Lab, wait_until
-from measured_load import Measured, load, record
+from support.kind.cassandra_cluster import KIND, NEEDED, WRITES_ONLY, adds, cql, held, manage, password, state, states
+from support.kind.cluster_object import ClusterObject, await_gone
+from support.kind.fault_objects import fault, fault_status
+from support.kind.kind_lab import Lab, wait_until
+from support.kind.measured_load import Measured, load, record
 
 NAMESPACE = f"cassandra-tests-{uuid.uuid4().hex[:6]}"
 READY_SECONDS = 120.0

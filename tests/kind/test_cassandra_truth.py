@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from cassandra_cluster import KIND, cql, password, state
-from cluster_object import ClusterObject
-from kind_lab import Lab, wait_until
-from measured_load import load
+from support.kind.cassandra_cluster import KIND, cql, password, state
+from support.kind.cluster_object import ClusterObject
+from support.kind.kind_lab import Lab, wait_until
+from support.kind.measured_load import load
 
 pytestmark = pytest.mark.long  # a cluster of its own; what the gate tries of this is in test_cassandra_cluster.py
 NAMESPACE = f"cassandra-truth-{uuid.uuid4().hex[:6]}"

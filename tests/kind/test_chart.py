@@ -14,11 +14,11 @@ from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.paths import CHART
 from caplab_cluster.session import built_tools
 from caplab_cluster.shell import CommandResult, ask
-from chart_checks import CHECKS, Chart
-from fault_objects import fault, phase_is
-from kind_lab import Lab, run_make, session, wait_until
-from lab_state import gate_files
-from postgres_cluster import await_status, is_ready, postgres
+from support.chart.chart_checks import CHECKS, Chart
+from support.kind.fault_objects import fault, phase_is
+from support.kind.kind_lab import Lab, run_make, session, wait_until
+from support.kind.lab_state import gate_files
+from support.kind.postgres_cluster import await_status, is_ready, postgres
 
 
 def helm(lab: Lab, *arguments: str) -> CommandResult:

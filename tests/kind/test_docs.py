@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from caplab_cluster.shell import ask
-from docs_examples import manifests, pages
-from kind_lab import Lab
+from support.docs_examples import manifests, pages
+from support.kind.kind_lab import Lab
 
 
 def test_every_manifest_that_is_shown_is_taken(lab: Lab, namespace: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 from caplab_cluster import registry
 from caplab_cluster.engine import KIND_CLUSTER_LABEL
 from caplab_cluster.kind_cluster import NETWORK, NODES
-from kind_lab import Lab, run_make
-from lab_state import digest_of
+from support.kind.kind_lab import Lab, run_make
+from support.kind.lab_state import digest_of
 
 
 @pytest.fixture

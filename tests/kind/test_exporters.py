@@ -11,10 +11,10 @@ from urllib.parse import quote
 import pytest
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_dashboards.sources import CASSANDRA, POSTGRES, REDIS
-from cluster_object import ClusterObject
-from kind_lab import Lab, wait_until
-from postgres_cluster import sql
-from redis_cluster import ask
+from support.kind.cluster_object import ClusterObject
+from support.kind.kind_lab import Lab, wait_until
+from support.kind.postgres_cluster import sql
+from support.kind.redis_cluster import ask
 
 AGAIN_SECONDS = 5.0
 # Told only of what is there to be told of: a follower, another member that replicates, a client that was refused.

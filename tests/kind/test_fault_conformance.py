@@ -1,6 +1,6 @@
 """Every kind of fault, seen from outside: what it cuts, stops or ends, what it leaves alone, and that it ends.
 
-On echo pods that pose as members (tests/echo_pods.py): nothing but the fault is between what is sent and what arrives.
+On echo pods that pose as members (tests/support/kind/echo_pods.py): nothing but the fault is between what is sent and what arrives.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import pytest
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import WORKERS, ZONES
 from chaoscaplab.server import Server
-from echo_pods import PORT, EchoPods, Span, make_echo_pods
-from fault_objects import await_phase, fault_on, fault_status, target_of
-from kind_lab import Lab, caplab, wait_until
-from lab_state import cuts, drop_rules, frozen_pods, gate_files, journals
+from support.kind.echo_pods import PORT, EchoPods, Span, make_echo_pods
+from support.kind.fault_objects import await_phase, fault_on, fault_status, target_of
+from support.kind.kind_lab import Lab, caplab, wait_until
+from support.kind.lab_state import cuts, drop_rules, frozen_pods, gate_files, journals
 
 from caplab.run_context import current_run
 

@@ -1,6 +1,6 @@
 """Faults again and again: how soon they are live, that hundreds leave nothing, and that they end whoever dies.
 
-On echo pods (tests/echo_pods.py), and a RedisCluster where a role is meant. Only in `make prove`.
+On echo pods (tests/support/kind/echo_pods.py), and a RedisCluster where a role is meant. Only in `make prove`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import pytest
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS, ZONES
 from chaoscaplab.server import Server
-from cluster_object import ClusterObject
-from echo_pods import CLUSTER, KIND, PORT, EchoPods, make_echo_pods
-from kind_lab import Lab, wait_until
 from kubernetes import client, watch
-from lab_state import drop_rules, frozen_pods, gate_files, journals, thaw_timers
-from outside_client import OutsideClient
+from support.kind.cluster_object import ClusterObject
+from support.kind.echo_pods import CLUSTER, KIND, PORT, EchoPods, make_echo_pods
+from support.kind.kind_lab import Lab, wait_until
+from support.kind.lab_state import drop_rules, frozen_pods, gate_files, journals, thaw_timers
+from support.kind.outside_client import OutsideClient
 
 from caplab.contract.names import GROUP, VERSION
 from caplab.kube.context import connect

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.shell import CommandResult
-from fault_objects import fault, fault_status, phase_is
-from kind_lab import Lab, wait_until
-from lab_state import gate_files, journals
-from redis_cluster import KIND, await_ready, await_status, redis, status
-from scraped_metrics import of_agents, of_operator
+from support.kind.fault_objects import fault, fault_status, phase_is
+from support.kind.kind_lab import Lab, wait_until
+from support.kind.lab_state import gate_files, journals
+from support.kind.redis_cluster import KIND, await_ready, await_status, redis, status
+from support.kind.scraped_metrics import of_agents, of_operator
 
 FAULT_METRICS = ("caplab_fault_active", "caplab_fault_overdue_seconds")
 DOWN_SECONDS = 12  # the Sentinels promote another within two or three

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from chaoscaplab.server import Server, sentence
-from hostile_specs import NAMES, specs
 from hypothesis import HealthCheck, Phase, given, settings
-from kind_lab import Lab, wait_until
 from kubernetes import client
+from support.chart.hostile_specs import NAMES, specs
+from support.kind.kind_lab import Lab, wait_until
 
 from caplab.contract.names import GROUP, PLURALS, VERSION
 from caplab.kube.context import connect

@@ -7,7 +7,7 @@ import time
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import NODES
 from caplab_cluster.machine import usage
-from kind_lab import Lab
+from support.kind.kind_lab import Lab
 
 WINDOW_SECONDS = 10.0
 IDLE_WITHIN_SECONDS = 180.0

@@ -17,7 +17,7 @@ from caplab_cluster.kind_cluster import NETWORK, WORKERS
 from caplab_cluster.paths import LAB_IMAGES
 from caplab_cluster.progress import Progress
 from caplab_cluster.versions import DEBIAN_LAB
-from kind_lab import Lab, in_namespace, log_folder, toolbox_pod
+from support.kind.kind_lab import Lab, in_namespace, log_folder, toolbox_pod
 
 NODE = WORKERS[0]
 

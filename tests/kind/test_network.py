@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from caplab_cluster.kind_cluster import CONTROL_PLANE, NETWORK, WORKERS, ZONES
-from kind_lab import Lab, in_namespace, service, toolbox_pod, wait_until
+from support.kind.kind_lab import Lab, in_namespace, service, toolbox_pod, wait_until
 
 SQUATTERS_MAX = 3
 

@@ -14,7 +14,7 @@ from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
 from caplab_cluster.node_loss.store import NodeLossStore
 from chaoscaplab.faults import nodes
 from chaoslib.exceptions import ActivityFailed
-from kind_lab import Lab, caplab, wait_until
+from support.kind.kind_lab import Lab, caplab, wait_until
 
 from caplab.faults.commands import bring_nodes_back
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
-from cluster_object import ClusterObject
-from kind_lab import Lab, wait_until
+from support.kind.cluster_object import ClusterObject
+from support.kind.kind_lab import Lab, wait_until
 
 AGAIN_SECONDS = 5.0
 CREATING_SECONDS = {"CassandraCluster": 240.0, "PostgresCluster": 90.0, "RedisCluster": 90.0}

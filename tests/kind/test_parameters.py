@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from kind_lab import Lab
 from kubernetes import client
 from parameters import asking, files
+from support.kind.kind_lab import Lab
 
 from caplab.contract.names import GROUP, PLURALS, VERSION
 from caplab.kube.context import connect

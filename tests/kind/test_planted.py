@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kind_lab import Lab
-from lab_runs import run
-from planted_experiments import claiming
+from support.kind.kind_lab import Lab
+from support.kind.lab_runs import run
+from support.runs.planted_experiments import claiming
 
 pytestmark = pytest.mark.long
 

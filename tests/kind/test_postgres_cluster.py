@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
-from cluster_object import await_gone
-from kind_lab import Lab, wait_until
-from postgres_cluster import await_status, is_ready, postgres, sql, status
+from support.kind.cluster_object import await_gone
+from support.kind.kind_lab import Lab, wait_until
+from support.kind.postgres_cluster import await_status, is_ready, postgres, sql, status
 
 
 def change(lab: Lab, namespace: str, **spec: Any) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from cluster_object import ClusterObject
-from kind_lab import Lab, wait_until
-from postgres_cluster import sql
+from support.kind.cluster_object import ClusterObject
+from support.kind.kind_lab import Lab, wait_until
+from support.kind.postgres_cluster import sql
 
 _SETTLED_SECONDS = 10.0  # a round a second, and Patroni's own loop
 

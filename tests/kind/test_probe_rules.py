@@ -7,8 +7,8 @@ from typing import Any
 
 from caplab_cluster.chart import NAMESPACE
 from chaoscaplab.server import sentence
-from kind_lab import Lab
 from kubernetes import client
+from support.kind.kind_lab import Lab
 
 from caplab.contract.names import GROUP, VERSION
 from caplab.kube.context import connect

@@ -13,8 +13,8 @@ from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.session import built_tools
 from caplab_probes.history.recovery import recovered
-from kind_lab import Lab, session, wait_until
-from postgres_cluster import await_status, is_ready, postgres, sql
+from support.kind.kind_lab import Lab, session, wait_until
+from support.kind.postgres_cluster import await_status, is_ready, postgres, sql
 
 from caplab.model.history import validate
 

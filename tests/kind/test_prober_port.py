@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE
 from chaoscaplab.server import Server
-from kind_lab import Lab
 from kubernetes import client
 from kubernetes.client import ApiException
+from support.kind.kind_lab import Lab
 
 from caplab.contract.ports import PROBER_METRICS
 from caplab.kube.context import connect

@@ -7,14 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 import on_images_python
-import rule_checks
+import support.chart.rule_checks
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
 from caplab_cluster.progress import Progress
-from kind_lab import Lab, log_folder, session, wait_until
-from lab_prometheus import ask
-from lab_release import upgrade
-from rule_checks import alerts
+from support.chart.rule_checks import alerts
+from support.kind.kind_lab import Lab, log_folder, session, wait_until
+from support.kind.lab_prometheus import ask
+from support.kind.lab_release import upgrade
 
 WITH_IT = "serviceaccount,configmap,service,deployment,networkpolicy"
 OF_THE_LAB = {

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
-from cluster_object import ClusterObject, await_gone
-from kind_lab import Lab, wait_until
-from measured_load import Measured, load
-from redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
+from support.kind.cluster_object import ClusterObject, await_gone
+from support.kind.kind_lab import Lab, wait_until
+from support.kind.measured_load import Measured, load
+from support.kind.redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
 
 NAMESPACE = f"redis-tests-{uuid.uuid4().hex[:6]}"
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cluster_object import ClusterObject
-from kind_lab import Lab, wait_until
-from measured_load import Measured, load
-from redis_cluster import KIND, ask, await_ready, redis, setting, status
+from support.kind.cluster_object import ClusterObject
+from support.kind.kind_lab import Lab, wait_until
+from support.kind.measured_load import Measured, load
+from support.kind.redis_cluster import KIND, ask, await_ready, redis, setting, status
 
 NAMESPACE = f"redis-truth-{uuid.uuid4().hex[:6]}"
 _SECONDS = 5  # within which what somebody changed is as it was

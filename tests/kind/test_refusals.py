@@ -13,7 +13,7 @@ import pytest
 from caplab_cluster import podman
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.shell import CommandResult
-from kind_lab import Lab
+from support.kind.kind_lab import Lab
 
 linux_root = pytest.mark.skipif(
     os.geteuid() != 0 or not Path("/proc/mounts").exists() or shutil.which("unshare") is None,

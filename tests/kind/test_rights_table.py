@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import cluster_object
 import pytest
+import support.kind.cluster_object
 import yaml
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.chart import RELEASE
@@ -16,8 +16,8 @@ from caplab_cluster.shell import ask
 from caplab_operator.engines import objects
 from caplab_operator.engines.postgres import manifests as postgres
 from caplab_operator.engines.postgres.spec import parse
-from kind_lab import Lab, in_namespace, session, wait_until
-from rights_table import Right, difference, in_table, rights_of
+from support.chart.rights_table import Right, difference, in_table, rights_of
+from support.kind.kind_lab import Lab, in_namespace, session, wait_until
 
 EVERYWHERE, AT_HOME, AT_A_CLUSTER = "everywhere", "the lab's namespace", "namespace of a cluster x"
 UNINSTALLING = "everywhere, while uninstalling"

@@ -16,16 +16,16 @@ import yaml
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import WORKERS
 from caplab_cluster.paths import REPOSITORY
-from cluster_object import ClusterObject
-from experiment_files import loaded
-from fault_objects import await_phase, fault_on
-from kind_lab import Lab, log_folder, wait_until
-from lab_prometheus import fired
-from lab_runs import BIN, command, environment, run
-from lab_state import gate_files, live_faults, running_loads
-from measured_load import load
-from planted_experiments import claiming
-from workload_checks import findings_of, kept_or_broken
+from support.kind.cluster_object import ClusterObject
+from support.kind.fault_objects import await_phase, fault_on
+from support.kind.kind_lab import Lab, log_folder, wait_until
+from support.kind.lab_prometheus import fired
+from support.kind.lab_runs import BIN, command, environment, run
+from support.kind.lab_state import gate_files, live_faults, running_loads
+from support.kind.measured_load import load
+from support.kind.workload_checks import findings_of, kept_or_broken
+from support.runs.experiment_files import loaded
+from support.runs.planted_experiments import claiming
 
 from caplab.judging import judge_folder
 from caplab.ownership import NAMESPACE as RUNS

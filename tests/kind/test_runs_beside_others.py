@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 from caplab_cluster.kind_cluster import CONTEXT
-from cluster_object import ClusterObject, body
-from experiment_files import loaded
-from fault_objects import fault_on
-from kind_lab import Lab, wait_until
-from lab_runs import BIN, environment
+from support.kind.cluster_object import ClusterObject, body
+from support.kind.fault_objects import fault_on
+from support.kind.kind_lab import Lab, wait_until
+from support.kind.lab_runs import BIN, environment
+from support.runs.experiment_files import loaded
 
 from caplab.contract.names import RUN_LABEL, SESSION_LABEL
 from caplab.judging import judge_folder

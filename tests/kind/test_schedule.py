@@ -14,10 +14,10 @@ from caplab_cluster.kind_cluster import CONTEXT, CONTROL_PLANE
 from caplab_cluster.paths import CHART
 from caplab_cluster.session import built_tools
 from caplab_cluster.shell import CommandResult, ask
-from chart_checks import COMBINATIONS, Chart
-from kind_lab import Lab, session, wait_until
-from lab_state import gate_files
-from rights_table import Right, difference, in_table, rights_of
+from support.chart.chart_checks import COMBINATIONS, Chart
+from support.chart.rights_table import Right, difference, in_table, rights_of
+from support.kind.kind_lab import Lab, session, wait_until
+from support.kind.lab_state import gate_files
 
 RUNS = "caplab-nightly"
 JOBS = ("jobs", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=caplab-runner")

@@ -12,8 +12,8 @@ import pytest
 from caplab_cluster import registry
 from caplab_cluster.kind_cluster import NODES, WORKERS
 from caplab_cluster.paths import REPOSITORY
-from kind_lab import Lab, connect, log_folder, run_make, wait_until
-from lab_state import digest_of
+from support.kind.kind_lab import Lab, connect, log_folder, run_make, wait_until
+from support.kind.lab_state import digest_of
 
 
 def everything(lab: Lab) -> dict[str, str]:

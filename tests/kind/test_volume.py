@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kind_lab import Lab, in_namespace
+from support.kind.kind_lab import Lab, in_namespace
 
 
 def writer(lab: Lab) -> list[dict[str, Any]]:

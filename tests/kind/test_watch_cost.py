@@ -18,10 +18,10 @@ import pytest
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.kind_cluster import NODES
 from caplab_cluster.machine import usage
-from cluster_object import ClusterObject
-from kind_lab import Lab, wait_until
-from lab_release import UNWATCHED, upgrade
-from lab_runs import BIN, environment
+from support.kind.cluster_object import ClusterObject
+from support.kind.kind_lab import Lab, wait_until
+from support.kind.lab_release import UNWATCHED, upgrade
+from support.kind.lab_runs import BIN, environment
 
 MOST_CORES = 0.3
 MOST_MIB = 500.0

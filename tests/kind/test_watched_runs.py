@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kind_lab import Lab
-from lab_prometheus import ask
-from lab_release import UNWATCHED, upgrade
-from lab_runs import run
+from support.kind.kind_lab import Lab
+from support.kind.lab_prometheus import ask
+from support.kind.lab_release import UNWATCHED, upgrade
+from support.kind.lab_runs import run
 
 FEW, MANY = 3, 30
 GROWTH = 1.05

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from agent_fakes import POD_UID, FakeClock
 from caplab_agent.freezer import Freezer, FreezerState
 from caplab_agent.holds import Holds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.agent.fakes import POD_UID, FakeClock
 
 pytestmark = pytest.mark.property
 FAULTS = [f"f{number}" for number in range(4)]

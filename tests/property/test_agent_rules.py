@@ -8,13 +8,13 @@ import tempfile
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
-from agent_fakes import FakeClock
 from caplab_agent.drop_rules import address, change_addresses, create_table, parse_table, replace_table
 from caplab_agent.faults import Partition
 from caplab_agent.guard import AddressRefused, permitted
-from fake_nft import FakeNft, duration
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.agent.fake_nft import FakeNft, duration
+from support.agent.fakes import FakeClock
 
 pytestmark = pytest.mark.property
 V4 = st.integers(0x01000000, 0x7EFFFFFF).map(lambda number: str(IPv4Address(number)))

@@ -19,10 +19,10 @@ from caplab_operator.engines.cassandra.steps import Deployed, Persist, Restart, 
 from caplab_operator.engines.pods import Pod, ordinal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from observed_cassandra import CRD, SPEC, ZONES, pod, up
-from parameter_values import parameters
-from random_specs import NAMES, OBJECT_NAME, body_of, by_schema, schema_of
-from simulated_cassandra import SimulatedCluster
+from support.chart.parameter_values import parameters
+from support.chart.random_specs import NAMES, OBJECT_NAME, body_of, by_schema, schema_of
+from support.operator.observed_cassandra import CRD, SPEC, ZONES, pod, up
+from support.operator.simulated_cassandra import SimulatedCluster
 
 pytestmark = pytest.mark.property
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
-from histories import operation, table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import ipc, parquet
+from support.checkers.histories import operation, table
 
 from caplab import cli
 from caplab.model.history import SCHEMA

@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from histories import MS, ORIGIN_NS, Row, at, history, operation, scan, table
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support.checkers.histories import MS, ORIGIN_NS, Row, at, history, operation, scan, table
 
 from caplab.check import Context, State, availability, check_history, durability, epochs
 from caplab.check.availability.outages import WINDOW_NS

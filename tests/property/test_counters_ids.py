@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from histories import Row, history, operation
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from written_histories import alone
+from support.checkers.histories import Row, history, operation
+from support.checkers.written_histories import alone
 
 from caplab.check import Context, counters, ids
 from caplab.check.lines import Pair, packed

@@ -10,7 +10,7 @@ from caplab_operator.faults.cuts import End, ends
 from caplab_operator.faults.inventory import Inventory, Partition, Pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_inventories import DIRECTIONS, SOURCES, inventories
+from support.operator.random_inventories import DIRECTIONS, SOURCES, inventories
 
 pytestmark = pytest.mark.property
 PARTITIONS = st.builds(Partition, st.sampled_from(SOURCES), st.sampled_from(DIRECTIONS), st.booleans())

@@ -15,7 +15,8 @@ from fault_bodies import entry_of, operator_part, resolve, synced
 from fault_inventory import NOW, body, spec, status_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from random_inventories import CLUSTERS, DIRECTIONS, SOURCES, inventories
+from support.operator.fault_inventory import NOW, body, spec, status_of
+from support.operator.random_inventories import CLUSTERS, DIRECTIONS, SOURCES, inventories
 
 from caplab.contract.names import MEMBER
 from caplab.contract.objects import Target

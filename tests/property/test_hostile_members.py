@@ -27,14 +27,14 @@ from caplab_operator.engines.postgres.observe import ObservedPostgres
 from caplab_operator.engines.redis import observe as redis
 from caplab_operator.engines.redis import status as redis_status
 from caplab_operator.engines.redis.primary import primary_of
-from fits_schema import misfits, status_schema
 from hypothesis import example, given
 from hypothesis import strategies as st
-from observed_cassandra import SPEC as CASSANDRA
-from observed_cassandra import pod as cassandra_pod
-from observed_postgres import CURRENT, QUORUM, SPEC, answer, done, pod
-from observed_redis import SPEC as REDIS
-from observed_redis import pod as redis_pod
+from support.chart.fits_schema import misfits, status_schema
+from support.operator.observed_cassandra import SPEC as CASSANDRA
+from support.operator.observed_cassandra import pod as cassandra_pod
+from support.operator.observed_postgres import CURRENT, QUORUM, SPEC, answer, done, pod
+from support.operator.observed_redis import SPEC as REDIS
+from support.operator.observed_redis import pod as redis_pod
 
 pytestmark = pytest.mark.property
 CRDS = Path(__file__).parents[2] / "charts" / "caplab" / "templates" / "crds"

@@ -13,7 +13,7 @@ from caplab_operator.engines.postgres.spec import PostgresSpec
 from caplab_operator.engines.rolling import Deployed, Resize, Restart
 from hypothesis import given
 from hypothesis import strategies as st
-from observed_postgres import SPEC, answer, observed, pod, reading, setting
+from support.operator.observed_postgres import SPEC, answer, observed, pod, reading, setting
 
 pytestmark = pytest.mark.property
 MOST_STEPS = 40

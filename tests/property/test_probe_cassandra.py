@@ -29,9 +29,21 @@ from cassandra import InvalidRequest, OperationTimedOut, ReadTimeout, Unavailabl
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
 from cassandra.protocol import ErrorMessage, OverloadedErrorMessage, ServerError
-from fake_cassandra import ADD, CAS, COUNT, ID, INCR, READ, SERVICE, WRITE, FakeRing, Planted, client_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.databases.fake_cassandra import (
+    ADD,
+    CAS,
+    COUNT,
+    ID,
+    INCR,
+    READ,
+    SERVICE,
+    WRITE,
+    FakeRing,
+    Planted,
+    client_of,
+)
 
 from caplab.model.history import ERRORS, OUTCOMES
 

@@ -9,7 +9,9 @@ import pytest
 from caplab_probes.engines.redis.outcomes import ErrorReply, classify
 from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import NoAnswer
-from fake_redis import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.databases.fake_redis import (
     ADD,
     BEAT_ONCE,
     CAS_ONCE,
@@ -25,8 +27,6 @@ from fake_redis import (
     reply_of,
     service_of,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from caplab.model.history import ERRORS, OUTCOMES
 

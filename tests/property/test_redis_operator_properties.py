@@ -17,9 +17,9 @@ from caplab_operator.engines.redis.rollout import Deployed, Resize
 from caplab_operator.engines.redis.spec import RedisSpec, parse
 from hypothesis import given
 from hypothesis import strategies as st
-from observed_redis import CRD
-from parameter_values import parameters
-from random_specs import NAMES, OBJECT_NAME, body_of, by_schema, schema_of
+from support.chart.parameter_values import parameters
+from support.chart.random_specs import NAMES, OBJECT_NAME, body_of, by_schema, schema_of
+from support.operator.observed_redis import CRD
 
 pytestmark = pytest.mark.property
 

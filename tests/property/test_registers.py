@@ -8,10 +8,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from histories import Row, history
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slow_registers import is_linearizable, random_rows
+from support.checkers.histories import Row, history
+from support.checkers.slow_registers import is_linearizable, random_rows
 
 from caplab.check import Context, registers
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from histories import Row, at, history, kill
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_registers import SCAN_MS, final_scan, random_rows
-from written_histories import alone
+from support.checkers.histories import Row, at, history, kill
+from support.checkers.random_registers import SCAN_MS, final_scan, random_rows
+from support.checkers.written_histories import alone
 
 from caplab.check import Context, Finding, sessions, staleness
 from caplab.check.sessions.search import GUARANTEES

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_fakes import ID, PAUSE, POD_UID
-from agent_node import POD, Node, await_processes, inject, injected, living, new_record, node_in
 from caplab_agent.faults import FaultRecord, Kill
 from caplab_agent.freezer import FreezerState
+from support.agent.fakes import ID, PAUSE, POD_UID
+from support.agent.node import POD, Node, await_processes, inject, injected, living, new_record, node_in
 
 from caplab.contract.phases import ACTIVE, HEALED
 

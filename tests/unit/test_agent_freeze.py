@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from agent_fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel, Programs
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.commands import ProgramResult
 from caplab_agent.faults import Assignment, FaultRecord, Freeze
@@ -19,6 +18,7 @@ from caplab_agent.freezer import Freezer, FreezerState, NoFreezer
 from caplab_agent.holds import Holds
 from caplab_agent.plan import DIED, Heal
 from caplab_agent.thaw_timer import ThawTimers, script
+from support.agent.fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel, Programs
 
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 

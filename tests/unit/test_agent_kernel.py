@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_fakes import ID, POD_UID, Programs
 from caplab_agent import commands
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.clock import Clock
@@ -35,6 +34,7 @@ from caplab_agent.netns import Namespaces
 from caplab_agent.partition import PartitionInjector
 from caplab_agent.plan import Heal
 from caplab_agent.thaw_timer import ThawTimers
+from support.agent.fakes import ID, POD_UID, Programs
 
 from caplab.contract.phases import ACTIVE, HEALED
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_fakes import ID, PAUSE, POD_UID
-from agent_node import ASSIGNMENT, POD, Node, await_processes, inject, injected, living, new_record, node_in
 from caplab_agent.cgroups import Cgroups, read_procs
 from caplab_agent.clock import Clock
 from caplab_agent.faults import FaultRecord, Kill
 from caplab_agent.gate import Gates
 from caplab_agent.kill import container_ids
 from caplab_agent.plan import DIED, REBOOTED, Heal
+from support.agent.fakes import ID, PAUSE, POD_UID
+from support.agent.node import ASSIGNMENT, POD, Node, await_processes, inject, injected, living, new_record, node_in
 
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_fakes import ID, POD_UID
-from agent_lab import Body, Lab, deleted, fault, lab_in, state, wait_until
+from support.agent.fakes import ID, POD_UID
+from support.agent.lab import Body, Lab, deleted, fault, lab_in, state, wait_until
 
 PEER, OTHER = "10.244.1.5", "10.244.2.6"
 

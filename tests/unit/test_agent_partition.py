@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.faults import Assignment, FaultRecord, Partition
 from caplab_agent.netns import Namespaces, ProcessMoved
 from caplab_agent.partition import PartitionInjector
 from caplab_agent.plan import DIED, REBOOTED, Heal
-from fake_nft import FakeNft
+from support.agent.fake_nft import FakeNft
+from support.agent.fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel
 
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 

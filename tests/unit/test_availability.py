@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from histories import MS, SIDES, at, history, kill, operation
+from support.checkers.histories import MS, SIDES, at, history, kill, operation
 
 from caplab.check import Context, State
 from caplab.check.availability import check

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from caplab_cluster.failure import Failure
-from fake_api_server import PRODUCTION, fake_api_server, kubeconfig
-from fake_runs import FakeToolkit, experiments_in
+from support.objects.fake_api_server import PRODUCTION, fake_api_server, kubeconfig
+from support.runs.fake_runs import FakeToolkit, experiments_in
 
 from caplab import cli, places, suite_run
 from caplab.border import guarded

@@ -17,9 +17,9 @@ from caplab_probes.links import Endpoint, NotDone, Result, Topology
 from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import OK, Outcome
 from caplab_probes.spec import Limits
-from fake_postgres import FakeServer, fake_server, rows
-from fake_redis import FakeRedis, fake_redis, member_of, service_of
-from loopback import run, wait_until
+from support.databases.fake_postgres import FakeServer, fake_server, rows
+from support.databases.fake_redis import FakeRedis, fake_redis, member_of, service_of
+from support.databases.loopback import run, wait_until
 
 ASKED = CacheSpec("pg", "none", ttl_ms=8000, load_ms=50, places=20, connections=3)
 LIMITS = Limits(connect_seconds=1.0, statement_seconds=5.0, scan_seconds=0.5)

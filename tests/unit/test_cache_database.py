@@ -13,8 +13,8 @@ from caplab_probes.cache.loads import Load
 from caplab_probes.cache.reader import Loaded, LoadFailed
 from caplab_probes.links import Endpoint, Result
 from caplab_probes.outcomes import OK, Outcome
-from fake_postgres import DONE, WRITE, FakeServer, client_of, fake_server, response, rows
-from loopback import run, wait_until
+from support.databases.fake_postgres import DONE, WRITE, FakeServer, client_of, fake_server, response, rows
+from support.databases.loopback import run, wait_until
 
 COST = Cost(milliseconds=50, places=20)
 LOAD = "SELECT caplab_load($1, $2, $3)"

@@ -14,8 +14,8 @@ from caplab_probes.cache.entries import Entry
 from caplab_probes.cache.reader import CacheUnavailable, Loaded
 from caplab_probes.cache.redis_cache import RedisCache
 from caplab_probes.links import Endpoint, Link
-from fake_redis import FakeRedis, client_of, error, fake_redis, service_of
-from loopback import run, silent, wait_until
+from support.databases.fake_redis import FakeRedis, client_of, error, fake_redis, service_of
+from support.databases.loopback import run, silent, wait_until
 
 LOADED = Loaded(7, 0.0507, "pg-1")
 PATIENT, HASTY = 5.0, 0.3  # seconds

@@ -16,11 +16,24 @@ from caplab_operator.handlers import clusters
 from caplab_operator.handlers.cassandra import IMAGE_VARIABLE, CassandraClusters
 from caplab_operator.handlers.engines import engines
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
-from fake_cassandra_management import FakeManagement
-from fake_server import FakeServer
-from fault_inventory import owned_by_stateful_set
-from loopback import listening
-from observed_cassandra import BODY, HOSTS, PODS, SPEC, STARTS, WAITS, ZONES, before, host, observed, pod, up
+from support.databases.fake_cassandra_management import FakeManagement
+from support.databases.loopback import listening
+from support.objects.fake_server import FakeServer
+from support.operator.fault_inventory import owned_by_stateful_set
+from support.operator.observed_cassandra import (
+    BODY,
+    HOSTS,
+    PODS,
+    SPEC,
+    STARTS,
+    WAITS,
+    ZONES,
+    before,
+    host,
+    observed,
+    pod,
+    up,
+)
 
 # --- the management port ----------------------------------------------------------------------------------
 

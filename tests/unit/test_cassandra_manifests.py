@@ -14,7 +14,7 @@ from caplab_operator.engines import objects
 from caplab_operator.engines.cassandra import configuration, manifests
 from caplab_operator.engines.cassandra.manifests import PersistedState
 from caplab_operator.engines.cassandra.spec import CassandraSpec, Gossip, HintedHandoff, Operations, Timeouts, parse
-from observed_cassandra import BODY, SPEC, ZONES
+from support.operator.observed_cassandra import BODY, SPEC, ZONES
 
 
 def test_a_complete_object_is_parsed() -> None:

@@ -12,7 +12,7 @@ from caplab_operator.engines.cassandra.observe import Member, Work
 from caplab_operator.engines.cassandra.repairs import Repair
 from caplab_operator.engines.cassandra.ring import Ring
 from caplab_operator.engines.cassandra.ring_state import ring_of
-from observed_cassandra import (
+from support.operator.observed_cassandra import (
     HOSTS,
     LATER,
     NOW,

@@ -15,7 +15,7 @@ from caplab_operator.engines.cassandra.ring import Ring
 from caplab_operator.engines.cassandra.spec import CassandraSpec, Operations
 from caplab_operator.engines.cassandra.steps import Deployed, Persist, Restart, Send, Wait
 from caplab_operator.engines.pods import Pod
-from observed_cassandra import (
+from support.operator.observed_cassandra import (
     CURRENT,
     HOSTS,
     NOW,
@@ -32,7 +32,7 @@ from observed_cassandra import (
     ring,
     up,
 )
-from simulated_cassandra import SimulatedCluster
+from support.operator.simulated_cassandra import SimulatedCluster
 
 Answers = Mapping[int, Member | None]
 

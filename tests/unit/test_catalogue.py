@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chaoscaplab.controls.plan import Plan, plan_of
-from experiment_files import loaded
+from support.runs.experiment_files import loaded
 
 from caplab import suites
 from caplab.judging import expectations, experiments_folder

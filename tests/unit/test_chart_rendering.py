@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from caplab_cluster.failure import Failure
 from caplab_cluster.session import built_tools
-from chart_checks import CHECKS, POD_MONITOR, PROMETHEUS_RULE, Chart
-from json_schema import problems
-from kind_lab import session
+from support.chart.chart_checks import CHECKS, POD_MONITOR, PROMETHEUS_RULE, Chart
+from support.chart.json_schema import problems
+from support.kind.kind_lab import session
 
 
 @pytest.fixture(scope="module")

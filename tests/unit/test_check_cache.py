@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from cache_histories import LOAD_MS, QUIET_MS, loads, reads
-from histories import at, history, kill
+from support.checkers.cache_histories import LOAD_MS, QUIET_MS, loads, reads
+from support.checkers.histories import at, history, kill
 
 from caplab.check import Context, Finding, State
 from caplab.check.cache import applies, check

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import CASSANDRA, Row, adds, at, kill, node_kill_run, operation, run_record, scan, table
 from pyarrow import parquet  # type: ignore[import-untyped]  # pyarrow has no stubs
+from support.checkers.histories import CASSANDRA, Row, adds, at, kill, node_kill_run, operation, run_record, scan, table
 
 from caplab import check, checking, cli, results
 from caplab.check import Context, Finding, State

@@ -19,7 +19,7 @@ from caplab_cluster.machine.choose import (
     storage_settings,
 )
 from caplab_cluster.machine.facts import DetectedEngine, Machine, Tool, parse_version
-from machines import BARE_DEBIAN, DOCKER_LAPTOP
+from support.cluster.machines import BARE_DEBIAN, DOCKER_LAPTOP
 
 DOCKER = DetectedEngine("/usr/bin/docker", (28, 2, 2))
 SILENT_DOCKER = DetectedEngine("/usr/bin/docker", None, "Cannot connect")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chaoscaplab.clusters.cleanup import remove_other_clusters
-from fake_objects import of_run
+from support.objects.fake_objects import of_run
 
 RUN, SOMEBODY = "r-dead", ""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
-from suite_results import MACHINE, ROW, measured, run, series, write
+from support.runs.suite_results import MACHINE, ROW, measured, run, series, write
 
 from caplab import results
 from caplab.cli import main

@@ -17,7 +17,7 @@ import yaml
 from caplab_agent.faults import Assignment, FaultRecord
 from caplab_agent.report import report_body
 from caplab_cluster.paths import CHART, REPOSITORY
-from crd_schema import schemas
+from support.chart.crd_schema import schemas
 
 from caplab.contract import bounds, names, objects, phases, ports
 from caplab.contract.records import BodyError, Record, schema_of

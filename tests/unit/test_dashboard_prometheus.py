@@ -21,9 +21,9 @@ from caplab_probes import clock
 from caplab_probes.exporter import Exporter, LoadFigures, registry_of
 from caplab_probes.history.writer import Row
 from dashboard_queries import Findings, Prometheus, Window, run, substitute, table, unexplained
-from local_prometheus import backfill, exporter, needs_prometheus, prometheus
 from prometheus_client import generate_latest
-from synthetic_metrics import CLUSTERS, ROUTES, Outage, exposition, lab, targets
+from support.metrics.local_prometheus import backfill, exporter, needs_prometheus, prometheus
+from support.metrics.synthetic_metrics import CLUSTERS, ROUTES, Outage, exposition, lab, targets
 
 pytestmark = needs_prometheus
 SECONDS = 150

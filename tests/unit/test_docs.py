@@ -17,9 +17,9 @@ import yaml
 from caplab_cluster.paths import REPOSITORY
 from chaoscaplab.controls.plan import plan_of
 from chaoscaplab.discovery import discover
-from crd_schema import problems, schemas
-from docs_examples import anchors, broken_links, code, commands, handbook, links, manifests, pages
-from experiment_files import loaded
+from support.chart.crd_schema import problems, schemas
+from support.docs_examples import anchors, broken_links, code, commands, handbook, links, manifests, pages
+from support.runs.experiment_files import loaded
 
 from caplab import cli, suites
 from caplab.judging import experiments_folder

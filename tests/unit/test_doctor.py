@@ -7,7 +7,7 @@ from caplab_cluster.failure import Failure
 from caplab_cluster.machine.choose import SetupOptions
 from caplab_cluster.machine.doctor import Check, examine, refuse_unfit, render
 from caplab_cluster.machine.facts import Machine
-from machines import BARE_DEBIAN, DOCKER_LAPTOP, GIB
+from support.cluster.machines import BARE_DEBIAN, DOCKER_LAPTOP, GIB
 
 
 def check(machine: Machine, name: str) -> Check:

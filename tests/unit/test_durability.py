@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from histories import SIDES, adds, history, operation, scan, scanned
+from support.checkers.histories import SIDES, adds, history, operation, scan, scanned
 
 from caplab.check import Context, State
 from caplab.check.durability import check

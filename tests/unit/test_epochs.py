@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from histories import NEW_ID, OLD_ID, history, operation
+from support.checkers.histories import NEW_ID, OLD_ID, history, operation
 
 from caplab.check import Context, State, run_checker
 from caplab.check.epochs import check

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from json_schema import problems
+from support.chart.json_schema import problems
 
 from caplab.expectations_file import SIDES, parse
 from caplab.judging import experiments_folder

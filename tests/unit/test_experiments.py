@@ -24,6 +24,7 @@ from chaoslib.experiment import ensure_experiment_is_valid
 from experiment_files import loaded
 from held_runs import begin_run
 from kubernetes import client
+from support.runs.experiment_files import loaded
 
 from caplab import suites
 from caplab.check.finding import Finding, State

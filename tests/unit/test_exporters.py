@@ -23,11 +23,11 @@ from caplab_operator.handlers.exporters import Exporting
 from caplab_operator.handlers.fault_pods import inventory_from
 from caplab_operator.handlers.starting import Starting
 from caplab_operator.settings import EXPORTERS_VARIABLE, LAB_NAMESPACE_VARIABLE
-from fake_server import FakeServer
-from observed_postgres import BODY as PG_BODY
-from observed_postgres import SPEC as PG
-from observed_redis import BODY as RD_BODY
-from observed_redis import SPEC as RD
+from support.objects.fake_server import FakeServer
+from support.operator.observed_postgres import BODY as PG_BODY
+from support.operator.observed_postgres import SPEC as PG
+from support.operator.observed_redis import BODY as RD_BODY
+from support.operator.observed_redis import SPEC as RD
 
 PARTS = [("Secret", "secrets"), ("NetworkPolicy", "networkpolicies"), ("Service", "services"),
          ("StatefulSet", "statefulsets")]  # fmt: skip

@@ -14,8 +14,9 @@ from chaoslib.exceptions import ActivityFailed
 from fake_objects import of_run
 from held_runs import begin_run
 from kubernetes import client
-from run_faults import body_of as fault
-from run_faults import entry, lost_node
+from support.objects.fake_objects import of_run
+from support.runs.run_faults import body_of as fault
+from support.runs.run_faults import entry, lost_node
 
 from caplab.run_context import current_run, release
 

@@ -10,7 +10,7 @@ from caplab_operator.faults.cuts import End, ends
 from caplab_operator.faults.inventory import CONTROL_PLANE as CONTROL_PLANE_NEED
 from caplab_operator.faults.inventory import DNS as DNS_NEED
 from caplab_operator.faults.inventory import OUTSIDERS, Inventory, Partition, Pod, needs_of, partition_of
-from fault_inventory import CONTROL_PLANE, DNS, INVENTORY, PG, RD, SENTINELS, of, spec
+from support.operator.fault_inventory import CONTROL_PLANE, DNS, INVENTORY, PG, RD, SENTINELS, of, spec
 
 from caplab.contract.objects import FaultSpec, Target
 

@@ -15,6 +15,8 @@ from fake_fault_api import KILL, LED, PEERS, FakeFaultApi, handlers_of, live
 from fault_bodies import advance, sync_targets
 from fault_inventory import PG, anew, body, of, spec, with_pods
 from kubernetes.client import ApiException
+from support.objects.fake_fault_api import KILL, LED, PEERS, FakeFaultApi, handlers_of, live
+from support.operator.fault_inventory import PG, anew, body, of, spec, with_pods
 
 from caplab.contract.names import FINALIZER
 

@@ -12,8 +12,8 @@ from caplab_operator.faults.inventory import CONTROL_PLANE, DNS, OUTSIDERS, Inve
 from caplab_operator.handlers.fault_pods import inventory_from
 from caplab_operator.handlers.fault_reading import Reader
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
-from fake_server import FakeServer
-from fault_inventory import CLIENTS, PG, PROBERS, SENTINELS, ZONES, listed, pod
+from support.objects.fake_server import FakeServer
+from support.operator.fault_inventory import CLIENTS, PG, PROBERS, SENTINELS, ZONES, listed, pod
 
 NOTHING: frozenset[str] = frozenset()
 

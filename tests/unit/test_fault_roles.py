@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import observed_cassandra
-import observed_redis
 import pytest
+import support.operator.observed_cassandra
+import support.operator.observed_redis
 from caplab_operator.engines import pods as engine_pods
 from caplab_operator.engines.cassandra import observe as cassandra_observe
 from caplab_operator.engines.postgres import manifests
 from caplab_operator.engines.redis import observe as redis_observe
 from caplab_operator.faults.targets import Roles
 from caplab_operator.handlers import cassandra, postgres, redis
-from fault_inventory import INVENTORY, listed, pod
+from support.operator.fault_inventory import INVENTORY, listed, pod
 
 CASSANDRA = [pod(f"cs-{number}", "abc"[number], 70 + number) for number in range(3)]
 LISTED = [listed(pod) for pod in (*INVENTORY.pods, *CASSANDRA)]  # of all clusters of the namespace

@@ -9,7 +9,7 @@ import pytest
 from caplab_operator.faults.inventory import engine_of
 from caplab_operator.faults.targets import NoTarget, Roles, choose, excess, in_zones, zones_of
 from caplab_operator.handlers.engines import engines
-from fault_inventory import INVENTORY, PG, RD, SENTINELS, of, pod
+from support.operator.fault_inventory import INVENTORY, PG, RD, SENTINELS, of, pod
 
 from caplab.contract.objects import Target
 

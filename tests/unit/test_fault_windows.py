@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from chaoscaplab.faults.windows import window_of_node, windows_of
-from run_faults import entry, fault, lost_node
+from support.runs.run_faults import entry, fault, lost_node
 
 from caplab.check.finding import Context
 from caplab.model.runs import WallAnchor

@@ -12,9 +12,9 @@ from caplab_cluster.kind_cluster import WORKERS
 from caplab_cluster.node_loss.losses import PAUSE, take_down
 from caplab_cluster.node_loss.store import NodeLoss, NodeLossStore
 from caplab_cluster.paths import Cache
-from fake_api_server import PRODUCTION, fake_api_server, kubeconfig
-from fake_engine import ADDRESSES, FakeEngine, fake_engine
-from listed_faults import FakeLab, entry, fault
+from support.cluster.fake_engine import ADDRESSES, FakeEngine, fake_engine
+from support.objects.fake_api_server import PRODUCTION, fake_api_server, kubeconfig
+from support.objects.listed_faults import FakeLab, entry, fault
 
 from caplab import cli
 from caplab.faults import commands

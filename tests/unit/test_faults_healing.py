@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from caplab_cluster.kind_cluster import WORKERS
 from kubernetes import client
-from listed_faults import NOW, UNREADABLE_PARTS, FakeLab, entry, fault, listed
+from support.objects.listed_faults import NOW, UNREADABLE_PARTS, FakeLab, entry, fault, listed
 
 from caplab.contract.names import FINALIZER
 from caplab.faults import objects

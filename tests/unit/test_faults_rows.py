@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from listed_faults import NOW, UNREADABLE_PARTS, UNTIL, entry, fault, listed
+from support.objects.listed_faults import NOW, UNREADABLE_PARTS, UNTIL, entry, fault, listed
 
 from caplab.contract.objects import Target
 from caplab.faults.listing import NOTHING, table

@@ -21,8 +21,8 @@ from chaoscaplab.probes.histories import (
 from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import Server
 from chaoscaplab.waiting import NotInTime
-from histories import adds, table
 from kubernetes.client import ApiException
+from support.checkers.histories import adds, table
 from urllib3.exceptions import MaxRetryError, ProtocolError
 
 ANCHOR = {"monotonic_ns": 5, "unix_ns": 9}

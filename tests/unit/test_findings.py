@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from histories import SIDES, adds, history, run_record, scan, scanned, table
+from support.checkers.histories import SIDES, adds, history, run_record, scan, scanned, table
 
 from caplab.check import APPLIES, CHECKERS, Context, Finding, State, check_history, merge, run_checker
 from caplab.check.finding import ENOUGH

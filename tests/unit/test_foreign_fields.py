@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from caplab_operator.engines.foreign_fields import additions, removal
 from caplab_operator.engines.postgres import manifests
-from fake_server import FakeServer
-from observed_postgres import SPEC
+from support.objects.fake_server import FakeServer
+from support.operator.observed_postgres import SPEC
 
 SERVICE: dict[str, Any] = {
     "kind": "Service",

@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from fake_runs import FakeToolkit, experiments_in, journal, left_behind, record_of
-from histories import kill, run_record
 from kubernetes import client
+from support.checkers.histories import kill, run_record
+from support.runs.fake_runs import FakeToolkit, experiments_in, journal, left_behind, record_of
 from urllib3.exceptions import HTTPError
 
 from caplab import grafana, suite_run

@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
-from histories import MS, ORIGIN_NS, SIDES, history, kill, operation, run_record, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.checkers.histories import MS, ORIGIN_NS, SIDES, history, kill, operation, run_record, table
 
 from caplab.model.disorder import validate_stored
 from caplab.model.fields import FieldError

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
-from histories import operation, run_record, table
 from pyarrow import ipc, parquet
+from support.checkers.histories import operation, run_record, table
 
 from caplab import results
 from caplab.history_file import read

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from histories import adds, history, operation
-from written_histories import alone, lines_of, witnesses_of, written
+from support.checkers.histories import adds, history, operation
+from support.checkers.written_histories import alone, lines_of, witnesses_of, written
 
 from caplab.check import Context, Finding, State
 from caplab.check.ids import applies, check

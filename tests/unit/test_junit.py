@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from xml.etree import ElementTree as Xml
 
-from histories import kill, killed_run, report_of
+from support.checkers.histories import kill, killed_run, report_of
 
 from caplab.check.finding import State
 from caplab.report import RunReport

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 import pytest
-from histories import adds, at, history, operation, run_record
-from written_histories import written
+from support.checkers.histories import adds, at, history, operation, run_record
+from support.checkers.written_histories import written
 
 from caplab.check import Context, counters, durability, staleness
 from caplab.model.fields import FieldError

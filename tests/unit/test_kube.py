@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_api_server import KIND, PRODUCTION, FakeApiServer, fake_api_server, kubeconfig
 from kubernetes import client
+from support.objects.fake_api_server import KIND, PRODUCTION, FakeApiServer, fake_api_server, kubeconfig
 
 from caplab import places
 from caplab.kube import bounded, context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab_prometheus import fired
+from support.kind.lab_prometheus import fired
 
 
 class FakeLab:

@@ -18,8 +18,8 @@ from caplab_operator.handlers.faults import FaultHandlers
 from caplab_operator.handlers.live_faults import LiveFaults
 from caplab_operator.handlers.watched import WatchedRecords, key_of
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
-from fake_fault_api import KILL, LED, PEERS, PRIMARY, FakeFaultApi, handlers_of, live
-from fault_inventory import INVENTORY, PG, anew, body, spec, with_pods
+from support.objects.fake_fault_api import KILL, LED, PEERS, PRIMARY, FakeFaultApi, handlers_of, live
+from support.operator.fault_inventory import INVENTORY, PG, anew, body, spec, with_pods
 
 from caplab.contract.objects import Fault
 

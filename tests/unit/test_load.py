@@ -3,8 +3,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from histories import adds, history, operation
-from written_histories import alone, witnesses_of, written
+from support.checkers.histories import adds, history, operation
+from support.checkers.written_histories import alone, witnesses_of, written
 
 from caplab.check import Context, Finding, State
 from caplab.check.load import applies, check

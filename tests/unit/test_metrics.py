@@ -12,9 +12,9 @@ from caplab_cluster.paths import REPOSITORY
 from caplab_operator.exporter import Snapshot
 from caplab_probes import exporter as prober
 from caplab_probes.exporter import Exporter
-from exported_metrics import cluster, everything, fault, of_operator, row, run
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
+from support.metrics.exported_metrics import cluster, everything, fault, of_operator, row, run
 
 from caplab.contract.objects import Run
 

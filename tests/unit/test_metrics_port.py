@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from caplab_agent import exporter as agent
 from caplab_agent.faults import Freeze, Kill, Partition
-from exported_metrics import fault_record, of_agent
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from support.metrics.exported_metrics import fault_record, of_agent
 
 from caplab import bounded_server, metrics_port
 

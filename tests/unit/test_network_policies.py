@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import observed_cassandra
-import observed_redis
 import pytest
+import support.operator.observed_cassandra
+import support.operator.observed_redis
 import yaml
 from caplab_cluster.paths import CHART
 from caplab_operator.engines import exporter, objects
@@ -20,7 +20,7 @@ from caplab_operator.engines.postgres import manifests as postgres
 from caplab_operator.engines.postgres.exporter import EXPORTER as POSTGRES_EXPORTER
 from caplab_operator.engines.redis import manifests as redis
 from caplab_operator.engines.redis.exporter import EXPORTER as REDIS_EXPORTER
-from observed_postgres import SPEC
+from support.operator.observed_postgres import SPEC
 
 LAB = "caplab-system"
 Policy = Mapping[str, Any]

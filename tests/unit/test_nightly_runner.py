@@ -18,9 +18,9 @@ from typing import Any
 
 import fsspec
 import pytest
-from fake_objects import FakeObjects
 from kubernetes import client
-from suite_results import series, write
+from support.objects.fake_objects import FakeObjects
+from support.runs.suite_results import series, write
 
 from caplab.command_error import CommandError
 from caplab.model.fields import FieldError

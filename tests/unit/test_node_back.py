@@ -19,8 +19,8 @@ from caplab_cluster.node_loss.recovery import GONE, bring_back, container_state
 from caplab_cluster.node_loss.store import NodeLossStore
 from caplab_cluster.node_loss.watchdog import watch
 from caplab_cluster.paths import REPOSITORY
-from fake_engine import ADDRESSES, FakeEngine, fake_engine
-from lost_nodes import NODE, FakeClock, taken, unfollowed
+from support.cluster.fake_engine import ADDRESSES, FakeEngine, fake_engine
+from support.cluster.lost_nodes import NODE, FakeClock, taken, unfollowed
 
 
 @pytest.fixture

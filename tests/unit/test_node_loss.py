@@ -12,8 +12,8 @@ from caplab_cluster.failure import Failure
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
 from caplab_cluster.node_loss.losses import KILL, PAUSE, RESTART, STOP, NodeAction, start_watchdog, take_down
 from caplab_cluster.node_loss.store import NodeLoss, NodeLossStore
-from fake_engine import FakeEngine, fake_engine
-from lost_nodes import NODE, FakeClock, taken
+from support.cluster.fake_engine import FakeEngine, fake_engine
+from support.cluster.lost_nodes import NODE, FakeClock, taken
 
 
 @pytest.fixture

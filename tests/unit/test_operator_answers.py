@@ -19,8 +19,8 @@ from caplab_operator.engines.postgres import sql
 from caplab_operator.engines.redis import observe as redis
 from caplab_operator.handlers import redis_watch
 from caplab_wire import bounded, resp
-from fake_postgres import READY, message, rows
-from observed_postgres import pod
+from support.databases.fake_postgres import READY, message, rows
+from support.operator.observed_postgres import pod
 
 MIB = 1 << 20
 HERE = pod("x-0", address="127.0.0.1")

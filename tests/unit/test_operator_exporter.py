@@ -13,9 +13,9 @@ from caplab_operator.exporter import MetricsPage, Snapshot, runs
 from caplab_operator.exporter.clusters import Members, cluster_metrics, epoch_number
 from caplab_operator.exporter.faults import fault_metrics
 from caplab_operator.exporter.runs import latest, metrics
-from exported_metrics import UNTIL, cluster, fault, of_operator, run
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
+from support.metrics.exported_metrics import UNTIL, cluster, fault, of_operator, run
 
 from caplab.contract.objects import FAULT_KINDS, FaultSpec, Partition, RunStatus, Target
 

@@ -12,7 +12,7 @@ from caplab_operator.engines.ownership import ForeignObject
 from caplab_operator.engines.postgres.spec import PostgresSpec
 from caplab_operator.engines.redis.spec import RedisSpec
 from caplab_operator.handlers import rights
-from fake_server import FakeServer
+from support.objects.fake_server import FakeServer
 
 BODY: dict[str, Any] = {
     "apiVersion": "caplab.dev/v1alpha1",

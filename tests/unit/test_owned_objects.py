@@ -21,11 +21,11 @@ from caplab_operator.engines.redis import slices
 from caplab_operator.handlers.applied import ApplyCache, EarlierClusterRemains, apply_all
 from caplab_operator.root_key import NAME, UnusableRootKey
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
-from fake_server import FakeServer
 from kubernetes.client import ApiException
-from observed_cassandra import SPEC as CASSANDRA
-from observed_postgres import SPEC as POSTGRES
-from observed_redis import SPEC as REDIS
+from support.objects.fake_server import FakeServer
+from support.operator.observed_cassandra import SPEC as CASSANDRA
+from support.operator.observed_postgres import SPEC as POSTGRES
+from support.operator.observed_redis import SPEC as REDIS
 
 from caplab.contract.names import ROOT_KEY_ANNOTATION
 

@@ -11,7 +11,7 @@ import pytest
 from caplab_operator.handlers import owned_watch
 from caplab_operator.handlers.owned_watch import OwnedWatch
 from caplab_operator.ledger import Ledger, version_of
-from loopback import listening, run, wait_until
+from support.databases.loopback import listening, run, wait_until
 
 MANIFEST: dict[str, Any] = {
     "apiVersion": "v1", "kind": "Service",

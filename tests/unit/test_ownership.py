@@ -18,6 +18,7 @@ from chaoslib.exceptions import ActivityFailed
 from fake_objects import FakeObjects, of_run, server_of
 from held_runs import begin_run
 from kubernetes import client
+from support.objects.fake_objects import FakeObjects, of_run, server_of
 
 from caplab import ownership, tidy
 from caplab.ownership import Session, run_of, session_of

@@ -20,7 +20,7 @@ from caplab_operator.handlers import postgres, postgres_drift, postgres_logins, 
 from caplab_operator.handlers.postgres_drift import DriftCorrection
 from caplab_operator.handlers.postgres_logins import Logins
 from caplab_operator.handlers.postgres_steps import Steps
-from observed_postgres import BODY, SPEC, answer, by_alter_system, observed, override, pod, reading
+from support.operator.observed_postgres import BODY, SPEC, answer, by_alter_system, observed, override, pod, reading
 
 from caplab.contract.names import GENERATION_ANNOTATION
 

@@ -15,7 +15,7 @@ from caplab_operator.engines.postgres import monitor
 from caplab_operator.engines.postgres.monitor import Role
 from caplab_operator.handlers import postgres_monitor
 from caplab_operator.handlers.postgres_monitor import Monitor
-from observed_postgres import SPEC, observed
+from support.operator.observed_postgres import SPEC, observed
 
 # Of a server: create role monitor password 'mon2'.
 KEPT = (

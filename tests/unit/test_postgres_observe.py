@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from caplab_operator.engines.postgres import observe
-from observed_postgres import pod
+from support.operator.observed_postgres import pod
 
 HERE = pod("pg-0", address="127.0.0.1")
 

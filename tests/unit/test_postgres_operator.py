@@ -10,7 +10,7 @@ from caplab_operator.engines import objects
 from caplab_operator.engines.postgres import manifests, patroni
 from caplab_operator.engines.postgres.spec import parse
 from caplab_operator.handlers.watched import WatchedClusters
-from observed_postgres import BODY, SPEC
+from support.operator.observed_postgres import BODY, SPEC
 
 from caplab.contract.names import GENERATION_ANNOTATION
 from caplab.model.sizes import size_bytes

@@ -13,7 +13,18 @@ from caplab_operator.engines.postgres.observe import ObservedPostgres
 from caplab_operator.engines.postgres.rollout import RestartPostgres, Switchover
 from caplab_operator.engines.postgres.spec import PostgresSpec
 from caplab_operator.engines.rolling import Deployed, Resize, Restart, Wait
-from observed_postgres import CURRENT, QUORUM, SPEC, answer, by_alter_system, observed, override, pod, reading, setting
+from support.operator.observed_postgres import (
+    CURRENT,
+    QUORUM,
+    SPEC,
+    answer,
+    by_alter_system,
+    observed,
+    override,
+    pod,
+    reading,
+    setting,
+)
 
 SYNC = replace(SPEC, durability="sync")
 

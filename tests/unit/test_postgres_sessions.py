@@ -13,9 +13,9 @@ from caplab_operator.engines.postgres import sessions, sql
 from caplab_operator.engines.postgres.readings import Reading
 from caplab_operator.engines.postgres.sessions import Sessions, log_in
 from caplab_operator.engines.postgres.sql import Session, SqlError
-from fake_postgres import FakeServer, response, rows
-from loopback import listening, silent
-from observed_postgres import pod
+from support.databases.fake_postgres import FakeServer, response, rows
+from support.databases.loopback import listening, silent
+from support.operator.observed_postgres import pod
 
 MEMBER = pod("pg-0", address="127.0.0.1")
 ANSWER: dict[str, Any] = {

@@ -12,7 +12,18 @@ from caplab_operator.engines.postgres import patroni, status
 from caplab_operator.engines.postgres.observe import ObservedPostgres
 from caplab_operator.engines.postgres.readings import Line, Reading
 from caplab_operator.engines.postgres.spec import PostgresSpec
-from observed_postgres import CONF, QUORUM, SPEC, answer, by_alter_system, done, observed, override, reading, setting
+from support.operator.observed_postgres import (
+    CONF,
+    QUORUM,
+    SPEC,
+    answer,
+    by_alter_system,
+    done,
+    observed,
+    override,
+    reading,
+    setting,
+)
 
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
 SYNC = replace(SPEC, durability="sync")

@@ -8,9 +8,9 @@ import pytest
 from caplab_probes.acked import WRITES_PER_KEY, AckedWrites
 from caplab_probes.exporter import BUCKETS, Exporter
 from caplab_probes.history.writer import Row
-from histories import at, history
 from hypothesis import example, given
 from hypothesis import strategies as some
+from support.checkers.histories import at, history
 
 from caplab.check import Context
 from caplab.check.staleness import check

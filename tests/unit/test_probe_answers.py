@@ -21,8 +21,8 @@ from caplab_probes.engines.redis.wire import Wire as RedisWire
 from caplab_probes.links import NotDone
 from caplab_probes.spec import PLAIN_CLIENT, Limits
 from cassandra.cluster import NoHostAvailable
-from fake_postgres import READY, message, rows
-from loopback import run
+from support.databases.fake_postgres import READY, message, rows
+from support.databases.loopback import run
 
 MIB = 1 << 20
 GREETING = message(b"R", struct.pack("!i", 0)) + READY

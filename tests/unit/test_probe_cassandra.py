@@ -19,7 +19,7 @@ from cassandra import ConsistencyLevel, OperationTimedOut, Unavailable, WriteTim
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
 from cassandra.protocol import OverloadedErrorMessage
-from fake_cassandra import (
+from support.databases.fake_cassandra import (
     ADD,
     ADDRESSES,
     CAS,
@@ -39,7 +39,7 @@ from fake_cassandra import (
     client_of,
     perform,
 )
-from loopback import wait_until
+from support.databases.loopback import wait_until
 
 OK = Outcome("ok")
 REFUSED = Outcome("fail", "refused")

@@ -19,7 +19,7 @@ from cassandra.policies import (
     FallthroughRetryPolicy,
     TokenAwarePolicy,
 )
-from fake_cassandra import Bound, FakeRing, Planted, Session
+from support.databases.fake_cassandra import Bound, FakeRing, Planted, Session
 
 
 class NeverConnected(Cluster):  # type: ignore[misc]  # the driver has no types

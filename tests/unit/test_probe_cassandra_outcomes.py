@@ -13,7 +13,7 @@ from cassandra import AlreadyExists, AuthenticationFailed, ConsistencyLevel, Dri
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionException, ConnectionShutdown
 from cassandra.protocol import ErrorMessage
-from fake_cassandra import ADD, READ, WRITE
+from support.databases.fake_cassandra import ADD, READ, WRITE
 
 OK = Outcome("ok")
 READING, PLAIN, SERIAL = Kind.READ, Kind.WRITE, Kind.CONDITIONAL

@@ -17,7 +17,7 @@ from caplab_probes.load.workloads import run_values
 from caplab_probes.probe import Probe, ProberContext
 from caplab_probes.spec import ProbeSpec
 from cassandra import ConsistencyLevel, ReadTimeout
-from fake_cassandra import ADDRESSES, LIMITS, MEMBERS, SERVICE, FakeRing, Host, Planted, client_of
+from support.databases.fake_cassandra import ADDRESSES, LIMITS, MEMBERS, SERVICE, FakeRing, Host, Planted, client_of
 
 from caplab.model.history import validate
 from caplab.model.keys import run_number

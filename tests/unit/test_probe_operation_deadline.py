@@ -12,9 +12,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import fake_postgres
-import fake_redis
 import pytest
+import support.databases.fake_postgres
+import support.databases.fake_redis
 from caplab_probes.engines import keep_alive as keep_alive_module
 from caplab_probes.engines.keep_alive import keep_alive, user_timeout_ms
 from caplab_probes.engines.postgres import client as postgres_client
@@ -26,8 +26,8 @@ from caplab_probes.load.sessions import session_numbers
 from caplab_probes.outcomes import Outcome
 from caplab_probes.probe import Probe, ProberContext
 from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits, ProbeSpec
-from fake_postgres import LIMITS, FakeServer, fake_server
-from fake_redis import FakeRedis
+from support.databases.fake_postgres import LIMITS, FakeServer, fake_server
+from support.databases.fake_redis import FakeRedis
 
 from caplab.model.history import validate
 

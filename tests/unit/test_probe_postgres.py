@@ -6,14 +6,14 @@ import asyncio
 import time
 from dataclasses import replace
 
-import loopback
 import pytest
+import support.databases.loopback
 from caplab_probes.engines.postgres.client import position
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Result
 from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import Outcome
 from caplab_probes.spec import ClientOptions, Limits
-from fake_postgres import (
+from support.databases.fake_postgres import (
     ADD,
     BEAT,
     CALLED,

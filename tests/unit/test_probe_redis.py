@@ -7,14 +7,14 @@ import socket
 import time
 from dataclasses import replace
 
-import loopback
 import pytest
+import support.databases.loopback
 from caplab_probes.engines.redis.statements import BEAT, WRITE, WRITE_LEVELS, replicas_of
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Result
 from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import Outcome
 from caplab_probes.spec import Limits
-from fake_redis import (
+from support.databases.fake_redis import (
     ADD,
     BEAT_ONCE,
     CAS_ONCE,

@@ -20,9 +20,9 @@ from caplab_probes.load.sessions import session_numbers
 from caplab_probes.probe import Probe, ProberContext
 from caplab_probes.scan import read_notes
 from caplab_probes.spec import Limits, ProbeSpec
-from fake_postgres import LIMITS, FakeServer, client_of, fake_server, rows
-from fake_redis import REPLID, FakeRedis, fake_redis
-from loopback import wait_until
+from support.databases.fake_postgres import LIMITS, FakeServer, client_of, fake_server, rows
+from support.databases.fake_redis import REPLID, FakeRedis, fake_redis
+from support.databases.loopback import wait_until
 
 from caplab.model.history import validate
 

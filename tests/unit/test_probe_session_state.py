@@ -16,7 +16,7 @@ from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import OK
 from caplab_probes.probe import Probe, ProberContext
 from caplab_probes.spec import ProbeSpec
-from fake_redis import LIMITS, FakeRedis, fake_redis, member_of, service_of
+from support.databases.fake_redis import LIMITS, FakeRedis, fake_redis, member_of, service_of
 
 from caplab.model.history import validate
 

@@ -11,7 +11,7 @@ import pytest
 from chaoscaplab.clusters import postgres, provision
 from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.waiting import NotInTime
-from fake_objects import of_run
+from support.objects.fake_objects import of_run
 
 from caplab.run_context import RunContext
 

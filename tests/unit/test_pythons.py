@@ -7,9 +7,9 @@ import re
 import tomllib
 from pathlib import Path
 
-import loopback
 import on_every_python
 import pytest
+import support.databases.loopback
 from caplab_cluster.paths import REPOSITORY
 
 

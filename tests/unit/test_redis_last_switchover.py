@@ -11,9 +11,9 @@ from caplab_redis_member import config as config_module
 from caplab_redis_member import switchover
 from caplab_redis_member.switchover import Switchover
 from caplab_wire import resp
-from fake_redis import fake_redis
-from observed_redis import SPEC
-from redis_member import CONFIG, HOSTS, FakeCluster, Member, fake_cluster, promote, refuse
+from support.databases.fake_redis import fake_redis
+from support.databases.redis_member import CONFIG, HOSTS, FakeCluster, Member, fake_cluster, promote, refuse
+from support.operator.observed_redis import SPEC
 
 PAUSE = "rd-0 CLIENT PAUSE 60000 WRITE"
 FAILOVER = "SENTINEL FAILOVER caplab"

@@ -15,7 +15,7 @@ from caplab_operator.engines.redis import configuration, manifests, slices
 from caplab_operator.engines.redis.directives import DEFAULTS, IMMUTABLE
 from caplab_operator.engines.redis.manifests import PersistedState
 from caplab_operator.engines.redis.spec import Failover, RedisSpec, parse
-from observed_redis import BODY, PODS, SPEC, STANDING
+from support.operator.observed_redis import BODY, PODS, SPEC, STANDING
 
 
 def test_a_complete_object_is_parsed() -> None:

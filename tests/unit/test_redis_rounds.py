@@ -13,7 +13,7 @@ from caplab_operator.engines.redis import configuration, observe
 from caplab_operator.engines.redis.observe import Access, ObservedRedis, Place
 from caplab_operator.handlers import redis
 from caplab_operator.handlers.redis import RedisClusters
-from observed_redis import BODY, CURRENT, SPEC, master, observed, replica, sentinel
+from support.operator.observed_redis import BODY, CURRENT, SPEC, master, observed, replica, sentinel
 
 PASSWORDS = {"operator": "o", "replication": "r", "sentinel": "s", "caplab": "c"}
 

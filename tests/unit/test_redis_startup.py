@@ -26,7 +26,7 @@ from caplab_redis_member.startup import (
     decide,
 )
 from caplab_wire import resp
-from redis_member import CONFIG, HOSTS, SENTINELS, FakeCluster, Member, fake_cluster, promote
+from support.databases.redis_member import CONFIG, HOSTS, SENTINELS, FakeCluster, Member, fake_cluster, promote
 
 R0, R1, R2 = HOSTS
 NEW = replace(CONFIG, bootstrap=True)

@@ -12,7 +12,7 @@ from caplab_operator.engines.redis.directives import DEFAULTS
 from caplab_operator.engines.redis.observe import Access, KnownReplica, Member, ObservedRedis
 from caplab_operator.engines.redis.primary import primary_of
 from caplab_wire.resp import Answer
-from observed_redis import (
+from support.operator.observed_redis import (
     BOTH,
     GONE,
     LATER,

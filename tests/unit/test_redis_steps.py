@@ -12,7 +12,19 @@ from caplab_operator.engines.redis.observe import KnownReplica, Member, Observed
 from caplab_operator.engines.redis.primary import primary_of
 from caplab_operator.engines.redis.rollout import Deployed, Resize, Restart, Switchover, Wait
 from caplab_operator.engines.redis.spec import RedisSpec
-from observed_redis import CURRENT, GONE, PODS, SPEC, WATCHERS, host, master, naming, observed, replica, sentinel
+from support.operator.observed_redis import (
+    CURRENT,
+    GONE,
+    PODS,
+    SPEC,
+    WATCHERS,
+    host,
+    master,
+    naming,
+    observed,
+    replica,
+    sentinel,
+)
 
 from caplab.contract.names import GENERATION_ANNOTATION
 

@@ -14,8 +14,8 @@ from caplab_operator.engines.redis import configuration, durability, observe, se
 from caplab_operator.engines.redis.observe import Access, Member, ObservedRedis, Place
 from caplab_operator.engines.redis.spec import RedisSpec
 from caplab_operator.handlers.redis_users import Users, users_of_members
-from fake_redis import fake_redis
-from observed_redis import PODS, SPEC, master, observed, replica, sentinel
+from support.databases.fake_redis import fake_redis
+from support.operator.observed_redis import PODS, SPEC, master, observed, replica, sentinel
 
 ALWAYS = replace(SPEC, persistence="always", min_replicas_to_write=1)
 HEALTHY_INFO = {

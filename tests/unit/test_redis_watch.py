@@ -15,7 +15,7 @@ from caplab_operator.handlers import redis_watch, wiring
 from caplab_operator.handlers.engines import Engine
 from caplab_operator.handlers.redis_routes import Routes
 from caplab_operator.handlers.redis_watch import PromotionWatch
-from observed_redis import BODY, GONE, PROMOTED, SPEC, observed, pod
+from support.operator.observed_redis import BODY, GONE, PROMOTED, SPEC, observed, pod
 
 
 class FakeApi:

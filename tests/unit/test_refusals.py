@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from caplab_cluster.paths import REPOSITORY
-from fake_runs import experiments_in
+from support.runs.fake_runs import experiments_in
 
 from caplab import catalogue, cli, places, suites
 from caplab.judging import experiments_folder

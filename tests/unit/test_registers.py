@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from histories import MS, Row, history, kill, operation
+from support.checkers.histories import MS, Row, history, kill, operation
 
 from caplab.check import Context, State, registers
 from caplab.check.registers import search

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cache_histories import loads, reads
-from histories import Row, kill, killed_run, report_of
+from support.checkers.cache_histories import loads, reads
+from support.checkers.histories import Row, kill, killed_run, report_of
 
 from caplab.report import RunReport, render_run, summary_markdown
 from caplab.report.cache_tables import cache_sentence, readers_and_loads

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from histories import NEW_ID, OLD_ID, REDIS, at, kill, killed_run, node_kill_report, report_of
 from hypothesis import given
 from hypothesis import strategies as st
+from support.checkers.histories import NEW_ID, OLD_ID, REDIS, at, kill, killed_run, node_kill_report, report_of
 
 from caplab.check import Finding, State
 from caplab.model.expectations import Expectation, Promise, PropertyExpectation

@@ -8,7 +8,18 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from histories import Row, at, history, kill, killed_run, node_kill_report, node_kill_run, operation, report_of, table
+from support.checkers.histories import (
+    Row,
+    at,
+    history,
+    kill,
+    killed_run,
+    node_kill_report,
+    node_kill_run,
+    operation,
+    report_of,
+    table,
+)
 
 from caplab.check import State
 from caplab.model.runs import CONTROL

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rights_table import HEAD, Right, difference, in_table, rights_of
+from support.chart.rights_table import HEAD, Right, difference, in_table, rights_of
 
 PAGE = f"""# Anything
 {HEAD}

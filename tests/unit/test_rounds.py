@@ -18,7 +18,7 @@ from caplab_operator.handlers.watched import WatchedClusters
 from caplab_operator.health import BOUND_SECONDS, Health
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from kubernetes.client import ApiException
-from loopback import run, wait_until
+from support.databases.loopback import run, wait_until
 
 READY: dict[str, Any] = {"phase": "Ready", "conditions": []}
 

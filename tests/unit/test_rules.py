@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import rule_checks
+import support.chart.rule_checks
 from caplab_cluster.paths import REPOSITORY
-from rule_checks import alerts, expected, files_of
+from support.chart.rule_checks import alerts, expected, files_of
 
 PAGE = REPOSITORY / "docs" / "alerts.md"
 METRICS = REPOSITORY / "docs" / "metrics.md"

@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 import pytest
-from fake_runs import SUITE, FakeToolkit, experiments_in, journal, left_behind, record_of
+from support.runs.fake_runs import SUITE, FakeToolkit, experiments_in, journal, left_behind, record_of
 
 from caplab import places, plans, results, resuming, suite_run
 from caplab.cli import main

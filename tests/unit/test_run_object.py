@@ -11,7 +11,7 @@ import pytest
 import yaml
 from caplab_cluster.paths import CHART
 from chaoscaplab.controls.report import RunObject, bounds_of, by_side
-from histories import run_record
+from support.checkers.histories import run_record
 
 from caplab.check import Finding, State
 from caplab.judging import JudgedRun

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_runs import journal
+from support.runs.fake_runs import journal
 
 from caplab import plans, results
 from caplab.plans import Machine, PlannedRun, SuitePlan

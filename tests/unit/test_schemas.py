@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_runs import FakeToolkit, experiments_in
-from histories import adds, scan
-from histories import table as history
 from jsonschema import Draft202012Validator
+from support.checkers.histories import adds, scan
+from support.checkers.histories import table as history
+from support.runs.fake_runs import FakeToolkit, experiments_in
 
 from caplab import plans, results, suite_run
 from caplab.check import CHECKERS, Context, check_history

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from dashboard_queries import Prometheus
-from local_prometheus import exporter, needs_prometheus, prometheus
-from rule_checks import CONFIG
+from support.chart.rule_checks import CONFIG
+from support.metrics.local_prometheus import exporter, needs_prometheus, prometheus
 
 # What an exporter tells of a member; @ is another one after each start.
 TOLD = {

@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from histories import SIDES, history, operation
-from written_histories import alone, lines_of, witnesses_of, written
+from support.checkers.histories import SIDES, history, operation
+from support.checkers.written_histories import alone, lines_of, witnesses_of, written
 
 from caplab.check import Context, Finding, State
 from caplab.check.sessions import applies, check

@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 import pytest
-from histories import SIDES, adds, history, kill, operation, scanned
-from written_histories import USELESS_SCANS, alone, lines_of, witnesses_of, written
+from support.checkers.histories import SIDES, adds, history, kill, operation, scanned
+from support.checkers.written_histories import USELESS_SCANS, alone, lines_of, witnesses_of, written
 
 from caplab.check import Context, Finding, State
 from caplab.check.staleness import applies, check

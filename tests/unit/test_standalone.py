@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from histories import Row, adds, at, history, operation, scan
+from support.checkers.histories import Row, adds, at, history, operation, scan
 
 from caplab.check import durability, standalone
 from caplab.check.finding import State

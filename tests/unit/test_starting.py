@@ -11,7 +11,7 @@ from caplab_operator.engines import starting
 from caplab_operator.engines.common import CAN_START
 from caplab_operator.engines.starting import Question, conclude, last_line, latest_warning, trouble_of
 from caplab_operator.handlers.starting import Starting
-from fake_server import FakeServer
+from support.objects.fake_server import FakeServer
 
 NOW = datetime.datetime(2026, 1, 1, 0, 1, tzinfo=datetime.UTC)
 LONG_AGO, JUST_NOW = "2026-01-01T00:00:00Z", "2026-01-01T00:00:58Z"

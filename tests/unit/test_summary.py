@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from histories import NEW_ID, OLD_ID, REDIS, kill, killed_run, node_kill_report, report_of
+from support.checkers.histories import NEW_ID, OLD_ID, REDIS, kill, killed_run, node_kill_report, report_of
 
 from caplab.report import ClockCheck, RunReport, summary_markdown, verdict_json
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from suite_results import ROW, measured, run, series, write
+from support.runs.suite_results import ROW, measured, run, series, write
 
 from caplab.cli import main
 from caplab.compare.reading import read

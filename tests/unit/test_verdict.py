@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import NEW_ID, OLD_ID, REDIS, kill, operation, run_record, scan, table
+from support.checkers.histories import NEW_ID, OLD_ID, REDIS, kill, operation, run_record, scan, table
 
 from caplab.check import Context, Finding, State, check_history
 from caplab.expectations_file import read

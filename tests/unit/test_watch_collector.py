@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from caplab_cluster.node_loss.store import NodeLossStore
 from kubernetes import client
+from support.runs.watched_lab import PODS, SECRET, Api, FakeLab, Handler, cluster, metrics, pod, run, served
 from urllib3.exceptions import HTTPError, IncompleteRead
-from watched_lab import PODS, SECRET, Api, FakeLab, Handler, cluster, metrics, pod, run, served
 
 from caplab.kube.bounded import bounded
 from caplab.watch import collector as collector_module

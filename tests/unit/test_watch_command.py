@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from fake_api_server import PRODUCTION, kubeconfig
-from watched_lab import PODS, Api, served, tell_of_a_lab
+from support.objects.fake_api_server import PRODUCTION, kubeconfig
+from support.runs.watched_lab import PODS, Api, served, tell_of_a_lab
 
 ALTERNATE, BACK, CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
 WATCH = [sys.executable, "-m", "caplab", "watch"]

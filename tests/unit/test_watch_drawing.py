@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from listed_faults import NOW, entry, listed
 from rich.console import Console
-from watched_lab import cluster, metrics, run
+from support.objects.listed_faults import NOW, entry, listed
+from support.runs.watched_lab import cluster, metrics, run
 
 from caplab.watch import sparkline
 from caplab.watch.drawing import Paper, drawn

@@ -9,7 +9,7 @@ from caplab_probes import clock
 from caplab_probes.exporter import BUCKETS, Exporter, registry_of
 from caplab_probes.history.writer import Row
 from prometheus_client import generate_latest
-from watched_lab import metrics
+from support.runs.watched_lab import metrics
 
 from caplab.watch.figures import NotMetrics, counts_of, oldest_round_seconds
 from caplab.watch.traffic import LOOK_BACK_SECONDS, Traffic, quantile

@@ -17,9 +17,9 @@ import yaml
 from caplab_cluster import versions
 from caplab_cluster.failure import Failure
 from caplab_cluster.paths import REPOSITORY, Cache
-from docs_examples import code
 from lint_workflows import MODULE, actionlint, every_problem
 from run_workflow import Refused, Run, main, run_job
+from support.docs_examples import code
 from workflow_expressions import NotKnown, Scope, evaluate, filled, holds
 
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))

@@ -1,0 +1,1 @@
+"""Support for the tests: stand-ins, invented data and checks that several tests share."""

@@ -1,0 +1,1 @@
+"""The chart and its schemas: checks that several tests make of them."""

@@ -1,0 +1,1 @@
+"""Stand-ins for databases that clients can talk to."""

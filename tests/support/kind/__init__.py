@@ -1,0 +1,1 @@
+"""The lab's real cluster, as the kind tests use it."""

@@ -1,0 +1,94 @@
+"""A load on a cluster of the kind tests, from its start to its findings."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from caplab_cluster.kind_cluster import ZONES
+from chaoscaplab.clusters.engines import engine_for_kind, scan_routes
+from chaoscaplab.probes.histories import fetch_history, fetch_scan
+from chaoscaplab.probes.loads import Loads
+from chaoscaplab.server import Server
+
+from caplab.check import Context, Finding, check_history
+from caplab.model.history import Table, validate
+from caplab.model.runs import FaultWindow
+from caplab.run_context import current_run
+
+LONGEST_SECONDS = 240
+
+
+@dataclass
+class Measured:
+    """A measured load; it has its history and findings once it has ended."""
+
+    loads: Loads
+    history: Table | None = None
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+
+    def scan(self, name: str = "final") -> None:
+        """Read what every member holds, and check the whole history by it."""
+        server, run_id, target = self.loads.server, self.loads.run_id, self.loads.target
+        cluster = server.get(target["kind"], self.loads.namespace, target["name"])
+        assert cluster, "there is no cluster any more that could be read"
+        self.loads.scan(
+            "set-scan", ZONES[0], scan_routes(engine_for_kind(current_run(), target["kind"]), cluster["spec"]), name
+        )
+        self.history = validate(fetch_history(server, self.loads.namespace, run_id, ZONES))
+        windows: tuple[FaultWindow, ...] = ()
+        findings = check_history(
+            self.history, Context(windows, fetch_scan(server, self.loads.namespace, run_id, ZONES[0], ""), None)
+        )
+        self.findings = {finding.property: finding for finding in findings}
+
+    def figure(self, checker: str, name: str) -> Any:
+        return self.findings[checker].figures[name]
+
+    def outcomes(self, **where: str) -> dict[str, int]:
+        """Count the outcomes of the operations with these columns; final scans are left out."""
+        assert self.history is not None
+        rows = [row for row in self.history.to_pylist() if row["op"] != "scan"]
+        chosen = [row for row in rows if all(row[name] == value for name, value in where.items())]
+        words = [f"{row['outcome']} {row['error'] or ''}".strip() for row in chosen]
+        return {word: words.count(word) for word in sorted(set(words))}
+
+
+@contextmanager
+def load(lab: Lab, kind: str, namespace: str, name: str, rate: float = 60.0, **probe: Any) -> Iterator[Measured]:
+    """Write unique values from every zone while the block runs; then scan and check them."""
+    loads = loads_on(lab, kind, namespace, name, ZONES)
+    probes = [{"name": "set", "workload": "set", "rate": rate, "seconds": LONGEST_SECONDS, **probe}]
+    measured = Measured(loads)
+    loads.start(probes)
+    yield measured
+    loads.end(probes)
+    measured.scan()
+
+
+def record(
+    lab: Lab,
+    kind: str,
+    namespace: str,
+    name: str,
+    probes: Sequence[Mapping[str, Any]],
+    seconds: float,
+    vantages: Sequence[str],
+) -> Table:
+    """Record the history of several loads at once, for so long."""
+    loads = loads_on(lab, kind, namespace, name, vantages)
+    loads.start([{"seconds": LONGEST_SECONDS, **probe} for probe in probes])
+    time.sleep(seconds)
+    loads.end([{"seconds": LONGEST_SECONDS, **probe} for probe in probes])
+    return validate(fetch_history(loads.server, loads.namespace, loads.run_id, vantages))
+
+
+def loads_on(lab: Lab, kind: str, namespace: str, name: str, vantages: Sequence[str]) -> Loads:
+    os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
+    run_id = f"test-{uuid.uuid4().hex[:8]}"
+    return Loads(Server(current_run()), namespace, {"kind": kind, "name": name}, run_id, vantages, 0)

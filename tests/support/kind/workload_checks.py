@@ -1,0 +1,114 @@
+"""Every workload on one cluster in the steady state, and each checker's findings on its part of the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from caplab_cluster.kind_cluster import ZONES
+from pyarrow import compute as pc  # type: ignore[import-untyped]  # pyarrow has no stubs
+
+from caplab.check import Context, Finding, State, check_history
+from caplab.model.history import Table
+from support.kind.kind_lab import Lab
+from support.kind.measured_load import record
+
+RATE = 12.0  # operations a second for each zone and probe: two cores can do them all
+SECONDS = 6.0
+AT_ONCE = 5
+ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal")
+
+Probes = list[dict[str, Any]]
+
+
+def _probe(name: str, workload: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "workload": workload, "rate": RATE, "routes": ["service"], **more}
+
+
+def _everywhere(**levels: Any) -> Probes:
+    return [_probe(name, name, **levels) for name in ("register", "register-multi", "counter", "cas", "ids")]
+
+
+def _postgres() -> Probes:
+    routed = [
+        _probe(f"routed-{routing}", "register", routes=["service", "replica"], client={"readRouting": routing})
+        for routing in ROUTINGS
+    ]
+    return [*_everywhere(), *routed]
+
+
+def _redis() -> Probes:
+    return [*_everywhere(), _probe("replicas", "register", routes=["service", "replica"])]
+
+
+def _cassandra() -> Probes:
+    serial = {"levels": {"read": "SERIAL", "write": "SERIAL"}}
+    quorum = {"levels": {"read": "QUORUM", "write": "QUORUM"}}
+    return [
+        _probe("register", "register", **quorum),
+        _probe("register-multi", "register-multi", **serial),
+        _probe("counter", "counter", **quorum),
+        _probe("cas", "cas", **serial),
+        _probe("ids", "ids", levels={"write": "SERIAL"}),
+    ]
+
+
+PROBES: Mapping[str, Probes] = {
+    "PostgresCluster": _postgres(),
+    "RedisCluster": _redis(),
+    "CassandraCluster": _cassandra(),
+}
+# The checkers that a probe's own part must satisfy.
+JUDGED: Mapping[str, tuple[str, ...]] = {
+    "register": ("registers", "staleness", "sessions"),
+    "register-multi": ("registers",),
+    "counter": ("counters",),
+    "cas": ("registers",),
+    "ids": ("ids",),
+    "routed-read-your-writes": ("sessions",),
+    "routed-monotonic": ("sessions",),
+    "routed-causal": ("sessions", "staleness"),
+}
+# The session guarantees that a routing promises; the other routings do not promise the rest.
+PROMISED: Mapping[str, tuple[str, ...]] = {
+    "routed-read-your-writes": ("read_your_writes",),
+    "routed-monotonic": ("monotonic_reads",),
+}
+
+
+def part_of(history: Table, probe: str) -> Table:
+    """Return the rows of one probe, whose keys contain its name with the run's own ending."""
+    ours = pc.match_substring_regex(history.column("key").cast("string"), f"^[0-9a-f]{{7}}/{probe}-[0-9a-f]+(/|$)")
+    return history.filter(pc.fill_null(ours, fill_value=False))
+
+
+def findings_of(lab: Lab, kind: str, namespace: str, name: str) -> dict[str, dict[str, Finding]]:
+    """Return findings by probe and checker; only a few probes run at once, since each adds a client to every zone."""
+    by_probe: dict[str, dict[str, Finding]] = {}
+    for probes in batched(PROBES[kind], AT_ONCE):
+        history = record(lab, kind, namespace, name, probes, SECONDS, ZONES)
+        for probe in probes:
+            judged = JUDGED.get(probe["name"], ("registers",))
+            findings = check_history(part_of(history, probe["name"]), Context(), judged)
+            by_probe[probe["name"]] = {finding.property: finding for finding in findings}
+    return by_probe
+
+
+def batched(probes: Probes, size: int) -> Iterator[Probes]:
+    """Split items into batches of so many."""
+    for begin in range(0, len(probes), size):
+        yield probes[begin : begin + size]
+
+
+def kept_or_broken(by_probe: Mapping[str, Mapping[str, Finding]]) -> Iterator[tuple[str, bool]]:
+    """Return a sentence for each finding, and whether all are as they must be."""
+    for probe, findings in by_probe.items():
+        for checker, finding in findings.items():
+            yield f"{probe}: {checker} {finding.state.value}: {finding.reason}", _is_kept(probe, finding)
+
+
+def _is_kept(probe: str, finding: Finding) -> bool:
+    if probe in PROMISED:
+        counted = [finding.figures.get(name) for name in PROMISED[probe]]
+        return finding.state is not State.UNKNOWN and set(counted) == {0}
+    return probe not in JUDGED or finding.state is State.HOLDS

@@ -1,0 +1,1 @@
+"""Metrics: exported, invented, scraped, and a Prometheus of the test's own."""

@@ -1,0 +1,1 @@
+"""API servers in memory, and objects of the lab's group."""

@@ -1,0 +1,1 @@
+"""Clusters as the operator observes them, and inventories of faults."""
