@@ -45,7 +45,7 @@ class RunState:
     """What has become of a run so far: actions and probes note it, and the control records it.
 
     lease_problem: returns why the run does not hold its namespace, '' if it does; None: it has not begun. faults by
-    name, and lost_nodes by id (as caplab_cluster.node_loss_store.NodeLoss.to_json has them), as last seen. steady:
+    name, and lost_nodes by id (as caplab_cluster.node_loss.store.NodeLoss.to_json has them), as last seen. steady:
     since when every operation was acknowledged, before the first fault. settled: when all members had recovered. Both
     in unix ns. budget_seconds: the row's budget for the failover, None if it has none.
     """

@@ -69,7 +69,7 @@ def tests(image: str, site: Path) -> list[str]:
     installed = f"/opt/caplab/lib/python{major}.{minor}/site-packages/{PATH_FILE}"
     variables = {"PYTHONPATH": path, "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis"}
     flags = [f"--env={name}={value}" for name, value in variables.items()]
-    without = " ".join(f"--ignore tests/unit/{name}.py" for name in ("test_repository", "test_workflows"))
+    without = " ".join(f"--ignore tests/unit/repository/{name}.py" for name in ("test_repository", "test_workflows"))
     pytest = f"python3 -m pytest -q -n 2 -p no:cacheprovider {without} tests/unit"
     return ["run", "--rm", "--network=none", "--security-opt=label=disable", f"--volume={REPOSITORY}:/repository:ro",
             f"--volume={site}:/site:ro", f"--volume={site / PATH_FILE}:{installed}:ro", "--workdir=/repository",

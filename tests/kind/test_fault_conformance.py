@@ -1,6 +1,6 @@
 """Every kind of fault, seen from outside: what it cuts, stops or ends, what it leaves alone, and that it ends.
 
-On echo pods that pose as members (tests/support/kind/echo_pods.py): nothing but the fault is between what is sent and what arrives.
+On echo pods that pose as members (support.kind.echo_pods): only the fault is between what is sent and what arrives.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import on_images_python
-import support.chart.rule_checks
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
 from caplab_cluster.progress import Progress
+from support.chart import rule_checks
 from support.chart.rule_checks import alerts
 from support.kind.kind_lab import Lab, log_folder, session, wait_until
 from support.kind.lab_prometheus import ask

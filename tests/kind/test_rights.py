@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
-import support.kind.cluster_object
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.shell import CommandResult, ask
 from caplab_operator.engines import exporter, network, objects
@@ -22,6 +21,7 @@ from caplab_operator.engines.redis import manifests as redis
 from caplab_operator.engines.redis.exporter import EXPORTER as REDIS_EXPORTER
 from caplab_operator.engines.redis.slices import endpoint_slice
 from caplab_operator.engines.redis.spec import parse as parse_redis
+from support.kind import cluster_object
 from support.kind.kind_lab import Lab, in_namespace, service, toolbox_pod, wait_until
 
 Manifest = dict[str, Any]

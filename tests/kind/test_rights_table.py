@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-import support.kind.cluster_object
 import yaml
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.chart import RELEASE
@@ -17,6 +16,7 @@ from caplab_operator.engines import objects
 from caplab_operator.engines.postgres import manifests as postgres
 from caplab_operator.engines.postgres.spec import parse
 from support.chart.rights_table import Right, difference, in_table, rights_of
+from support.kind import cluster_object
 from support.kind.kind_lab import Lab, in_namespace, session, wait_until
 
 EVERYWHERE, AT_HOME, AT_A_CLUSTER = "everywhere", "the lab's namespace", "namespace of a cluster x"

@@ -11,10 +11,9 @@ from caplab_operator.faults.cuts import ends
 from caplab_operator.faults.inventory import Inventory, Partition, Pod
 from caplab_operator.faults.resolving import entry_of_end
 from caplab_operator.faults.targets import NoTarget, choose, excess
-from fault_bodies import entry_of, operator_part, resolve, synced
-from fault_inventory import NOW, body, spec, status_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.operator.fault_bodies import entry_of, operator_part, resolve, synced
 from support.operator.fault_inventory import NOW, body, spec, status_of
 from support.operator.random_inventories import CLUSTERS, DIRECTIONS, SOURCES, inventories
 

@@ -20,6 +20,7 @@ from caplab.check import Context, Finding, check_history
 from caplab.model.history import Table, validate
 from caplab.model.runs import FaultWindow
 from caplab.run_context import current_run
+from support.kind.kind_lab import Lab
 
 LONGEST_SECONDS = 240
 

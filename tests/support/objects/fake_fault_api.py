@@ -11,10 +11,9 @@ from caplab_operator.faults.inventory import Pod
 from caplab_operator.faults.targets import Roles
 from caplab_operator.handlers.fault_reading import Reader
 from caplab_operator.handlers.faults import FaultHandlers
-from fault_bodies import resolve
-from fault_inventory import INVENTORY, ZONES, body, listed, of, spec, status_of
 
 from caplab.contract.names import FINALIZER
+from support.operator.fault_bodies import resolve
 from support.operator.fault_inventory import INVENTORY, ZONES, body, listed, of, spec, status_of
 
 PRIMARY = of("pg", role="primary")

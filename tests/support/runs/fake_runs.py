@@ -11,6 +11,7 @@ from caplab import results
 from caplab.judging import judge_folder
 from caplab.model.runs import FinalScan, RunRecord
 from caplab.run_context import RunContext
+from support.checkers.histories import adds, kill, killed_run, run_record, scan, table
 
 SUITE = """title: two
 runs:
