@@ -12,6 +12,7 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from caplab.contract.names import FAULT
+from caplab.contract.objects import FaultSpec, Freeze, Kill, Partition
 from caplab.faults.healing import AGENT_STARTS_SECONDS
 from caplab.faults.rows import read_fault
 from caplab.run_context import RunContext, current_run
@@ -22,7 +23,7 @@ from ..server import Server
 from ..waiting import require
 from . import nodes
 from .injecting import inject, own_faults, phase_of, refuse_short
-from .specs import spec_of, target_of
+from .specs import target_of
 
 __all__ = ["freeze", "heal", "kill", "nothing", "partition"]
 
@@ -59,8 +60,10 @@ def kill(
     if keep_down:
         refuse_short(run, "keep the member down", seconds)
     target = target_of(_kind(run, cluster, kind), cluster, role, count, members, zone, node, max_members)
-    killed = {"kill": {"signal": signal, "keepDown": keep_down}}
-    return inject(run, namespace_of(run, configuration, namespace), spec_of(killed, target, seconds, seed))
+    spec = FaultSpec(
+        target=target, kill=Kill(signal=signal, keep_down=keep_down), duration_seconds=int(seconds), seed=int(seed)
+    )
+    return inject(run, namespace_of(run, configuration, namespace), spec)
 
 
 def freeze(
@@ -93,7 +96,8 @@ def freeze(
     if not brief:
         refuse_short(run, "freeze the member", seconds)
     target = target_of(_kind(run, cluster, kind), cluster, role, count, members, zone, node, max_members)
-    return inject(run, namespace_of(run, configuration, namespace), spec_of({"freeze": {}}, target, seconds, seed))
+    spec = FaultSpec(target=target, freeze=Freeze(), duration_seconds=int(seconds), seed=int(seed))
+    return inject(run, namespace_of(run, configuration, namespace), spec)
 
 
 def partition(
@@ -133,8 +137,9 @@ def partition(
     if not brief:
         refuse_short(run, "cut the member off", seconds)
     target = target_of(_kind(run, cluster, kind), cluster, role, count, members, zone, node, max_members)
-    cut = {"partition": {"from": cut_from, "direction": direction, "dns": dns}}
-    return inject(run, namespace_of(run, configuration, namespace), spec_of(cut, target, seconds, seed))
+    cut = Partition(source=cut_from, direction=direction, dns=dns)
+    spec = FaultSpec(target=target, partition=cut, duration_seconds=int(seconds), seed=int(seed))
+    return inject(run, namespace_of(run, configuration, namespace), spec)
 
 
 def nothing(seconds: float = 10) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 
 from caplab.contract.names import FAULT
-from caplab.contract.objects import Fault
+from caplab.contract.objects import Fault, FaultSpec
 from caplab.contract.phases import ACTIVE, FAULT_OVER, HEALING
 from caplab.ownership import run_of
 from caplab.run_context import RunContext
@@ -16,7 +16,7 @@ from caplab.run_context import RunContext
 from ..clusters.engines import ENGINES
 from ..server import Body, Server, full_name, sentence
 from ..waiting import wait_until
-from .specs import Spec, prefix_of
+from .specs import prefix_of
 from .windows import problem_of
 
 _LIVE_SECONDS = 10.0  # from creating the object to the first report of a node's agent, which takes about 0.1 s
@@ -32,17 +32,17 @@ def refuse_short(run: RunContext, what: str, seconds: float) -> None:
         )
 
 
-def inject(run: RunContext, namespace: str, spec: Spec) -> dict[str, Any]:
+def inject(run: RunContext, namespace: str, spec: FaultSpec) -> dict[str, Any]:
     """Create a Fault and wait until it is live. Returns its status. Raises ActivityFailed, which says why it is not.
 
     A partition may not have dropped its first packet yet: the probe `proven` waits for that.
     """
     server = Server(run)
-    if run.namespace and "name" not in spec["target"]:
+    if run.namespace and spec.target.name is None:
         _refuse_bystanders(server, namespace, run)
     name = f"{prefix_of(spec)}-{uuid.uuid4().hex[:8]}"
     try:
-        server.create(FAULT, namespace, name, spec)
+        server.create(FAULT, namespace, name, spec.to_body())
         wait_until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
     except Exception as error:  # the API server, the operator or an agent refused it; or none answers
         raise ActivityFailed(f"The fault {name} is not live: {sentence(error)}") from error

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from caplab.contract.objects import Target
-
-Spec = dict[str, Any]
+from caplab.contract.objects import FaultSpec, Target
 
 
 def target_of(
@@ -19,7 +16,7 @@ def target_of(
     zone: str,
     node: str,
     max_members: int,
-) -> Spec:
+) -> Target:
     """Build spec.target from what is named; the primary if nothing else says what to hit."""
     if not (role or members or zone or node):
         role = "primary"
@@ -32,17 +29,11 @@ def target_of(
         zone=zone or None,
         node=node or None,
         max_members=int(max_members) if max_members else None,
-    ).to_body()
+    )
 
 
-def spec_of(fault: Mapping[str, Any], target: Spec, seconds: int, seed: int) -> Spec:
-    """Build a whole spec. fault: what happens, such as {'freeze': {}}."""
-    return {"target": target, **fault, "durationSeconds": int(seconds), "seed": int(seed)}
-
-
-def prefix_of(spec: Mapping[str, Any]) -> str:
-    """Return the prefix of its object's name: action and target, such as kill-primary or freeze-zone."""
-    (what,) = spec.keys() - {"target", "durationSeconds", "seed"}
-    target = spec["target"]
-    whom = target.get("role") or next(way for way in ("members", "zone", "node") if way in target)
-    return f"{what}-{whom}"
+def prefix_of(spec: FaultSpec) -> str:
+    """Return the prefix of its object's name: kind and target, such as kill-primary or freeze-zone."""
+    target = spec.target
+    whom = target.role or next(way for way in ("members", "zone", "node") if getattr(target, way) is not None)
+    return f"{spec.kinds[0]}-{whom}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from chaoscaplab.faults import actions, injecting, nodes, probes
-from chaoscaplab.faults.specs import prefix_of, spec_of, target_of
+from chaoscaplab.faults.specs import prefix_of, target_of
 from chaoslib.exceptions import ActivityFailed
 from kubernetes import client
 from support.objects.fake_objects import of_run
@@ -17,6 +17,7 @@ from support.runs.held_runs import begin_run
 from support.runs.run_faults import body_of as fault
 from support.runs.run_faults import entry, lost_node
 
+from caplab.contract.objects import FaultSpec, Freeze
 from caplab.run_context import current_run, release
 
 
@@ -120,10 +121,10 @@ def test_a_partition_says_from_whom_and_which_way(server: FakeServer) -> None:
 def test_what_does_not_fit_together_goes_to_the_api_server_as_it_is() -> None:
     """It refuses, with the field and the hint: a second list of the rules here would only differ some day."""
     target = target_of("PostgresCluster", "", "any", 1, ["pg-0"], "a", "n", 0)
-    assert target == {
+    assert target.to_body() == {
         "kind": "PostgresCluster", "role": "any", "count": 1, "members": ["pg-0"], "zone": "a", "node": "n",
     }  # fmt: skip
-    assert prefix_of(spec_of({"freeze": {}}, target, 1, 0)) == "freeze-any"
+    assert prefix_of(FaultSpec(target=target, freeze=Freeze())) == "freeze-any"
 
 
 @pytest.mark.parametrize("action", [actions.kill, actions.freeze, actions.partition])
