@@ -9,7 +9,7 @@ REPEAT ?= 1
 RUN = $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status doctor dashboards clean chaos cap-table workflow format test test-unit test-images-python test-pythons test-kind lint prove venv lock
+.PHONY: help up down status doctor dashboards clean chaos cap-table schemas workflow format test test-unit test-images-python test-pythons test-kind lint prove venv lock
 
 # A virtual environment belongs to one Python: it is recreated for another one.
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -42,6 +42,9 @@ chaos: venv ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; wi
 
 cap-table: venv ## rewrite docs/cap-table.md; ADD=results/<time>-<suite> adds that suite's verdicts first
 	@$(IN_VENV)python bench/cap_table.py $(if $(ADD),--add $(ADD))
+
+schemas: venv ## rewrite what the JSON schemas take from the checkers' declarations
+	@$(IN_VENV)python -m caplab.schemas
 
 workflow: venv ## run the nightly workflow's job here, step by step, from a clean clone; SUITE=smoke, or as for make chaos
 	@$(IN_VENV)python tests/run_workflow.py .github/workflows/resilience.yml --store $${CAPLAB_STORE:-results/workflow} \

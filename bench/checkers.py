@@ -73,7 +73,7 @@ def _do(what: str, history: Table, context: Context) -> str:
         return ""
     if what == VALIDATION:
         return f"{validate_stored(history).num_rows:,} operations"
-    finding = CHECKERS[what](history, context)
+    finding = CHECKERS[what].check(history, context)
     return f"{finding.state.value}: {finding.reason}"
 
 

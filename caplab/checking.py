@@ -10,14 +10,13 @@ from pathlib import Path
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from . import history_file, memory, results
-from .check import APPLIES, CHECKERS, Context, Finding, State, availability, check_history, merge, schedule, standalone
+from .check import CHECKERS, Context, Finding, State, check_history, merge, standalone
 from .model.bounds import Bounds
 from .model.disorder import validate_stored
 from .model.history import Table
 from .report.findings.as_json import history_json, runs_json
 from .report.findings.as_text import WIDTH, history_text
 
-NO_SCHEDULE = "the file has no scheduled_ns: how long clients waited is not known"
 _DEFAULT = Bounds()
 _READING_BYTES = 1 << 29  # beyond the history itself: unpacked data, threads, libraries
 EXIT_CODES = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}
@@ -146,12 +145,12 @@ def _of_file(path: Path, bounds: Bounds) -> _Subject:
     with memory.at_most(bounds.bytes + _READING_BYTES):
         table = history_file.read(path, bounds)
     history = validate_stored(table)
-    without = {schedule.NAME: "it belongs to a run, whose load is known"}
-    if "scheduled_ns" not in table.column_names:
-        without[availability.NAME] = NO_SCHEDULE
+    without = {name: checker.applies_to_file(table.column_names) for name, checker in CHECKERS.items()}
     return _Subject(history, standalone.context_of(history), without)
 
 
 def _left_out(subject: _Subject) -> dict[str, str]:
-    reasons = {name: subject.without.get(name) or applies(subject.history) for name, applies in APPLIES.items()}
+    reasons = {
+        name: subject.without.get(name) or checker.applies(subject.history) for name, checker in CHECKERS.items()
+    }
     return {name: reason for name, reason in reasons.items() if reason}

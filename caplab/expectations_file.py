@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from .check import PROPERTIES
+from .check.checker import RATIO
 from .documents import parse_yaml, read_text
 from .model import budgets
-from .model.expectations import PROPERTIES, RATIO, Expectation, Expectations, Promise, PropertyExpectation
+from .model.expectations import Expectation, Expectations, Promise, PropertyExpectation
 from .model.fields import FieldError, Fields
 from .model.history import ROUTES
 from .model.runs import MAJORITY, MINORITY

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
+from caplab.check import MEASURED_BY, PROPERTIES
+from caplab.check.checker import SHARE
 from caplab.check.finding import Finding, State, merge, state_of
 from caplab.model import budgets
-from caplab.model.expectations import PROPERTIES, SHARE, Expectation, Promise, PropertyExpectation
+from caplab.model.expectations import Expectation, Promise, PropertyExpectation
 from caplab.model.fields import Fields, Json
 from caplab.model.runs import CONTROL, RunRecord
 
@@ -148,10 +150,6 @@ def _fault_doubts(run: RunRecord) -> Sequence[str]:
     )
 
 
-# Checkers that judge by when clients were answered: a prober that stalls looks to them like a database that does.
-_OF_TIME = frozenset({"availability", "cache"})
-
-
 def _stalled_probers(run: RunRecord) -> str:
     """Return which probers stalled although no fault cut them off, or took their node; '' if none did."""
     stalled = {
@@ -164,7 +162,7 @@ def _stalled_probers(run: RunRecord) -> str:
 
 def _unless(stalled: str, judgement: Judgement) -> Judgement:
     """Return the judgement; a violation that may be the probers' own event-loop stall becomes unknown."""
-    is_of_time = PROPERTIES[judgement.expected.property].checker in _OF_TIME
+    is_of_time = MEASURED_BY[judgement.expected.property].of_time
     if not stalled or not is_of_time or judgement.state is not State.VIOLATED:
         return judgement
     stall = f"But the event loop of a prober stalled: {stalled}. Hint: use an otherwise idle machine."
@@ -197,17 +195,18 @@ class _Measured:
 
 
 def _measured(expected: PropertyExpectation, findings: Mapping[str, Finding]) -> _Measured:
-    where = PROPERTIES[expected.property]
-    finding = findings.get(where.checker)
+    checker, declared = MEASURED_BY[expected.property].name, PROPERTIES[expected.property]
+    finding = findings.get(checker)
     if finding is None:
-        raise _Unmeasured(f"the checker '{where.checker}' did not run.")
+        raise _Unmeasured(f"the checker '{checker}' did not run.")
     if finding.state is State.UNKNOWN:
         raise _Unmeasured(finding.reason)
     figures = _of_route(_of_side(finding.figures, expected.side), expected)
-    value, of, lower_bounds = _counted(figures.get(where.figure)), figures.get(where.of), figures.get("lower_bounds")
+    value, of = _counted(figures.get(declared.figure)), figures.get(declared.of)
     if not _is_number(value):
-        raise _Unmeasured(f"the checker '{where.checker}' gives no number '{where.figure}'.")
-    at_least = isinstance(lower_bounds, Sequence) and where.figure in lower_bounds
+        raise _Unmeasured(f"the checker '{checker}' gives no number '{declared.figure}'.")
+    lower_bounds = figures.get("lower_bounds")
+    at_least = isinstance(lower_bounds, Sequence) and declared.figure in lower_bounds
     return _Measured(value, of if _is_number(of) else None, at_least)
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
 
 from caplab.model.fields import Fields, Json
-from caplab.model.history import Table
 from caplab.model.runs import FaultWindow, FinalScan, RunRecord
 
 # To claim that a property holds needs so many operations; a violation needs one.
@@ -103,16 +100,3 @@ class Context:
         """When the last target was healed; None without a fault, or while a heal is not known."""
         ends = [window.healed_ns for window in self.fault_windows]
         return None if not ends or None in ends else max(end for end in ends if end is not None)
-
-
-# Pure: takes a validated history and its context, returns a finding.
-Checker: TypeAlias = Callable[[Table, Context], Finding]
-
-
-def run_checker(name: str, checker: Checker, history: Table, context: Context) -> Finding:
-    """Run a checker and return its finding; a checker that raises gives unknown, with the error kept."""
-    try:
-        return checker(history, context)
-    except Exception as error:
-        reason = f"The checker '{name}' failed: {type(error).__name__}: {error}"
-        return Finding(name, State.UNKNOWN, reason, error=traceback.format_exc())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from caplab.check.checker import RATIO, SHARE
 from caplab.check.finding import State
-from caplab.model.expectations import RATIO, SHARE, Promise
+from caplab.model.expectations import Promise
 from caplab.verdict import Judgement
 
 from . import words

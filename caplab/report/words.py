@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from caplab.check import PROPERTIES
+from caplab.check.checker import RATIO, SHARE
 from caplab.check.finding import ENOUGH, State
-from caplab.model.expectations import RATIO, SHARE, PropertyExpectation
+from caplab.model.expectations import PropertyExpectation
 from caplab.model.runs import WallAnchor
 
 from .. import plain_text
@@ -19,37 +21,6 @@ DOT = " · "
 
 Show = Callable[[float], str]  # a figure in words
 
-_PROPERTIES = {
-    "failovers": "failovers",
-    "writeOutage": "outage of writes",
-    "readOutage": "outage of reads",
-    "lost": "acked writes lost",
-    "lostWindow": "lost window",
-    "unackedFound": "unacked writes found",
-    "unexpected": "unexpected values",
-    "duplicated": "duplicated values",
-    "twoPrimaries": "writes of two primaries",
-    "outages": "outages",
-    "laterOutages": "outages after heal",
-    "writesServed": "writes served into the fault",
-    "readsServed": "reads served into the fault",
-    "unackedShare": "share unacked under the fault",
-    "stale": "stale reads",
-    "staleBehind": "stale reads at most behind by",
-    "missingLost": "reads that miss lost writes",
-    "dirty": "reads of what was rolled back",
-    "readYourWrites": "reads that miss own writes",
-    "monotonicReads": "reads that go back",
-    "monotonicWrites": "writes seen out of order",
-    "writesFollowReads": "writes seen before their causes",
-    "notLinearizable": "keys not linearizable",
-    "stampedeMean": "loads a miss",
-    "stampedeMax": "loads of the worst miss",
-    "loadPeak": "peak of loads over their mean",
-    "readP99Ratio": "p99 of reads over the normal p99",
-    "timeToRecover": "time to recover",
-    "metastable": "does not end by itself",
-}
 # What an engine stamps, and what it calls its epochs.
 _STAMPED = {"postgres": ("commit on", "timeline"), "redis": ("write under", "replication id")}
 _SHORT = 8  # characters of a replication id: enough to tell those of one run apart
@@ -57,9 +28,10 @@ _SHORT = 8  # characters of a replication id: enough to tell those of one run ap
 
 def of_property(name: str, has_primary: bool = True) -> str:
     """Name a property of an expectation row in words."""
-    if name == "failoverTime":
-        return f"{failover(has_primary)} time"
-    return _PROPERTIES.get(name, name)
+    declared = PROPERTIES.get(name)
+    if declared is None:
+        return name  # an older or a newer lab's
+    return declared.words if has_primary else declared.without_primary or declared.words
 
 
 def of_expected(expected: PropertyExpectation, has_primary: bool = True) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from xml.sax.saxutils import escape, quoteattr
 
+from caplab.check.checker import SHARE
 from caplab.compare.values import Figure, MeasuredRun
-from caplab.model.expectations import SHARE
 from caplab.report import words
 
 from .series import Line, Row

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from caplab.check.checker import SHARE, Checker, Property
 from caplab.check.columns import among
 from caplab.check.finding import Context, Finding, State
 from caplab.check.series import Series, split
@@ -106,3 +107,27 @@ def _judge(figures: dict[str, Json], context: Context) -> tuple[State, str]:
         f"{outages} outages; {took} {at_least}{figures['failover_seconds']:.3f} s "
         f"at vantage {figures['worst_vantage']}; {figures['later_outages']} outages began after heal."
     )
+
+
+def _applies_to_file(columns: Collection[str]) -> str:
+    has_schedule = "scheduled_ns" in columns
+    return "" if has_schedule else "the file has no scheduled_ns: how long clients waited is not known"
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+    properties=(
+        Property("failoverTime", "failover time", figure="failover_seconds", unit="s", without_primary="outage time"),
+        Property("writeOutage", "outage of writes", figure="write_outage_seconds", unit="s"),
+        Property("readOutage", "outage of reads", figure="read_outage_seconds", unit="s"),
+        Property("outages", "outages", figure="outages"),
+        Property("laterOutages", "outages after heal", figure="later_outages"),
+        Property("writesServed", "writes served into the fault", figure="writes_served_seconds", unit="s"),
+        Property("readsServed", "reads served into the fault", figure="reads_served_seconds", unit="s"),
+        Property("unackedShare", "share unacked under the fault", figure="unacked_share", unit=SHARE),
+    ),
+    of_time=True,
+    applies_to_file=_applies_to_file,
+)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from caplab.check.checker import RATIO, Checker, Property
 from caplab.check.columns import Integers, among
 from caplab.check.finding import Context, Finding, State
 from caplab.model.fields import Json
@@ -107,3 +108,31 @@ def _judge(figures: dict[str, Json]) -> tuple[State, str]:
     recovery = figures.get("calm_seconds")
     recovered = "" if recovery is None else f"; recovered {recovery:.1f} s after the injection"
     return State.HOLDS, f"{figures['loads']} loads for {figures['reads']} reads{recovered}."
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+    properties=(
+        Property(
+            "loadPeak",
+            "peak of loads over their mean",
+            figure="peak_to_mean",
+            unit=RATIO,
+            by_side=False,
+            by_route=False,
+        ),
+        Property(
+            "readP99Ratio",
+            "p99 of reads over the normal p99",
+            figure="read_p99_ratio",
+            unit=RATIO,
+            by_side=False,
+            by_route=False,
+        ),
+        Property("timeToRecover", "time to recover", figure="calm_seconds", unit="s", by_side=False, by_route=False),
+        Property("metastable", "does not end by itself", figure="metastable", by_side=False, by_route=False),
+    ),
+    of_time=True,
+)

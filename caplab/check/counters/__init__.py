@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.checker import Checker
 from caplab.check.columns import NEVER, Integers, Mask, among, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.lines import line_order, packed
@@ -157,3 +158,10 @@ def _judge(figures: dict[str, Json], reads: int, enough: int) -> tuple[State, st
     if reads < enough:
         return State.UNKNOWN, f"Only {reads} reads of counters; {enough} are needed."
     return State.HOLDS, f"All {reads} reads of {figures['keys']} counters are between what was acked and what was sent."
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+)

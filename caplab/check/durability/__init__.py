@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.checker import Checker, Property
 from caplab.check.columns import Integers, Mask, among
 from caplab.check.finding import Context, Finding, State
 from caplab.check.scans import incomplete, unusable
@@ -154,3 +155,17 @@ def _judge(figures: dict[str, Json], scan_problem: str, enough: int) -> tuple[St
     if not isinstance(acked, int) or acked < enough:
         return State.UNKNOWN, f"Only {acked} elements were acked; {enough} are needed to say that none is lost."
     return State.HOLDS, f"All {acked} acked elements are there, once, and nothing else is."
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+    properties=(
+        Property("lost", "acked writes lost", figure="lost", of="acked", by_route=False),
+        Property("lostWindow", "lost window", figure="lost_window_seconds", unit="s", by_route=False),
+        Property("unackedFound", "unacked writes found", figure="unacked_found", by_route=False),
+        Property("unexpected", "unexpected values", figure="unexpected", of="acked", by_side=False, by_route=False),
+        Property("duplicated", "duplicated values", figure="duplicated", of="acked", by_side=False, by_route=False),
+    ),
+)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.checker import Checker, Property
 from caplab.check.columns import NEVER, Integers, Mask, among, codes, found_expected, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.witness import MOST, witness
@@ -176,3 +177,16 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     if not isinstance(acked, int) or acked < enough:
         return State.UNKNOWN, f"Only {acked} acked writes have their epoch; {enough} are needed."
     return State.HOLDS, f"No write of {acked} was acked in an epoch that was already over."
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+    properties=(
+        Property(
+            "twoPrimaries", "writes of two primaries", figure="overlaps", of="acked", by_side=False, by_route=False
+        ),
+        Property("failovers", "failovers", figure="changes", by_side=False, by_route=False),
+    ),
+)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.checker import Checker
 from caplab.check.columns import NEVER, Integers, among, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.lines import line_order, packed
@@ -118,3 +119,10 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     if not isinstance(ids, int) or ids < enough:
         return State.UNKNOWN, f"Only {ids} ids were handed out; {enough} are needed."
     return State.HOLDS, f"All {ids} ids are different, and grow with time."
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+)

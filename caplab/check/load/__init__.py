@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.checker import RATIO, Checker, Property
 from caplab.check.columns import Integers, Mask, among, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.lines import line_order, packed
@@ -110,3 +111,16 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     if not isinstance(loads, int) or loads < enough:
         return State.UNKNOWN, f"Only {loads} loads; {enough} are needed."
     return State.HOLDS, f"Each of {misses} misses was loaded once."
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+    properties=(
+        Property("stampedeMean", "loads a miss", figure="factor_mean", unit=RATIO, by_side=False, by_route=False),
+        Property(
+            "stampedeMax", "loads of the worst miss", figure="factor_max", unit=RATIO, by_side=False, by_route=False
+        ),
+    ),
+)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.check.checker import Checker, Property
 from caplab.check.columns import Integers, Mask, among, codes, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.witness import operations as operation_rows
@@ -143,3 +144,20 @@ def _state(tally: _Tally, shown: Sequence[Mapping[str, Json]], context: Context)
         reason = f"Only {tally.operations} operations on registers; {context.enough} are needed."
         return State.UNKNOWN, reason
     return State.HOLDS, f"Linearizable keys: all {tally.keys}, in {tally.operations} operations."
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+    properties=(
+        Property(
+            "notLinearizable",
+            "keys not linearizable",
+            figure="violating_keys",
+            of="keys",
+            by_side=False,
+            by_route=False,
+        ),
+    ),
+)

@@ -6,8 +6,11 @@ waits for its place, and that is the fault's doing.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
+from caplab.check.checker import Checker
 from caplab.check.columns import Integers, among, integers
 from caplab.check.finding import Context, Finding, State
 from caplab.model.fields import Json
@@ -53,3 +56,15 @@ def _lateness(history: Table, context: Context) -> Integers:
     if context.injected_ns is not None:
         rows &= scheduled_ns < context.injected_ns
     return (integers(history, "invoke_ns", 0) - scheduled_ns)[rows]
+
+
+def _applies_to_file(columns: Collection[str]) -> str:
+    return "it belongs to a run, whose load is known"
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+    applies_to_file=_applies_to_file,
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from caplab.check.checker import Checker, Property
 from caplab.check.columns import Mask
 from caplab.check.finding import Context, Finding, State
 from caplab.check.series import labelled
@@ -93,3 +94,16 @@ def _judge(figures: dict[str, Json], violations: Violations, enough: int) -> tup
     if not isinstance(reads, int) or reads < enough:
         return State.UNKNOWN, f"Only {reads} reads of keys with ordered values; {enough} are needed{left_out}."
     return State.HOLDS, f"All {reads} reads of {figures['sessions']} sessions kept the four guarantees{left_out}."
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+    properties=(
+        Property("readYourWrites", "reads that miss own writes", figure="read_your_writes", of="reads"),
+        Property("monotonicReads", "reads that go back", figure="monotonic_reads", of="reads"),
+        Property("monotonicWrites", "writes seen out of order", figure="monotonic_writes", of="reads"),
+        Property("writesFollowReads", "writes seen before their causes", figure="writes_follow_reads", of="reads"),
+    ),
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from caplab.check.checker import Checker, Property
 from caplab.check.finding import Context, Finding, State
 from caplab.check.scans import keyed_scan
 from caplab.check.sides import by_side
@@ -129,3 +130,16 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
         return State.UNKNOWN, f"Only {reads} reads of keys with ordered values; {enough} are needed{left_out}."
     open_ones = f", {figures['undecided']} undecided" if figures["undecided"] else ""
     return State.HOLDS, f"No stale read in {reads}{open_ones}{left_out}."
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+    properties=(
+        Property("stale", "stale reads", figure="stale", of="reads"),
+        Property("staleBehind", "stale reads at most behind by", figure="max_behind_seconds", unit="s"),
+        Property("missingLost", "reads that miss lost writes", figure="missing_lost", of="reads"),
+        Property("dirty", "reads of what was rolled back", figure="dirty", of="reads"),
+    ),
+)

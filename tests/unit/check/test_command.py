@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def test_a_checker_that_raises_is_unknown_with_its_traceback(
     def broken(table: Table, context: Context) -> Finding:
         raise ZeroDivisionError("oh no")
 
-    monkeypatch.setitem(check.CHECKERS, "durability", broken)
+    monkeypatch.setitem(check.CHECKERS, "durability", replace(check.CHECKERS["durability"], check=broken))
     path = stored(tmp_path / "h.csv", CLEAN, FEW)
     code, out, _ = run_check(path, "--json")
     assert code == 2

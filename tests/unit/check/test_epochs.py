@@ -6,7 +6,7 @@ import pytest
 from support.checkers.histories import NEW_ID, OLD_ID, history, operation
 
 from caplab.check import Context, State, run_checker
-from caplab.check.epochs import check
+from caplab.check.epochs import CHECKER, check
 
 
 def writes(epoch: str | None, first_ms: float, count: int = 20, **columns: Any) -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ def test_replication_ids_that_first_ack_at_one_moment_are_in_one_order_whatever_
 
 @pytest.mark.parametrize("name", [OLD_ID, "abc", "007", "-1", "1.5"])
 def test_numbers_and_names_at_once_are_unknown_with_the_error_and_the_hint(name: str) -> None:
-    finding = run_checker("epochs", check, history(writes("3", 0) + writes(name, 5000)), Context())
+    finding = run_checker(CHECKER, history(writes("3", 0) + writes(name, 5000)), Context())
     assert finding.state is State.UNKNOWN
     assert f"('3', '{name}'). Hint: record those of one cluster" in finding.reason
     assert "ValueError" in finding.error

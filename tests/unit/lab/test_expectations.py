@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from caplab.check import PROPERTIES
 from caplab.expectations_file import parse, read
 from caplab.model.budgets import BudgetError, check, evaluate, names
-from caplab.model.expectations import PROPERTIES, Promise, PropertyExpectation
+from caplab.model.expectations import Promise, PropertyExpectation
 from caplab.model.fields import FieldError, Json
 
 TABLE = Path(__file__).parents[3] / "experiments" / "expectations.yaml"

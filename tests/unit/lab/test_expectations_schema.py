@@ -10,9 +10,10 @@ import pytest
 import yaml
 from support.chart.json_schema import problems
 
+from caplab.check import PROPERTIES
 from caplab.expectations_file import SIDES, parse
 from caplab.judging import experiments_folder
-from caplab.model.expectations import PROPERTIES, Promise
+from caplab.model.expectations import Promise
 from caplab.model.fields import FieldError
 from caplab.model.history import ROUTES
 
@@ -35,7 +36,7 @@ def test_it_names_every_property_promise_and_route_there_is() -> None:
     definitions = SCHEMA["$defs"]
     for name, there in (("properties", [*PROPERTIES]), ("sideProperties", [*filter(is_by_side, PROPERTIES)])):
         named = definitions[name]["propertyNames"]["enum"]
-        assert sorted(named) == sorted(there), f"Hint: name those of caplab.model.expectations.PROPERTIES in '{name}'"
+        assert sorted(named) == sorted(there), f"Hint: name those of caplab.check.PROPERTIES in '{name}'"
     assert definitions["row"]["properties"]["sides"]["items"]["properties"]["side"]["enum"] == [*SIDES]
     assert sorted(definitions["route"]["enum"]) == sorted(ROUTES)
     words, _ = definitions["promise"]["oneOf"]

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from caplab.check import State
-from caplab.model.expectations import PROPERTIES
+from caplab.check import PROPERTIES, State
 from caplab.model.runs import WallAnchor
 from caplab.report import words
 

@@ -16,10 +16,9 @@ from support.checkers.histories import adds, scan
 from support.checkers.histories import table as history
 from support.runs.fake_runs import FakeToolkit, experiments_in
 
-from caplab import plans, results, suite_run
+from caplab import plans, results, schemas, suite_run
 from caplab.check import CHECKERS, Context, check_history
 from caplab.contract.names import FINDINGS_SCHEMA, VERDICT_SCHEMA
-from caplab.model.expectations import PROPERTIES
 from caplab.plans import Machine
 from caplab.run import RunOptions, run
 
@@ -114,12 +113,26 @@ def test_every_figure_that_a_row_may_name_is_described() -> None:
         for figure in part["then"]["properties"]["figures"]["properties"]
     }
     named = {
-        (described.checker, figure)
-        for described in PROPERTIES.values()
-        for figure in (described.figure, described.of)
+        (checker.name, figure)
+        for checker in CHECKERS.values()
+        for declared in checker.properties
+        for figure in (declared.figure, declared.of)
         if figure
     }
     assert described == named
+
+
+@pytest.mark.parametrize("path", schemas.WRITTEN, ids=lambda path: path.name)
+def test_what_a_schema_says_about_properties_is_what_the_checkers_declare(path: Path) -> None:
+    assert path.read_text() == schemas.rendered(path), "Hint: make schemas"
+
+
+def test_a_schema_that_lacks_a_declared_figure_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = tmp_path / "findings.v1.json"
+    stale.write_text(json.dumps({"$defs": {"finding": {"allOf": []}}}))
+    monkeypatch.setattr(schemas, "WRITTEN", {stale: schemas.WRITTEN[Path(schemas.__file__).parent / stale.name]})
+    assert stale.read_text() != schemas.rendered(stale)
+    assert '"lost_window_seconds": {' in schemas.rendered(stale)
 
 
 def test_a_version_loses_no_field() -> None:
