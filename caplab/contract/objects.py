@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from . import bounds, names, phases
-from .records import INT64, SET, Record, Rules, body_field, map_by
+from .records import INT64, SET, Record, Rules, body_field, fields_of, map_by
 
 _NAME: Rules = {"minLength": 1, "maxLength": bounds.CLUSTER_NAME}
 _POD: Rules = {"maxLength": 63}
@@ -19,7 +20,6 @@ _MEMBERS: Rules = {"minimum": 1, "maximum": bounds.FAULT_MEMBERS}
 _MILLISECONDS: Rules = {"minimum": 1, "maximum": bounds.CACHE_MILLISECONDS}
 _KINDS: Rules = {"enum": sorted(names.CLUSTER_PLURALS)}
 
-FAULT_KINDS = ("kill", "freeze", "partition")  # fields of a Fault's spec, one of which is set
 TARGET, OTHER = "target", "other"  # ends of a fault: what it is aimed at, and the far end of a partition
 
 # The signals whose default action ends a process (signal(7)).
@@ -75,21 +75,37 @@ class Target(Record):
     max_members: int | None = body_field(**_MEMBERS)
 
 
+class FaultAction(Record):
+    """The base of the fields of a Fault's spec that say what happens to its targets, one for each kind of fault."""
+
+    __slots__ = ()
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it holds its targets until it heals, and with them the pods that replace them."""
+        return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kill(Record):
+class Kill(FaultAction):
     """A Fault's spec.kill."""
 
     signal: str = body_field(filled="SIGKILL", enum=SIGNALS)
     keep_down: bool = body_field(filled=True)
 
+    @property
+    def lasts(self) -> bool:
+        """Whether its targets stay down."""
+        return self.keep_down
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Freeze(Record):
+class Freeze(FaultAction):
     """A Fault's spec.freeze."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Partition(Record):
+class Partition(FaultAction):
     """A Fault's spec.partition: whom the targets are cut off from, in which direction, and whether DNS is too."""
 
     source: str = body_field(name="from", required=True, enum=["peers", "controlPlane", "clients", "group"])
@@ -99,7 +115,7 @@ class Partition(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultSpec(Record):
-    """A Fault's spec. Exactly one of kill, freeze and partition is set, and duration_seconds."""
+    """A Fault's spec. Exactly one of its actions is set, and duration_seconds."""
 
     target: Target = body_field(required=True)
     kill: Kill | None = body_field()
@@ -112,6 +128,15 @@ class FaultSpec(Record):
     def kinds(self) -> tuple[str, ...]:
         """Those of FAULT_KINDS that are set: one, in an object that the API server let through."""
         return tuple(kind for kind in FAULT_KINDS if getattr(self, kind) is not None)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether its action lasts."""
+        return all(getattr(self, kind).lasts for kind in self.kinds)
+
+
+# The kinds of fault by name. Whoever lists them reads them here.
+FAULT_KINDS: Mapping[str, type[FaultAction]] = MappingProxyType(fields_of(FaultSpec, FaultAction))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import field, fields
 from functools import cache
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
 
 Rules = Mapping[str, Any]  # keywords of a schema
 SET: Rules = {"x-kubernetes-list-type": "set"}  # a list without duplicates
@@ -18,6 +18,9 @@ INT64: Rules = {"format": "int64"}
 
 _TYPES: Mapping[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 _WORDS: Mapping[type, str] = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
+
+
+_R = TypeVar("_R", bound="Record")
 
 
 class BodyError(ValueError):
@@ -75,6 +78,14 @@ def schema_of(cls: type[Record]) -> dict[str, Any]:
     if required := [name for name, required, *_ in every.values() if required]:
         schema["required"] = required
     return schema
+
+
+def fields_of(cls: type[Record], base: type[_R]) -> dict[str, type[_R]]:
+    """Return the fields of a record that are themselves records of this base: their types, by their names in a body."""
+    types_of = {name: of_type for name, _, of_type, _ in _fields(cls).values()}
+    return {
+        name: of_type for name, of_type in types_of.items() if isinstance(of_type, type) and issubclass(of_type, base)
+    }
 
 
 def _fields(cls: Any) -> Mapping[str, tuple[str, bool, Any, Rules]]:

@@ -24,19 +24,13 @@ from .agent import Agent
 from .api import Api
 from .cgroups import Cgroups
 from .clock import Clock
-from .faults import Freeze, Kill, Partition
-from .freeze import FreezeInjector
 from .freezer import Freezer
-from .gate import Gates
 from .holds import Holds
 from .injections import AgentLocation
-from .injectors import FaultInjector, Injectors, PodReader
+from .injector import Node
+from .injectors import injectors_on
 from .journal import Journal
-from .kill import KillInjector
-from .netns import Namespaces
-from .partition import PartitionInjector
 from .report import Reporter
-from .thaw_timer import ThawTimers
 
 CGROUPS = Path("/sys/fs/cgroup")
 PODS = Path("/var/lib/kubelet/pods")
@@ -59,18 +53,6 @@ def connection() -> client.ApiClient:
     return bounded(settings)
 
 
-def node_injectors(clock: Clock, read_pod: PodReader) -> FaultInjector:
-    """Make the injectors of this node, one for each kind of fault."""
-    cgroups, holds = Cgroups(CGROUPS), Holds(Freezer(), clock)
-    return Injectors(
-        {
-            Kill: KillInjector(clock, cgroups, Gates(PODS, clock), holds, read_pod),
-            Freeze: FreezeInjector(clock, cgroups, holds, ThawTimers(commands.start)),
-            Partition: PartitionInjector(clock, Namespaces(PROC, cgroups, commands.start), read_pod),
-        }
-    )
-
-
 def main() -> int:
     """Run the agent, and return its exit code: 0 if it was told to stop, 2 if it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -81,7 +63,16 @@ def main() -> int:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
     clock, api = Clock(), Api(connected, location.node)
-    agent = Agent(location, clock, Journal(JOURNAL), api, node_injectors(clock, api.pod), Reporter(api.report))
+    node = Node(
+        clock=clock,
+        cgroups=Cgroups(CGROUPS),
+        holds=Holds(Freezer(), clock),
+        pods=PODS,
+        proc=PROC,
+        start=commands.start,
+        read_pod=api.pod,
+    )
+    agent = Agent(location, clock, Journal(JOURNAL), api, injectors_on(node), Reporter(api.report))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     exporter.serve(exporter.registry_of(location.node, agent.live, lambda: agent.seconds_since_event))

@@ -16,11 +16,11 @@ from typing import TypeAlias, TypeVar
 from caplab.contract.phases import ACTIVE, FAILED, HEALED
 
 from .clock import Clock
-from .faults import Assignment, Body, FaultRecord, Key
+from .faults import Assignment, Body, FaultRecord, Heal, Key
 from .injections import AgentLocation, ClusterReader, InjectionResult, Injections
-from .injectors import FaultInjector
+from .injector import FaultInjector, Injectors
 from .journal import Journal
-from .plan import DecisionContext, Heal, decide
+from .plan import DecisionContext, decide
 from .report import Reporter, report_body
 
 _HEAL_AGAIN_SECONDS = 1.0
@@ -42,7 +42,7 @@ class Agent:
     clock: Clock
     journal: Journal
     reader: ClusterReader
-    injectors: FaultInjector
+    injectors: Injectors
     reporter: Reporter
     _records: dict[Key, FaultRecord] = field(default_factory=dict)
     _faults: Sequence[Body] | None = None
@@ -94,7 +94,7 @@ class Agent:
         if plan.begin:
             self._begin(plan.begin)
         touched = [self._records.setdefault(record.assignment.key, record).assignment.key for record in plan.report]
-        touched += self._update([(assignment.key, self._adjusting(assignment)) for assignment in plan.adjust])
+        touched += self._update([(assignment.key, self._updating(assignment)) for assignment in plan.update])
         healing = [heal for heal in plan.heal if not self._injections.stop(heal.key)]
         touched += self._update([(heal.key, self._healing(heal)) for heal in healing])
         for key in plan.forget:
@@ -124,7 +124,7 @@ class Agent:
         if time.monotonic() - self._polled_at < _POLL_SECONDS:
             return
         self._polled_at = time.monotonic()
-        touched = self._update([(record.assignment.key, self.injectors.poll) for record in self.live()])
+        touched = self._update([(record.assignment.key, self._injector(record).poll) for record in self.live()])
         if touched:
             self._save()
             self._report(key[0] for key in touched)
@@ -134,11 +134,14 @@ class Agent:
         records = list(self._records.values())
         return [record for record in records if record.state == ACTIVE and record.boot_id == self.clock.boot_id]
 
-    def _adjusting(self, assignment: Assignment) -> Callable[[FaultRecord], FaultRecord]:
-        return lambda record: self.injectors.adjust(record, assignment)
+    def _injector(self, record: FaultRecord) -> FaultInjector:
+        return self.injectors[type(record.assignment.action)]
+
+    def _updating(self, assignment: Assignment) -> Callable[[FaultRecord], FaultRecord]:
+        return lambda record: self._injector(record).update(record, assignment)
 
     def _healing(self, heal: Heal) -> Callable[[FaultRecord], FaultRecord]:
-        return lambda record: self.injectors.heal(record, heal)
+        return lambda record: self._injector(record).heal(record, heal)
 
     def _update(self, steps: Sequence[tuple[Key, Callable[[FaultRecord], FaultRecord]]]) -> list[Key]:
         """Apply one step to each of these records, in parallel, and return the keys of those that changed."""

@@ -13,10 +13,10 @@ from prometheus_client.metrics_core import Metric
 from caplab import metrics_port
 from caplab.contract import ports
 
-from .faults import FaultRecord, Freeze, Kill, Partition
+from .faults import FaultRecord
+from .injectors import KINDS, kind_of
 
 PORT = ports.AGENT_METRICS
-_KINDS = {Freeze: "freeze", Kill: "kill", Partition: "partition"}
 _log = logging.getLogger(__name__)
 
 
@@ -32,8 +32,8 @@ class _Collector:
             "Pods of the node that are under a fault of this kind.",
             labels=("node", "kind"),
         )
-        counts = Counter(_KINDS[type(record.assignment.action)] for record in self._live())
-        for kind in _KINDS.values():
+        counts = Counter(kind_of(record.assignment) for record in self._live())
+        for kind in KINDS:
             active.add_metric((self._node, kind), float(counts[kind]))
         yield active
         oldest = GaugeMetricFamily(

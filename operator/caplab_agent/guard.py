@@ -1,13 +1,13 @@
-"""The guard: which pods a fault may hit, checked on the node whatever the API server let through. Pure functions."""
+"""The guard: which pods a fault may hit, checked on the node whatever the API server let through. Pure functions.
+
+Kinds of faults have guards of their own besides.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from caplab.contract.names import ALLOWED, CHAOS_LABEL, CLUSTER_LABEL, EXPORTER, PART_LABEL
 
-from .drop_rules import Address, DropAddresses, address
-from .faults import Assignment, Body, Partition
+from .faults import Assignment, Body
 
 _HINT = "Hint: create the fault again, so that its target is resolved again."
 PROTECTED_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
@@ -18,72 +18,7 @@ def refusal(assignment: Assignment, namespace: Body | None, pod: Body | None, no
 
     namespace and pod: the objects as read; None: it does not exist.
     """
-    return (
-        _namespace_refused(assignment, namespace, own_namespace)
-        or _pod_refused(assignment, pod, node)
-        or _addresses_refused(assignment, pod)
-    )
-
-
-class AddressRefused(Exception):
-    """An address whose packets must not be dropped; the message names the field, with a hint."""
-
-
-def own_addresses(pod: Body | None) -> tuple[str, ...]:
-    """List the addresses of a pod and of its node, as far as the pod's status names them yet."""
-    return tuple(sorted({text for field in ("podIP", "hostIP") for text in _listed(pod, field)}))
-
-
-def has_host_ip(pod: Body | None) -> bool:
-    """Check whether a pod's status names its node's address: only then can a partition spare it."""
-    return any(_listed(pod, "hostIP"))
-
-
-def permitted(partition: Partition, protected_addresses: tuple[str, ...]) -> DropAddresses:
-    """Parse the addresses of a partition.
-
-    protected_addresses: those of the pod and of its node. Raises AddressRefused.
-    """
-    protected = {address(each) for each in protected_addresses}
-    return DropAddresses(
-        tuple(_permitted("dropsFrom", each, protected) for each in partition.drops_from),
-        tuple(_permitted("dropsTo", each, protected) for each in partition.drops_to),
-    )
-
-
-def _permitted(field: str, text: str, protected: set[Address]) -> Address:
-    hint = "Hint: leave this field to the operator; it must name only other pods and Services."
-    try:
-        parsed = address(text)
-    except ValueError:
-        raise AddressRefused(f"status.targets[].{field} names {text!r}, which is not an IP address. {hint}") from None
-    if parsed in protected:
-        raise AddressRefused(
-            f"status.targets[].{field} names {text}, an address of the pod itself or of its node. {hint}"
-        )
-    if parsed.is_loopback or parsed.is_unspecified or parsed.is_multicast:
-        raise AddressRefused(f"status.targets[].{field} names {text}, which is not an address of another pod. {hint}")
-    return parsed
-
-
-def _addresses_refused(assignment: Assignment, pod: Body | None) -> str:
-    if not isinstance(assignment.action, Partition):
-        return ""
-    if not assignment.replaces and not has_host_ip(pod):
-        return (
-            f"the status of pod {assignment.pod} has no hostIP, so the pod could be cut off from its own node. {_HINT}"
-        )
-    try:
-        permitted(assignment.action, own_addresses(pod))
-    except AddressRefused as refused:
-        return str(refused)
-    return ""
-
-
-def _listed(pod: Body | None, field: str) -> Iterator[str]:
-    status = (pod or {}).get("status") or {}
-    several = (each.get("ip") for each in status.get(f"{field}s") or ())
-    yield from (str(each) for each in (status.get(field), *several) if each)
+    return _namespace_refused(assignment, namespace, own_namespace) or _pod_refused(assignment, pod, node)
 
 
 def _namespace_refused(assignment: Assignment, namespace: Body | None, own_namespace: str) -> str:

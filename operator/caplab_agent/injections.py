@@ -14,7 +14,7 @@ from caplab.contract.phases import FAILED
 from .api import PendingReads
 from .faults import Assignment, FaultRecord, Key
 from .guard import refusal
-from .injectors import FaultInjector
+from .injector import Injectors
 
 _GUARD_SECONDS = 5.0  # how long the two reads may take in all before the fault fails
 _AGAIN_SECONDS = 0.2
@@ -56,7 +56,7 @@ class Injections:
 
     location: AgentLocation
     reader: ClusterReader
-    injectors: FaultInjector
+    injectors: Injectors
     done: Callable[[InjectionResult], object]
     _running: dict[Key, tuple[threading.Event, threading.Thread]] = field(default_factory=dict)
 
@@ -116,8 +116,10 @@ class Injections:
                 stopped.wait(_AGAIN_SECONDS)
                 pending = self.reader.read(record.assignment)
                 continue
-            problem = refusal(record.assignment, namespace, pod, self.location.node, self.location.namespace)
+            assignment, injector = record.assignment, self.injectors[type(record.assignment.action)]
+            problem = refusal(assignment, namespace, pod, self.location.node, self.location.namespace)
+            problem = problem or injector.guard(assignment, pod or {})
             if problem or pod is None:
                 return replace(record, state=FAILED, problem=problem)
-            return self.injectors.inject(record, pod, stopped)
+            return injector.inject(record, pod, stopped)
         return None

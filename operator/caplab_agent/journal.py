@@ -14,11 +14,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_origin, get_type_hints
 
-from .faults import Assignment, FaultAction, FaultRecord, Freeze, Kill, Partition
+from .faults import Assignment, FaultRecord
+from .injectors import KINDS, kind_of
 
 _FORMAT = 2
-_KINDS: dict[str, type[FaultAction]] = {"kill": Kill, "freeze": Freeze, "partition": Partition}
-_NAMES = {kind: name for name, kind in _KINDS.items()}
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -63,7 +62,7 @@ def _fields(record: FaultRecord) -> dict[str, Any]:
     """Convert a record to the file's format, version 2, which keeps its original field names."""
     fields = asdict(record)
     assignment = fields.pop("assignment")
-    action = {**assignment.pop("action"), "kind": _NAMES[type(record.assignment.action)]}
+    action = {**assignment.pop("action"), "kind": kind_of(record.assignment)}
     protected = fields.pop("protected_addresses")
     return {"order": {**assignment, "what": action}, **fields, "spared": protected}
 
@@ -71,7 +70,7 @@ def _fields(record: FaultRecord) -> dict[str, Any]:
 def _record(fields: dict[str, Any]) -> FaultRecord:
     assignment = dict(fields.pop("order"))
     action = dict(assignment.pop("what"))
-    kind = _KINDS[action.pop("kind")]
+    kind: type[Any] = KINDS[action.pop("kind")].action
     made = _checked(Assignment(**assignment, action=_checked(kind(**_tuples(action)))))
     protected = fields.pop("spared", [])
     return _checked(FaultRecord(assignment=made, **_tuples({**fields, "protected_addresses": protected})))

@@ -9,7 +9,8 @@ from datetime import timedelta
 from caplab.contract.phases import ACTIVE, FAILED, HEALED
 
 from .clock import Instant
-from .faults import BEGUN, Assignment, Body, FaultRecord, Key, Partition, RequestedFault, is_uid, requested_faults
+from .faults import BEGUN, REBOOTED, Assignment, Body, FaultRecord, Heal, Key, RequestedFault, is_uid
+from .requested import requested_faults
 
 TOO_LATE = (
     "the fault's time was over before the agent began. "
@@ -17,7 +18,6 @@ TOO_LATE = (
 )
 DIED = "the agent died during the injection: its effect is unknown"
 LOST = "the node's journal has no record of this fault: its effect is unknown"
-REBOOTED = "the node rebooted during the fault"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +30,15 @@ class DecisionContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Heal:
-    """An order to end a record.
-
-    why: the reason, for its evidence, '' if its time is over as requested; problem: why it failed, '' if it did not.
-    """
-
-    key: Key
-    why: str = ""
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """The steps that a decision asks for.
 
-    begin: records to inject; adjust: new assignments of live records; report: records to write down and report only;
+    begin: records to inject; update: new assignments of live records; report: records to write down and report only;
     heal: records to end; forget: ended records that their Faults already show.
     """
 
     begin: tuple[FaultRecord, ...] = ()
-    adjust: tuple[Assignment, ...] = ()
+    update: tuple[Assignment, ...] = ()
     report: tuple[FaultRecord, ...] = ()
     heal: tuple[Heal, ...] = ()
     forget: tuple[Key, ...] = ()
@@ -74,7 +62,7 @@ def decide(
     healing = {each.key for each in heal if each}
     return Plan(
         begin=tuple(record for record in new if record.state == BEGUN and not record.problem),
-        adjust=tuple(_changed(faults or (), journal, healing, context)),
+        update=tuple(_changed(faults or (), journal, healing, context)),
         report=tuple(record for record in new if record.ended or record.problem),
         heal=tuple(each for each in heal if each),
         forget=() if faults is None else tuple(_forgettable(bodies, journal, context.node)),
@@ -90,12 +78,12 @@ def _new_records(body: Body, journal: Mapping[Key, FaultRecord], context: Decisi
 def _changed(
     faults: Sequence[Body], journal: Mapping[Key, FaultRecord], healing: Collection[Key], context: DecisionContext
 ) -> Iterator[Assignment]:
-    """Yield assignments with addresses other than those in force: pods come and go during a partition."""
+    """Yield assignments that ask for something else than is in force: pods come and go during a partition."""
     for requested in (requested for body in faults for requested in requested_faults(body, context.node)):
         assignment, record = requested.assignment, journal.get(requested.assignment.key)
         if record is None or record.state != ACTIVE or assignment.key in healing or requested.problem:
             continue
-        if isinstance(assignment.action, Partition) and assignment.action != record.assignment.action:
+        if assignment.action != record.assignment.action:
             yield assignment
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from caplab_agent.clock import Instant
-from caplab_agent.faults import BEGUN, FaultRecord, Key, Partition
+from caplab_agent.faults import BEGUN, FaultRecord, Key
+from caplab_agent.injectors.partition.addresses import Partition
 from caplab_agent.plan import DecisionContext, decide
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,7 +98,7 @@ class SimulatedNode:
             self.journal[record.assignment.key] = record
             self.busy.add(record.assignment.key)
             self.injections.append(record.assignment.key)
-        for assignment in plan.adjust:
+        for assignment in plan.update:
             assert self.journal[assignment.key].state == ACTIVE
             assert assignment.key not in {heal.key for heal in plan.heal}
             self.journal[assignment.key] = replace(self.journal[assignment.key], assignment=assignment)
@@ -108,7 +109,7 @@ class SimulatedNode:
             self.journal[heal.key] = replace(self.journal[heal.key], state=ended)
         for key in plan.forget:
             del self.journal[key]
-        return bool(plan.report or healed or plan.adjust)
+        return bool(plan.report or healed or plan.update)
 
 
 @settings(max_examples=1000)

@@ -8,9 +8,8 @@ import tempfile
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
-from caplab_agent.drop_rules import address, change_addresses, create_table, parse_table, replace_table
-from caplab_agent.faults import Partition
-from caplab_agent.guard import AddressRefused, permitted
+from caplab_agent.injectors.partition.addresses import AddressRefused, Partition, permitted
+from caplab_agent.injectors.partition.rules import address, change_addresses, create_table, parse_table, replace_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.agent.fake_nft import FakeNft, duration

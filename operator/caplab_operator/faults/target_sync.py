@@ -25,11 +25,10 @@ Entries = Sequence[TargetStatus]
 
 
 def is_live(fault: Fault, now: datetime) -> bool:
-    """Whether a Fault's targets need syncing: it is resolved, not over, and lasts (not so a kill without keepDown)."""
-    status, kill = fault.status_or_empty, fault.spec.kill
-    strikes_once = kill is not None and not kill.keep_down
+    """Whether a Fault's targets need syncing: it is resolved, not over, and lasts."""
+    status = fault.status_or_empty
     is_on = status.phase in FAULT_LIVE and not fault.metadata.is_being_deleted and bool(fault.targets)
-    return is_on and not strikes_once and lifecycle.time_left(status, now) > timedelta(0)
+    return is_on and fault.spec.lasts and lifecycle.time_left(status, now) > timedelta(0)
 
 
 def synced(fault: Fault, inventory: Inventory, now: datetime) -> FaultStatus | None:
@@ -48,7 +47,7 @@ def synced(fault: Fault, inventory: Inventory, now: datetime) -> FaultStatus | N
 
 
 def _held(target: Target, existing: Entries, inventory: Inventory) -> dict[str, TargetStatus]:
-    """Return by uid the pods that a kill or a freeze holds: those with the names of its targets."""
+    """Return by uid the pods that a fault without far ends holds: those with the names of its targets."""
     names = _names_of_targets(existing)
     return {pod.uid: entry_of(pod) for pod in inventory.pods if pod.name in names and is_in_place(target, pod)}
 

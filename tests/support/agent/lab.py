@@ -20,23 +20,20 @@ from caplab_agent.api import Api
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.clock import Clock
 from caplab_agent.commands import Wait
-from caplab_agent.faults import Freeze, Kill, Partition
-from caplab_agent.freeze import FreezeInjector
 from caplab_agent.freezer import Freezer
-from caplab_agent.gate import Gates
 from caplab_agent.holds import Holds
 from caplab_agent.injections import AgentLocation
-from caplab_agent.injectors import Injectors
+from caplab_agent.injector import Node
+from caplab_agent.injectors import injectors_on
+from caplab_agent.injectors.kill.attempt import Bounds
+from caplab_agent.injectors.kill.gate import Gates
+from caplab_agent.injectors.kill.injector import KillInjector
 from caplab_agent.journal import Journal
-from caplab_agent.kill import KillInjector
-from caplab_agent.kill_attempt import Bounds
-from caplab_agent.netns import Namespaces
-from caplab_agent.partition import PartitionInjector
 from caplab_agent.report import Reporter
-from caplab_agent.thaw_timer import ThawTimers
 from kubernetes import client
 
 from caplab.contract.names import FAULT, PLURALS
+from caplab.contract.objects import Kill
 from caplab.kube.watcher import Watcher
 from support.agent.fake_nft import FakeNft
 from support.agent.fakes import ID, POD_UID, Programs
@@ -236,16 +233,19 @@ class Lab:
     def start(self) -> None:
         api = self.api.client()
         calls = Api(api, "node-1")
-        gates = Gates(self.root / "pods", self.clock)
         cgroups, holds = Cgroups(self.root / "cgroup", self.read), Holds(Freezer(), self.clock)
-        bounds = Bounds(0.2, 1)
-        injectors = Injectors(
-            {
-                Kill: KillInjector(self.clock, cgroups, gates, holds, calls.pod, self.send, bounds),
-                Freeze: FreezeInjector(self.clock, cgroups, holds, ThawTimers(self.run)),
-                Partition: PartitionInjector(self.clock, Namespaces(self.root / "proc", cgroups, self.run), calls.pod),
-            }
+        node = Node(
+            clock=self.clock,
+            cgroups=cgroups,
+            holds=holds,
+            pods=self.root / "pods",
+            proc=self.root / "proc",
+            start=self.run,
+            read_pod=calls.pod,
         )
+        gates = Gates(node.pods, self.clock)
+        kill = KillInjector(self.clock, cgroups, gates, holds, calls.pod, self.send, Bounds(0.2, 1))
+        injectors = {**injectors_on(node), Kill: kill}
         reporter = Reporter(calls.report, again_seconds=0.1)
         self.agent = Agent(
             AgentLocation("node-1", "caplab-system"), self.clock, self.journal, calls, injectors, reporter

@@ -15,13 +15,14 @@ from typing import Any
 
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.clock import Clock
-from caplab_agent.faults import Assignment, FaultRecord, Kill
+from caplab_agent.faults import Assignment, FaultRecord
 from caplab_agent.freezer import Freezer
-from caplab_agent.gate import Gates
 from caplab_agent.holds import Holds
-from caplab_agent.kill import KillInjector
-from caplab_agent.kill_attempt import Bounds
+from caplab_agent.injectors.kill.attempt import Bounds
+from caplab_agent.injectors.kill.gate import Gates
+from caplab_agent.injectors.kill.injector import KillInjector
 
+from caplab.contract.objects import Kill
 from support.agent.fakes import ID, POD_UID, SLICE
 
 ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", POD_UID, "pg-0", Kill())

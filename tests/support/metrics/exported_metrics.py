@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from caplab_agent import exporter as agent
-from caplab_agent.faults import Assignment, FaultRecord, Freeze, Kill, Partition
+from caplab_agent.faults import Assignment, FaultRecord
+from caplab_agent.injectors.partition.addresses import Partition
 from caplab_operator import exporter as operator
 from caplab_operator.exporter import Snapshot
 from caplab_probes import clock
@@ -16,7 +17,7 @@ from caplab_probes.exporter import Exporter
 from caplab_probes.history.writer import Row
 from prometheus_client import CollectorRegistry
 
-from caplab.contract.objects import Fault, Run
+from caplab.contract.objects import Fault, Freeze, Kill, Run
 
 SECOND_NS = 1_000_000_000
 UNTIL = "2026-01-01T00:00:30+00:00"

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caplab_agent.faults import FaultRecord, Kill
+from caplab_agent.faults import FaultRecord
 from caplab_agent.freezer import FreezerState
 from support.agent.fakes import ID, PAUSE, POD_UID
 from support.agent.node import POD, Node, await_processes, inject, injected, living, new_record, node_in
 
+from caplab.contract.objects import Kill
 from caplab.contract.phases import ACTIVE, HEALED
 
 UNNAMED: Any = {"metadata": {}, "spec": {"containers": [{}]}, "status": {}}
@@ -155,7 +156,7 @@ def test_a_frozen_pod_is_thawed_once_it_has_its_signal_and_frozen_again_when_it_
 
 
 def test_a_frozen_pod_is_not_thawed_for_a_signal_that_it_could_handle(frozen: Node) -> None:
-    done = inject(frozen, Kill("SIGTERM"))
+    done = inject(frozen, Kill(signal="SIGTERM"))
     assert done.proven
     terms = [state for (_, number), state in zip(frozen.signals, frozen.states, strict=True) if number == 15]
     assert terms == ["FROZEN"]

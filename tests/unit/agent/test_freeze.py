@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.commands import ProgramResult
-from caplab_agent.faults import Assignment, FaultRecord, Freeze
-from caplab_agent.freeze import FreezeInjector
+from caplab_agent.faults import Assignment, FaultRecord, Heal
 from caplab_agent.freezer import Freezer, FreezerState, NoFreezer
 from caplab_agent.holds import Holds
-from caplab_agent.plan import DIED, Heal
-from caplab_agent.thaw_timer import ThawTimers, script
+from caplab_agent.injectors.freeze.injector import FreezeInjector
+from caplab_agent.injectors.freeze.thaw_timer import ThawTimers, script
+from caplab_agent.plan import DIED
 from support.agent.fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel, Programs
 
+from caplab.contract.objects import Freeze
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
 ASSIGNMENT = Assignment("f1", "lab", "freeze-it", "pg", POD_UID, "pg-0", Freeze())

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 from caplab_agent.clock import Clock
-from caplab_agent.faults import Assignment, Kill
-from caplab_agent.gate import GRACE_CENTISECONDS, Gates, GateState, NoGate
+from caplab_agent.faults import Assignment
+from caplab_agent.injectors.kill.gate import GRACE_CENTISECONDS, Gates, GateState, NoGate
+
+from caplab.contract.objects import Kill
 
 IMAGES = Path(__file__).parents[3] / "images"
 ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill())

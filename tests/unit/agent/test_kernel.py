@@ -23,19 +23,20 @@ import pytest
 from caplab_agent import commands
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.clock import Clock
-from caplab_agent.faults import Assignment, FaultRecord, Freeze, Kill, Partition
-from caplab_agent.freeze import FreezeInjector
+from caplab_agent.faults import Assignment, FaultRecord, Heal
 from caplab_agent.freezer import Freezer
-from caplab_agent.gate import Gates
 from caplab_agent.holds import Holds
-from caplab_agent.kill import KillInjector
-from caplab_agent.kill_attempt import Bounds
-from caplab_agent.netns import Namespaces
-from caplab_agent.partition import PartitionInjector
-from caplab_agent.plan import Heal
-from caplab_agent.thaw_timer import ThawTimers
+from caplab_agent.injectors.freeze.injector import FreezeInjector
+from caplab_agent.injectors.freeze.thaw_timer import ThawTimers
+from caplab_agent.injectors.kill.attempt import Bounds
+from caplab_agent.injectors.kill.gate import Gates
+from caplab_agent.injectors.kill.injector import KillInjector
+from caplab_agent.injectors.partition.addresses import Partition
+from caplab_agent.injectors.partition.injector import PartitionInjector
+from caplab_agent.injectors.partition.netns import Namespaces
 from support.agent.fakes import ID, POD_UID, Programs
 
+from caplab.contract.objects import Freeze, Kill
 from caplab.contract.phases import ACTIVE, HEALED
 
 POD4, PEER4, OTHER4 = "10.77.0.1", "10.77.0.2", "10.77.0.3"
@@ -265,9 +266,9 @@ def test_addresses_change_without_a_gap_and_counts_stay(net: Net) -> None:
     injector = net.injector()
     done = net.cut(injector, Partition((PEER4,), ()))
     assert not net.answers()
-    done = injector.adjust(done, replace(done.assignment, action=Partition((OTHER4,), ())))
+    done = injector.update(done, replace(done.assignment, action=Partition((OTHER4,), ())))
     assert net.answers()
-    done = injector.adjust(done, replace(done.assignment, action=Partition((OTHER4, PEER4), ())))
+    done = injector.update(done, replace(done.assignment, action=Partition((OTHER4, PEER4), ())))
     assert not net.answers()
     line = injector.poll(done).evidence[-1]
     assert line.startswith(f"dropped 2 packets from {PEER4}"), line

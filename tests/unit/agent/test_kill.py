@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from caplab_agent.cgroups import Cgroups, read_procs
 from caplab_agent.clock import Clock
-from caplab_agent.faults import FaultRecord, Kill
-from caplab_agent.gate import Gates
-from caplab_agent.kill import container_ids
-from caplab_agent.plan import DIED, REBOOTED, Heal
+from caplab_agent.faults import REBOOTED, FaultRecord, Heal
+from caplab_agent.injectors.kill.gate import Gates
+from caplab_agent.injectors.kill.injector import container_ids
+from caplab_agent.plan import DIED
 from support.agent.fakes import ID, PAUSE, POD_UID
 from support.agent.node import ASSIGNMENT, POD, Node, await_processes, inject, injected, living, new_record, node_in
 
+from caplab.contract.objects import Kill
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
 FORKS = "import os, time\nfor _ in range(4): os.fork()\ntime.sleep(60)"
@@ -95,7 +96,7 @@ def test_a_signal_is_sent_once_and_what_ignores_it_is_killed(node: Node) -> None
     member = node.container(ID, sys.executable, "-c", IGNORES)
     assert member.stdout
     member.stdout.readline()
-    done = inject(node, Kill("SIGTERM"))
+    done = inject(node, Kill(signal="SIGTERM"))
     assert done.proven
     assert node.signals.count((member.pid, signal.SIGTERM)) == 1
     assert (member.pid, signal.SIGKILL) in node.signals
@@ -104,7 +105,7 @@ def test_a_signal_is_sent_once_and_what_ignores_it_is_killed(node: Node) -> None
 
 def test_a_signal_that_suffices_is_followed_by_none(node: Node) -> None:
     await_processes(node.container(ID, "sleep", "60"), 1)
-    done = inject(node, Kill("SIGTERM"))
+    done = inject(node, Kill(signal="SIGTERM"))
     assert done.proven
     assert {number for _, number in node.signals} == {signal.SIGTERM}
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from caplab_agent import __main__ as program
-from caplab_agent.faults import Assignment, FaultRecord, Kill
-from caplab_agent.gate import Gates
+from caplab_agent.faults import Assignment, FaultRecord
 from caplab_agent.injections import AgentLocation
+from caplab_agent.injectors.kill.gate import Gates
 from caplab_agent.plan import DIED, LOST, TOO_LATE
 from support.agent.fakes import POD_UID
 from support.agent.lab import FakeApi, Lab, deleted, fault, lab_in, state, wait_until
+
+from caplab.contract.objects import Kill
 
 
 @pytest.fixture

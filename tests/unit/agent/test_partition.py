@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from caplab_agent.cgroups import Cgroups
-from caplab_agent.faults import Assignment, FaultRecord, Partition
-from caplab_agent.netns import Namespaces, ProcessMoved
-from caplab_agent.partition import PartitionInjector
-from caplab_agent.plan import DIED, REBOOTED, Heal
+from caplab_agent.faults import REBOOTED, Assignment, FaultRecord, Heal
+from caplab_agent.injectors.partition.addresses import Partition
+from caplab_agent.injectors.partition.injector import PartitionInjector
+from caplab_agent.injectors.partition.netns import Namespaces, ProcessMoved
+from caplab_agent.plan import DIED
 from support.agent.fake_nft import FakeNft
 from support.agent.fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel
 
@@ -96,6 +97,12 @@ def inject(injector: PartitionInjector, record: FaultRecord | None = None, pod: 
     done = injector.inject(record or new_record(), pod, threading.Event())
     assert done
     return done
+
+
+def test_a_pod_whose_node_is_not_known_is_cut_only_once_it_is(injector: PartitionInjector) -> None:
+    assert injector.guard(ASSIGNMENT, POD) == ""
+    assert "has no hostIP" in injector.guard(ASSIGNMENT, {"status": {}})
+    assert injector.guard(replace(ASSIGNMENT, replaces="p0"), {"status": {}}) == ""
 
 
 def test_the_rules_are_one_transaction_in_the_pods_own_network(node: Node, injector: PartitionInjector) -> None:
@@ -275,7 +282,7 @@ def test_other_addresses_take_the_place_of_those_before_and_the_counts_stay(
     node.nft.drop(node.inode(), PEER, 7)
     node.clock.pass_seconds(4)
     assignment = replace(ASSIGNMENT, action=Partition((OTHER,), ()))
-    changed = injector.adjust(done, assignment)
+    changed = injector.update(done, assignment)
     assert changed.assignment == assignment
     assert changed.evidence == ("drops packets from 1 address and to 0 addresses",)
     table = node.nft.namespaces[node.inode()]["caplab_f1_a"]
@@ -285,11 +292,11 @@ def test_other_addresses_take_the_place_of_those_before_and_the_counts_stay(
 
 def test_addresses_that_are_refused_change_nothing_and_are_named(node: Node, injector: PartitionInjector) -> None:
     done = inject(injector)
-    refused = injector.adjust(done, replace(ASSIGNMENT, action=Partition(("10.89.0.3",), ())))
+    refused = injector.update(done, replace(ASSIGNMENT, action=Partition(("10.89.0.3",), ())))
     assert refused.assignment == ASSIGNMENT
     assert "dropsFrom names 10.89.0.3" in refused.problem
     assert len(node.nft.calls) == 1
-    good = injector.adjust(refused, replace(ASSIGNMENT, action=Partition((OTHER,), ())))
+    good = injector.update(refused, replace(ASSIGNMENT, action=Partition((OTHER,), ())))
     assert good.problem == ""
 
 
@@ -299,9 +306,9 @@ def test_addresses_that_change_while_the_pod_has_no_network_are_tried_again(
     done = inject(injector)
     node.kernel.pids = {}
     assignment = replace(ASSIGNMENT, action=Partition((OTHER,), ()))
-    assert injector.adjust(done, assignment) is done
+    assert injector.update(done, assignment) is done
     node.new_sandbox()
-    changed = injector.adjust(done, assignment)
+    changed = injector.update(done, assignment)
     assert changed.assignment == assignment
     new = injector.poll(changed)
     assert OTHER in node.nft.calls[-1][2]

@@ -6,14 +6,17 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import pytest
 from caplab_agent.clock import Instant
-from caplab_agent.faults import BEGUN, Assignment, FaultRecord, Freeze, Kill, Partition, requested_faults
-from caplab_agent.plan import DIED, LOST, REBOOTED, TOO_LATE, DecisionContext, Heal, Plan, decide
+from caplab_agent.faults import BEGUN, REBOOTED, Assignment, FaultRecord, Heal
+from caplab_agent.injectors.partition.addresses import Partition
+from caplab_agent.plan import DIED, LOST, TOO_LATE, DecisionContext, Plan, decide
+from caplab_agent.requested import requested_faults
 
-from caplab.contract.objects import SIGNALS
+from caplab.contract.objects import SIGNALS, Freeze, Kill
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
 WALL = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -117,7 +120,7 @@ def test_what_cannot_be_read_fails_with_the_field(body: dict[str, Any], field: s
 
 def test_signal_and_keep_down_are_read() -> None:
     (requested,) = requested_faults(fault(kill={"signal": "SIGTERM", "keepDown": False}), "node-1")
-    assert requested.assignment.action == Kill("SIGTERM", False)
+    assert requested.assignment.action == Kill(signal="SIGTERM", keep_down=False)
 
 
 def test_the_signals_are_those_of_the_crd() -> None:
@@ -125,7 +128,7 @@ def test_the_signals_are_those_of_the_crd() -> None:
     listed = re.search(r"default: SIGKILL\s+enum: \[([^\]]*)\]", text)
     assert listed
     assert set(re.findall(r"SIG\w+", listed[1])) == set(SIGNALS)
-    assert {Kill(name).number.name for name in SIGNALS} == set(SIGNALS)
+    assert {Signals[name].name for name in SIGNALS} == set(SIGNALS)
 
 
 def test_a_freeze_and_a_partition_are_read_with_their_addresses() -> None:
@@ -157,17 +160,17 @@ def partition(sources: list[str], destinations: list[str], **more: Any) -> dict[
 CUT = replace(ASSIGNMENT, action=Partition(("10.0.0.1",), ()))
 
 
-def test_addresses_that_changed_are_adjusted_while_the_partition_is_live() -> None:
+def test_addresses_that_changed_are_updated_while_the_partition_is_live() -> None:
     live = replace(new_record(), assignment=CUT)
     changed = partition(["10.0.0.2"], [], state=ACTIVE)
-    (assignment,) = plan_of([changed], live).adjust
+    (assignment,) = plan_of([changed], live).update
     assert assignment.action == Partition(("10.0.0.2",), ())
     assert plan_of([partition(["10.0.0.1"], [], state=ACTIVE)], live) == Plan()
-    assert plan_of([changed], replace(live, state=BEGUN), busy=True).adjust == ()  # after its injection
-    assert plan_of([changed], replace(live, state=HEALED)).adjust == ()
-    assert plan_of([changed], replace(live, deadline_ns=100 * SECOND)).adjust == ()  # it heals
-    assert plan_of([partition(["10.0.0.2"], [], deleted=True)], live).adjust == ()
-    assert plan_of([fault(state=ACTIVE)], new_record()).adjust == ()
+    assert plan_of([changed], replace(live, state=BEGUN), busy=True).update == ()  # after its injection
+    assert plan_of([changed], replace(live, state=HEALED)).update == ()
+    assert plan_of([changed], replace(live, deadline_ns=100 * SECOND)).update == ()  # it heals
+    assert plan_of([partition(["10.0.0.2"], [], deleted=True)], live).update == ()
+    assert plan_of([fault(state=ACTIVE)], new_record()).update == ()
 
 
 def test_a_pod_that_is_no_uid_is_never_healed_either() -> None:

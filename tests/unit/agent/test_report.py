@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caplab_agent.faults import Assignment, FaultRecord, Freeze, Kill, Partition
+from caplab_agent.faults import Assignment, FaultRecord
+from caplab_agent.injectors.partition.addresses import Partition
 from caplab_agent.journal import Journal
 from caplab_agent.report import Reporter, report_body
 
+from caplab.contract.objects import Freeze, Kill
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
-ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill("SIGTERM", False))
+ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill(signal="SIGTERM", keep_down=False))
 RECORD = FaultRecord(
     ASSIGNMENT, "boot-1", 5, ACTIVE, 3, "2026-01-01T12:00:00.123Z", proven=True, evidence=("SIGKILL to 3 processes",)
 )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from caplab_agent.drop_evidence import first_drop_ns, with_counts, with_drops, with_new_network
-from caplab_agent.drop_rules import (
+from caplab_agent.injectors.partition.evidence import first_drop_ns, with_counts, with_drops, with_new_network
+from caplab_agent.injectors.partition.rules import (
     DropAddresses,
     DropCount,
     DropCounters,

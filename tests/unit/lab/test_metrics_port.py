@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from caplab_agent import exporter as agent
-from caplab_agent.faults import Freeze, Kill, Partition
+from caplab_agent.injectors.partition.addresses import Partition
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from support.metrics.exported_metrics import fault_record, of_agent
 
 from caplab import bounded_server, metrics_port
+from caplab.contract.objects import Freeze, Kill
 
 
 @pytest.fixture

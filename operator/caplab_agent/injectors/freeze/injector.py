@@ -7,18 +7,29 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import Self
 
 from caplab.contract.phases import ACTIVE
 
-from .cgroups import Cgroups, PodGroup
-from .clock import Clock
-from .faults import Assignment, Body, FaultRecord
-from .freezer import FreezerState, thawing
-from .holds import Holds
-from .injectors import HealResult, ended, failed, gone, seconds_held, seconds_left, stamped, wait_for
-from .plan import Heal
+from ...cgroups import Cgroups, PodGroup
+from ...clock import Clock
+from ...faults import Assignment, Body, FaultRecord, Heal
+from ...freezer import FreezerState, thawing
+from ...holds import Holds
+from ...injector import (
+    FaultInjector,
+    HealResult,
+    Node,
+    ended,
+    failed,
+    gone,
+    seconds_held,
+    seconds_left,
+    stamped,
+    wait_for,
+)
+from ...words import count, milliseconds
 from .thaw_timer import GRACE_SECONDS, ThawTimers
-from .words import count, milliseconds
 
 _LOST = "the pod was no longer frozen: somebody thawed it"
 _NO_TIMER = "the node's timer that thaws the pod if the agent dies could not be set"
@@ -26,7 +37,7 @@ _HINT_TIMER = "Hint: check that systemd-run works on the node"
 _LATE = "the pod was thawed by its timer before the agent healed"
 
 
-class FreezeInjector:
+class FreezeInjector(FaultInjector):
     """The injector of freeze faults."""
 
     def __init__(self, clock: Clock, cgroups: Cgroups, holds: Holds, timers: ThawTimers) -> None:
@@ -34,6 +45,11 @@ class FreezeInjector:
         self._cgroups = cgroups
         self._holds = holds
         self._timers = timers
+
+    @classmethod
+    def on(cls, node: Node) -> Self:
+        """Make the injector of a node."""
+        return cls(node.clock, node.cgroups, node.holds, ThawTimers(node.start))
 
     def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
         """Set the timer that thaws the pod if no agent does, then freeze it."""
@@ -69,10 +85,6 @@ class FreezeInjector:
         healed = ended(record, heal, result, began, self._clock)
         self._timers.stop(assignment)
         return healed
-
-    def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
-        """Take on the assignment; a freeze has no addresses to change."""
-        return replace(record, assignment=assignment)
 
     def poll(self, record: FaultRecord) -> FaultRecord:
         """Check whether the pod is still frozen, or gone. An agent that starts learns here which faults hold it."""

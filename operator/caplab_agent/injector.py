@@ -1,17 +1,20 @@
-"""The protocol of an injector, and functions that all injectors share."""
+"""What a kind of fault is to the agent: how it is parsed, and its injector. What all injectors share."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
 from caplab.contract.phases import FAILED, GONE, HEALED
 
+from .cgroups import Cgroups
 from .clock import Clock, Instant
-from .faults import Assignment, Body, FaultAction, FaultRecord
-from .plan import REBOOTED, Heal
+from .commands import Start
+from .faults import REBOOTED, Assignment, Body, FaultAction, FaultRecord, Heal
+from .holds import Holds
 
 _LOOKUP_SECONDS = 0.02  # between two lookups for a pod that is coming up
 _Value = TypeVar("_Value")
@@ -20,11 +23,18 @@ PodReader: TypeAlias = Callable[[Assignment], Body | None]  # the assignment's p
 
 
 class FaultInjector(Protocol):
-    """The steps of one kind of fault. Each returns the updated record, and may raise OSError.
+    """The steps of one kind of fault. Each but guard returns the updated record, and may raise OSError.
 
     Calls for one record never overlap, but those for different records do. From one agent to the next only the record
     is kept.
     """
+
+    def guard(self, assignment: Assignment, pod: Body) -> str:
+        """Say why this kind of fault must not be injected into a pod that may be hit, with a hint; '' if it may be.
+
+        By default every such pod may be.
+        """
+        return ""
 
     def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
         """Inject the fault into the pod: the record is Active, or has ended.
@@ -36,8 +46,9 @@ class FaultInjector(Protocol):
     def heal(self, record: FaultRecord, heal: Heal) -> FaultRecord:
         """Undo whatever was done, and return an ended record. Safe to repeat."""
 
-    def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
-        """Change an Active record to the assignment, which has other addresses."""
+    def update(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
+        """Change an Active record to the assignment, whose action is another. By default nothing can change."""
+        return record
 
     def poll(self, record: FaultRecord) -> FaultRecord:
         """Check an Active record for the first sign of its effect and for the end of its pod.
@@ -46,30 +57,33 @@ class FaultInjector(Protocol):
         """
 
 
-class Injectors:
-    """An injector of all kinds of faults, which calls the one for each record's kind."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """What the injectors of a node share. pods: kubelet's folder of pods; proc: the node's processes."""
 
-    def __init__(self, injectors: Mapping[type[FaultAction], FaultInjector]) -> None:
-        self._injectors = injectors
+    clock: Clock
+    cgroups: Cgroups
+    holds: Holds
+    pods: Path
+    proc: Path
+    start: Start
+    read_pod: PodReader
 
-    def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
-        """Inject the fault, as FaultInjector describes."""
-        return self._of(record).inject(record, pod, stopped)
 
-    def heal(self, record: FaultRecord, heal: Heal) -> FaultRecord:
-        """Heal the record, as FaultInjector describes."""
-        return self._of(record).heal(record, heal)
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """A kind of fault.
 
-    def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
-        """Change the record, as FaultInjector describes."""
-        return self._of(record).adjust(record, assignment)
+    action: the record that says what is done to one pod; parse: reads it from the kind's field of a Fault's spec and an
+    entry of status.targets, and raises ValueError, with a hint; injector: makes the injector of a node.
+    """
 
-    def poll(self, record: FaultRecord) -> FaultRecord:
-        """Check the record, as FaultInjector describes."""
-        return self._of(record).poll(record)
+    action: type[FaultAction]
+    parse: Callable[[Body, Body], FaultAction]
+    injector: Callable[[Node], FaultInjector]
 
-    def _of(self, record: FaultRecord) -> FaultInjector:
-        return self._injectors[type(record.assignment.action)]
+
+Injectors: TypeAlias = Mapping[type[FaultAction], FaultInjector]  # of a node, by the action of their kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
-from .clock import Clock
-from .faults import Assignment
+from ...clock import Clock
+from ...faults import Assignment
 
 VOLUME = "gate"
 GRACE_CENTISECONDS = 50  # the agent's heal opens the gate; the file expires for when there is no agent

@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .cgroups import Container
-from .clock import Clock, Instant
+from ...cgroups import Container
+from ...clock import Clock, Instant
 
 Send: TypeAlias = Callable[[int, int], None]
 Thawed: TypeAlias = Callable[[], AbstractContextManager[object]]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .drop_rules import DropAddresses, DropCount, DropCounters
-from .words import count
+from ...words import count
+from .rules import DropAddresses, DropCount, DropCounters
 
 NOTHING = "no packet was dropped"
 NEW_NETWORK = "the pod's network was recreated: rules installed again "

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cgroups import Cgroups, PodGroup
-from .commands import ProgramResult, Start
+from ...cgroups import Cgroups, PodGroup
+from ...commands import ProgramResult, Start
 
 
 @dataclass(frozen=True, slots=True)

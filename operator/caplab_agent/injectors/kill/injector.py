@@ -7,18 +7,32 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from signal import Signals
+from typing import Self
 
+from caplab.contract.objects import SIGNALS, Kill
 from caplab.contract.phases import ACTIVE, FAILED, HEALED
 
-from .cgroups import Cgroups
-from .clock import Clock
-from .faults import Assignment, Body, FaultRecord, Kill
+from ...cgroups import Cgroups
+from ...clock import Clock
+from ...faults import Assignment, Body, FaultRecord, Heal
+from ...holds import Holds
+from ...injector import (
+    FaultInjector,
+    HealResult,
+    Node,
+    PodReader,
+    ended,
+    failed,
+    gone,
+    seconds_held,
+    seconds_left,
+    stamped,
+    wait_for,
+)
+from ...words import count, milliseconds
+from .attempt import Bounds, ContainerKill, KillAttempt, Send, new_kill_attempt
 from .gate import Gates, GateState, NoGate
-from .holds import Holds
-from .injectors import HealResult, PodReader, ended, failed, gone, seconds_held, seconds_left, stamped, wait_for
-from .kill_attempt import Bounds, ContainerKill, KillAttempt, Send, new_kill_attempt
-from .plan import Heal
-from .words import count, milliseconds
 
 _ID = re.compile(r"containerd://([0-9a-f]{32,64})")  # it is looked for in cgroups' names: nothing shorter may match
 _GATE_NOTES = {
@@ -28,7 +42,7 @@ _GATE_NOTES = {
 }
 
 
-class KillInjector:
+class KillInjector(FaultInjector):
     """The injector of kill faults."""
 
     def __init__(
@@ -48,6 +62,11 @@ class KillInjector:
         self._read_pod = read_pod
         self._send = send
         self._bounds = bounds or Bounds()
+
+    @classmethod
+    def on(cls, node: Node) -> Self:
+        """Make the injector of a node."""
+        return cls(node.clock, node.cgroups, Gates(node.pods, node.clock), node.holds, node.read_pod)
 
     def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
         """Close the gate, then signal until the containers are empty. A replacement pod is kept from starting."""
@@ -78,10 +97,6 @@ class KillInjector:
             result = HealResult((_GATE_NOTES.get(state, "gate opened"),), held=False)
         return ended(record, heal, result, began, self._clock)
 
-    def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
-        """Take on the assignment; a kill has no addresses to change."""
-        return replace(record, assignment=assignment)
-
     def poll(self, record: FaultRecord) -> FaultRecord:
         """Check whether the pod is gone, and its gate with it: a replacement pod has another gate."""
         if not _kill(record).keep_down or self._gates.exists(record.assignment) or self._runs(record.assignment):
@@ -100,7 +115,7 @@ class KillInjector:
     def _kill_pod(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
         attempt = self._new_attempt(record, pod)
         if not stopped.is_set():
-            attempt.run(_kill(record).number)
+            attempt.run(Signals[_kill(record).signal])
         if attempt.began is None and stopped.is_set():
             return None
         done = _after(record, attempt)
@@ -120,7 +135,7 @@ class KillInjector:
             if pod is None or not _all_named(pod):
                 return None
             attempt = self._new_attempt(record, pod)
-            attempt.run(_kill(record).number)
+            attempt.run(Signals[_kill(record).signal])
             return _after(record, attempt) if attempt.began else None
 
         done = wait_for(attempt_now, record, stopped, self._clock)
@@ -137,6 +152,16 @@ class KillInjector:
 
     def _until_gone(self, record: FaultRecord) -> str:
         return f"gate held {seconds_held(record, self._clock)}, until the pod was gone"
+
+
+def kill_of(spec: Body, _: Body) -> Kill:
+    """Parse a Fault's spec.kill. Raises ValueError."""
+    kill = Kill.from_body(spec, "spec.kill")
+    if kill.signal not in SIGNALS:
+        raise ValueError(
+            f"spec.kill.signal is {kill.signal!r}, an unsupported signal. Hint: use one of {', '.join(sorted(SIGNALS))}"
+        )
+    return kill
 
 
 def _kill(record: FaultRecord) -> Kill:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .commands import ProgramResult
-from .drop_rules import (
+from ...commands import ProgramResult
+from .netns import Namespace, Namespaces
+from .rules import (
     GRACE_MS,
     DropAddresses,
     DropCounters,
@@ -13,7 +14,6 @@ from .drop_rules import (
     replace_table,
     table_name,
 )
-from .netns import Namespace, Namespaces
 
 _ABSENT, _EXISTS = "No such file or directory", "File exists"  # nft's words
 # A shell, as nft itself cannot print and delete in one call: one program fewer to wait for.

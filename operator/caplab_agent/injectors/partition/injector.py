@@ -9,26 +9,36 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from caplab.contract.phases import ACTIVE
 
-from .clock import Clock
-from .drop_evidence import NOTHING, first_drop_ns, with_counts, with_drops, with_new_network
-from .drop_rules import GRACE_MS, DropCounters
-from .drop_tables import DropTables
-from .faults import Assignment, Body, FaultRecord, Key, Partition
-from .guard import AddressRefused, has_host_ip, own_addresses, permitted
-from .injectors import HealResult, PodReader, ended, failed, gone, seconds_held, seconds_left, wait_for
+from ...clock import Clock
+from ...faults import Assignment, Body, FaultRecord, Heal, Key
+from ...injector import (
+    FaultInjector,
+    HealResult,
+    Node,
+    PodReader,
+    ended,
+    failed,
+    gone,
+    seconds_held,
+    seconds_left,
+    wait_for,
+)
+from .addresses import AddressRefused, Partition, has_host_ip, own_addresses, permitted
+from .evidence import NOTHING, first_drop_ns, with_counts, with_drops, with_new_network
 from .netns import Namespace, Namespaces, ProcessMoved
-from .plan import Heal
+from .rules import GRACE_MS, DropAddresses, DropCounters
+from .tables import DropTables
 
 _TRIES = 3  # a pod's processes come and go
 _SOONEST_NS, _LATEST_NS = 200_000_000, 2_000_000_000  # between two reads of the counters, until the first packet
 _T = TypeVar("_T")
 
 
-class PartitionInjector:
+class PartitionInjector(FaultInjector):
     """The injector of partition faults."""
 
     def __init__(self, clock: Clock, namespaces: Namespaces, read_pod: PodReader) -> None:
@@ -40,6 +50,20 @@ class PartitionInjector:
         self._cached: dict[Key, Namespace] = {}
         self._read_ns: dict[Key, int] = {}
 
+    @classmethod
+    def on(cls, node: Node) -> Self:
+        """Make the injector of a node."""
+        return cls(node.clock, Namespaces(node.proc, node.cgroups, node.start), node.read_pod)
+
+    def guard(self, assignment: Assignment, pod: Body) -> str:
+        """Refuse a pod whose node's address is not known yet, unless it is waited for: inject permits the addresses."""
+        if assignment.replaces or has_host_ip(pod):
+            return ""
+        return (
+            f"the status of pod {assignment.pod} has no hostIP, so the pod could be cut off from its own node. "
+            "Hint: create the fault again, so that its target is resolved again."
+        )
+
     def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
         """Install the rules in the pod's network. The proof is the first dropped packet, which poll detects."""
         assignment = record.assignment
@@ -49,7 +73,11 @@ class PartitionInjector:
             return None
         if namespace is None or self._namespaces.is_the_nodes(namespace):
             return failed(record, _no_network(assignment, namespace))
-        return self._cut(replace(record, protected_addresses=own_addresses(placed)))
+        record = replace(record, protected_addresses=own_addresses(placed))
+        try:
+            return self._cut(record, _permitted(record, assignment))
+        except AddressRefused as refused:
+            return failed(record, str(refused))
 
     def heal(self, record: FaultRecord, heal: Heal) -> FaultRecord:
         """Delete this fault's table, and read its counters a last time."""
@@ -68,10 +96,10 @@ class PartitionInjector:
         notes = result.notes if record.proven or result.gone else (NOTHING, *result.notes)
         return ended(record, heal, replace(result, notes=notes), began, self._clock)
 
-    def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
+    def update(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
         """Drop the packets of the assignment's addresses from now on, and keep the counters."""
         try:
-            drops = permitted(_partition(assignment), record.protected_addresses)
+            drops = _permitted(record, assignment)
         except AddressRefused as refused:
             return replace(record, problem=str(refused))  # the rules in force stay
 
@@ -105,18 +133,15 @@ class PartitionInjector:
             if cached is None:  # the rules went while no agent ran: heal notices, and takes the proof away
                 return record
             # The process is gone, and the rules with it: this is a new network that got the old one's inode.
-        self._put(record, namespace)
+        self._put(record, _permitted(record, record.assignment), namespace)
         self._cached[record.assignment.key] = namespace
         after_ns = self._clock.now().ns - (record.injected_ns or 0)
         return replace(record, netns=namespace.inode, evidence=with_new_network(record.evidence, after_ns))
 
-    def _cut(self, record: FaultRecord) -> FaultRecord:
+    def _cut(self, record: FaultRecord, drops: DropAddresses) -> FaultRecord:
         assignment = record.assignment
         try:
-            drops = permitted(_partition(assignment), record.protected_addresses)
-            namespace = self._in_network(assignment, lambda namespace: self._put(record, namespace))
-        except AddressRefused as refused:
-            return failed(record, str(refused))
+            namespace = self._in_network(assignment, lambda namespace: self._put(record, drops, namespace))
         except OSError as error:
             self._clear(assignment)
             return failed(record, f"the pod could not be cut off: {error}")
@@ -127,8 +152,7 @@ class PartitionInjector:
         active = replace(record, state=ACTIVE, injected_ns=now.ns, injected_at=now.stamp, netns=namespace.inode)
         return replace(active, evidence=with_drops((), drops))
 
-    def _put(self, record: FaultRecord, namespace: Namespace) -> Namespace:
-        drops = permitted(_partition(record.assignment), record.protected_addresses)
+    def _put(self, record: FaultRecord, drops: DropAddresses, namespace: Namespace) -> Namespace:
         self._tables.put(namespace, record.assignment.fault_uid, drops, seconds_left(record, self._clock))
         return namespace
 
@@ -206,6 +230,10 @@ class PartitionInjector:
 def _partition(assignment: Assignment) -> Partition:
     assert isinstance(assignment.action, Partition)
     return assignment.action
+
+
+def _permitted(record: FaultRecord, assignment: Assignment) -> DropAddresses:
+    return permitted(_partition(assignment), record.protected_addresses)
 
 
 def _no_network(assignment: Assignment, namespace: Namespace | None) -> str:

@@ -11,8 +11,8 @@ import logging
 import shlex
 from pathlib import Path
 
-from .commands import Start
-from .faults import Assignment
+from ...commands import Start
+from ...faults import Assignment
 
 GRACE_SECONDS = 0.5  # the agent's heal thaws the pod; the timer is for when there is no agent
 _NODE = ("nsenter", "-t", "1", "-m", "--")
