@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adding import Tree
 from jsonschema import Draft202012Validator
+from support.adding import Tree
 
 REGISTRY = "caplab/check/__init__.py"
 # `make schemas` writes them from what the checkers declare.
@@ -59,7 +59,7 @@ rows:
 """
 # What the verdict and the report of a run make of the property.
 JUDGE = f"""
-from histories import operation, run_record, table
+from support.checkers.histories import operation, run_record, table
 from caplab import expectations_file
 from caplab.check import Context, check_history
 from caplab.report import words
@@ -72,7 +72,12 @@ findings = check_history(table(reads), Context())
 print(words.of_expected(judgement.expected), judgement.state.value, judgement.measured, "of", judgement.of, sep=", ")
 """
 # The tests that hold checkers, figures, words and schemas together.
-TESTS = [f"tests/unit/test_{name}.py" for name in ("findings", "schemas", "expectations_schema", "report_words")]
+TESTS = [
+    "tests/unit/check/test_findings.py",
+    "tests/unit/repository/test_schemas.py",
+    "tests/unit/lab/test_expectations_schema.py",
+    "tests/unit/report/test_words.py",
+]
 SLOW = "leaves_behind or drifted"  # they make a suite
 
 
