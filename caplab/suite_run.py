@@ -203,6 +203,8 @@ def concluded(folder: Path, journal: Mapping[str, Any]) -> JudgedRun:
         raise RunFailed(error)
     if not (folder / results.RECORD).exists():
         raise RunFailed(f"the experiment ended as {journal.get('status')}, and left no record")
+    if "verdict" not in outcome:
+        raise RunFailed(f"the experiment ended as {journal.get('status')}, and was not judged")
     return read_judged(folder, outcome)
 
 

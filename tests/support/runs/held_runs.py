@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from caplab.ownership import new_id
-from caplab.run_context import Event, RunContext, hold
+from caplab.run_context import Event, RunContext, current_run, hold
 
 
 def begin_run(kind: str = "", run_id: str = "", namespace: str = "") -> RunContext:
@@ -13,6 +13,11 @@ def begin_run(kind: str = "", run_id: str = "", namespace: str = "") -> RunConte
     run = RunContext(folder=Path("results"), run_id=run_id or new_id(), kind=kind, namespace=namespace)
     hold(run)
     return run
+
+
+def write_run_id(path: str) -> None:
+    """Write the id of the run under way, as an action of an experiment."""
+    Path(path).write_text(current_run().run_id)
 
 
 def switchover(cluster: str, lasted_ns: int) -> Event:

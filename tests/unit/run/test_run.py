@@ -59,6 +59,11 @@ def crashing(folder: Path) -> dict[str, Any]:
     raise ZeroDivisionError("planted\nin two lines")
 
 
+def not_judged(folder: Path) -> dict[str, Any]:
+    left_behind(folder, record_of("redis/control"))
+    return {"status": "completed"}
+
+
 def lab_failure(folder: Path) -> dict[str, Any]:
     raise RunFailed("no prober")
 
@@ -128,11 +133,13 @@ def test_an_unexpected_exception_is_that_runs_failure_and_its_traceback_is_in_it
 def test_a_run_without_a_record_or_with_an_error_is_a_failure(tmp_path: Path, toolkit: FakeToolkit) -> None:
     toolkit.instead["postgres/kill-primary"] = lambda folder: {"status": "aborted"}
     toolkit.instead["postgres/control"] = lambda folder: journal(error="it could not be judged")
+    toolkit.instead["redis/control"] = not_judged
     code, _ = made(tmp_path)
     failures = verdict(suite_folder(tmp_path))["failures"]
     assert code == 3
     assert "ended as aborted, and left no record" in failures[0]
     assert "it could not be judged" in failures[1]
+    assert "ended as completed, and was not judged" in failures[2]
 
 
 def begun_and_interrupted(tmp_path: Path, toolkit: FakeToolkit, at: str = "postgres/control") -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from caplab_cluster.paths import REPOSITORY, Cache
 from chaoscaplab.controls import run as control
+from chaoscaplab.discovery import ACTIONS, PROBES
 from chaoslib.exceptions import InterruptExecution
 from support.runs.held_runs import begin_run
 
@@ -26,7 +27,9 @@ PATH = [
         "judging", "ownership", "plans", "results", "resuming", "run", "suite_run", "tidy", "toolkit", "verdict",
     )),
 ]  # fmt: skip
-ENTRY_POINTS = ("actions.py", "probes.py", "nodes.py")  # with controls/run.py: what Chaos Toolkit calls
+ENTRY_POINTS = {  # what Chaos Toolkit calls
+    EXTENSION.parent / f"{module.replace('.', '/')}.py" for module in (*ACTIONS, *PROBES, control.__name__)
+}
 _READ_ONLY = ("Mapping", "Sequence", "Collection", "tuple", "frozenset", "Callable", "TypeAlias", "Final")
 _MAKES_VALUES = ("getLogger", "compile", "frozenset", "Path", "Bounds", "TypeVar", "NewType", "float", "int", "tuple")
 
@@ -77,6 +80,10 @@ def _reads(node: ast.AST) -> Iterator[str]:
         yield f"{ast.unparse(node)} reads the environment"
 
 
+def asks_for_the_run(source: str) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == "current_run" for node in ast.walk(ast.parse(source)))
+
+
 @pytest.mark.parametrize("file", PATH, ids=lambda file: str(file.relative_to(REPOSITORY)))
 def test_no_module_keeps_a_run_of_its_own_or_reads_the_environment(file: Path) -> None:
     assert problems(file.read_text()) == []
@@ -105,8 +112,14 @@ def test_a_second_place_is_caught(planted: str) -> None:
 
 @pytest.mark.parametrize("file", PATH, ids=lambda file: str(file.relative_to(REPOSITORY)))
 def test_the_run_is_asked_for_only_where_chaos_toolkit_comes_in(file: Path) -> None:
-    may_ask = file.name in ENTRY_POINTS or file == EXTENSION / "controls" / "run.py"
-    assert may_ask or "current_run()" not in file.read_text()
+    assert file in ENTRY_POINTS or not asks_for_the_run(file.read_text())
+
+
+def test_a_helper_that_asks_for_the_run_is_caught() -> None:
+    assert len(ENTRY_POINTS) == 9
+    assert all(asks_for_the_run(file.read_text()) for file in ENTRY_POINTS)
+    module = (EXTENSION / "clusters" / "provision.py").read_text()
+    assert asks_for_the_run(f"{module}\n\ndef made():\n    return current_run().session.made\n")
 
 
 def test_steps_in_threads_of_their_own_are_in_the_same_run() -> None:
