@@ -20,7 +20,8 @@ from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_operator import api
 from caplab_operator.api import Api
 from caplab_operator.engines.ownership import ForeignObject
-from caplab_operator.handlers import applied, redis
+from caplab_operator.handlers import applied
+from caplab_operator.handlers.redis import clusters as redis
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from kubernetes.client import ApiException
 from support.kind.bystander import DATABASES, Bystander

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from caplab_operator.faults.inventory import CONTROL_PLANE, DNS, OUTSIDERS, Inventory
-from caplab_operator.handlers.fault_pods import inventory_from
-from caplab_operator.handlers.fault_reading import Reader
+from caplab_operator.handlers.faults.pods import inventory_from
+from caplab_operator.handlers.faults.reading import Reader
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from support.objects.fake_server import FakeServer
 from support.operator.fault_inventory import CLIENTS, PG, PROBERS, SENTINELS, ZONES, listed, pod

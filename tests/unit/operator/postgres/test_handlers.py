@@ -16,10 +16,13 @@ from caplab_operator.engines.postgres.readings import Reading
 from caplab_operator.engines.postgres.rollout import RestartPostgres, Switchover
 from caplab_operator.engines.postgres.sessions import Sessions
 from caplab_operator.engines.postgres.sql import SqlError
-from caplab_operator.handlers import postgres, postgres_drift, postgres_logins, postgres_steps
-from caplab_operator.handlers.postgres_drift import DriftCorrection
-from caplab_operator.handlers.postgres_logins import Logins
-from caplab_operator.handlers.postgres_steps import Steps
+from caplab_operator.handlers.postgres import clusters as postgres
+from caplab_operator.handlers.postgres import drift as postgres_drift
+from caplab_operator.handlers.postgres import logins as postgres_logins
+from caplab_operator.handlers.postgres import steps as postgres_steps
+from caplab_operator.handlers.postgres.drift import DriftCorrection
+from caplab_operator.handlers.postgres.logins import Logins
+from caplab_operator.handlers.postgres.steps import Steps
 from support.operator.observed_postgres import BODY, SPEC, answer, by_alter_system, observed, override, pod, reading
 
 from caplab.contract.names import GENERATION_ANNOTATION
