@@ -135,7 +135,7 @@ class FaultSpec(Record):
         return all(getattr(self, kind).lasts for kind in self.kinds)
 
 
-# The kinds of fault by name. Whoever lists them reads them here.
+# The kinds of fault by name: everything that lists them takes them from here.
 FAULT_KINDS: Mapping[str, type[FaultAction]] = MappingProxyType(fields_of(FaultSpec, FaultAction))
 
 

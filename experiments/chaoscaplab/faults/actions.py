@@ -1,6 +1,6 @@
 """Chaos Toolkit actions: inject a fault into a cluster's members, and make sure that it ends.
 
-Exactly one of role, members, zone and node says what kill, freeze and partition hit; without any it is the primary.
+Exactly one of role, members, zone and node says what a fault hits; without any it is the primary.
 """
 
 from __future__ import annotations

@@ -11,8 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from caplab.contract.names import GROUP
-
 KIND = ("kind://docker/caplab/caplab-worker", "kind://docker/caplab/caplab-control-plane")
 PRODUCTION = ("aws:///eu-central-1a/i-0123456789", "aws:///eu-central-1b/i-0123456780")
 
@@ -23,7 +21,7 @@ class FakeApiServer:
 
     address: str = ""
     providers: tuple[str, ...] = KIND
-    groups: tuple[str, ...] = ("apps", GROUP)
+    groups: tuple[str, ...] = ("apps", "caplab.dev")
     forbidden: bool = False  # to list nodes
     broken: bytes = b""  # instead of any answer
     asked: list[str] = field(default_factory=list)

@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import yaml
-from caplab_cluster.paths import CHART
 from caplab_operator.exporter import MetricsPage, Snapshot, runs
 from caplab_operator.exporter.clusters import Members, cluster_metrics, epoch_number
 from caplab_operator.exporter.faults import fault_metrics
@@ -159,14 +157,6 @@ def test_a_fault_that_outlives_its_duration_says_by_how_much() -> None:
     assert of_faults(fault("f"), now=late)[key] == 12
     assert of_faults(fault("f", phase="Healed", targets=[]), now=late)[key] == 0
     assert of_faults(fault("f", until="whenever"), now=datetime.now(UTC))[key] == 0
-
-
-def test_the_kinds_are_those_of_faults() -> None:
-    """As the schema has them."""
-    text = (CHART / "templates" / "crds" / "fault.yaml").read_text()
-    (version,) = yaml.safe_load(text)["spec"]["versions"]
-    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    assert set(FAULT_KINDS) == set(spec) - {"target", "durationSeconds", "seed"}
 
 
 def test_the_latest_run_of_each_kind_is_told_with_what_was_predicted() -> None:

@@ -1,1 +1,0 @@
-"""Handlers of Fault, and the target sync of live faults."""

@@ -1,1 +1,0 @@
-"""Handlers of PostgresCluster, and the corrections that each round makes."""

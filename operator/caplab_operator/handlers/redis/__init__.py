@@ -1,1 +1,0 @@
-"""Handlers of RedisCluster, and what follows its primary between the rounds."""
