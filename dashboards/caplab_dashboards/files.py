@@ -11,7 +11,7 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard
 
-from . import cache, cassandra, overview, postgres, redis, run
+from .boards import cache, cassandra, overview, postgres, redis, run
 
 FOLDER = Path(__file__).resolve().parents[1]
 BOARDS: Mapping[str, Callable[[], dashboard.Dashboard]] = {

@@ -1,6 +1,6 @@
 """The switchover before a primary ends, so that no acknowledged write is lost.
 
-It takes the same steps as the operator's own switchover (handlers/redis_switchover.py): writes are paused, the replicas
+It takes the same steps as the operator's own switchover (handlers/redis/switchover.py): writes are paused, the replicas
 catch up, a Sentinel promotes one of them, the old primary follows it, and its clients are disconnected. If a step does
 not succeed in time, the member ends as it would have without a switchover, with writes still paused.
 """

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from support.kind.kind_lab import Lab, connect
 
+from caplab.contract.names import CLUSTERS_LABEL
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marked by their folder; an idle cluster is measured before anything else has run on it, and gone at the end."""
@@ -31,6 +33,6 @@ def namespace(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of the test's own, open to clusters, gone afterwards."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:45] + f"-{uuid.uuid4().hex[:8]}"
     lab.kubectl("create", "namespace", name)
-    lab.kubectl("label", "namespace", name, "caplab.dev/clusters=allowed")
+    lab.kubectl("label", "namespace", name, f"{CLUSTERS_LABEL}=allowed")
     yield name
     lab.kubectl("delete", "namespace", name, "--wait=false")

@@ -20,13 +20,16 @@ from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_operator import api
 from caplab_operator.api import Api
 from caplab_operator.engines.ownership import ForeignObject
-from caplab_operator.handlers import applied, redis
+from caplab_operator.handlers import applied
+from caplab_operator.handlers.redis import clusters as redis
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from kubernetes.client import ApiException
 from support.kind.bystander import DATABASES, Bystander
 from support.kind.cluster_object import ClusterObject
 from support.kind.kind_lab import Lab, log_folder, wait_until
 from support.kind.lab_runs import BIN, environment
+
+from caplab.contract.names import API_VERSION, CHAOS_LABEL
 
 PAIRS, SEED = (int(os.environ.get(f"CAPLAB_TEST_{name}", default)) for name, default in (("PAIRS", 30), ("SEED", 18)))
 LAB_FAILED, OF_A_RUN = 3, (0, 1, 2, 3)
@@ -92,7 +95,7 @@ class Neighbour:
             "durationSeconds": 5,
         }
         metadata = {"name": name, "namespace": self.namespace}
-        self.lab.try_apply({"apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": metadata, "spec": spec})
+        self.lab.try_apply({"apiVersion": API_VERSION, "kind": "Fault", "metadata": metadata, "spec": spec})
         self.lab.kubectl("delete", "fault", "-n", self.namespace, name, "--ignore-not-found")
         return "a fault on nobody, deleted"
 
@@ -166,7 +169,7 @@ def conflict(status: Any) -> str:
 
 @pytest.fixture
 def bystander(lab: Lab, namespace: str) -> Iterator[Bystander]:
-    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed", "--overwrite")
+    lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}=allowed", "--overwrite")
     there = Bystander(lab, namespace)
     there.create()
     yield there
@@ -208,7 +211,7 @@ def shop(namespace: str) -> dict[str, Any]:
         "parameters": {},
     }
     metadata = {"name": "shop", "namespace": namespace, "uid": str(uuid.uuid4()), "generation": 1}
-    return {"apiVersion": "caplab.dev/v1alpha1", "kind": "RedisCluster", "metadata": metadata, "spec": spec}
+    return {"apiVersion": API_VERSION, "kind": "RedisCluster", "metadata": metadata, "spec": spec}
 
 
 def test_only_the_question_whose_an_object_is_keeps_a_bystanders_objects(

@@ -18,6 +18,8 @@ from support.kind.fault_objects import fault, fault_status
 from support.kind.kind_lab import Lab, wait_until
 from support.kind.measured_load import Measured, load, record
 
+from caplab.contract.names import CHAOS_LABEL
+
 NAMESPACE = f"cassandra-tests-{uuid.uuid4().hex[:6]}"
 READY_SECONDS = 120.0
 MEMBERS = ("cs-0", "cs-1", "cs-2")
@@ -34,7 +36,7 @@ LIGHT = 20.0  # operations a second of each zone, while members start: two cores
 def cs(lab: Lab) -> Iterator[ClusterObject]:
     """One cluster named cs for all tests here; each leaves it Ready with three members."""
     lab.kubectl("create", "namespace", NAMESPACE)
-    lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", NAMESPACE, f"{CHAOS_LABEL}=allowed")
     cluster = ClusterObject(lab, KIND, NAMESPACE, "cs", timeout_seconds=READY_SECONDS)
     started = time.monotonic()
     cluster.apply()

@@ -11,6 +11,8 @@ from support.kind.cluster_object import ClusterObject
 from support.kind.kind_lab import Lab, wait_until
 from support.kind.measured_load import load
 
+from caplab.contract.names import CHAOS_LABEL
+
 pytestmark = pytest.mark.long  # a cluster of its own; what the gate tries of this is in test_cassandra_cluster.py
 NAMESPACE = f"cassandra-truth-{uuid.uuid4().hex[:6]}"
 
@@ -19,7 +21,7 @@ NAMESPACE = f"cassandra-truth-{uuid.uuid4().hex[:6]}"
 def cs(lab: Lab) -> Iterator[ClusterObject]:
     """One cluster named cs for all tests here; each leaves it Ready with three members."""
     lab.kubectl("create", "namespace", NAMESPACE)
-    lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", NAMESPACE, f"{CHAOS_LABEL}=allowed")
     cluster = ClusterObject(lab, KIND, NAMESPACE, "cs", timeout_seconds=120)
     cluster.apply()
     cluster.await_ready(3)

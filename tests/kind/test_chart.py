@@ -20,6 +20,8 @@ from support.kind.kind_lab import Lab, run_make, session, wait_until
 from support.kind.lab_state import gate_files
 from support.kind.postgres_cluster import await_status, is_ready, postgres
 
+from caplab.contract.names import API_VERSION, CHAOS_LABEL, GROUP
+
 
 def helm(lab: Lab, *arguments: str) -> CommandResult:
     program = built_tools(session()).helm
@@ -48,7 +50,7 @@ def test_what_helm_renders(check: Callable[[Chart], None]) -> None:
 
 def test_an_uninstall_leaves_nothing_not_even_a_live_fault_and_up_brings_it_all_back(lab: Lab, namespace: str) -> None:
     """A member that is kept down, and an object that somebody else's finalizer holds."""
-    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}=allowed")
     lab.apply(postgres(namespace, durability="quorum"))
     await_status(lab, namespace, "three members Ready", is_ready(3))
     lab.apply(fault(namespace, seconds=3000), stuck_run(namespace))
@@ -58,7 +60,7 @@ def test_an_uninstall_leaves_nothing_not_even_a_live_fault_and_up_brings_it_all_
     answer = helm(lab, "uninstall", RELEASE, "--wait")
     assert answer.ok, answer.err
     assert gate_files(lab) == []
-    wait_until("the kinds are gone", lambda: "caplab.dev" not in lab.kubectl("get", "crd", "-o", "name"))
+    wait_until("the kinds are gone", lambda: GROUP not in lab.kubectl("get", "crd", "-o", "name"))
     everywhere = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
     assert "caplab" not in lab.kubectl("get", everywhere, "-o", "name")
     left = ("get", "all,serviceaccounts", "-n", NAMESPACE, "-o", "name")
@@ -74,7 +76,7 @@ def test_an_uninstall_leaves_nothing_not_even_a_live_fault_and_up_brings_it_all_
 def stuck_run(namespace: str) -> dict[str, Any]:
     """A Run that would never go by itself."""
     return {
-        "apiVersion": "caplab.dev/v1alpha1",
+        "apiVersion": API_VERSION,
         "kind": "Run",
         "metadata": {"name": "stuck", "namespace": namespace, "finalizers": ["example.com/never"]},
         "spec": {"experiment": "e", "engine": "postgres", "mode": "async", "fault": "none"},
@@ -91,7 +93,7 @@ def test_an_upgrade_reaches_the_kinds(lab: Lab, tmp_path: Path) -> None:
     try:
         answer = helm(lab, "upgrade", RELEASE, str(newer), *values)
         assert answer.ok, answer.err
-        assert lab.get("crd", "postgresclusters.caplab.dev")["spec"]["names"]["shortNames"] == ["pgc", "pgnew"]
+        assert lab.get("crd", f"postgresclusters.{GROUP}")["spec"]["names"]["shortNames"] == ["pgc", "pgnew"]
     finally:
         assert helm(lab, "upgrade", RELEASE, str(CHART), *values).ok
 

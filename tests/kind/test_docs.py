@@ -8,9 +8,11 @@ from caplab_cluster.shell import ask
 from support.docs_examples import manifests, pages
 from support.kind.kind_lab import Lab
 
+from caplab.contract.names import API_VERSION, CHAOS_LABEL
+
 
 def test_every_manifest_that_is_shown_is_taken(lab: Lab, namespace: str) -> None:
-    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}=allowed")
     for page in pages():
         for shown in manifests(page.read_text()):
             there = {**shown, "metadata": {**shown["metadata"], "namespace": namespace}}
@@ -20,7 +22,7 @@ def test_every_manifest_that_is_shown_is_taken(lab: Lab, namespace: str) -> None
 
 
 def test_a_manifest_with_a_word_that_is_none_is_not(lab: Lab, namespace: str) -> None:
-    wrong = {"apiVersion": "caplab.dev/v1alpha1", "kind": "PostgresCluster",
+    wrong = {"apiVersion": API_VERSION, "kind": "PostgresCluster",
              "metadata": {"name": "pg", "namespace": namespace}, "spec": {"durabilty": "quorum"}}  # fmt: skip
     command = [*lab.kubectl_command(), "create", "--dry-run=server", "--validate=strict", "-f", "-"]
     answer = ask(command, stdin=json.dumps(wrong))

@@ -16,6 +16,8 @@ from support.kind.kind_lab import Lab, wait_until
 from support.kind.postgres_cluster import sql
 from support.kind.redis_cluster import ask
 
+from caplab.contract.names import CLUSTERS_LABEL, PART_LABEL
+
 AGAIN_SECONDS = 5.0
 # Told only of what is there to be told of: a follower, another member that replicates, a client that was refused.
 _OF_SOME = {"redis_master_link_up", "pg_stat_replication_pg_wal_lsn_diff", "pg_locks_count"}
@@ -63,7 +65,7 @@ def names(text: str) -> set[str]:
 def watched(lab: Lab) -> Iterator[Watched]:
     name = f"exporters-{uuid.uuid4().hex[:8]}"
     lab.kubectl("create", "namespace", name)
-    lab.kubectl("label", "namespace", name, "caplab.dev/clusters=allowed")
+    lab.kubectl("label", "namespace", name, f"{CLUSTERS_LABEL}=allowed")
     pair = Watched(lab, name)
     try:
         for cluster in ("pg", "rd"):
@@ -137,7 +139,7 @@ def test_switched_off_and_on_again_exporters_go_and_come_and_no_member_restarts(
         "-n",
         watched.namespace,
         "-l",
-        "caplab.dev/part=exporter",
+        f"{PART_LABEL}=exporter",
     )
     role = "select count(*) from pg_roles where rolname = 'monitor'"
     primary = clusters[0].status()["primary"]

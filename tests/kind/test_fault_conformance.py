@@ -20,6 +20,7 @@ from support.kind.fault_objects import await_phase, fault_on, fault_status, targ
 from support.kind.kind_lab import Lab, caplab, wait_until
 from support.kind.lab_state import cuts, drop_rules, frozen_pods, gate_files, journals
 
+from caplab.contract.names import CHAOS_LABEL
 from caplab.run_context import current_run
 
 AGENT, OPERATOR = "app.kubernetes.io/name=caplab-agent", "app.kubernetes.io/name=caplab-operator"
@@ -30,7 +31,7 @@ def echo_pods(lab: Lab) -> Iterator[EchoPods]:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     name = f"fault-conformance-{uuid.uuid4().hex[:6]}"
     lab.kubectl("create", "namespace", name)
-    lab.kubectl("label", "namespace", name, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", name, f"{CHAOS_LABEL}=allowed")
     yield make_echo_pods(lab, name)
     lab.kubectl("delete", "faults", "--all", "-n", name, "--wait=true", "--timeout=30s")
     lab.kubectl("delete", "namespace", name, "--wait=false")
@@ -329,11 +330,11 @@ def test_a_namespace_that_was_closed_since_is_spared_by_the_agent(echo_pods: Ech
     try:
         wait_until("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)
         lab.apply(fault_on(namespace, "late", {"zone": "a"}, 60, kill={}))
-        lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos-")
+        lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}-")
     finally:
         lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=1")
     restarts = echo_pods.restarts()
     status = await_phase(lab, namespace, "late", "Failed", within_seconds=30)
-    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
-    assert "caplab.dev/chaos=allowed" in status["targets"][0]["problem"]
+    lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}=allowed")
+    assert f"{CHAOS_LABEL}=allowed" in status["targets"][0]["problem"]
     assert echo_pods.restarts() == restarts

@@ -29,7 +29,7 @@ from support.kind.kind_lab import Lab, wait_until
 from support.kind.lab_state import drop_rules, frozen_pods, gate_files, journals, thaw_timers
 from support.kind.outside_client import OutsideClient
 
-from caplab.contract.names import GROUP, VERSION
+from caplab.contract.names import CHAOS_LABEL, GROUP, VERSION
 from caplab.kube.context import connect
 from caplab.run_context import current_run
 
@@ -47,7 +47,7 @@ def echo_pods(lab: Lab) -> Iterator[EchoPods]:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     name = f"fault-proofs-{uuid.uuid4().hex[:6]}"
     lab.kubectl("create", "namespace", name)
-    lab.kubectl("label", "namespace", name, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", name, f"{CHAOS_LABEL}=allowed")
     ClusterObject(lab, "RedisCluster", name, "rd").apply()
     made = make_echo_pods(lab, name)
     ClusterObject(lab, "RedisCluster", name, "rd").await_ready(3)

@@ -15,6 +15,8 @@ from support.kind.lab_state import gate_files, journals
 from support.kind.redis_cluster import KIND, await_ready, await_status, redis, status
 from support.kind.scraped_metrics import of_agents, of_operator
 
+from caplab.contract.names import CHAOS_LABEL
+
 FAULT_METRICS = ("caplab_fault_active", "caplab_fault_overdue_seconds")
 DOWN_SECONDS = 12  # the Sentinels promote another within two or three
 
@@ -28,7 +30,7 @@ def processes(lab: Lab, namespace: str, pod: str) -> str:
 @pytest.fixture
 def open_namespace(lab: Lab, namespace: str) -> Iterator[str]:
     """A namespace open to faults; what is left in it afterwards has ended."""
-    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}=allowed")
     yield namespace
     lab.kubectl("delete", "faults", "--all", "-n", namespace, "--wait=true")
 
@@ -46,7 +48,7 @@ def try_fault(lab: Lab, namespace: str, **fields: Any) -> CommandResult:
 def test_a_fault_in_a_namespace_that_is_not_open_to_faults_is_refused(lab: Lab, namespace: str) -> None:
     answer = try_fault(lab, namespace)
     assert not answer.ok
-    assert f"kubectl label namespace {namespace} caplab.dev/chaos=allowed" in answer.err
+    assert f"kubectl label namespace {namespace} {CHAOS_LABEL}=allowed" in answer.err
     protected = try_fault(lab, NAMESPACE)
     assert not protected.ok
     assert "protected" in protected.err or "not open" in protected.err

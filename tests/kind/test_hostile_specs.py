@@ -77,7 +77,7 @@ def test_hostile_specs_are_refused_by_field_or_reconciled(lab: Lab, namespace: s
     bystander = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "plain-any", "namespace": namespace}}
     lab.apply({**bystander, "spec": {"ports": [{"port": 80}]}})
     untouched = lab.get("service", "plain-any", "-n", namespace)["metadata"]
-    schema = lab.get("crd", f"{kind.lower()}s.caplab.dev")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema = lab.get("crd", f"{kind.lower()}s.{GROUP}")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     server, before = Server(current_run()), restarts(lab)
     refusals: list[str] = []
     for name, spec in hostile(schema["properties"]["spec"], count):

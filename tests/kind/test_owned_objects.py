@@ -14,13 +14,15 @@ from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from support.kind.cluster_object import ClusterObject
 from support.kind.kind_lab import Lab, wait_until
 
+from caplab.contract.names import CLUSTER_LABEL
+
 AGAIN_SECONDS = 5.0
 CREATING_SECONDS = {"CassandraCluster": 240.0, "PostgresCluster": 90.0, "RedisCluster": 90.0}
 LIGHT = pytest.param("RedisCluster", id="redis")
 ALL = [LIGHT, *(pytest.param(kind, marks=pytest.mark.long) for kind in ("PostgresCluster", "CassandraCluster"))]
 _KINDS = "services,secrets,configmaps,statefulsets,pdb,roles,rolebindings,serviceaccounts,endpointslices"
 _WRONG = base64.b64encode(b"wrong").decode()
-_UNLABELLED = {"metadata": {"labels": {"caplab.dev/cluster": None}}}
+_UNLABELLED = {"metadata": {"labels": {CLUSTER_LABEL: None}}}
 # What an edit by hand looks like, by kind: a merge patch of something that the cluster's own manifest says.
 EDITS: dict[str, dict[str, Any]] = {
     "ConfigMap": {"data": None},

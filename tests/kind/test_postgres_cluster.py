@@ -14,6 +14,8 @@ from support.kind.cluster_object import await_gone
 from support.kind.kind_lab import Lab, wait_until
 from support.kind.postgres_cluster import await_status, is_ready, postgres, sql, status
 
+from caplab.contract.names import PREFIX
+
 
 def change(lab: Lab, namespace: str, **spec: Any) -> None:
     lab.kubectl("patch", "postgrescluster", "-n", namespace, "pg", "--type=merge", "-p", json.dumps({"spec": spec}))
@@ -99,7 +101,7 @@ def test_a_cluster_scales_up_and_down(lab: Lab, pg: str) -> None:
 @contextmanager
 def lingering(lab: Lab, namespace: str, kind: str, name: str) -> Iterator[None]:
     """The last to go of all objects, as a busy garbage collector may have it."""
-    finalizers = {"metadata": {"finalizers": ["caplab.dev/test"]}}
+    finalizers = {"metadata": {"finalizers": [f"{PREFIX}test"]}}
     lab.kubectl("patch", kind, "-n", namespace, name, "--type=merge", "-p", json.dumps(finalizers))
     yield
     nothing = {"metadata": {"finalizers": None}}

@@ -11,6 +11,8 @@ from support.kind.cluster_object import ClusterObject
 from support.kind.kind_lab import Lab, wait_until
 from support.kind.postgres_cluster import sql
 
+from caplab.contract.names import ENGINE_LABEL
+
 _SETTLED_SECONDS = 10.0  # a round a second, and Patroni's own loop
 
 
@@ -202,7 +204,7 @@ def test_a_drained_node_hands_its_primary_over_first(lab: Lab, pg: Postgres) -> 
     node = pg.pods()[primary]["spec"]["nodeName"]
     writer = Writer(pg, "pg-0")
     try:
-        selector = ("--pod-selector", "caplab.dev/engine=postgres", "--delete-emptydir-data", "--timeout=60s")
+        selector = ("--pod-selector", f"{ENGINE_LABEL}=postgres", "--delete-emptydir-data", "--timeout=60s")
         lab.kubectl("drain", node, *selector)
         pg.await_status("another is primary", lambda status: status.get("primary") not in (None, primary))
     finally:

@@ -16,6 +16,7 @@ from caplab_probes.history.recovery import recovered
 from support.kind.kind_lab import Lab, session, wait_until
 from support.kind.postgres_cluster import await_status, is_ready, postgres, sql
 
+from caplab.contract.names import API_VERSION, VANTAGE_LABEL
 from caplab.model.history import validate
 
 RATE = 60.0  # operations a second of each vantage, over both routes
@@ -31,7 +32,7 @@ def probe(namespace: str, name: str, run: str, workload: str, vantages: list[str
         **spec,
     }
     metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "caplab.dev/v1alpha1", "kind": "Probe", "metadata": metadata, "spec": body}
+    return {"apiVersion": API_VERSION, "kind": "Probe", "metadata": metadata, "spec": body}
 
 
 def entries(lab: Lab, namespace: str, name: str) -> dict[str, dict[str, Any]]:
@@ -49,7 +50,7 @@ def all_are(lab: Lab, namespace: str, name: str, phase: str, vantages: int, oper
 
 def fetch(lab: Lab, namespace: str, run: str, vantage: str, target: Path) -> Path:
     """A vantage's folder of a run, out of its prober's volume."""
-    pod = lab.get("pods", "-n", NAMESPACE, "-l", f"caplab.dev/vantage={vantage}")["items"][0]["metadata"]["name"]
+    pod = lab.get("pods", "-n", NAMESPACE, "-l", f"{VANTAGE_LABEL}={vantage}")["items"][0]["metadata"]["name"]
     command = [built_tools(session()).kubectl, "--kubeconfig", str(lab.cache.kubeconfig), "--context", CONTEXT,
                "exec", "-n", NAMESPACE, pod, "--", "tar", "-cf", "-", "-C", f"/history/{namespace}", run]  # fmt: skip
     archive = subprocess.run(command, capture_output=True, check=True).stdout

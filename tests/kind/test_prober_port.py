@@ -12,6 +12,7 @@ from kubernetes import client
 from kubernetes.client import ApiException
 from support.kind.kind_lab import Lab
 
+from caplab.contract.names import API_VERSION, VANTAGE_LABEL
 from caplab.contract.ports import PROBER_METRICS
 from caplab.kube.context import connect
 from caplab.run_context import current_run
@@ -21,12 +22,12 @@ def probe(namespace: str, name: str, **spec: Any) -> dict[str, Any]:
     target = {"kind": "RedisCluster", "name": "absent"}
     body = {"target": target, "workload": "set", "vantages": ["a"], "runId": name, **spec}
     metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "caplab.dev/v1alpha1", "kind": "Probe", "metadata": metadata, "spec": body}
+    return {"apiVersion": API_VERSION, "kind": "Probe", "metadata": metadata, "spec": body}
 
 
 @pytest.mark.parametrize("path", ["metrics", "namespaces/default/runs/r1/history.arrow", "runs/r1/metas.json"])
 def test_a_prober_answers_only_who_holds_the_token(lab: Lab, path: str) -> None:
-    pod = lab.get("pods", "-n", NAMESPACE, "-l", "caplab.dev/vantage=a")["items"][0]["metadata"]["name"]
+    pod = lab.get("pods", "-n", NAMESPACE, "-l", f"{VANTAGE_LABEL}=a")["items"][0]["metadata"]["name"]
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     proxied = client.CoreV1Api(connect()).connect_get_namespaced_pod_proxy_with_path
     with pytest.raises(ApiException) as refused:

@@ -15,6 +15,8 @@ from support.kind.kind_lab import Lab, wait_until
 from support.kind.measured_load import Measured, load
 from support.kind.redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
 
+from caplab.contract.names import CLUSTER_LABEL, CLUSTERS_LABEL
+
 NAMESPACE = f"redis-tests-{uuid.uuid4().hex[:6]}"
 
 
@@ -22,7 +24,7 @@ NAMESPACE = f"redis-tests-{uuid.uuid4().hex[:6]}"
 def rd(lab: Lab) -> Iterator[str]:
     """One cluster named rd for all tests here, each leaves it Ready; the namespace it is in."""
     lab.kubectl("create", "namespace", NAMESPACE)
-    lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/clusters=allowed")
+    lab.kubectl("label", "namespace", NAMESPACE, f"{CLUSTERS_LABEL}=allowed")
     started = time.monotonic()
     lab.apply(redis(NAMESPACE))
     await_ready(lab, NAMESPACE)
@@ -265,7 +267,7 @@ def test_all_members_at_once_come_back_with_their_data(lab: Lab, rd: str) -> Non
     ask(lab, rd, status(lab, rd)["primary"], "set", "before-the-end", "42")
     before = uids(lab)
     # Not with kubectl's own wait: it can miss the end of a pod whose name is there again at once.
-    lab.kubectl("delete", "pod", "-n", rd, "-l", "caplab.dev/cluster=rd", "--wait=false")
+    lab.kubectl("delete", "pod", "-n", rd, "-l", f"{CLUSTER_LABEL}=rd", "--wait=false")
     wait_until(
         "every member is another",
         lambda: before.keys() == (now := uids(lab)).keys() and all(now[name] != uid for name, uid in before.items()),

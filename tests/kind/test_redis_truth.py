@@ -12,6 +12,8 @@ from support.kind.kind_lab import Lab, wait_until
 from support.kind.measured_load import Measured, load
 from support.kind.redis_cluster import KIND, ask, await_ready, redis, setting, status
 
+from caplab.contract.names import CLUSTER_LABEL, CLUSTERS_LABEL, PART_LABEL
+
 NAMESPACE = f"redis-truth-{uuid.uuid4().hex[:6]}"
 _SECONDS = 5  # within which what somebody changed is as it was
 
@@ -20,7 +22,7 @@ _SECONDS = 5  # within which what somebody changed is as it was
 def rd(lab: Lab) -> Iterator[str]:
     """One cluster that fsyncs before it answers, for all tests here; each leaves it Ready."""
     lab.kubectl("create", "namespace", NAMESPACE)
-    lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/clusters=allowed")
+    lab.kubectl("label", "namespace", NAMESPACE, f"{CLUSTERS_LABEL}=allowed")
     lab.apply(redis(NAMESPACE, persistence="always", minReplicasToWrite=1))
     await_ready(lab, NAMESPACE)
     yield NAMESPACE
@@ -114,7 +116,7 @@ def test_a_primary_whose_pod_is_deleted_hands_over_and_loses_nothing_though_noth
 def test_a_primary_whose_node_is_drained_hands_over_and_loses_nothing(lab: Lab, rd: str) -> None:
     primary = settle(lab, persistence="none", minReplicasToWrite=0)["primary"]
     node = lab.get("pod", "-n", rd, primary)["spec"]["nodeName"]
-    selector = "--pod-selector=caplab.dev/cluster=rd"
+    selector = f"--pod-selector={CLUSTER_LABEL}=rd"
     try:
         with load(lab, KIND, rd, "rd") as measured:
             lab.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", selector, "--timeout=60s")
@@ -141,8 +143,8 @@ def write_to(lab: Lab, rd: str, primary: str, number: int) -> None:
 @pytest.mark.parametrize(
     "which",
     [
-        pytest.param("caplab.dev/cluster=rd", id="and the Sentinels"),
-        pytest.param("caplab.dev/cluster=rd,caplab.dev/part=member", id="members only", marks=pytest.mark.long),
+        pytest.param(f"{CLUSTER_LABEL}=rd", id="and the Sentinels"),
+        pytest.param(f"{CLUSTER_LABEL}=rd,{PART_LABEL}=member", id="members only", marks=pytest.mark.long),
     ],
 )
 def test_all_members_at_once_and_the_one_with_the_most_data_leads(lab: Lab, rd: str, which: str) -> None:
@@ -171,7 +173,7 @@ def test_all_members_at_once_and_the_primary_has_lost_its_disk(lab: Lab, rd: str
     wait_until("all have it", lambda: all(keys(lab, rd, name) == written for name in cluster.uids()))
     uids = cluster.uids()
     lab.inside(rd, primary, "find", "/data", "-mindepth", "1", "-delete")
-    lab.kubectl("delete", "pod", "-n", rd, "-l", "caplab.dev/cluster=rd", "--wait=false")
+    lab.kubectl("delete", "pod", "-n", rd, "-l", f"{CLUSTER_LABEL}=rd", "--wait=false")
     cluster.await_replaced(uids)
     rd_status = await_ready(lab, rd)
     assert {name: keys(lab, rd, name) for name in cluster.uids()} == dict.fromkeys(cluster.uids(), written)

@@ -24,6 +24,19 @@ from caplab_operator.engines.redis.spec import parse as parse_redis
 from support.kind import cluster_object
 from support.kind.kind_lab import Lab, in_namespace, service, toolbox_pod, wait_until
 
+from caplab.contract.names import (
+    API_VERSION,
+    CHAOS_LABEL,
+    CLUSTER_LABEL,
+    CLUSTERS_LABEL,
+    ENGINE_LABEL,
+    FINALIZER,
+    PART_LABEL,
+    PREFIX,
+    ROLE_LABEL,
+    SCOPE_LABEL,
+)
+
 Manifest = dict[str, Any]
 Attack = tuple[Manifest, str]  # what the operator is not to make, and the sentence that refuses it
 
@@ -40,14 +53,14 @@ def attempt(lab: Lab, items: Sequence[dict[str, Any]], *flags: str) -> CommandRe
 def test_clusters_are_refused_where_the_namespace_was_not_opened_for_them(lab: Lab, namespace: str) -> None:
     allowed = attempt(lab, [cluster_object.body(kind, namespace, "x", {}) for kind in CLUSTER_KINDS])
     assert allowed.ok, allowed.err
-    lab.kubectl("label", "namespace", namespace, "caplab.dev/clusters-")
+    lab.kubectl("label", "namespace", namespace, f"{CLUSTERS_LABEL}-")
     closed = (namespace, "kube-system", "kube-public", LAB_NAMESPACE)
     refused = attempt(lab, [cluster_object.body(kind, where, "x", {}) for where in closed for kind in CLUSTER_KINDS])
-    assert refused.err.count(f"to open it: kubectl label namespace {namespace} caplab.dev/clusters=allowed") == 3
+    assert refused.err.count(f"to open it: kubectl label namespace {namespace} {CLUSTERS_LABEL}=allowed") == 3
     for protected in closed[1:]:
         assert refused.err.count(f"namespace {protected} is protected: no cluster is allowed in it") == 3
     assert refused.out == ""
-    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}=allowed")
     assert attempt(lab, [cluster_object.body("RedisCluster", namespace, "x", {})]).ok
 
 
@@ -234,7 +247,7 @@ def place_attacks(spec: PostgresSpec, members: Manifest) -> list[Attack]:
         return {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
 
     head = {"name": "x", "namespace": spec.namespace, "uid": spec.uid}
-    owned_by = {"apiVersion": "caplab.dev/v1alpha1", "kind": spec.KIND, "metadata": head}
+    owned_by = {"apiVersion": API_VERSION, "kind": spec.KIND, "metadata": head}
     itself = objects.operator_binding(owned_by, LAB_NAMESPACE)
     config = objects.config_map(spec, "x-patroni", {})
     free = {**config, "metadata": {"name": "x-patroni", "namespace": spec.namespace}}
@@ -303,7 +316,7 @@ def test_the_operator_deletes_of_a_cluster_its_exporter_and_nothing_else(lab: La
     spec = parse_postgres(cluster_object.defaulted(lab, of_clusters, "PostgresCluster"))
     made = [objects.service(spec, suffix, ports=[objects.port("sql", 5432)]) for suffix in ("any", "exporter")]
     for item in made:
-        item["metadata"]["finalizers"] = ["caplab.dev/test"]  # there is no such cluster, so it would be collected
+        item["metadata"]["finalizers"] = [f"{PREFIX}test"]  # there is no such cluster, so it would be collected
         item["metadata"]["ownerReferences"][0].setdefault("uid", "b")
     lab.apply(*made)
     on = ("-n", of_clusters, "--dry-run=server", AS_OPERATOR)
@@ -327,7 +340,7 @@ def test_of_endpoints_the_operator_changes_only_the_labels_that_say_whose_they_a
             for name in ("x-primary", "y")
         )
     )
-    labels = {"caplab.dev/cluster": "x", "caplab.dev/engine": "postgres", "caplab.dev/scope": "x-primary"}
+    labels = {CLUSTER_LABEL: "x", ENGINE_LABEL: "postgres", SCOPE_LABEL: "x-primary"}
 
     def refusal(name: str, change: Manifest) -> str:
         on = ("-n", of_clusters, "endpoints", name, "--type=merge", "--dry-run=server", AS_OPERATOR)
@@ -357,13 +370,13 @@ def test_the_operator_gives_a_cluster_no_owner_label_or_hold(lab: Lab, namespace
 
 
 def test_a_fault_is_held_until_it_is_healed_and_by_nothing_else(lab: Lab, namespace: str) -> None:
-    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}=allowed")
     target = {"kind": "RedisCluster", "name": "absent", "role": "any"}
     fault = cluster_object.body("Fault", namespace, "f", {"target": target, "kill": {}, "durationSeconds": 5})
     lab.apply(fault)
     on_fault = ("patch", "-n", namespace, "fault", "f", "--type=merge", "--dry-run=server", AS_OPERATOR, "--patch")
-    assert lab.cluster.kubectl(*on_fault, json.dumps({"metadata": {"finalizers": ["caplab.dev/heal"]}})).ok
-    held = lab.cluster.kubectl(*on_fault, json.dumps({"metadata": {"finalizers": ["caplab.dev/heal", "a.b/c"]}}))
+    assert lab.cluster.kubectl(*on_fault, json.dumps({"metadata": {"finalizers": [FINALIZER]}})).ok
+    held = lab.cluster.kubectl(*on_fault, json.dumps({"metadata": {"finalizers": [FINALIZER, "a.b/c"]}}))
     assert "holds faults until they are healed" in held.err, held.out
 
 
@@ -406,10 +419,10 @@ def test_a_postgres_member_changes_nothing_but_its_role_and_state(lab: Lab, name
         return lab.cluster.kubectl(*command, "-n", namespace, member)
 
     dry = "--dry-run=server"
-    assert tried("label", "pod", "x-0", "caplab.dev/role=primary", dry).ok
+    assert tried("label", "pod", "x-0", f"{ROLE_LABEL}=primary", dry).ok
     assert tried("annotate", "pod", "x-0", "status=running", dry).ok
     for change in (
-        ("label", "pod", "x-0", "caplab.dev/cluster=y", "--overwrite"),
+        ("label", "pod", "x-0", f"{CLUSTER_LABEL}=y", "--overwrite"),
         ("set", "image", "pod/x-0", "*=e:1"),
     ):
         assert "changes nothing else of its pod" in tried(*change, dry).err
@@ -424,7 +437,7 @@ def test_of_all_pods_members_of_postgres_only_are_somebody_to_the_api_server(lab
     sets = [item for item in own_objects(lab, namespace) if item["kind"] == "StatefulSet"]
     templates = [item["spec"]["template"] for item in sets]
     labels = [template["metadata"]["labels"] for template in templates]
-    parts = [(own["caplab.dev/engine"], own["caplab.dev/part"]) for own in labels]
+    parts = [(own[ENGINE_LABEL], own[PART_LABEL]) for own in labels]
     pods = dict(zip(parts, (template["spec"] for template in templates), strict=True))
     assert len(pods) == len(sets)
     somebody = {which for which, pod in pods.items() if pod.get("automountServiceAccountToken") is not False}

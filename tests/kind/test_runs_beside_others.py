@@ -17,7 +17,7 @@ from support.kind.kind_lab import Lab, wait_until
 from support.kind.lab_runs import BIN, environment
 from support.runs.experiment_files import loaded
 
-from caplab.contract.names import RUN_LABEL, SESSION_LABEL
+from caplab.contract.names import CHAOS_LABEL, RUN_LABEL, SESSION_LABEL
 from caplab.judging import judge_folder
 
 # Objects of clusters are there without any pod: it is about what becomes of them.
@@ -27,7 +27,7 @@ KINDS = {"PostgresCluster": "orders", "RedisCluster": "sessions", "CassandraClus
 
 @pytest.fixture
 def open_namespace(lab: Lab, namespace: str) -> str:
-    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}=allowed")
     return namespace
 
 

@@ -23,6 +23,8 @@ from support.kind.kind_lab import Lab, wait_until
 from support.kind.lab_release import UNWATCHED, upgrade
 from support.kind.lab_runs import BIN, environment
 
+from caplab.contract.names import PART_LABEL
+
 MOST_CORES = 0.3
 MOST_MIB = 500.0
 WINDOW_SECONDS = 45.0
@@ -47,7 +49,7 @@ def watchers(lab: Lab, namespace: str) -> dict[str, tuple[str, str]]:
     """Node and uid of Prometheus' pod and the exporters' pods, by name."""
     pods = [
         *lab.get("pods", "-n", LAB_NAMESPACE, "-l", "app.kubernetes.io/name=caplab-prometheus")["items"],
-        *lab.get("pods", "-n", namespace, "-l", "caplab.dev/part=exporter")["items"],
+        *lab.get("pods", "-n", namespace, "-l", f"{PART_LABEL}=exporter")["items"],
     ]
     return {
         pod["metadata"]["name"]: (pod["spec"]["nodeName"], pod["metadata"]["uid"])

@@ -12,6 +12,8 @@ from support.kind.lab_prometheus import ask
 from support.kind.lab_release import UNWATCHED, upgrade
 from support.kind.lab_runs import run
 
+from caplab.contract.names import CHAOS_LABEL
+
 FEW, MANY = 3, 30
 GROWTH = 1.05
 SECONDS = "14"  # of load, so that thirty runs take a quarter of an hour
@@ -26,7 +28,7 @@ def series(lab: Lab, namespace: str) -> int:
 
 
 def test_thirty_runs_leave_hardly_more_series_than_three(lab: Lab, namespace: str, tmp_path: Path) -> None:
-    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}=allowed")
 
     def after(runs: int) -> int:
         folder = tmp_path / str(runs)

@@ -21,6 +21,8 @@ from support.chart.parameter_values import parameters
 from support.chart.random_specs import NAMES, OBJECT_NAME, body_of, by_schema, schema_of
 from support.operator.observed_redis import CRD
 
+from caplab.contract.names import API_VERSION
+
 pytestmark = pytest.mark.property
 
 SCHEMA = schema_of(CRD)
@@ -47,7 +49,7 @@ def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
     ]
     for item in made:
         assert item["metadata"]["ownerReferences"][0] == {
-            "apiVersion": "caplab.dev/v1alpha1", "kind": "RedisCluster", "name": name, "uid": "u",
+            "apiVersion": API_VERSION, "kind": "RedisCluster", "name": name, "uid": "u",
             "controller": True, "blockOwnerDeletion": True,
         }  # fmt: skip
         assert OBJECT_NAME.fullmatch(item["metadata"]["name"])

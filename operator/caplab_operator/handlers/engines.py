@@ -16,8 +16,8 @@ from ..engines.redis.spec import parse as parse_redis
 from ..faults.targets import Roles
 from .cassandra import CassandraClusters
 from .exporters import Exporting
-from .postgres import PostgresClusters
-from .redis import RedisClusters
+from .postgres.clusters import PostgresClusters
+from .redis.clusters import RedisClusters
 
 Body = Mapping[str, Any]
 

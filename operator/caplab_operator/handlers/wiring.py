@@ -21,9 +21,9 @@ from ..api import Api
 from ..health import Health
 from ..settings import LAB_NAMESPACE_VARIABLE, configure
 from .engines import Engine, engines
-from .fault_reading import Reader
-from .faults import FaultHandlers
-from .live_faults import LiveFaults
+from .faults.handlers import FaultHandlers
+from .faults.live import LiveFaults
+from .faults.reading import Reader
 from .owned_watch import OwnedWatch
 from .rounds import Rounds
 from .watched import Key, WatchedClusters, WatchedRecords, active_faults, is_being_deleted, key_of

@@ -32,7 +32,7 @@ from caplab_agent.journal import Journal
 from caplab_agent.report import Reporter
 from kubernetes import client
 
-from caplab.contract.names import FAULT, PLURALS
+from caplab.contract.names import CHAOS_LABEL, CLUSTER_LABEL, FAULT, FINALIZER, PLURALS
 from caplab.contract.objects import Kill
 from caplab.kube.watcher import Watcher
 from support.agent.fake_nft import FakeNft
@@ -53,9 +53,9 @@ class FakeApi:
         self.reads_status = 200
         self.silent = threading.Event()  # cleared: accepts requests, and answers none
         self.silent.set()
-        self.labels = {"caplab.dev/chaos": "allowed"}
+        self.labels = {CHAOS_LABEL: "allowed"}
         self.pod: Body = {
-            "metadata": {"uid": POD_UID, "name": "pg-0", "labels": {"caplab.dev/cluster": "pg"}},
+            "metadata": {"uid": POD_UID, "name": "pg-0", "labels": {CLUSTER_LABEL: "pg"}},
             "spec": {"nodeName": "node-1"},
             "status": {
                 "containerStatuses": [{"containerID": f"containerd://{ID}"}],
@@ -293,7 +293,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
 
 def fault(uid: str = "f1", seconds: float = 30, state: str = "", **kill: object) -> Body:
     return {
-        "metadata": {"uid": uid, "namespace": "lab", "name": f"kill-{uid}", "finalizers": ["caplab.dev/heal"]},
+        "metadata": {"uid": uid, "namespace": "lab", "name": f"kill-{uid}", "finalizers": [FINALIZER]},
         "spec": {"target": {"kind": "PostgresCluster", "name": "pg"}, "kill": kill, "durationSeconds": 60},
         "status": {
             "until": (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(),

@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 from caplab_cluster.paths import REPOSITORY
 
+from caplab.contract.names import API_VERSION
+
 Schema = Mapping[str, Any]
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -35,7 +37,7 @@ def schemas() -> Mapping[str, Schema]:
 
 def problems(manifest: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with an object of the lab, each with its place; empty if its schema accepts it."""
-    if manifest.get("apiVersion") != "caplab.dev/v1alpha1" or manifest.get("kind") not in schemas():
+    if manifest.get("apiVersion") != API_VERSION or manifest.get("kind") not in schemas():
         return [f"there is no kind {manifest.get('kind')!r} of {manifest.get('apiVersion')!r}"]
     if not isinstance(manifest.get("metadata", {}).get("name"), str):
         return ["metadata.name is missing"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 
+from caplab.contract.names import VANTAGE_LABEL
 from support.kind.cluster_object import ClusterObject
 from support.kind.kind_lab import Lab, in_namespace
 from support.kind.postgres_cluster import sql
@@ -134,7 +135,7 @@ class Bystander:
 
     def _cassandra(self, *statements: str) -> str:
         host = f"{DATABASES['CassandraCluster']}-any.{self.namespace}.svc.cluster.local"
-        (prober, *_) = self.lab.get("pods", "-n", LAB_NAMESPACE, "-l", "caplab.dev/vantage")["items"]
+        (prober, *_) = self.lab.get("pods", "-n", LAB_NAMESPACE, "-l", VANTAGE_LABEL)["items"]
         command = ["python3", "-c", _CASSANDRA, host, self._password("CassandraCluster"), *statements]
         answer = self.lab.inside(LAB_NAMESPACE, prober["metadata"]["name"], *command)
         assert answer.ok, answer.err

@@ -10,6 +10,7 @@ from typing import Any
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.shell import ask
 
+from caplab.contract.names import API_VERSION, CLUSTER_LABEL, PART_LABEL
 from support.kind.kind_lab import Lab, wait_until
 
 Status = Mapping[str, Any]
@@ -23,7 +24,7 @@ _OF_EVERY_NAMESPACE = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
 
 def body(kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "caplab.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": dict(spec)}
 
 
 def defaulted(lab: Lab, namespace: str, kind: str) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class ClusterObject:
 
     def pods(self) -> dict[str, dict[str, Any]]:
         """Return its members' pods by name."""
-        selector = f"caplab.dev/cluster={self.name},caplab.dev/part=member"
+        selector = f"{CLUSTER_LABEL}={self.name},{PART_LABEL}=member"
         pods = self.lab.get("pods", "-n", self.namespace, "-l", selector)["items"]
         return {pod["metadata"]["name"]: pod for pod in pods}
 

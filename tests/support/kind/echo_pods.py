@@ -14,6 +14,7 @@ from typing import Any
 
 from caplab_cluster.kind_cluster import ZONES
 
+from caplab.contract.names import CLUSTER_LABEL, ENGINE_LABEL, PART_LABEL
 from support.kind.kind_lab import Lab, wait_until
 
 CLUSTER = "echo"
@@ -257,7 +258,7 @@ def make_echo_pods(lab: Lab, namespace: str) -> EchoPods:
 
 
 def _objects(lab: Lab, namespace: str) -> Iterable[dict[str, Any]]:
-    labels = {"caplab.dev/cluster": CLUSTER, "caplab.dev/part": "member", "caplab.dev/engine": "postgres"}
+    labels = {CLUSTER_LABEL: CLUSTER, PART_LABEL: "member", ENGINE_LABEL: "postgres"}
     spread = {
         "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
         "labelSelector": {"matchLabels": labels},

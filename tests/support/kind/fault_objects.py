@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from caplab.contract.names import API_VERSION
 from support.kind.kind_lab import Lab, wait_until
 
 
@@ -25,7 +26,7 @@ def fault(
     if seconds is not None:
         spec["durationSeconds"] = seconds
     metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": metadata, "spec": spec}
+    return {"apiVersion": API_VERSION, "kind": "Fault", "metadata": metadata, "spec": spec}
 
 
 def fault_on(
@@ -34,7 +35,7 @@ def fault_on(
     """Make a Fault on any target; what is one of kill, freeze and partition."""
     metadata = {"name": name, "namespace": namespace}
     spec = {"target": dict(target), "durationSeconds": seconds, **{kind: dict(how) for kind, how in what.items()}}
-    return {"apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": metadata, "spec": spec}
+    return {"apiVersion": API_VERSION, "kind": "Fault", "metadata": metadata, "spec": spec}
 
 
 def await_phase(lab: Lab, namespace: str, name: str, *phases: str, within_seconds: float = 5) -> dict[str, Any]:

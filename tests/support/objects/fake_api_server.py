@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from caplab.contract.names import GROUP
+
 KIND = ("kind://docker/caplab/caplab-worker", "kind://docker/caplab/caplab-control-plane")
 PRODUCTION = ("aws:///eu-central-1a/i-0123456789", "aws:///eu-central-1b/i-0123456780")
 
@@ -21,7 +23,7 @@ class FakeApiServer:
 
     address: str = ""
     providers: tuple[str, ...] = KIND
-    groups: tuple[str, ...] = ("apps", "caplab.dev")
+    groups: tuple[str, ...] = ("apps", GROUP)
     forbidden: bool = False  # to list nodes
     broken: bytes = b""  # instead of any answer
     asked: list[str] = field(default_factory=list)

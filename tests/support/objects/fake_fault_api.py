@@ -9,8 +9,8 @@ from typing import Any
 
 from caplab_operator.faults.inventory import Pod
 from caplab_operator.faults.targets import Roles
-from caplab_operator.handlers.fault_reading import Reader
-from caplab_operator.handlers.faults import FaultHandlers
+from caplab_operator.handlers.faults.handlers import FaultHandlers
+from caplab_operator.handlers.faults.reading import Reader
 
 from caplab.contract.names import FINALIZER
 from support.operator.fault_bodies import resolve

@@ -10,7 +10,7 @@ from caplab_operator.faults import lifecycle, resolving, target_sync
 from caplab_operator.faults.inventory import Inventory, Pod
 from caplab_operator.faults.targets import Roles
 from caplab_operator.handlers import watched
-from caplab_operator.handlers.faults import FaultHandlers
+from caplab_operator.handlers.faults.handlers import FaultHandlers
 
 from caplab.contract.objects import Fault, FaultSpec, TargetStatus
 

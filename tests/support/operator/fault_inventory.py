@@ -12,7 +12,7 @@ from typing import Any
 
 from caplab_operator.faults.inventory import Inventory, Pod
 
-from caplab.contract.names import MEMBER, SENTINEL
+from caplab.contract.names import API_VERSION, CLUSTER_LABEL, ENGINE_LABEL, MEMBER, PART_LABEL, SENTINEL
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ZONES = {f"node-{zone}": zone for zone in "abc"} | {"control-plane": ""}
@@ -84,7 +84,7 @@ def body(fault_spec: dict[str, Any], status: dict[str, Any] | None = None, **met
     """Make a Fault."""
     own = {"name": "f", "namespace": "demo", "uid": "u-f", **metadata}
     return {
-        "apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": own, "spec": fault_spec,
+        "apiVersion": API_VERSION, "kind": "Fault", "metadata": own, "spec": fault_spec,
         "status": status or {},
     }  # fmt: skip
 
@@ -102,7 +102,7 @@ def owned_by_stateful_set(pod: str) -> dict[str, Any]:
 
 def listed(pod: Pod, **labels: str) -> dict[str, Any]:
     """Make a pod as the API server lists it."""
-    own = {"caplab.dev/engine": pod.engine, "caplab.dev/cluster": pod.cluster, "caplab.dev/part": pod.part}
+    own = {ENGINE_LABEL: pod.engine, CLUSTER_LABEL: pod.cluster, PART_LABEL: pod.part}
     return {
         "metadata": {
             "name": pod.name,

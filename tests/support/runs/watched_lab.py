@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from caplab.contract.names import API_VERSION, GROUP, VANTAGE_LABEL
 from caplab.watch.figures import counts_of
 from caplab.watch.values import Count, Load
 from support.objects.fake_api_server import KIND
@@ -136,15 +137,15 @@ def served() -> Iterator[Api]:
 
 def tell_of_a_lab(api: Api, vantages: str = "ab", providers: Sequence[str] = KIND) -> None:
     """Make it that of a kind cluster with a lab: a Postgres, a run, an operator, and probers whose counts stay."""
-    versions = [{"groupVersion": "caplab.dev/v1alpha1", "version": "v1alpha1"}]
-    api.tell("/apis/", {"groups": [{"name": "caplab.dev", "versions": versions}]})
+    versions = [{"groupVersion": API_VERSION, "version": "v1alpha1"}]
+    api.tell("/apis/", {"groups": [{"name": GROUP, "versions": versions}]})
     api.tell(
         "/api/v1/nodes", {"items": [{"metadata": {"name": name}, "spec": {"providerID": name}} for name in providers]}
     )
     for plural, items in (("postgresclusters", [cluster()]), ("runs", [run(lost=0, acked=9)]), ("faults", [])):
-        api.tell(f"/apis/caplab.dev/v1alpha1/{plural}", {"items": items})
-    pods = [pod(f"p-{vantage}", **{"caplab.dev/vantage": vantage}) for vantage in vantages]
-    api.tell(f"{PODS}?caplab.dev/vantage", {"items": pods})
+        api.tell(f"/apis/{API_VERSION}/{plural}", {"items": items})
+    pods = [pod(f"p-{vantage}", **{VANTAGE_LABEL: vantage}) for vantage in vantages]
+    api.tell(f"{PODS}?{VANTAGE_LABEL}", {"items": pods})
     api.tell(f"{PODS}?app.kubernetes.io/name=caplab-operator", {"items": [pod("operator")]})
     api.tell(f"{PODS}/operator:9188/proxy/metrics", b"caplab_operator_oldest_round_seconds 0.2\n")
     for vantage in vantages:

@@ -10,17 +10,18 @@ from caplab_agent.faults import Assignment
 from caplab_agent.guard import refusal
 from caplab_agent.injectors.partition.addresses import Partition
 
+from caplab.contract.names import CHAOS_LABEL, CLUSTER_LABEL, PART_LABEL
 from caplab.contract.objects import Freeze, Kill
 
 ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill())
 
-NAMESPACE: Any = {"metadata": {"name": "lab", "labels": {"caplab.dev/chaos": "allowed"}}}
+NAMESPACE: Any = {"metadata": {"name": "lab", "labels": {CHAOS_LABEL: "allowed"}}}
 POD: Any = {
-    "metadata": {"uid": "p1", "name": "pg-0", "labels": {"caplab.dev/cluster": "pg"}},
+    "metadata": {"uid": "p1", "name": "pg-0", "labels": {CLUSTER_LABEL: "pg"}},
     "spec": {"nodeName": "node-1"},
     "status": {"podIP": "10.244.1.7", "podIPs": [{"ip": "10.244.1.7"}, {"ip": "fd00::7"}], "hostIP": "10.89.0.3"},
 }
-EXPORTER_LABELS = {**POD["metadata"]["labels"], "caplab.dev/part": "exporter"}
+EXPORTER_LABELS = {**POD["metadata"]["labels"], PART_LABEL: "exporter"}
 EXPORTER: Any = {**POD, "metadata": {**POD["metadata"], "labels": EXPORTER_LABELS}}
 
 
@@ -32,16 +33,16 @@ def test_a_member_in_a_labelled_namespace_may_be_hit() -> None:
     ("assignment", "namespace", "pod", "names"),
     [
         (ASSIGNMENT, {"metadata": {"name": "lab"}}, POD, "namespace lab does not carry"),
-        (ASSIGNMENT, {"metadata": {"labels": {"caplab.dev/chaos": "no"}}}, POD, "caplab.dev/chaos=allowed"),
+        (ASSIGNMENT, {"metadata": {"labels": {CHAOS_LABEL: "no"}}}, POD, f"{CHAOS_LABEL}=allowed"),
         (ASSIGNMENT, None, POD, "namespace lab does not carry"),
         (replace(ASSIGNMENT, namespace="kube-system"), NAMESPACE, POD, "namespace kube-system is protected"),
         (replace(ASSIGNMENT, namespace="caplab-system"), NAMESPACE, POD, "namespace caplab-system is protected"),
         (ASSIGNMENT, NAMESPACE, None, "pod pg-0 is gone"),
         (ASSIGNMENT, NAMESPACE, {**POD, "metadata": {**POD["metadata"], "uid": "p2"}}, "uid p2"),
         (ASSIGNMENT, NAMESPACE, {**POD, "spec": {"nodeName": "node-2"}}, "on node node-2"),
-        (ASSIGNMENT, NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, "does not carry the label caplab.dev/cluster"),
+        (ASSIGNMENT, NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, f"does not carry the label {CLUSTER_LABEL}"),
         (replace(ASSIGNMENT, cluster=""), NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, "does not carry the label"),
-        (ASSIGNMENT, NAMESPACE, EXPORTER, "pod pg-0 carries caplab.dev/part=exporter: it only exports metrics"),
+        (ASSIGNMENT, NAMESPACE, EXPORTER, f"pod pg-0 carries {PART_LABEL}=exporter: it only exports metrics"),
         (replace(ASSIGNMENT, cluster="other"), NAMESPACE, POD, "the fault is for 'other'"),
     ],
 )

@@ -21,6 +21,8 @@ from caplab_operator.engines.redis.exporter import EXPORTER as REDIS_EXPORTER
 from support.operator import observed_cassandra, observed_redis
 from support.operator.observed_postgres import SPEC
 
+from caplab.contract.names import CLIENTS_LABEL, CLUSTER_LABEL, MONITORING_LABEL, VANTAGE_LABEL
+
 LAB = "caplab-system"
 Policy = Mapping[str, Any]
 
@@ -44,21 +46,21 @@ def member(labels: Mapping[str, str], namespace: str = "demo") -> End:
 
 
 PG = member(objects.part(SPEC))
-OTHER_PG = member({**objects.part(SPEC), "caplab.dev/cluster": "other"})
+OTHER_PG = member({**objects.part(SPEC), CLUSTER_LABEL: "other"})
 RD, SENTINEL = (member(objects.part(observed_redis.SPEC, part)) for part in ("member", "sentinel"))
 CS = member(objects.part(observed_cassandra.SPEC))
 OPERATOR = End(LAB, {"app.kubernetes.io/name": "caplab-operator"}, ports={"metrics": 9188, "targets": 9189})
-PROBER = End(LAB, {"app.kubernetes.io/name": "caplab-prober", "caplab.dev/vantage": "a"}, ports={"metrics": 9187})
+PROBER = End(LAB, {"app.kubernetes.io/name": "caplab-prober", VANTAGE_LABEL: "a"}, ports={"metrics": 9187})
 AGENT = End(LAB, {"app.kubernetes.io/name": "caplab-agent"}, ports={"metrics": 9186})
 PROMETHEUS = End(LAB, {"app.kubernetes.io/name": "caplab-prometheus"}, ports={"web": 9090})
-MONITORING = End("monitoring", {}, {"caplab.dev/monitoring": "allowed"})
+MONITORING = End("monitoring", {}, {MONITORING_LABEL: "allowed"})
 PG_EXPORTER, RD_EXPORTER = member(objects.part(SPEC, "exporter")), member(objects.part(observed_redis.SPEC, "exporter"))
-OTHER_PG_EXPORTER = member({**objects.part(SPEC, "exporter"), "caplab.dev/cluster": "other"})
+OTHER_PG_EXPORTER = member({**objects.part(SPEC, "exporter"), CLUSTER_LABEL: "other"})
 RUNNER, RESULTS = (End(LAB, {"app.kubernetes.io/name": name}) for name in ("caplab-runner", "caplab-results"))
 UNINSTALL = End(LAB, {"app.kubernetes.io/name": "caplab-uninstall"})
 APPLICATION = End("demo", {"app": "shop"})
 STRANGER = End("elsewhere", {"app.kubernetes.io/name": "caplab-operator"})  # it may call itself what it likes
-CLIENT_ELSEWHERE = End("elsewhere", {}, {"caplab.dev/clients": "allowed"})
+CLIENT_ELSEWHERE = End("elsewhere", {}, {CLIENTS_LABEL: "allowed"})
 DNS = End("kube-system", {"k8s-app": "kube-dns"})
 API_SERVER = OUTSIDE = End()
 

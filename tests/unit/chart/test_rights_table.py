@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from support.chart.rights_table import HEAD, Right, difference, in_table, rights_of
 
+from caplab.contract.names import GROUP
+
 PAGE = f"""# Anything
 {HEAD}
 |---|---|---|---|
-| caplab-x | everywhere | get list | `pods`, `faults.caplab.dev` |
+| caplab-x | everywhere | get list | `pods`, `faults.{GROUP}` |
 | caplab-x | everywhere | patch | `endpoints: a b` |
 | default | a cluster's namespace | nothing | |
 
@@ -19,7 +21,7 @@ PAGE = f"""# Anything
 def test_rows_become_rights_by_account_and_place() -> None:
     everywhere = {
         Right("get", "pods"), Right("list", "pods"),
-        Right("get", "faults.caplab.dev"), Right("list", "faults.caplab.dev"),
+        Right("get", f"faults.{GROUP}"), Right("list", f"faults.{GROUP}"),
         Right("patch", "endpoints", "a"), Right("patch", "endpoints", "b"),
     }  # fmt: skip
     assert in_table(PAGE) == {("caplab-x", "everywhere"): everywhere, ("default", "a cluster's namespace"): set()}
@@ -27,12 +29,12 @@ def test_rows_become_rights_by_account_and_place() -> None:
 
 def test_rules_become_the_same_rights() -> None:
     rules = [
-        {"verbs": ["get", "list"], "apiGroups": ["caplab.dev"], "resources": ["faults"]},
+        {"verbs": ["get", "list"], "apiGroups": [GROUP], "resources": ["faults"]},
         {"verbs": ["patch"], "apiGroups": [""], "resources": ["endpoints"], "resourceNames": ["a", "b"]},
     ]
     granted = rights_of(rules)
     assert {str(right) for right in granted} == {
-        "get faults.caplab.dev", "list faults.caplab.dev", "patch endpoints a", "patch endpoints b",
+        f"get faults.{GROUP}", f"list faults.{GROUP}", "patch endpoints a", "patch endpoints b",
     }  # fmt: skip
     assert granted < in_table(PAGE)["caplab-x", "everywhere"]
 

@@ -19,6 +19,7 @@ from caplab.cli import main
 from caplab.command_error import CommandError
 from caplab.compare.choosing import choose
 from caplab.compare.reading import read
+from caplab.contract.names import COMPARE_SCHEMA, PREFIX
 
 FAILOVERS = [20.1, 20.6, 20.2, 20.4, 20.7, 20.8, 21.0, 20.3, 20.5, 20.65]
 
@@ -331,7 +332,7 @@ def test_a_run_that_is_there_twice_counts_once_and_runs_are_in_order(tmp_path: P
         (b"{", "not JSON"),
         (b"\xff", "not UTF-8"),
         (b"[]", "expected an object"),
-        (b'{"schema": "caplab.dev/verdict/v9"}', "caplab.dev/verdict/v9 is an unsupported version"),
+        (f'{{"schema": "{PREFIX}verdict/v9"}}'.encode(), f"{PREFIX}verdict/v9 is an unsupported version"),
         (b'{"runs": 3, "verdict": "valid"}', "field 'runs' must be a list"),
         (b'{"runs": [{"run": "x"}], "verdict": "valid"}', "field 'row' is missing"),
         (b'{"runs": [{"run": "x", "row": "r"}], "verdict": "valid"}', "not known when the run began"),
@@ -518,7 +519,7 @@ def test_all_three_forms_are_kept_where_asked(tmp_path: Path, base: Path, capsys
     assert sorted(file.name for file in kept.iterdir()) == ["compare.json", "compare.md", "compare.txt"]
     assert (kept / "compare.txt").read_text() == capsys.readouterr().out
     document = json.loads((kept / "compare.json").read_text())
-    assert (document["schema"], document["code"]) == ("caplab.dev/compare/v1", 1)
+    assert (document["schema"], document["code"]) == (COMPARE_SCHEMA, 1)
     (tmp_path / "file").write_text("")
     assert compared(base, tmp_path / "new", "--save", str(tmp_path / "file")) == 3
     assert "cannot be saved" in capsys.readouterr().err

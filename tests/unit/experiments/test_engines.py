@@ -16,6 +16,7 @@ from chaoscaplab.server import ExecFailed
 from chaoslib.exceptions import ActivityFailed
 from support.runs.held_runs import begin_run
 
+from caplab.contract.names import CLUSTER_LABEL, PART_LABEL
 from caplab.model import keys
 from caplab.model.budgets import evaluate
 from caplab.model.fields import Json
@@ -101,7 +102,7 @@ def test_a_cluster_without_its_primary_has_not_caught_up_and_shows_no_settings(e
 def test_only_members_are_looked_at_and_not_what_else_belongs_to_a_cluster() -> None:
     fake = server()
     assert list(Cluster(fake, redis, "ns", "rd", {}).members()) == []
-    assert fake.selectors == ["caplab.dev/cluster=rd,caplab.dev/part=member"]
+    assert fake.selectors == [f"{CLUSTER_LABEL}=rd,{PART_LABEL}=member"]
 
 
 def test_members_that_a_fault_restarted_are_those_with_a_restarted_container(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from chaoslib.exceptions import ActivityFailed
 from support.cluster.fake_engine import ADDRESSES, FakeEngine, fake_engine
 from support.runs.held_runs import begin_run
 
+from caplab.contract.names import CLUSTER_LABEL, PART_LABEL
 from caplab.kube.context import ContextRefused
 from caplab.model.runs import WallAnchor
 from caplab.run_context import RunContext, current_run, release
@@ -67,7 +68,7 @@ class FakeServer:
         return self.body if (kind, namespace, name) == ("PostgresCluster", "ns", "pg") else None
 
     def pods(self, namespace: str, selector: str) -> list[Any]:
-        assert selector == "caplab.dev/cluster=pg,caplab.dev/part=member"
+        assert selector == f"{CLUSTER_LABEL}=pg,{PART_LABEL}=member"
         return [
             SimpleNamespace(metadata=SimpleNamespace(name=pod), spec=SimpleNamespace(node_name=where))
             for pod, where in self.on.items()

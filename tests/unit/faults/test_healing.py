@@ -10,7 +10,7 @@ from caplab_cluster.kind_cluster import WORKERS
 from kubernetes import client
 from support.objects.listed_faults import NOW, UNREADABLE_PARTS, FakeLab, entry, fault, listed
 
-from caplab.contract.names import FINALIZER
+from caplab.contract.names import FINALIZER, GROUP
 from caplab.faults import objects
 from caplab.faults.healing import Bounds, Healing, waited_for, what_is_left
 from caplab.faults.objects import Objects
@@ -52,7 +52,7 @@ def test_without_an_operator_the_finalizer_is_taken_away_once_all_agents_have_sa
     assert lab.faults == []
     assert lab.released == ["f"]
     assert 5 <= lab.seconds < 7
-    assert any("no operator removes its finalizer caplab.dev/heal" in line for line in lines)
+    assert any(f"no operator removes its finalizer {FINALIZER}" in line for line in lines)
     assert any("waiting for the operator" in line for line in lines)
 
 
@@ -169,7 +169,7 @@ def asking(answer: Any = None) -> tuple[Objects, FakeClient]:
 def test_faults_of_all_namespaces_are_asked_for_and_a_lab_that_is_not_installed_has_none() -> None:
     objects, fake = asking({"items": [fault()]})
     assert objects.all() == [listed()]
-    assert fake.asked[0][:4] == ("list_cluster_custom_object", "caplab.dev", "v1alpha1", "faults")
+    assert fake.asked[0][:4] == ("list_cluster_custom_object", GROUP, "v1alpha1", "faults")
     assert asking(client.ApiException(status=404))[0].all() == []
     with pytest.raises(client.ApiException):
         asking(client.ApiException(status=403))[0].all()
@@ -181,7 +181,7 @@ def test_only_the_fault_that_was_read_is_deleted_and_only_the_operators_finalize
     held["metadata"]["finalizers"] = ["a/b", FINALIZER]
     objects.delete(read_fault(held))
     assert fake.asked.pop() == (
-        "delete_namespaced_custom_object", "caplab.dev", "v1alpha1", "lab", "faults", "f",
+        "delete_namespaced_custom_object", GROUP, "v1alpha1", "lab", "faults", "f",
         {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "uid of f"}},
     )  # fmt: skip
     objects.release(read_fault(held))

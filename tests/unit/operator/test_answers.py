@@ -17,7 +17,7 @@ from caplab_operator.engines.cassandra import observe as cassandra
 from caplab_operator.engines.postgres import observe as patroni
 from caplab_operator.engines.postgres import sql
 from caplab_operator.engines.redis import observe as redis
-from caplab_operator.handlers import redis_watch
+from caplab_operator.handlers.redis import watch as redis_watch
 from caplab_wire import bounded, resp
 from support.databases.fake_postgres import READY, message, rows
 from support.operator.observed_postgres import pod

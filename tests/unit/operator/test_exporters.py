@@ -20,7 +20,7 @@ from caplab_operator.engines.redis.exporter import EXPORTER as OF_REDIS
 from caplab_operator.handlers import exporters
 from caplab_operator.handlers.engines import engines
 from caplab_operator.handlers.exporters import Exporting
-from caplab_operator.handlers.fault_pods import inventory_from
+from caplab_operator.handlers.faults.pods import inventory_from
 from caplab_operator.handlers.starting import Starting
 from caplab_operator.settings import EXPORTERS_VARIABLE, LAB_NAMESPACE_VARIABLE
 from support.objects.fake_server import FakeServer

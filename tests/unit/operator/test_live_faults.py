@@ -13,9 +13,9 @@ from caplab_operator.faults.inventory import Inventory
 from caplab_operator.faults.targets import Roles
 from caplab_operator.handlers import wiring
 from caplab_operator.handlers.engines import Engine
-from caplab_operator.handlers.fault_reading import Reader
-from caplab_operator.handlers.faults import FaultHandlers
-from caplab_operator.handlers.live_faults import LiveFaults
+from caplab_operator.handlers.faults.handlers import FaultHandlers
+from caplab_operator.handlers.faults.live import LiveFaults
+from caplab_operator.handlers.faults.reading import Reader
 from caplab_operator.handlers.watched import WatchedRecords, key_of
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from support.objects.fake_fault_api import KILL, LED, PEERS, PRIMARY, FakeFaultApi, handlers_of, live

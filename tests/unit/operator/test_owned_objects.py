@@ -27,7 +27,7 @@ from support.operator.observed_cassandra import SPEC as CASSANDRA
 from support.operator.observed_postgres import SPEC as POSTGRES
 from support.operator.observed_redis import SPEC as REDIS
 
-from caplab.contract.names import ROOT_KEY_ANNOTATION
+from caplab.contract.names import API_VERSION, CLUSTER_LABEL, ENGINE_LABEL, PART_LABEL, ROOT_KEY_ANNOTATION
 
 LAB = "lab"
 Build = Callable[[Any], list[dict[str, Any]]]
@@ -54,7 +54,7 @@ def password(server: FakeServer, name: str = "pg-application") -> str:
 
 
 def claim(server: FakeServer, name: str, root: str = "", engine: str = "postgres") -> dict[str, Any]:
-    labels = {"caplab.dev/engine": engine, "caplab.dev/cluster": "pg", "caplab.dev/part": "member"}
+    labels = {ENGINE_LABEL: engine, CLUSTER_LABEL: "pg", PART_LABEL: "member"}
     annotations = {ROOT_KEY_ANNOTATION: root} if root else {}
     return server.put("PersistentVolumeClaim", name, metadata={"labels": labels, "annotations": annotations})
 
@@ -169,7 +169,7 @@ def test_an_object_that_is_kept_is_applied_again_once_it_is_known_to_have_change
         ("v1", "Endpoints", "/api/v1/namespaces/n/endpoints/x"),
         ("v1", "PersistentVolumeClaim", "/api/v1/namespaces/n/persistentvolumeclaims/x"),
         ("networking.k8s.io/v1", "NetworkPolicy", "/apis/networking.k8s.io/v1/namespaces/n/networkpolicies/x"),
-        ("caplab.dev/v1alpha1", "RedisCluster", "/apis/caplab.dev/v1alpha1/namespaces/n/redisclusters/x"),
+        (API_VERSION, "RedisCluster", f"/apis/{API_VERSION}/namespaces/n/redisclusters/x"),
     ],
 )
 def test_an_objects_path_needs_no_discovery(api_version: str, kind: str, path: str) -> None:
@@ -329,7 +329,7 @@ def test_what_the_api_server_refuses_is_raised() -> None:
 @pytest.mark.parametrize("name", ["pg-primary", "pg-primary-config"])
 def test_endpoints_that_patroni_would_write_over_are_in_the_way(name: str) -> None:
     server, spec = FakeServer(), POSTGRES
-    server.put("Endpoints", name, metadata={"labels": {"caplab.dev/cluster": "another"}})
+    server.put("Endpoints", name, metadata={"labels": {CLUSTER_LABEL: "another"}})
 
     def apply_postgres() -> None:
         objects = postgres.build(spec, "image", LAB, 3)
@@ -337,7 +337,7 @@ def test_endpoints_that_patroni_would_write_over_are_in_the_way(name: str) -> No
 
     with pytest.raises(ForeignObject, match=f"Endpoints {name}"):
         apply_postgres()
-    server.at("endpoints", name)["metadata"]["labels"] = {"caplab.dev/engine": "postgres", "caplab.dev/cluster": "pg"}
+    server.at("endpoints", name)["metadata"]["labels"] = {ENGINE_LABEL: "postgres", CLUSTER_LABEL: "pg"}
     with pytest.raises(EarlierClusterRemains, match=f"Endpoints {name} of an earlier cluster of this name still exist"):
         apply_postgres()
     assert "services/pg-primary" not in server.names()

@@ -13,6 +13,8 @@ from caplab_operator.handlers.owned_watch import OwnedWatch
 from caplab_operator.ledger import Ledger, version_of
 from support.databases.loopback import listening, run, wait_until
 
+from caplab.contract.names import CLUSTER_LABEL
+
 MANIFEST: dict[str, Any] = {
     "apiVersion": "v1", "kind": "Service",
     "metadata": {"name": "rd-any", "ownerReferences": [{"uid": "u-1", "controller": True}]},
@@ -106,7 +108,7 @@ def test_a_list_is_the_net_for_what_a_watch_missed(there: list[dict[str, Any]]) 
     assert cluster.woken == 1
 
 
-CLAIM = {"name": "data-rd-0", "uid": "c", "resourceVersion": "1", "labels": {"caplab.dev/cluster": "rd"}}
+CLAIM = {"name": "data-rd-0", "uid": "c", "resourceVersion": "1", "labels": {CLUSTER_LABEL: "rd"}}
 
 
 def test_a_volume_that_is_new_or_has_changed_has_its_cluster_take_it_in() -> None:

@@ -14,8 +14,10 @@ from caplab_operator.engines.redis.spec import RedisSpec
 from caplab_operator.handlers import rights
 from support.objects.fake_server import FakeServer
 
+from caplab.contract.names import API_VERSION, CLUSTER_LABEL, ENGINE_LABEL
+
 BODY: dict[str, Any] = {
-    "apiVersion": "caplab.dev/v1alpha1",
+    "apiVersion": API_VERSION,
     "kind": "PostgresCluster",
     "metadata": {"name": "pg", "namespace": "demo", "uid": "u"},
 }
@@ -71,4 +73,4 @@ def test_somebody_elses_binding_of_that_name_stays_and_is_named(server: FakeServ
 @pytest.mark.parametrize("spec", [CassandraSpec, PostgresSpec, RedisSpec])
 def test_the_binding_is_found_by_the_labels_of_its_cluster(spec: Any) -> None:
     labels = objects.operator_binding({**BODY, "kind": spec.KIND}, "lab")["metadata"]["labels"]
-    assert labels == {"caplab.dev/engine": spec.ENGINE, "caplab.dev/cluster": "pg"}
+    assert labels == {ENGINE_LABEL: spec.ENGINE, CLUSTER_LABEL: "pg"}

@@ -20,12 +20,14 @@ from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from kubernetes.client import ApiException
 from support.databases.loopback import run, wait_until
 
+from caplab.contract.names import API_VERSION
+
 READY: dict[str, Any] = {"phase": "Ready", "conditions": []}
 
 
 def body(name: str, uid: str = "", generation: int = 1) -> dict[str, Any]:
     metadata = {"name": name, "namespace": "demo", "uid": uid or f"uid-{name}", "generation": generation}
-    return {"apiVersion": "caplab.dev/v1alpha1", "kind": "RedisCluster", "metadata": metadata}
+    return {"apiVersion": API_VERSION, "kind": "RedisCluster", "metadata": metadata}
 
 
 class FakeApi:

@@ -14,6 +14,8 @@ from caplab_operator import scrape_targets
 from caplab_operator.handlers import wiring
 from caplab_operator.scrape_targets import Listing, groups, serve
 
+from caplab.contract.names import CLUSTER_LABEL, ENGINE_LABEL, PART_LABEL
+
 Pod = dict[str, Any]
 
 
@@ -37,8 +39,8 @@ def pod(name: str, labels: dict[str, str], made_by: str = "", phase: str = "Runn
     }
 
 
-MEMBER = {"caplab.dev/engine": "postgres", "caplab.dev/cluster": "pg", "caplab.dev/part": "member"}
-EXPORTER = {**MEMBER, "caplab.dev/part": "exporter"}
+MEMBER = {ENGINE_LABEL: "postgres", CLUSTER_LABEL: "pg", PART_LABEL: "member"}
+EXPORTER = {**MEMBER, PART_LABEL: "exporter"}
 
 
 def pod_names(*pods: Pod) -> list[str]:
@@ -66,12 +68,12 @@ def test_each_port_is_a_target_with_the_labels_that_kubernetes_sd_would_give_it(
 
 def test_only_pods_that_the_clusters_own_stateful_sets_made_are_told_whatever_labels_others_carry() -> None:
     real = [pod("pg-0", MEMBER, "pg"), pod("pg-exporter-0", EXPORTER, "pg-exporter")]
-    posing = [pod("fake", MEMBER), pod("other-0", MEMBER, "other"), pod("part-of-none", {"caplab.dev/cluster": "pg"})]
+    posing = [pod("fake", MEMBER), pod("other-0", MEMBER, "other"), pod("part-of-none", {CLUSTER_LABEL: "pg"})]
     assert set(pod_names(*real, *posing)) == {"pg-0", "pg-exporter-0"}
 
 
 def test_no_pod_of_a_namespace_passes_for_a_prober_and_is_sent_the_probers_token() -> None:
-    posing = pod("x-0", {**MEMBER, "caplab.dev/cluster": "x", "app.kubernetes.io/name": "caplab-prober"}, "x")
+    posing = pod("x-0", {**MEMBER, CLUSTER_LABEL: "x", "app.kubernetes.io/name": "caplab-prober"}, "x")
     target_groups = groups([], [posing])
     assert len(target_groups) == 2
     assert not any("app_kubernetes_io" in name for group in target_groups for name in group["labels"])

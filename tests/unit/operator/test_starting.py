@@ -13,10 +13,12 @@ from caplab_operator.engines.starting import Question, conclude, last_line, late
 from caplab_operator.handlers.starting import Starting
 from support.objects.fake_server import FakeServer
 
+from caplab.contract.names import CLUSTER_LABEL, ENGINE_LABEL
+
 NOW = datetime.datetime(2026, 1, 1, 0, 1, tzinfo=datetime.UTC)
 LONG_AGO, JUST_NOW = "2026-01-01T00:00:00Z", "2026-01-01T00:00:58Z"
 KEY = ("PostgresCluster", "demo", "pg")
-LABELS = {"caplab.dev/engine": "postgres", "caplab.dev/cluster": "pg"}
+LABELS = {ENGINE_LABEL: "postgres", CLUSTER_LABEL: "pg"}
 
 
 def pod(name: str = "pg-0", node: str = "n", phase: str = "Running", **status: Any) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from caplab_operator.handlers import wiring
 from caplab_operator.handlers.engines import engines
 from caplab_operator.health import BOUND_SECONDS, Health
 
+from caplab.contract.names import GROUP
+
 PLURALS = {"faults", "runs", *(engine.plural for engine in engines())}
 
 
@@ -23,7 +25,7 @@ class Served:
         self.calls = 0
 
     def serves(self, group: str, version: str) -> set[str]:
-        assert (group, version) == ("caplab.dev", "v1alpha1")
+        assert (group, version) == (GROUP, "v1alpha1")
         self.calls += 1
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 

@@ -25,7 +25,7 @@ from caplab_probes.spec import ClientOptions, Limits, Target, probe_from
 from caplab_probes.watch import ProbeActions, WantedProbe, apply_status, decide, status_body
 from kubernetes import client
 
-from caplab.contract.names import PLURALS, PROBE
+from caplab.contract.names import API_VERSION, CLUSTER_LABEL, PART_LABEL, PLURALS, PROBE
 from caplab.contract.objects import Levels, Probe
 from caplab.kube.watcher import Watcher
 
@@ -461,7 +461,7 @@ def test_the_watcher_goes_on_after_the_api_server_was_away(api: FakeApi) -> None
 def test_a_status_is_applied_by_the_vantages_own_manager(api: FakeApi) -> None:
     apply_status(api.client(), "lab", "load", "a", Status("Running", 1, "2026-01-01T00:00:00Z"))
     ((path, content_type, body),) = api.patches
-    assert path.startswith("/apis/caplab.dev/v1alpha1/namespaces/lab/probes/load/status?")
+    assert path.startswith(f"/apis/{API_VERSION}/namespaces/lab/probes/load/status?")
     assert "fieldManager=caplab-prober-a" in path
     assert "force=True" in path or "force=true" in path
     assert content_type == "application/apply-patch+yaml"
@@ -511,7 +511,7 @@ def test_a_targets_members_are_addresses_and_its_service_is_a_name(
     assert topology.member_at("10.0.0.2") == "pg-2"
     assert topology.member_at("10.9.9.9") == "10.9.9.9"
     # The same selector for every engine: it leaves Sentinels out.
-    assert "labelSelector=caplab.dev/cluster=pg,caplab.dev/part=member" in unquote(api.paths[-1])
+    assert f"labelSelector={CLUSTER_LABEL}=pg,{PART_LABEL}=member" in unquote(api.paths[-1])
 
 
 def test_a_member_without_an_address_is_none_yet() -> None:

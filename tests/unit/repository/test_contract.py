@@ -22,8 +22,8 @@ from support.chart.crd_schema import schemas
 from caplab.contract import bounds, names, objects, phases, ports
 from caplab.contract.records import BodyError, Record, schema_of
 
-# The cluster's package runs before anything is installed, and tests say what they expect in words of their own.
-ROOTS = ("bench", "caplab", "dashboards", "experiments", "operator", "probes")
+# The cluster's package runs before anything is installed.
+ROOTS = ("bench", "caplab", "dashboards", "experiments", "operator", "probes", "tests")
 CONTRACT = REPOSITORY / "caplab" / "contract"
 
 
@@ -44,7 +44,7 @@ def written(source: str, word: str) -> Iterator[int]:
 
 def modules() -> list[Path]:
     every = (file for root in ROOTS for file in (REPOSITORY / root).rglob("*.py"))
-    return [file for file in every if CONTRACT not in file.parents]
+    return [file for file in every if CONTRACT not in file.parents and file != Path(__file__)]
 
 
 def test_nobody_else_writes_the_labs_group() -> None:
@@ -74,6 +74,42 @@ def test_a_docstring_may_name_the_group() -> None:
         list(written('"""Labels such as caplab.dev/run."""\n\ndef one():\n    """Of caplab.dev."""\n', "caplab.dev"))
         == []
     )
+
+
+# What is written in objects, in people's manifests and scripts, and in results that were kept: a change breaks those.
+WRITTEN = {
+    "API_VERSION": "caplab.dev/v1alpha1",
+    "CHAOS_LABEL": "caplab.dev/chaos",
+    "CLIENTS_LABEL": "caplab.dev/clients",
+    "CLUSTERS_LABEL": "caplab.dev/clusters",
+    "CLUSTER_LABEL": "caplab.dev/cluster",
+    "COMPARE_SCHEMA": "caplab.dev/compare/v1",
+    "ENGINE_LABEL": "caplab.dev/engine",
+    "FILES_ANNOTATION": "caplab.dev/files",
+    "FINALIZER": "caplab.dev/heal",
+    "FINDINGS_SCHEMA": "caplab.dev/findings/v1",
+    "GENERATION_ANNOTATION": "caplab.dev/generation",
+    "GROUP": "caplab.dev",
+    "LOGIN_ANNOTATION": "caplab.dev/login",
+    "MONITORING_LABEL": "caplab.dev/monitoring",
+    "PART_LABEL": "caplab.dev/part",
+    "PREFIX": "caplab.dev/",
+    "RESTART_ANNOTATION": "caplab.dev/restart",
+    "ROLE_LABEL": "caplab.dev/role",
+    "ROOT_KEY_ANNOTATION": "caplab.dev/root-key",
+    "RUN_LABEL": "caplab.dev/run",
+    "SCOPE_LABEL": "caplab.dev/scope",
+    "SESSION_LABEL": "caplab.dev/session",
+    "SETTLED_ANNOTATION": "caplab.dev/settled",
+    "VANTAGE_LABEL": "caplab.dev/vantage",
+    "VERDICT_SCHEMA": "caplab.dev/verdict/v1",
+}
+
+
+def test_names_at_the_api_server_stay_as_they_are() -> None:
+    """Only here are they spelled out: every other test uses the contract's names."""
+    every = vars(names).items()
+    assert {name: value for name, value in every if isinstance(value, str) and value.startswith(names.GROUP)} == WRITTEN
 
 
 def test_a_kind_has_one_plural_and_one_engine() -> None:

@@ -22,6 +22,7 @@ from support.docs_examples import anchors, broken_links, code, commands, handboo
 from support.runs.experiment_files import loaded
 
 from caplab import cli, suites
+from caplab.contract.names import API_VERSION
 from caplab.judging import experiments_folder
 
 CHECKERS = (REPOSITORY / "docs" / "checkers.md").read_text()
@@ -68,7 +69,7 @@ def test_every_kind_that_people_make_is_shown() -> None:
     ],
 )
 def test_a_manifest_that_no_schema_takes_is_seen(spec: dict[str, Any], says: str) -> None:
-    shown = {"apiVersion": "caplab.dev/v1alpha1", "kind": "PostgresCluster", "metadata": {"name": "pg"}, "spec": spec}
+    shown = {"apiVersion": API_VERSION, "kind": "PostgresCluster", "metadata": {"name": "pg"}, "spec": spec}
     (problem,) = problems(shown)
     assert problem.startswith(says)
 
@@ -76,7 +77,7 @@ def test_a_manifest_that_no_schema_takes_is_seen(spec: dict[str, Any], says: str
 def test_schemas_have_no_keyword_that_is_none() -> None:
     """A comma in a description without quotes makes a key of what is behind it."""
     for kind, schema in schemas().items():
-        assert problems({"apiVersion": "caplab.dev/v1alpha1", "kind": kind, "metadata": {"name": "x"}}) is not None
+        assert problems({"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": "x"}}) is not None
         assert strange_keywords(schema) == [], kind
 
 

@@ -18,7 +18,7 @@ from support.runs.fake_runs import FakeToolkit, experiments_in
 
 from caplab import plans, results, schemas, suite_run
 from caplab.check import CHECKERS, Context, check_history
-from caplab.contract.names import FINDINGS_SCHEMA, VERDICT_SCHEMA
+from caplab.contract.names import FINDINGS_SCHEMA, PREFIX, VERDICT_SCHEMA
 from caplab.plans import Machine
 from caplab.run import RunOptions, run
 
@@ -169,7 +169,7 @@ def _with(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (_with("measured", True), "True is not valid"),
         (_with("state", "fine"), "'fine' is not one of"),
         (_with("unit", "ms"), "'ms' is not one of"),
-        (lambda verdict: verdict.update(schema="caplab.dev/verdict/v2"), "'caplab.dev/verdict/v1' was expected"),
+        (lambda verdict: verdict.update(schema=f"{PREFIX}verdict/v2"), f"'{VERDICT_SCHEMA}' was expected"),
     ],
 )
 def test_a_file_that_drifted_from_its_schema_is_seen(

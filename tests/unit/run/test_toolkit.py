@@ -54,7 +54,7 @@ def test_an_activity_that_fails_by_itself_is_no_interruption(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("background", [False, True])
 def test_an_action_finds_the_run_that_is_driven_also_in_the_background(tmp_path: Path, background: bool) -> None:
-    ids = step("write-the-run", "held_runs", "write_run_id", {"path": str(tmp_path / "run")})
+    ids = step("write-the-run", "support.runs.held_runs", "write_run_id", {"path": str(tmp_path / "run")})
     run = RunContext(folder=tmp_path / "results")
     drive(experiment(tmp_path, {**ids, "background": background}), {}, run, io.StringIO())
     assert (tmp_path / "run").read_text() == run.run_id

@@ -15,6 +15,7 @@ from kubernetes import client
 from support.runs.watched_lab import PODS, SECRET, Api, FakeLab, Handler, cluster, metrics, pod, run, served
 from urllib3.exceptions import HTTPError, IncompleteRead
 
+from caplab.contract.names import API_VERSION, VANTAGE_LABEL
 from caplab.kube.bounded import bounded
 from caplab.watch import collector as collector_module
 from caplab.watch import lab_client
@@ -152,10 +153,10 @@ def lab_api(api: Api) -> LabClient:
 
 
 def test_objects_are_listed_and_a_kind_that_is_not_served_has_none(api: Api, lab_api: LabClient) -> None:
-    api.tell("/apis/caplab.dev/v1alpha1/faults", {"items": [{"metadata": {}}]})
+    api.tell(f"/apis/{API_VERSION}/faults", {"items": [{"metadata": {}}]})
     assert lab_api.objects("faults") == [{"metadata": {}}]
     assert lab_api.objects("runs") == []
-    api.tell("/apis/caplab.dev/v1alpha1/runs", {"message": "you may not"}, 403)
+    api.tell(f"/apis/{API_VERSION}/runs", {"message": "you may not"}, 403)
     with pytest.raises(client.ApiException, match="you may not"):
         lab_api.objects("runs")
 
@@ -178,7 +179,7 @@ def test_what_is_listed_last_is_told_too_and_what_is_too_much_is_said_to_be_so(
 
 
 def test_of_each_vantage_the_pod_that_runs_is_found(api: Api, lab_api: LabClient) -> None:
-    zone = "caplab.dev/vantage"
+    zone = VANTAGE_LABEL
     gone = {**pod("a-1", **{zone: "a"}), "metadata": {"name": "a-1", "labels": {zone: "a"}, "deletionTimestamp": "now"}}
     items = [pod("a-2", **{zone: "a"}), gone, pod("b-1", "Pending", **{zone: "b"}), pod("c-1", **{zone: "c"})]
     api.tell(PODS, {"items": items})
@@ -220,7 +221,7 @@ def test_the_operator_tells_of_its_oldest_round(api: Api, lab_api: LabClient) ->
 
 def test_an_answer_of_any_length_is_not_read(monkeypatch: pytest.MonkeyPatch, api: Api, lab_api: LabClient) -> None:
     monkeypatch.setattr(lab_client, "_MOST_BYTES", 1 << 17)
-    api.tell("/apis/caplab.dev/v1alpha1/faults", b"[" * (1 << 18))
+    api.tell(f"/apis/{API_VERSION}/faults", b"[" * (1 << 18))
     with pytest.raises(TooMuch, match="it answers with over 0 MiB"):
         lab_api.objects("faults")
 

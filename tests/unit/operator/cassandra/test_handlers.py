@@ -35,6 +35,8 @@ from support.operator.observed_cassandra import (
     up,
 )
 
+from caplab.contract.names import FILES_ANNOTATION, SETTLED_ANNOTATION
+
 # --- the management port ----------------------------------------------------------------------------------
 
 
@@ -262,7 +264,7 @@ def test_the_files_follow_a_new_node(monkeypatch: pytest.MonkeyPatch) -> None:
     api.zone_map["node-9"] = "c"
     api.pod_list[2]["spec"]["nodeName"] = "node-9"
     one_round(monkeypatch, api, members, handlers=handlers)
-    assert ("cs-0", "caplab.dev/files") in api.annotated  # its node brings it the file now, and not in a minute
+    assert ("cs-0", FILES_ANNOTATION) in api.annotated  # its node brings it the file now, and not in a minute
     racks = [manifest["data"]["racks"].splitlines() for manifest in api.applied if manifest["kind"] == "ConfigMap"]
     assert ("node-9 c" in racks[0], "node-9 c" in racks[-1]) == (False, True)
 
@@ -311,7 +313,7 @@ def test_the_set_shrinks_once_a_member_has_left_and_keeps_what_it_remembers(monk
     one_round(monkeypatch, api, members, body=SMALLER)
     assert api.sizes() == [2]
     (made,) = [manifest for manifest in api.applied if manifest["kind"] == "StatefulSet"]
-    assert made["metadata"]["annotations"]["caplab.dev/settled"] == "h0,h1,h2"
+    assert made["metadata"]["annotations"][SETTLED_ANNOTATION] == "h0,h1,h2"
 
 
 def test_a_set_that_was_made_for_a_newer_spec_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,7 +345,7 @@ def test_a_spec_is_applied_whole_and_takes_no_member_away(current: int | None, s
     assert api.sizes() == [size]
     assert [manifest["kind"] for manifest in api.applied][-2:] == ["ConfigMap", "StatefulSet"]
     kept = ",".join(sorted(HOSTS)) if current else ""
-    assert api.applied[-1]["metadata"]["annotations"]["caplab.dev/settled"] == kept
+    assert api.applied[-1]["metadata"]["annotations"][SETTLED_ANNOTATION] == kept
 
 
 def test_a_cluster_without_a_set_yet_has_a_status(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from caplab_operator.engines.cassandra.manifests import PersistedState
 from caplab_operator.engines.cassandra.spec import CassandraSpec, Gossip, HintedHandoff, Operations, Timeouts, parse
 from support.operator.observed_cassandra import BODY, SPEC, ZONES
 
+from caplab.contract.names import GENERATION_ANNOTATION, SETTLED_ANNOTATION
+
 
 def test_a_complete_object_is_parsed() -> None:
     assert parse(BODY) == SPEC
@@ -88,7 +90,7 @@ def test_the_operator_itself_restarts_members_and_sizes_their_set() -> None:
     body = stateful_set(standing=PersistedState(5, frozenset({"h2", "h1"})))
     assert (body["spec"]["replicas"], body["spec"]["updateStrategy"]) == (5, {"type": "OnDelete"})
     assert body["spec"]["podManagementPolicy"] == "Parallel"  # a member must not wait for another to be Ready
-    assert body["metadata"]["annotations"] == {"caplab.dev/generation": "3", "caplab.dev/settled": "h1,h2"}
+    assert body["metadata"]["annotations"] == {GENERATION_ANNOTATION: "3", SETTLED_ANNOTATION: "h1,h2"}
     retention = body["spec"]["persistentVolumeClaimRetentionPolicy"]
     assert retention == {"whenDeleted": "Delete", "whenScaled": "Delete"}
 

@@ -34,6 +34,8 @@ from support.operator.observed_cassandra import (
 )
 from support.operator.simulated_cassandra import SimulatedCluster
 
+from caplab.contract.names import GENERATION_ANNOTATION, SETTLED_ANNOTATION
+
 Answers = Mapping[int, Member | None]
 
 
@@ -291,7 +293,7 @@ def test_who_waits_begins_even_while_the_set_is_not_yet_known() -> None:
 
 
 def test_the_set_is_read_as_it_was_made() -> None:
-    annotations = {"caplab.dev/generation": "3", "caplab.dev/settled": "h0,h1"}
+    annotations = {GENERATION_ANNOTATION: "3", SETTLED_ANNOTATION: "h0,h1"}
     made = {"metadata": {"generation": 7, "annotations": annotations}, "spec": {"replicas": 4}}
     from_server = {**made, "status": {"observedGeneration": 7, "updateRevision": "r9"}}
     assert steps.deployed_from(SPEC, from_server) == Deployed(PersistedState(4, frozenset({"h0", "h1"})), "r9", True)

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from caplab_operator.faults.inventory import CONTROL_PLANE, DNS, OUTSIDERS, Inventory
-from caplab_operator.handlers.fault_pods import inventory_from
-from caplab_operator.handlers.fault_reading import Reader
+from caplab_operator.handlers.faults.pods import inventory_from
+from caplab_operator.handlers.faults.reading import Reader
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from support.objects.fake_server import FakeServer
 from support.operator.fault_inventory import CLIENTS, PG, PROBERS, SENTINELS, ZONES, listed, pod
+
+from caplab.contract.names import CLUSTER_LABEL, ENGINE_LABEL, VANTAGE_LABEL
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -32,7 +34,7 @@ def changed(body: dict[str, Any], **status: Any) -> dict[str, Any]:
 
 
 def test_pods_are_members_and_sentinels_of_clusters_and_all_others_are_clients() -> None:
-    labels = {"caplab.dev/cluster": "pg", "caplab.dev/engine": "postgres"}
+    labels = {CLUSTER_LABEL: "pg", ENGINE_LABEL: "postgres"}
     helper = listed(replace(CLIENTS[0], uid="h"), **labels)  # of a cluster, and no part of it that is known
     inventory = inventory_of(listed(PG[0]), listed(SENTINELS[1]), listed(CLIENTS[0]), helper)
     assert inventory.pods == (PG[0], SENTINELS[1])
@@ -69,7 +71,7 @@ def test_a_client_on_its_nodes_own_network_cannot_be_told_from_the_node() -> Non
 
 
 def test_probers_have_the_zone_of_their_vantage_and_the_operator_is_an_address() -> None:
-    prober = listed(PROBERS[2], **{"app.kubernetes.io/name": "caplab-prober", "caplab.dev/vantage": "b"})
+    prober = listed(PROBERS[2], **{"app.kubernetes.io/name": "caplab-prober", VANTAGE_LABEL: "b"})
     operator = listed(pod("operator", "a", 60, node="control-plane"), **{"app.kubernetes.io/name": "caplab-operator"})
     other = listed(pod("agent", "a", 61), **{"app.kubernetes.io/name": "caplab-agent"})
     inventory = inventory_of(lab=[prober, operator, other])
@@ -126,7 +128,7 @@ def read(api: Any, *needs: str, reader: Reader | None = None) -> Inventory:
 def test_pods_of_clusters_are_all_that_a_fault_without_outsiders_reads() -> None:
     api = FakeApi()
     read(api)
-    assert api.requests == ["pods demo caplab.dev/cluster"]
+    assert api.requests == [f"pods demo {CLUSTER_LABEL}"]
 
 
 def test_with_outsiders_all_pods_are_listed_and_whom_the_lab_has() -> None:

@@ -11,7 +11,9 @@ from caplab_operator.engines.cassandra import observe as cassandra_observe
 from caplab_operator.engines.postgres import manifests
 from caplab_operator.engines.redis import observe as redis_observe
 from caplab_operator.faults.targets import Roles
-from caplab_operator.handlers import cassandra, postgres, redis
+from caplab_operator.handlers import cassandra
+from caplab_operator.handlers.postgres import clusters as postgres
+from caplab_operator.handlers.redis import clusters as redis
 from support.operator import observed_cassandra, observed_redis
 from support.operator.fault_inventory import INVENTORY, listed, pod
 

@@ -16,13 +16,16 @@ from caplab_operator.engines.postgres.readings import Reading
 from caplab_operator.engines.postgres.rollout import RestartPostgres, Switchover
 from caplab_operator.engines.postgres.sessions import Sessions
 from caplab_operator.engines.postgres.sql import SqlError
-from caplab_operator.handlers import postgres, postgres_drift, postgres_logins, postgres_steps
-from caplab_operator.handlers.postgres_drift import DriftCorrection
-from caplab_operator.handlers.postgres_logins import Logins
-from caplab_operator.handlers.postgres_steps import Steps
+from caplab_operator.handlers.postgres import clusters as postgres
+from caplab_operator.handlers.postgres import drift as postgres_drift
+from caplab_operator.handlers.postgres import logins as postgres_logins
+from caplab_operator.handlers.postgres import steps as postgres_steps
+from caplab_operator.handlers.postgres.drift import DriftCorrection
+from caplab_operator.handlers.postgres.logins import Logins
+from caplab_operator.handlers.postgres.steps import Steps
 from support.operator.observed_postgres import BODY, SPEC, answer, by_alter_system, observed, override, pod, reading
 
-from caplab.contract.names import GENERATION_ANNOTATION
+from caplab.contract.names import CLUSTER_LABEL, ENGINE_LABEL, GENERATION_ANNOTATION, SCOPE_LABEL
 
 PASSWORDS = {"superuser": "su", "patroni": "pa"}
 LOGIN = {"username": "caplab", "password": "secret", "database": "caplab"}
@@ -162,7 +165,7 @@ def test_a_replica_without_a_primary_or_that_only_waits_is_not_restarted(patroni
 # --- a round ------------------------------------------------------------------------------------------------
 
 
-OWN = {"caplab.dev/cluster": "pg", "caplab.dev/engine": "postgres"}
+OWN = {CLUSTER_LABEL: "pg", ENGINE_LABEL: "postgres"}
 
 
 class FakeApi:
@@ -224,12 +227,12 @@ def test_a_round_finds_a_cluster_that_is_well_ready(patronis: FakePatronis, monk
     assert (patronis.sent, api.deleted, api.applied) == ([], [], [])
 
 
-@pytest.mark.parametrize("lost", ["caplab.dev/cluster", "caplab.dev/engine", "caplab.dev/scope"])
+@pytest.mark.parametrize("lost", [CLUSTER_LABEL, ENGINE_LABEL, SCOPE_LABEL])
 def test_a_lock_that_patroni_could_not_find_gets_its_labels_again(
     patronis: FakePatronis, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     """Kubernetes writes a Service's labels on it when somebody gives the Service a selector."""
-    api, labels = FakeApi(), {**OWN, "caplab.dev/scope": "pg-primary"}
+    api, labels = FakeApi(), {**OWN, SCOPE_LABEL: "pg-primary"}
     api.lock["labels"] = {name: value for name, value in labels.items() if name != lost}
     look(api, monkeypatch, observed())
     assert api.labelled == [("Endpoints", "pg-primary", {"uid": "e", "labels": labels})]

@@ -13,8 +13,8 @@ import pytest
 from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.postgres import monitor
 from caplab_operator.engines.postgres.monitor import Role
-from caplab_operator.handlers import postgres_monitor
-from caplab_operator.handlers.postgres_monitor import Monitor
+from caplab_operator.handlers.postgres import monitor as postgres_monitor
+from caplab_operator.handlers.postgres.monitor import Monitor
 from support.operator.observed_postgres import SPEC, observed
 
 # Of a server: create role monitor password 'mon2'.

@@ -12,7 +12,7 @@ from caplab_operator.engines.postgres.spec import parse
 from caplab_operator.handlers.watched import WatchedClusters
 from support.operator.observed_postgres import BODY, SPEC
 
-from caplab.contract.names import GENERATION_ANNOTATION
+from caplab.contract.names import CLUSTER_LABEL, GENERATION_ANNOTATION, PART_LABEL
 from caplab.model.sizes import size_bytes
 
 
@@ -68,7 +68,7 @@ def test_volumes_are_kept_only_where_asked(keep: bool, policy: str) -> None:
 
 def test_a_selector_of_members_is_the_same_for_every_engine() -> None:
     body = manifests.stateful_set(SPEC, "image", 3)["spec"]
-    assert {"caplab.dev/cluster": "pg", "caplab.dev/part": "member"}.items() <= body["selector"]["matchLabels"].items()
+    assert {CLUSTER_LABEL: "pg", PART_LABEL: "member"}.items() <= body["selector"]["matchLabels"].items()
     assert body["selector"]["matchLabels"].items() <= body["template"]["metadata"]["labels"].items()
 
 

@@ -11,8 +11,8 @@ from caplab_operator.api import Api
 from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.redis import configuration, observe
 from caplab_operator.engines.redis.observe import Access, ObservedRedis, Place
-from caplab_operator.handlers import redis
-from caplab_operator.handlers.redis import RedisClusters
+from caplab_operator.handlers.redis import clusters as redis
+from caplab_operator.handlers.redis.clusters import RedisClusters
 from support.operator.observed_redis import BODY, CURRENT, SPEC, master, observed, replica, sentinel
 
 PASSWORDS = {"operator": "o", "replication": "r", "sentinel": "s", "caplab": "c"}

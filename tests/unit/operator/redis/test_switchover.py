@@ -10,8 +10,8 @@ from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.redis import observe
 from caplab_operator.engines.redis.observe import Member, ObservedRedis, Place, Sentinel
 from caplab_operator.engines.redis.spec import Failover, RedisSpec
-from caplab_operator.handlers import redis_switchover
-from caplab_operator.handlers.redis_switchover import switch_over
+from caplab_operator.handlers.redis import switchover as redis_switchover
+from caplab_operator.handlers.redis.switchover import switch_over
 
 SPEC = RedisSpec(
     name="rd", namespace="demo", uid="u", generation=1, replicas=2, sentinels=1, persistence="everysec",

@@ -13,7 +13,7 @@ from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.redis import configuration, durability, observe, settings, users
 from caplab_operator.engines.redis.observe import Access, Member, ObservedRedis, Place
 from caplab_operator.engines.redis.spec import RedisSpec
-from caplab_operator.handlers.redis_users import Users, users_of_members
+from caplab_operator.handlers.redis.users import Users, users_of_members
 from support.databases.fake_redis import fake_redis
 from support.operator.observed_redis import PODS, SPEC, master, observed, replica, sentinel
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from caplab_operator.engines.redis import observe
 from caplab_operator.engines.redis.observe import Place
-from caplab_operator.handlers import redis_watch, wiring
+from caplab_operator.handlers import wiring
 from caplab_operator.handlers.engines import Engine
-from caplab_operator.handlers.redis_routes import Routes
-from caplab_operator.handlers.redis_watch import PromotionWatch
+from caplab_operator.handlers.redis import watch as redis_watch
+from caplab_operator.handlers.redis.routes import Routes
+from caplab_operator.handlers.redis.watch import PromotionWatch
 from support.operator.observed_redis import BODY, GONE, PROMOTED, SPEC, observed, pod
 
 

@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
-from ..api import Api
-from ..faults.inventory import CONTROL_PLANE, DNS, OUTSIDERS, Inventory
-from ..settings import LAB_NAMESPACE_VARIABLE
-from .fault_pods import OF_CLUSTERS, OF_THE_LAB, inventory_from
+from ...api import Api
+from ...faults.inventory import CONTROL_PLANE, DNS, OUTSIDERS, Inventory
+from ...settings import LAB_NAMESPACE_VARIABLE
+from .pods import OF_CLUSTERS, OF_THE_LAB, inventory_from
 
 # The Services that partitions cut off by address, with their Endpoints.
 _SERVICES = {CONTROL_PLANE: ("default", "kubernetes"), DNS: ("kube-system", "kube-dns")}

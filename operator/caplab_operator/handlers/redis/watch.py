@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from ..engines.redis.manifests import REDIS_PORT, SENTINEL_PORT
-from ..engines.redis.observe import Place
-from ..engines.redis.users import OPERATOR
+from ...engines.redis.manifests import REDIS_PORT, SENTINEL_PORT
+from ...engines.redis.observe import Place
+from ...engines.redis.users import OPERATOR
 
 # After this event a replica may become primary at any moment.
 _PROMOTING = "+failover-state-wait-promotion"

@@ -12,24 +12,24 @@ from typing import Any
 
 from caplab.contract.names import MEMBER, SENTINEL
 
-from ..api import Api, now
-from ..engines import objects
-from ..engines.conditions import Status, never_ready
-from ..engines.pods import Pod
-from ..engines.redis import configuration, manifests, observe, rollout, settings_drift, slices, status
-from ..engines.redis.observe import ObservedRedis, Place
-from ..engines.redis.primary import primary_of
-from ..engines.redis.spec import RedisSpec, parse
-from ..engines.redis.users import MONITOR, OPERATOR
-from ..faults.targets import Roles
-from ..settings import LAB_NAMESPACE_VARIABLE
-from . import exporters
-from .applied import ApplyCache, apply_all
-from .pods import pods_among, pods_of, refresh_files
-from .redis_routes import Routes
-from .redis_switchover import switch_over
-from .redis_users import Users, send_commands
-from .redis_watch import PromotionWatch
+from ...api import Api, now
+from ...engines import objects
+from ...engines.conditions import Status, never_ready
+from ...engines.pods import Pod
+from ...engines.redis import configuration, manifests, observe, rollout, settings_drift, slices, status
+from ...engines.redis.observe import ObservedRedis, Place
+from ...engines.redis.primary import primary_of
+from ...engines.redis.spec import RedisSpec, parse
+from ...engines.redis.users import MONITOR, OPERATOR
+from ...faults.targets import Roles
+from ...settings import LAB_NAMESPACE_VARIABLE
+from .. import exporters
+from ..applied import ApplyCache, apply_all
+from ..pods import pods_among, pods_of, refresh_files
+from .routes import Routes
+from .switchover import switch_over
+from .users import Users, send_commands
+from .watch import PromotionWatch
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_REDIS"
 _QUICK_SECONDS = 0.1  # how long the promotion watch waits for a silent member

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from ..engines.pods import Pod
-from ..engines.postgres import health, settings_drift
-from ..engines.postgres.observe import ObservedPostgres
-from ..engines.postgres.sessions import Sessions, log_in
-from ..engines.postgres.spec import PostgresSpec
-from ..engines.postgres.sql import SqlError
+from ...engines.pods import Pod
+from ...engines.postgres import health, settings_drift
+from ...engines.postgres.observe import ObservedPostgres
+from ...engines.postgres.sessions import Sessions, log_in
+from ...engines.postgres.spec import PostgresSpec
+from ...engines.postgres.sql import SqlError
 
 _AGAIN_SECONDS = 5.0  # a login costs both sides some milliseconds of CPU time
 _REFUSED_LOGIN = ("28P01", "28000")  # a wrong password, or a role that may not log in

@@ -5,11 +5,12 @@ from __future__ import annotations
 from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from . import links, palette, queries, shared
-from .board import board
-from .grid import Section, line, section
-from .panels import About, Query, Steps, graph, timeline
-from .queries import CLUSTER, RECENT, VANTAGE
+from .. import links, palette, queries
+from ..board import board
+from ..grid import Section, line, section
+from ..panels import About, Query, Steps, graph, timeline
+from ..queries import CLUSTER, RECENT, VANTAGE
+from . import shared
 
 _SELECTED = f'{CLUSTER},{VANTAGE},workload="cache"'
 _OF = 'caplab_operations_total{workload="cache"}'

@@ -5,11 +5,12 @@ from __future__ import annotations
 from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from . import links, palette, queries, shared, variables
-from .board import board
-from .grid import Section, line, section
-from .panels import NEUTRAL, About, Column, Query, Steps, bars, figure, graph, rows
-from .queries import CLUSTER, EACH, LOAD, RUN
+from .. import links, palette, queries, variables
+from ..board import board
+from ..grid import Section, line, section
+from ..panels import NEUTRAL, About, Column, Query, Steps, bars, figure, graph, rows
+from ..queries import CLUSTER, EACH, LOAD, RUN
+from . import shared
 
 _SELECTED = f"{CLUSTER},{LOAD}"
 _BY_ROUTE = "vantage, route"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from . import links, palette, queries, variables
-from .board import board
-from .grid import Section, line, section
-from .panels import GOOD_IF_ZERO, NEUTRAL, About, Column, Query, Steps, figure, graph, rows, timeline
+from .. import links, palette, queries, variables
+from ..board import board
+from ..grid import Section, line, section
+from ..panels import GOOD_IF_ZERO, NEUTRAL, About, Column, Query, Steps, figure, graph, rows, timeline
 from .shared import BY_VANTAGE
 
 _SOME = 'cluster_namespace=~"$cluster_namespace",cluster=~"$cluster"'

@@ -14,11 +14,11 @@ from typing import TypeVar
 
 from caplab.contract.objects import Fault
 
-from ..faults import target_sync
-from ..faults.inventory import Inventory, needs_of
-from ..health import Health
-from .faults import FaultHandlers
-from .watched import Key, WatchedRecords
+from ...faults import target_sync
+from ...faults.inventory import Inventory, needs_of
+from ...health import Health
+from ..watched import Key, WatchedRecords
+from .handlers import FaultHandlers
 
 _ROUND_SECONDS = 0.25
 

@@ -6,10 +6,10 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from ..engines.postgres import observe
-from ..engines.postgres.observe import ObservedPostgres
-from ..engines.postgres.rollout import RestartPostgres, Switchover
-from ..engines.postgres.spec import PostgresSpec
+from ...engines.postgres import observe
+from ...engines.postgres.observe import ObservedPostgres
+from ...engines.postgres.rollout import RestartPostgres, Switchover
+from ...engines.postgres.spec import PostgresSpec
 
 _STEP_SECONDS = 15.0  # until a step without effect is tried again
 # For this long a restarted primary keeps its lock: after it another member takes over.

@@ -11,24 +11,24 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from ..api import Api, now
-from ..engines import objects
-from ..engines.conditions import Status
-from ..engines.postgres import health, manifests, observe, rollout, settings, status
-from ..engines.postgres.observe import ObservedPostgres
-from ..engines.postgres.readings import Reading
-from ..engines.postgres.sessions import Sessions
-from ..engines.postgres.spec import PostgresSpec, parse
-from ..engines.rolling import Deployed, Resize, Restart, deployed_from, wanted_replicas
-from ..faults.targets import Roles
-from ..settings import LAB_NAMESPACE_VARIABLE
-from . import exporters
-from .applied import apply_all
-from .pods import pods_of
-from .postgres_drift import DriftCorrection
-from .postgres_logins import Logins
-from .postgres_monitor import Monitor
-from .postgres_steps import Steps
+from ...api import Api, now
+from ...engines import objects
+from ...engines.conditions import Status
+from ...engines.postgres import health, manifests, observe, rollout, settings, status
+from ...engines.postgres.observe import ObservedPostgres
+from ...engines.postgres.readings import Reading
+from ...engines.postgres.sessions import Sessions
+from ...engines.postgres.spec import PostgresSpec, parse
+from ...engines.rolling import Deployed, Resize, Restart, deployed_from, wanted_replicas
+from ...faults.targets import Roles
+from ...settings import LAB_NAMESPACE_VARIABLE
+from .. import exporters
+from ..applied import apply_all
+from ..pods import pods_of
+from .drift import DriftCorrection
+from .logins import Logins
+from .monitor import Monitor
+from .steps import Steps
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES"
 _LEADER_ANNOTATION = "leader"  # Patroni's, on the Endpoints that carry the lock

@@ -7,13 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..engines.exporter import LOGIN
-from ..engines.pods import Pod
-from ..engines.postgres import health, monitor
-from ..engines.postgres.observe import ObservedPostgres
-from ..engines.postgres.sessions import Sessions
-from ..engines.postgres.spec import PostgresSpec
-from ..engines.postgres.sql import SqlError
+from ...engines.exporter import LOGIN
+from ...engines.pods import Pod
+from ...engines.postgres import health, monitor
+from ...engines.postgres.observe import ObservedPostgres
+from ...engines.postgres.sessions import Sessions
+from ...engines.postgres.spec import PostgresSpec
+from ...engines.postgres.sql import SqlError
 
 _AGAIN_SECONDS = 5.0  # the same as for clients' logins
 

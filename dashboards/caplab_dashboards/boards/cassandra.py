@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.dashboard import DashboardLink, Panel
 
-from . import links, palette, shared
-from .board import board
-from .grid import Section, line, section
-from .panels import About, Query, timeline
-from .queries import CLUSTER
+from .. import links, palette
+from ..board import board
+from ..grid import Section, line, section
+from ..panels import About, Query, timeline
+from ..queries import CLUSTER
+from . import shared
 
 _OF = 'caplab_cluster_ready{engine="cassandra"}'
 _NO_PEER_DOWN = ((None, palette.OK), (1, palette.FAILED))

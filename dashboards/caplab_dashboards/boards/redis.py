@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard
 
-from . import links, palette, shared
-from .board import board
-from .grid import Section, line, section
-from .panels import About, Query, timeline
-from .queries import CLUSTER
+from .. import links, palette
+from ..board import board
+from ..grid import Section, line, section
+from ..panels import About, Query, timeline
+from ..queries import CLUSTER
+from . import shared
 
 _OF = 'caplab_cluster_ready{engine="redis"}'
 

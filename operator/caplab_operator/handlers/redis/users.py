@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..engines.pods import Pod
-from ..engines.redis import observe, settings_drift
-from ..engines.redis.observe import Access, ObservedRedis, Place
-from ..engines.redis.spec import RedisSpec
-from ..engines.redis.users import (
+from ...engines.pods import Pod
+from ...engines.redis import observe, settings_drift
+from ...engines.redis.observe import Access, ObservedRedis, Place
+from ...engines.redis.spec import RedisSpec
+from ...engines.redis.users import (
     EXPORTERS_USER,
     MEMBER_USERS,
     SENTINEL_USERS,

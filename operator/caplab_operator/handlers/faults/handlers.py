@@ -13,12 +13,12 @@ from kubernetes.client import ApiException
 from caplab.contract.names import API_VERSION, FAULT, FINALIZER
 from caplab.contract.objects import Fault, FaultSpec, FaultStatus, Target
 
-from ..api import Api, stamp
-from ..faults import lifecycle, target_sync
-from ..faults.inventory import Inventory, needs_of
-from ..faults.resolving import resolve
-from ..faults.targets import NoTarget, Roles
-from .fault_reading import Reader
+from ...api import Api, stamp
+from ...faults import lifecycle, target_sync
+from ...faults.inventory import Inventory, needs_of
+from ...faults.resolving import resolve
+from ...faults.targets import NoTarget, Roles
+from .reading import Reader
 
 Body = Mapping[str, Any]
 # Reads the roles of a cluster's members, given a function that waits for the list of its pods.

@@ -17,10 +17,10 @@ from caplab.contract.names import (
     VANTAGE_LABEL,
 )
 
-from ..engines.objects import stateful_set_of
-from ..engines.ownership import made_by
-from ..faults.cuts import addresses_of
-from ..faults.inventory import Inventory, Pod
+from ...engines.objects import stateful_set_of
+from ...engines.ownership import made_by
+from ...faults.cuts import addresses_of
+from ...faults.inventory import Inventory, Pod
 
 OF_CLUSTERS = CLUSTER_LABEL  # selects the pods that may be of a namespace's clusters
 OF_THE_LAB = f"{APP_LABEL} in ({PROBER},{OPERATOR})"  # selects, in the lab's own namespace, the pods partitions know

@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..engines.pods import Pod
-from ..engines.postgres import health, observe, patroni, rejoin, settings, settings_drift
-from ..engines.postgres.observe import ObservedPostgres
-from ..engines.postgres.sessions import Sessions
-from ..engines.postgres.spec import PostgresSpec
+from ...engines.pods import Pod
+from ...engines.postgres import health, observe, patroni, rejoin, settings, settings_drift
+from ...engines.postgres.observe import ObservedPostgres
+from ...engines.postgres.sessions import Sessions
+from ...engines.postgres.spec import PostgresSpec
 
 _RELOAD_SECONDS = 5.0  # until a setting that still differs is written again: Patroni itself needs two or three
 _COPY_AGAIN_SECONDS = 60.0

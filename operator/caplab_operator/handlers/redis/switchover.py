@@ -6,12 +6,12 @@ import logging
 import time
 from collections.abc import Callable
 
-from ..engines.pods import Pod
-from ..engines.redis import configuration, manifests, observe
-from ..engines.redis.observe import ObservedRedis
-from ..engines.redis.primary import primary_of
-from ..engines.redis.spec import RedisSpec
-from ..engines.redis.users import Command
+from ...engines.pods import Pod
+from ...engines.redis import configuration, manifests, observe
+from ...engines.redis.observe import ObservedRedis
+from ...engines.redis.primary import primary_of
+from ...engines.redis.spec import RedisSpec
+from ...engines.redis.users import Command
 
 _CATCH_UP_SECONDS = 1.0  # a linked replica takes milliseconds
 _SWITCHOVER_SECONDS = 5.0  # a promotion takes less than one

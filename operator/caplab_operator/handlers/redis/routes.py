@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import threading
 
-from ..api import Api
-from ..engines.redis import slices
-from ..engines.redis.health import replicas_of
-from ..engines.redis.observe import ObservedRedis
-from ..engines.redis.primary import primary_of
-from ..engines.redis.spec import RedisSpec
-from .applied import ApplyCache
+from ...api import Api
+from ...engines.redis import slices
+from ...engines.redis.health import replicas_of
+from ...engines.redis.observe import ObservedRedis
+from ...engines.redis.primary import primary_of
+from ...engines.redis.spec import RedisSpec
+from ..applied import ApplyCache
 
 
 class Routes:

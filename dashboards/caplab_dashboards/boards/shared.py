@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.dashboard import DashboardLink, Panel
 
-from . import links, palette, queries, variables
-from .grid import Section, line, section
-from .panels import About, Query, Steps, graph, heat, timeline
+from .. import links, palette, queries, variables
+from ..grid import Section, line, section
+from ..panels import About, Query, Steps, graph, heat, timeline
 
 BY_VANTAGE = {f"^{zone}( |$)": color for zone, color in palette.VANTAGES.items()}
 BY_MEMBER = {f"-{number}( |$)": color for number, color in enumerate(palette.MEMBERS)}

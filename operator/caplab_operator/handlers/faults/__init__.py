@@ -1,0 +1,1 @@
+"""Handlers of Fault, and the target sync of live faults."""

@@ -1,0 +1,1 @@
+"""Handlers of PostgresCluster, and the corrections that each round makes."""

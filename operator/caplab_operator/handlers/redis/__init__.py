@@ -1,0 +1,1 @@
+"""Handlers of RedisCluster, and what follows its primary between the rounds."""
