@@ -322,6 +322,61 @@ def test_a_field_that_cannot_be_read_is_named(body: dict[str, Any], problem: str
     assert str(error.value) == problem
 
 
+def named_in(schema: Any) -> Iterator[str]:
+    for name, of_name in schema.get("properties", {}).items():
+        yield name
+        yield from named_in(of_name)
+    if "items" in schema:
+        yield from named_in(schema["items"])
+
+
+def fields_of_its_own() -> set[str]:
+    """Return the fields that no cluster and no object of Kubernetes has too: those in camel case are told by name."""
+    of_contract = {name for _, _, record in SCHEMAS for name in named_in(schema_of(record)) if name != name.lower()}
+    return of_contract - {name for kind in names.CLUSTER_PLURALS for name in named_in(schemas()[kind])} - {"startedAt"}
+
+
+def taken_apart(source: str, fields: set[str]) -> Iterator[str]:
+    """Yield the fields that a module takes out of a body: by subscript, by get or pop, or by asking for them."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Subscript(slice=ast.Constant(value=str(name)), ctx=ast.Load()):
+                pass
+            case ast.Call(func=ast.Attribute(attr="get" | "pop"), args=[ast.Constant(value=str(name)), *_]):
+                pass
+            case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()]):
+                pass
+            case _:
+                continue
+        if name in fields:
+            yield name
+
+
+# An agent reads each part of a Fault by itself: what it can't read is reported for each pod, and all else is healed.
+PART_BY_PART = {"operator/caplab_agent/requested.py"}
+
+
+def test_nobody_else_takes_a_fault_a_probe_or_a_run_apart() -> None:
+    fields, code = fields_of_its_own(), [file for file in modules() if REPOSITORY / "tests" not in file.parents]
+    assert {"durationSeconds", "injectedNs", "runId", "byVantage"} <= fields
+    places = {str(file.relative_to(REPOSITORY)): sorted(taken_apart(file.read_text(), fields)) for file in code}
+    assert {file for file, taken in places.items() if taken} == PART_BY_PART
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        'seconds = fault["spec"]["durationSeconds"]',
+        'for entry in entries:\n    ends = entry.get("healedNs")',
+        'was_hit = "injectedNs" in entry',
+        'client = probe["spec"].get("client") or {}\nskew = client["clockSkewMilliseconds"]',
+        'rows = [row for row in status.get("byVantage") or ()]',
+    ],
+)
+def test_a_planted_module_that_takes_an_object_apart_is_found(planted: str) -> None:
+    assert len(list(taken_apart(planted, fields_of_its_own()))) == 1
+
+
 def test_the_operators_part_of_a_target_is_what_no_agent_writes() -> None:
     record = FaultRecord(Assignment("f", "ns", "f", "pg", "p", "pg-0"), "b", 1, "Active", 2, "t", 3, "t")
     whole = replace(record, proven=True, evidence=("e",), problem="p", effective_ns=4)
