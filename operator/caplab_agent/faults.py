@@ -13,7 +13,7 @@ from caplab.contract.phases import TARGET_ENDED
 from caplab.contract.records import Record
 
 Body: TypeAlias = Mapping[str, Any]
-FaultAction: TypeAlias = Record  # what a fault does to one pod: flat fields, which the journal keeps
+PodAction: TypeAlias = Record  # what a fault does to one pod: flat fields, which the journal keeps
 Key: TypeAlias = tuple[str, str]  # uid of the Fault, uid of the pod
 
 REBOOTED = "the node rebooted during the fault"  # why a record is healed
@@ -37,7 +37,7 @@ class Assignment:
     cluster: str
     pod_uid: str
     pod: str
-    action: FaultAction = field(default_factory=Kill)  # a fault that cannot be read is healed as a kill
+    action: PodAction = field(default_factory=Kill)  # a fault that cannot be read is healed as a kill
     replaces: str = ""
 
     @property

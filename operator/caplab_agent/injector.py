@@ -13,7 +13,7 @@ from caplab.contract.phases import FAILED, GONE, HEALED
 from .cgroups import Cgroups
 from .clock import Clock, Instant
 from .commands import Start
-from .faults import REBOOTED, Assignment, Body, FaultAction, FaultRecord, Heal
+from .faults import REBOOTED, Assignment, Body, FaultRecord, Heal, PodAction
 from .holds import Holds
 
 _LOOKUP_SECONDS = 0.02  # between two lookups for a pod that is coming up
@@ -78,12 +78,12 @@ class FaultKind:
     entry of status.targets, and raises ValueError, with a hint; injector: makes the injector of a node.
     """
 
-    action: type[FaultAction]
-    parse: Callable[[Body, Body], FaultAction]
+    action: type[PodAction]
+    parse: Callable[[Body, Body], PodAction]
     injector: Callable[[Node], FaultInjector]
 
 
-Injectors: TypeAlias = Mapping[type[FaultAction], FaultInjector]  # of a node, by the action of their kind
+Injectors: TypeAlias = Mapping[type[PodAction], FaultInjector]  # of a node, by the action of their kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 from .faults import Assignment, FaultRecord
 from .injectors import KINDS, kind_of
 
-_FORMAT = 2
+_FORMAT = 3
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -59,21 +59,17 @@ def records_from(document: Mapping[str, Any]) -> list[FaultRecord]:
 
 
 def _fields(record: FaultRecord) -> dict[str, Any]:
-    """Convert a record to the file's format, version 2, which keeps its original field names."""
     fields = asdict(record)
-    assignment = fields.pop("assignment")
-    action = {**assignment.pop("action"), "kind": kind_of(record.assignment)}
-    protected = fields.pop("protected_addresses")
-    return {"order": {**assignment, "what": action}, **fields, "spared": protected}
+    fields["assignment"]["action"]["kind"] = kind_of(record.assignment)
+    return fields
 
 
 def _record(fields: dict[str, Any]) -> FaultRecord:
-    assignment = dict(fields.pop("order"))
-    action = dict(assignment.pop("what"))
+    assignment = dict(fields.pop("assignment"))
+    action = dict(assignment.pop("action"))
     kind: type[Any] = KINDS[action.pop("kind")].action
     made = _checked(Assignment(**assignment, action=_checked(kind(**_tuples(action)))))
-    protected = fields.pop("spared", [])
-    return _checked(FaultRecord(assignment=made, **_tuples({**fields, "protected_addresses": protected})))
+    return _checked(FaultRecord(assignment=made, **_tuples(fields)))
 
 
 def _checked(made: T) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from .faults import BEGUN, Assignment, Body, FaultAction, RequestedFault, is_uid
+from .faults import BEGUN, Assignment, Body, PodAction, RequestedFault, is_uid
 from .injectors import KINDS
 
 
@@ -32,7 +32,7 @@ def _read(body: Body, target: Body) -> RequestedFault:
         return RequestedFault(Assignment(*names, *pod), state, problem=str(error))
 
 
-def _action(spec: Body, target: Body) -> FaultAction:
+def _action(spec: Body, target: Body) -> PodAction:
     kinds = [kind for kind in KINDS if spec.get(kind) is not None]
     if len(kinds) != 1:
         named = " and ".join(kinds) or "none"

@@ -43,7 +43,7 @@ def test_the_journal_gives_back_what_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '{"format": 1, "entries": []}', '{"format": 3, "entries": []}', '{"format": 2, "entries": [{}]}'],
+    ["", "{", "[]", '{"format": 2, "entries": []}', '{"format": 4, "entries": []}', '{"format": 3, "entries": [{}]}'],
 )
 def test_a_journal_that_cannot_be_understood_is_set_aside(tmp_path: Path, text: str) -> None:
     file = tmp_path / "faults.json"
@@ -71,9 +71,9 @@ def test_a_journal_that_is_no_text_is_set_aside(tmp_path: Path) -> None:
         (("netns",), "a"),
         (("proven",), 1),
         (("evidence",), [1]),
-        (("order", "pod"), None),
-        (("order", "what"), {"kind": "kill", "signal": 9}),
-        (("order", "what"), {"kind": "partition", "drops_from": [[]]}),
+        (("assignment", "pod"), None),
+        (("assignment", "action"), {"kind": "kill", "signal": 9}),
+        (("assignment", "action"), {"kind": "partition", "drops_from": [[]]}),
     ],
 )
 def test_a_field_of_another_type_makes_a_journal_that_cannot_be_understood(
@@ -95,7 +95,7 @@ def test_a_field_of_another_type_makes_a_journal_that_cannot_be_understood(
 def test_a_crash_while_writing_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "faults.json")
     journal.write([RECORD])
-    (tmp_path / "faults.draft").write_text('{"format": 2, "ent')
+    (tmp_path / "faults.draft").write_text('{"format": 3, "ent')
     assert journal.read() == [RECORD]
 
 
