@@ -163,7 +163,7 @@ LIMITED = """
 import resource, signal, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
-from fake_runs import FakeToolkit, experiments_in
+from support.runs.fake_runs import FakeToolkit, experiments_in
 from caplab import cli, places, suite_run
 from caplab.run_context import RunContext
 import caplab.run
