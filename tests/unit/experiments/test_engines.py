@@ -17,6 +17,7 @@ from chaoslib.exceptions import ActivityFailed
 from support.runs.held_runs import begin_run
 
 from caplab.contract.names import CLUSTER_LABEL, PART_LABEL
+from caplab.contract.objects import FaultSpec
 from caplab.model import keys
 from caplab.model.budgets import evaluate
 from caplab.model.fields import Json
@@ -143,11 +144,11 @@ def test_an_engine_is_meant_by_its_kind_else_by_the_run_under_way() -> None:
 def test_a_kill_hits_the_cluster_of_the_run_unless_it_names_another_kind(
     run: str, kind: str, hit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[dict[str, Any]] = []
+    made: list[FaultSpec] = []
     monkeypatch.setattr(actions, "inject", lambda run, namespace, spec: made.append(spec))
     begin_run(run)
     actions.kill("rd", kind=kind)
-    assert [spec["target"]["kind"] for spec in made] == [hit]
+    assert [spec.target.kind for spec in made] == [hit]
 
 
 def test_a_kill_without_a_run_must_say_which_kind_it_means(monkeypatch: pytest.MonkeyPatch) -> None:

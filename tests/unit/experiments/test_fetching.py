@@ -119,7 +119,7 @@ class Objects(Server):
         return {}
 
     def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        return self.stand.get(name)
+        return self.stand.get(name) and {"metadata": {"name": name}, "spec": dict(self.made)[name], **self.stand[name]}
 
 
 def loads_on(server: Server) -> Loads:
