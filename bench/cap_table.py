@@ -17,16 +17,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from caplab_cluster.paths import REPOSITORY
-from chaoscaplab.clusters.engines import ENGINES
 
 from caplab import expectations_file, plans, results
+from caplab.contract.engines import ENGINES
 from caplab.model.fields import FieldError
 from caplab.plans import Machine
 from caplab.report.cap_table.evidence import Evidence
 from caplab.report.cap_table.page import cap_table
 
 _FOLDER = re.compile(r"(\d{8}-\d{6})-(.+)")
-_WITHOUT_PRIMARY = frozenset(engine.ENGINE for engine in ENGINES if not engine.HAS_PRIMARY)
+_WITHOUT_PRIMARY = frozenset(engine.name for engine in ENGINES if not engine.has_primary)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import ParamSpec, TypeVar
 from unittest import mock
 
 from caplab_probes import clock, probe
-from caplab_probes.engines import engine_named
+from caplab_probes.engines import factory_for
 from caplab_probes.exporter import Exporter
 from caplab_probes.history.meta import read_metas
 from caplab_probes.history.recorder import Recorder
@@ -33,6 +33,8 @@ from caplab_probes.load.workloads import Operation, index_of
 from caplab_probes.outcomes import OK
 from caplab_probes.spec import Limits, ProbeSpec
 from own_servers import own_redis
+
+from caplab.contract.engines import REDIS
 
 RUN = "bench"
 SHARE_MAX = 0.05  # of the prober's processor time
@@ -69,7 +71,7 @@ async def put_on_load(folder: Path, port: int, rate: float, seconds: float | Non
     topology = Topology(Endpoint("service", "127.0.0.1", port), (Endpoint("m0", "127.0.0.1", port),))
     limits = Limits(in_flight=64)  # the writer is measured, whatever else this machine does
     around = probe.ProberContext("a", folder, limits, Exporter("a"), session_numbers())
-    client = engine_named("redis").client(_LOGIN, limits, lambda: topology, spec.client)
+    client = factory_for(REDIS.kind).client(_LOGIN, limits, lambda: topology, spec.client)
     running = asyncio.create_task(probe.Probe(spec, around, client, lambda: topology).run())
     memory: list[int] = []
     used = time.process_time()

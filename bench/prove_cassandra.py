@@ -40,7 +40,7 @@ def start(server: Server, engines: Sequence[str]) -> dict[str, float]:
     clusters = {engine: Cluster(server, engine_named(engine), NAMESPACE, ENGINES[engine], {}) for engine in engines}
     started = time.monotonic()
     for cluster in clusters.values():
-        server.apply(cluster.engine.KIND, NAMESPACE, cluster.name, {})
+        server.apply(cluster.engine.ENGINE.kind, NAMESPACE, cluster.name, {})
     seconds: dict[str, float] = {}
 
     def left() -> str:

@@ -28,14 +28,15 @@ from proof_clusters import remove
 
 from caplab.check import schedule
 from caplab.check.finding import Context
-from caplab.contract.names import FAULT, REDIS_CLUSTER
+from caplab.contract.engines import REDIS
+from caplab.contract.names import FAULT
 from caplab.contract.phases import FAULT_OVER
 from caplab.kube.context import connect
 from caplab.model.history import Table, validate
 from caplab.run_context import current_run
 
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "redis.md"
-NAMESPACE, NAME, KIND = "redis-proof", "rd", REDIS_CLUSTER
+NAMESPACE, NAME, KIND = "redis-proof", "rd", REDIS.kind
 ZONES = ("a", "b", "c")
 STARTS, FAILOVERS = 5, 12
 LIMITS = {"Ready": 20.0, "Service": 0.3, "on time": 0.99}

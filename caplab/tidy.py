@@ -7,7 +7,7 @@ from typing import Any
 
 from kubernetes import client
 
-from .contract.names import CLUSTER_PLURALS, GROUP, VERSION
+from .contract.names import GROUP, PLURALS, VERSION
 from .kube.context import pinned
 from .ownership import CreatedCluster, Session, session_of
 from .run_lease import LeaseNotHeld, Leases, RunLease
@@ -57,7 +57,7 @@ def _remove_in(namespace: str, every: Sequence[CreatedCluster], session: Session
 
 def _remove(custom: Any, made: CreatedCluster, session: Session) -> str:
     """Delete a cluster if it is still the one that was made; return why it is left, or ''."""
-    where = (GROUP, VERSION, made.namespace, CLUSTER_PLURALS[made.kind], made.name)
+    where = (GROUP, VERSION, made.namespace, PLURALS[made.kind], made.name)
     try:
         cluster = custom.get_namespaced_custom_object(*where, _request_timeout=_TIMEOUT)
         if cluster["metadata"]["uid"] != made.uid:

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from .engines import ENGINES
 
 GROUP, VERSION = "caplab.dev", "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 PREFIX = f"{GROUP}/"  # of every label and annotation of the lab
 
 FAULT, PROBE, RUN = "Fault", "Probe", "Run"
-POSTGRES_CLUSTER, REDIS_CLUSTER, CASSANDRA_CLUSTER = "PostgresCluster", "RedisCluster", "CassandraCluster"
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of object; engine: that of its clusters, '' if it is no kind of cluster."""
-
-    name: str
-    plural: str
-    engine: str = ""
-
-
-KINDS = (
-    Kind(FAULT, "faults"),
-    Kind(PROBE, "probes"),
-    Kind(RUN, "runs"),
-    Kind(POSTGRES_CLUSTER, "postgresclusters", "postgres"),
-    Kind(REDIS_CLUSTER, "redisclusters", "redis"),
-    Kind(CASSANDRA_CLUSTER, "cassandraclusters", "cassandra"),
+# The resources that the API server serves, by the kind.
+PLURALS: Mapping[str, str] = MappingProxyType(
+    {FAULT: "faults", PROBE: "probes", RUN: "runs", **{engine.kind: engine.plural for engine in ENGINES}}
 )
-PLURALS: Mapping[str, str] = MappingProxyType({kind.name: kind.plural for kind in KINDS})
-CLUSTER_PLURALS: Mapping[str, str] = MappingProxyType({kind.name: kind.plural for kind in KINDS if kind.engine})
-ENGINES: Mapping[str, str] = MappingProxyType({kind.name: kind.engine for kind in KINDS if kind.engine})
 
 # Labels of what belongs to a cluster. Its pods carry all of the first three.
 ENGINE_LABEL, CLUSTER_LABEL, PART_LABEL = f"{PREFIX}engine", f"{PREFIX}cluster", f"{PREFIX}part"

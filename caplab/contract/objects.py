@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from . import bounds, names, phases
+from .engines import BY_KIND
 from .records import INT64, SET, Record, Rules, body_field, fields_of, map_by
 
 _NAME: Rules = {"minLength": 1, "maxLength": bounds.CLUSTER_NAME}
@@ -18,7 +19,7 @@ _TIME: Rules = {"maxLength": 40}
 _WORD: Rules = {"maxLength": 20}
 _MEMBERS: Rules = {"minimum": 1, "maximum": bounds.FAULT_MEMBERS}
 _MILLISECONDS: Rules = {"minimum": 1, "maximum": bounds.CACHE_MILLISECONDS}
-_KINDS: Rules = {"enum": sorted(names.CLUSTER_PLURALS)}
+_KINDS: Rules = {"enum": sorted(BY_KIND)}
 
 TARGET, OTHER = "target", "other"  # ends of a fault: what it is aimed at, and the far end of a partition
 

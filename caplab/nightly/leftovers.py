@@ -9,7 +9,8 @@ from typing import Any
 from kubernetes import client
 
 from ..contract.bounds import REASON_CHARACTERS
-from ..contract.names import API_VERSION, CLUSTER_PLURALS, FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
+from ..contract.engines import BY_KIND
+from ..contract.names import API_VERSION, FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
 from ..contract.objects import Run, RunStatus
 from ..contract.phases import FAILED, RUNNING
 from ..contract.records import BodyError
@@ -24,7 +25,7 @@ _LOOK_SECONDS = 0.5
 _GONE, _CHANGED = 404, 409
 _APPLY = "application/apply-patch+yaml"
 # Faults first: they end while their clusters still exist and can be healed.
-_PLURALS = {FAULT: PLURALS[FAULT], PROBE: PLURALS[PROBE], **CLUSTER_PLURALS}
+_KINDS = (FAULT, PROBE, *BY_KIND)
 
 
 def remove(namespace: str, why: str, api: client.ApiClient | None = None) -> list[str]:
@@ -39,15 +40,16 @@ def remove(namespace: str, why: str, api: client.ApiClient | None = None) -> lis
     try:
         custom: Any = client.CustomObjectsApi(api)
         sentences = _fail_runs(custom, namespace, why)
-        for kind, plural in _PLURALS.items():
-            sentences += _remove_all(custom, namespace, kind, plural)
+        for kind in _KINDS:
+            sentences += _remove_all(custom, namespace, kind)
         return sentences
     finally:
         run_lease.release()
 
 
-def _remove_all(custom: Any, namespace: str, kind: str, plural: str) -> list[str]:
+def _remove_all(custom: Any, namespace: str, kind: str) -> list[str]:
     """Delete the objects of a kind that runs have made, and wait until they are gone."""
+    plural = PLURALS[kind]
     mine = _of_runs(custom, namespace, plural)
     for body in mine:
         only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": body["metadata"]["uid"]}}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from caplab.check import PROPERTIES
 from caplab.check.checker import RATIO, SHARE
 from caplab.check.finding import ENOUGH, State
+from caplab.contract.engines import BY_NAME
 from caplab.model.expectations import PropertyExpectation
 from caplab.model.runs import WallAnchor
 
@@ -21,8 +22,6 @@ DOT = " · "
 
 Show = Callable[[float], str]  # a figure in words
 
-# What an engine stamps, and what it calls its epochs.
-_STAMPED = {"postgres": ("commit on", "timeline"), "redis": ("write under", "replication id")}
 _SHORT = 8  # characters of a replication id: enough to tell those of one run apart
 
 
@@ -52,7 +51,8 @@ def failover(has_primary: bool) -> str:
 
 def stamped(engine: str, epoch: str) -> str:
     """Name what a server stamps in an epoch, such as 'commit on timeline 5'; '': any new epoch."""
-    what, name = _STAMPED.get(engine, ("commit in", "epoch"))
+    of = BY_NAME.get(engine)
+    what, name = (of.stamped, of.epoch) if of and of.has_primary else ("commit in", "epoch")
     return f"{what} {name} {epoch[:_SHORT]}" if epoch else f"{what} a new {name}"
 
 

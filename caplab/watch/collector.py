@@ -13,7 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from caplab_cluster.failure import Failure
 from caplab_cluster.node_loss.store import NodeLossStore
 
-from caplab.contract.names import CLUSTER_PLURALS, FAULT, PLURALS, RUN
+from caplab.contract.engines import ENGINES
+from caplab.contract.names import FAULT, PLURALS, RUN
 from caplab.contract.objects import Fault
 from caplab.faults.rows import Row, read_fault, row_of_node
 from caplab.plain_text import one_line
@@ -176,9 +177,7 @@ class Collector:
 
     def _read_objects(self) -> Objects:
         """Read everything that the API server itself knows."""
-        clusters = [
-            cluster_of(kind, body) for kind, plural in CLUSTER_PLURALS.items() for body in self._lab.objects(plural)
-        ]
+        clusters = [cluster_of(engine, body) for engine in ENGINES for body in self._lab.objects(engine.plural)]
         clusters.sort(key=lambda cluster_line: (cluster_line.namespace, cluster_line.engine, cluster_line.name))
         now = time.monotonic()
         if now >= self._runs_due:

@@ -28,7 +28,6 @@ _SILENT_SECONDS = 3.0  # without an acknowledgement, before the seconds are show
 _PHASES = {READY: GOOD, DOWN: BAD, FAILED: BAD}  # all others: something is under way
 _VERDICTS = {"valid": GOOD, "invalid": BAD, "unknown": DOUBT}
 _TITLE = "bold"
-_WITHOUT_PRIMARY = frozenset({"cassandra"})
 _ACKNOWLEDGED = 12  # cells
 _FIXED = 6 + _ACKNOWLEDGED + 1 + 8 + 1  # cells of a route's line beside its names and the two lines of bars
 
@@ -162,7 +161,7 @@ def _cluster(cluster: ClusterLine, paper: Paper, is_known: bool) -> Line:
     _cell(line, cluster.engine, 10)
     _cell(line, _full_name(cluster, 35 if paper.is_wide else 17, paper.glyphs), 36 if paper.is_wide else 18)
     _cell(line, phase, 9, _PHASES.get(phase, POOR) if is_known else DOUBT)
-    if cluster.engine not in _WITHOUT_PRIMARY:
+    if cluster.has_primary:
         _leader(line, cluster, paper, is_known)
     if paper.is_wide or len(cluster.members) != cluster.desired:  # else the members show it
         count = _marked(f"{ready}/{cluster.desired}", is_known)

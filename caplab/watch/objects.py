@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from caplab.contract.names import ENGINES
+from caplab.contract.engines import Engine
 from caplab.contract.objects import Fault, Figures, Metadata, Run, RunSpec, RunStatus
 from caplab.contract.phases import PENDING
 from caplab.contract.records import BodyError
@@ -20,12 +20,13 @@ Body = Mapping[str, Any]
 _PRIMARY_ROLES = frozenset({"primary", "master"})
 
 
-def cluster_of(kind: str, body: Body) -> ClusterLine:
-    """Build the line of a cluster of one of the lab's kinds."""
+def cluster_of(engine: Engine, body: Body) -> ClusterLine:
+    """Build the line of a cluster."""
     metadata, status = body["metadata"], body.get("status") or {}
     primary = _text(status.get("primary"))
     return ClusterLine(
-        engine=ENGINES[kind],
+        engine=engine.name,
+        has_primary=engine.has_primary,
         namespace=_text(metadata["namespace"]),
         name=_text(metadata["name"]),
         phase="Deleting" if "deletionTimestamp" in metadata else _text(status.get("phase")) or PENDING,

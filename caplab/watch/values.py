@@ -44,6 +44,7 @@ class ClusterLine:
     """A cluster as its object shows it; primary and epoch '' if there is none."""
 
     engine: str
+    has_primary: bool  # as its engine has in general
     namespace: str
     name: str
     phase: str

@@ -15,11 +15,12 @@ from typing import Any
 
 from kubernetes import client
 
-from caplab.contract.names import CLUSTER_PLURALS, FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
+from caplab.contract.engines import BY_KIND
+from caplab.contract.names import FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
 from caplab.kube.context import connect
 
 # Faults go first, and what they break goes last.
-KINDS = tuple(PLURALS[kind] for kind in (FAULT, RUN, PROBE, *CLUSTER_PLURALS))
+KINDS = tuple(PLURALS[kind] for kind in (FAULT, RUN, PROBE, *BY_KIND))
 _BOUND_SECONDS = 20.0  # for each kind
 _LOOK_SECONDS = 0.3
 _TIMEOUT_SECONDS = 10

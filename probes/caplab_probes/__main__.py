@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from caplab.contract.engines import BY_NAME
 from caplab.contract.objects import READ_ROUTINGS, ROUTES, Levels
 from caplab.contract.phases import DONE, PENDING
 from caplab.contract.ports import PROBER_METRICS
@@ -21,7 +22,7 @@ from caplab.contract.probers import TOKEN_SECRET
 from caplab.kube.context import ContextRefused, connect
 
 from .controller import Controller
-from .engines import KINDS, engine_named
+from .engines import factory_for
 from .exporter import Exporter
 from .links import Endpoint, Topology
 from .load.sessions import session_numbers
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     pod.add_argument("--context", help="the kube context to use; without it, one is used only if its cluster is a lab")
     run = commands.add_parser("run", help="run one probe; CAPLAB_PASSWORD is its password")
-    run.add_argument("--engine", choices=list(KINDS.values()), default="postgres")
+    run.add_argument("--engine", choices=list(BY_NAME), default="postgres")
     run.add_argument("--run-id", required=True)
     run.add_argument("--workload", choices=WORKLOADS, default="set")
     run.add_argument("--rate", type=float, default=20.0, help="operations a second")
@@ -166,15 +167,15 @@ async def _run(parsed: argparse.Namespace) -> int:
             timeout_ms=parsed.timeout_ms,
         ),
     )
-    engine = engine_named(parsed.engine)
-    engine.check(spec)
+    engine = BY_NAME[parsed.engine]
+    factory = factory_for(engine.kind)
+    factory.check(spec)
     topology = Topology(parsed.service, tuple(parsed.member))
     password = os.environ.get("CAPLAB_PASSWORD", "")
     login = {"username": parsed.user, "password": password, "database": parsed.database}
-    client = engine.client(login, spec.limits(context.limits), lambda: topology, spec.client)
-    kind = next(kind for kind, name in KINDS.items() if name == parsed.engine)
-    target = Target("", kind, "")  # there is no object, only addresses
-    probe = Probe(spec, context, client, lambda: topology, engine.has_primary, engine.position, target=target)
+    client = factory.client(login, spec.limits(context.limits), lambda: topology, spec.client)
+    target = Target("", engine.kind, "")  # there is no object, only addresses
+    probe = Probe(spec, context, client, lambda: topology, engine.has_primary, factory.position, target=target)
     _on_signal(probe.stop)
     reporting = asyncio.create_task(_report_waiting(probe))
     await probe.run()

@@ -11,14 +11,15 @@ from importlib import import_module
 
 from kubernetes import client
 
-from caplab.contract.names import PLURALS, POSTGRES_CLUSTER, PROBE
+from caplab.contract.engines import POSTGRES
+from caplab.contract.names import PLURALS, PROBE
 from caplab.contract.phases import DONE, FAILED, PENDING
 from caplab.kube.watcher import Watcher
 
 from .cache.access import ClusterAccess
 from .cache.loads import Load
 from .cache.spec import CacheSpec
-from .engines import engine_of
+from .engines import factory_for
 from .links import Client
 from .load.mixing import mix
 from .probe import Probe, ProberContext, Status, now
@@ -134,9 +135,9 @@ class Controller:
                 running.problem = f"{wanted.target.kind} {wanted.target.name}: {error}"
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            engine, topology = engine_of(wanted.target.kind), reached.topologies[0]
+            factory, topology = factory_for(wanted.target.kind), reached.topologies[0]
             running.probe = Probe(
-                wanted.spec, self._context, reached.client, topology, engine.has_primary, engine.position,
+                wanted.spec, self._context, reached.client, topology, factory.engine.has_primary, factory.position,
                 reached.report_loads_to, wanted.target,
             )  # fmt: skip
             await running.probe.run()
@@ -154,12 +155,12 @@ class Controller:
         topology = LiveTopology(self._api, wanted.target)
         login = read_login(self._api, wanted.target)
         options = wanted.spec.client.at(self._context.vantage)
-        engine, limits = engine_of(wanted.target.kind), options.limits(self._context.limits)
-        return _ReachedTarget(engine.client(login, limits, topology, options), (topology,))
+        factory, limits = factory_for(wanted.target.kind), options.limits(self._context.limits)
+        return _ReachedTarget(factory.client(login, limits, topology, options), (topology,))
 
     def _reach_cache(self, wanted: WantedProbe, cache_spec: CacheSpec) -> _ReachedTarget:
         """Reach the cache, which is the target, and the database behind it, another cluster of its namespace."""
-        store = Target(wanted.target.namespace, POSTGRES_CLUSTER, cache_spec.store)
+        store = Target(wanted.target.namespace, POSTGRES.kind, cache_spec.store)
         topologies = tuple(LiveTopology(self._api, target) for target in (wanted.target, store))
         cache, behind = (
             ClusterAccess(read_login(self._api, target), topology)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from caplab.contract.engines import Engine
 from caplab.contract.objects import REPLICA
 
 from .load.workloads import Operation
@@ -130,26 +131,22 @@ class Client(Protocol):
         """Close what links share, when the probe has ended; no link is open by then, and none is opened later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """An engine: its name, the kind of its clusters, and how to make a client.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFactory:
+    """Makes the clients of an engine, and knows what they support.
 
     client: makes a client from the login (the entries of the secret NAME-application), the limits, the endpoints last
     seen and the options; raises KeyError if the login lacks an entry. read_levels, write_levels: those that it knows.
-    service: the suffix of the name of the Service that applications use. has_primary: one member takes the writes;
-    otherwise any does. client_options: the ClientOptions that its client supports. levels_of: for workloads that cannot
-    have all levels, those for reads and those for writes. position: asks the member behind a link for its position, and
-    raises NotDone; None if the engine has no positions.
+    service: the suffix of the name of the Service that applications use. client_options: the ClientOptions that its
+    clients support. levels_of: for workloads that cannot have all levels, those for reads and those for writes.
+    position: asks the member behind a link for its position, and raises NotDone; None if the engine has no positions.
     """
 
-    name: str
-    kind: str
-    port: int
+    engine: Engine
     client: Callable[[Mapping[str, str], Limits, Callable[[], Topology], ClientOptions], Client]
     read_levels: tuple[str, ...] = ()
     write_levels: tuple[str, ...] = ()
     service: str = "primary"
-    has_primary: bool = True
     client_options: tuple[str, ...] = ()
     workloads: tuple[str, ...] = WORKLOADS
     levels_of: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
@@ -159,17 +156,19 @@ class Engine:
         """Raise ValueError, with the field and the hint, if the engine does not support what a probe asks for."""
         self._check_levels(spec)
         self._check_client(spec.client)
-        if REPLICA in spec.routes and not self.has_primary:
-            raise ValueError(f"routes has {REPLICA!r}. Hint: use direct; a {self.kind} has no primary and no replicas.")
+        if REPLICA in spec.routes and not self.engine.has_primary:
+            raise ValueError(
+                f"routes has {REPLICA!r}. Hint: use direct; a {self.engine.kind} has no primary and no replicas."
+            )
         if spec.workload not in self.workloads:
-            hint = f"use one of {', '.join(self.workloads)}; a {self.kind} has no epochs"
+            hint = f"use one of {', '.join(self.workloads)}; a {self.engine.kind} has no epochs"
             raise ValueError(f"workload is {spec.workload!r}. Hint: {hint}.")
 
     def _check_levels(self, spec: ProbeSpec) -> None:
         read, write = self.levels_of.get(spec.workload, (self.read_levels, self.write_levels))
         for name, level, levels in (("read", spec.levels.read, read), ("write", spec.levels.write, write)):
             if level is not None and level not in levels:
-                hint = f"use one of {', '.join(levels)}" if levels else f"leave it out; a {self.kind} has none"
+                hint = f"use one of {', '.join(levels)}" if levels else f"leave it out; a {self.engine.kind} has none"
                 of = f" of the workload {spec.workload}" if spec.workload in self.levels_of else ""
                 raise ValueError(f"levels.{name}{of} is {level!r}. Hint: {hint}.")
 
@@ -178,5 +177,5 @@ class Engine:
             asked = getattr(options, name)
             if asked != getattr(PLAIN_CLIENT, name) and name not in self.client_options:
                 raise ValueError(
-                    f"client.{field_name} is {asked!r}. Hint: leave it out; a {self.kind} has no such option."
+                    f"client.{field_name} is {asked!r}. Hint: leave it out; a {self.engine.kind} has no such option."
                 )

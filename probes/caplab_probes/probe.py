@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from caplab.contract.engines import name_for
 from caplab.contract.phases import DONE, FAILED, PENDING, RUNNING
 
 from . import clock
 from .cache.loads import Load
-from .engines import KINDS
 from .exporter import Exporter, LoadFigures
 from .history import meta
 from .history.pruning import RunsInUse
@@ -122,7 +122,7 @@ class Probe:
             if self.spec.workload.endswith("-scan"):
                 await self._scan(writer, self._recorder)
             else:
-                engine = KINDS.get(self._target.kind, "")
+                engine = name_for(self._target.kind)
                 labels = (engine, self._target.namespace, self._target.name, self.spec.workload)
                 with self._context.exporter.load(*labels) as self._figures:
                     await self._load(writer, self._recorder, reservation, self._figures)

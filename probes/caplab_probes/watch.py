@@ -14,7 +14,7 @@ from caplab.contract.names import API_VERSION, GROUP, PLURALS, PROBE, VERSION
 from caplab.contract.objects import Metadata, Probe, ProbeHeader, ProbeStatus, VantageStatus
 from caplab.contract.records import BodyError
 
-from .engines import engine_of
+from .engines import factory_for
 from .probe import Status
 from .spec import ProbeSpec, Target, probe_from
 
@@ -83,7 +83,7 @@ def decide(objects: Collection[Body], vantage: str, started: Collection[str]) ->
 def _read(body: Body, metadata: Metadata) -> WantedProbe | RefusedProbe:
     try:
         spec, target = probe_from(Probe.from_body(body))
-        engine_of(target.kind).check(spec)
+        factory_for(target.kind).check(spec)
     except ValueError as error:
         return RefusedProbe(str(metadata.uid), str(metadata.namespace), metadata.name, str(error))
     return WantedProbe(str(metadata.uid), metadata.name, spec, target)

@@ -29,6 +29,7 @@ from support.kind.cluster_object import ClusterObject
 from support.kind.kind_lab import Lab, log_folder, wait_until
 from support.kind.lab_runs import BIN, environment
 
+from caplab.contract.engines import REDIS
 from caplab.contract.names import API_VERSION, CHAOS_LABEL
 
 PAIRS, SEED = (int(os.environ.get(f"CAPLAB_TEST_{name}", default)) for name, default in (("PAIRS", 30), ("SEED", 18)))
@@ -219,7 +220,7 @@ def test_only_the_question_whose_an_object_is_keeps_a_bystanders_objects(
 ) -> None:
     """Planted: the operator's own code, run here by an administrator, whom no policy holds back."""
     monkeypatch.setenv("KUBECONFIG", str(lab.cache.kubeconfig))
-    monkeypatch.setenv(redis.IMAGE_VARIABLE, lab.images["redis"])
+    monkeypatch.setenv(REDIS.image_variable, lab.images["redis"])
     monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, LAB_NAMESPACE)
     bystander = Bystander(lab, namespace, kinds=())
     bystander.create()

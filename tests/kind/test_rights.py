@@ -247,7 +247,7 @@ def place_attacks(spec: PostgresSpec, members: Manifest) -> list[Attack]:
         return {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
 
     head = {"name": "x", "namespace": spec.namespace, "uid": spec.uid}
-    owned_by = {"apiVersion": API_VERSION, "kind": spec.KIND, "metadata": head}
+    owned_by = {"apiVersion": API_VERSION, "kind": spec.ENGINE.kind, "metadata": head}
     itself = objects.operator_binding(owned_by, LAB_NAMESPACE)
     config = objects.config_map(spec, "x-patroni", {})
     free = {**config, "metadata": {"name": "x-patroni", "namespace": spec.namespace}}

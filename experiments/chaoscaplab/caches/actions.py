@@ -8,10 +8,10 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.contract.engines import REDIS
 from caplab.run_context import RunContext, current_run
 
 from ..clusters.lookup import lookup_cluster
-from ..clusters.redis import ENGINE as REDIS
 from ..recorded_event import RecordedEvent
 from ..server import ExecFailed
 from .entries import Cache
@@ -116,7 +116,7 @@ def empty_cache(
 def _cache(run: RunContext, name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cache:
     redis_cluster = lookup_cluster(run, name, namespace, kind, configuration)
     if redis_cluster.engine.ENGINE != REDIS:
-        raise ActivityFailed(f"A {redis_cluster.engine.KIND} is not a cache. Hint: name a RedisCluster.")
+        raise ActivityFailed(f"A {redis_cluster.kind} is not a cache. Hint: name a RedisCluster.")
     return Cache(redis_cluster.server, redis_cluster.namespace, str(redis_cluster.body()["status"].get("primary")))
 
 

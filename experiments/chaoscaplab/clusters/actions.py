@@ -9,6 +9,7 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.contract.engines import REDIS
 from caplab.run_context import current_run
 
 from ..faults.node_choice import member_of
@@ -18,7 +19,6 @@ from ..waiting import require
 from . import redis_memory
 from .lookup import lookup_cluster
 from .provision import Cluster
-from .redis import ENGINE as REDIS
 
 __all__ = ["delete_member", "fill_memory", "rolling_restart", "scale", "switchover"]
 
@@ -37,8 +37,8 @@ def switchover(
     """
     run = current_run()
     target = lookup_cluster(run, cluster, namespace, kind, configuration)
-    if not target.engine.HAS_PRIMARY:
-        raise ActivityFailed(f"A {target.engine.KIND} has no primary. Hint: leave out the switchover.")
+    if not target.engine.ENGINE.has_primary:
+        raise ActivityFailed(f"A {target.kind} has no primary. Hint: leave out the switchover.")
     body = target.body()
     old = str(body["status"].get("primary"))
     with RecordedEvent(run, "switchover", old) as event:
@@ -108,7 +108,7 @@ def rolling_restart(
     target = lookup_cluster(run, cluster, namespace, kind, configuration)
     spec = target.body()["spec"]
     if "operations" not in spec:
-        raise ActivityFailed(f"A {target.engine.KIND} has no operations.restart. Hint: leave out the rolling restart.")
+        raise ActivityFailed(f"A {target.kind} has no operations.restart. Hint: leave out the rolling restart.")
     began = datetime.now(UTC)
     with RecordedEvent(run, "rolling restart", cluster) as event:
         restart = {"restart": began.strftime("%Y-%m-%dT%H.%M.%S")}
@@ -169,7 +169,7 @@ def fill_memory(
     run = current_run()
     target = lookup_cluster(run, cluster, namespace, kind, configuration)
     if target.engine.ENGINE != REDIS:
-        raise ActivityFailed(f"A {target.engine.KIND} has no maxMemory. Hint: fill a RedisCluster.")
+        raise ActivityFailed(f"A {target.kind} has no maxMemory. Hint: fill a RedisCluster.")
     primary = str(target.body()["status"].get("primary"))
     with RecordedEvent(run, "memory filled", primary) as event:
         try:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from caplab.contract.names import CASSANDRA_CLUSTER
+from caplab.contract.engines import CASSANDRA
 from caplab.model.fields import Json
 from caplab.model.runs import FirstCommit
 from caplab.model.sizes import size_bytes
@@ -14,9 +14,7 @@ from caplab.model.sizes import size_bytes
 from ..server import Body, ExecFailed, Server
 from . import cluster_status
 
-KIND = CASSANDRA_CLUSTER
-ENGINE = "cassandra"
-HAS_PRIMARY = False  # any member takes writes, and none has a term
+ENGINE = CASSANDRA
 READY_SECONDS = 480.0  # members join one by one: each takes a JVM's start and the ring's delay, on a busy machine
 # Each member's own copy first, then all together, which decides: a read at ALL first would repair the copies.
 SCAN_ROUTES: Sequence[str] = ("direct", "service")

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from caplab.ownership import run_of
 
 from ..server import Server
-from .engines import ENGINES
+from .engines import MODULES
 from .provision import Cluster
 
 
@@ -18,9 +18,9 @@ def remove_other_clusters(server: Server, namespace: str, needed: Collection[tup
     """
     others = [
         Cluster(server, engine, namespace, body["metadata"]["name"], body["spec"])
-        for engine in ENGINES
-        for body in server.list(engine.KIND, namespace)
-        if (engine.KIND, body["metadata"]["name"]) not in needed and run_of(body)
+        for engine in MODULES.values()
+        for body in server.list(engine.ENGINE.kind, namespace)
+        if (engine.ENGINE.kind, body["metadata"]["name"]) not in needed and run_of(body)
     ]
     for cluster in others:
         cluster.delete()

@@ -1,4 +1,4 @@
-"""The engines, and what each can do for a run. A new engine is a module and its entry in ENGINES."""
+"""What each engine can do for a run. A new engine is a module here and its entry in MODULES."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from chaoslib.exceptions import ActivityFailed
 
+from caplab.contract.engines import BY_KIND, BY_NAME, Engine, complete
 from caplab.model.fields import Json
 from caplab.model.runs import FirstCommit
 from caplab.run_context import RunContext
@@ -15,12 +16,10 @@ from ..server import Body, Server
 from . import cassandra, postgres, redis
 
 
-class Engine(Protocol):
+class EngineModule(Protocol):
     """An engine's module. body: a cluster's present object. Functions that ask members raise ExecFailed."""
 
-    KIND: str
-    ENGINE: str
-    HAS_PRIMARY: bool  # one member takes writes, in an epoch of its own; without one there is no second clock either
+    ENGINE: Engine  # without a primary there is no second clock either
     READY_SECONDS: float  # the time limit for a new cluster, or a recreated member
     SCAN_ROUTES: Sequence[str]  # of the final scan, if every member has every key
     LEVELS: Mapping[str, Sequence[str]]  # read and write: what a load may request beyond the cluster's own settings
@@ -51,10 +50,12 @@ class Engine(Protocol):
         """
 
 
-ENGINES: tuple[Engine, ...] = (postgres, redis, cassandra)
+MODULES: Mapping[Engine, EngineModule] = complete(
+    __name__, {module.ENGINE: module for module in (postgres, redis, cassandra)}
+)
 
 
-def scan_routes(engine: Engine, spec: Mapping[str, Any]) -> list[str]:
+def scan_routes(engine: EngineModule, spec: Mapping[str, Any]) -> list[str]:
     """Return the routes of the final scan of a cluster of this spec: pure.
 
     If replicationFactor is below replicas, no member has every key: then direct is left out.
@@ -63,22 +64,17 @@ def scan_routes(engine: Engine, spec: Mapping[str, Any]) -> list[str]:
     return [route for route in engine.SCAN_ROUTES if whole or route != "direct"]
 
 
-def engine_named(engine: str) -> Engine:
+def engine_named(name: str) -> EngineModule:
     """Return the engine of a name, as rows give it. Raises LookupError, which lists the engines."""
-    for candidate in ENGINES:
-        if engine == candidate.ENGINE:
-            return candidate
-    raise LookupError(
-        f"There is no engine '{engine}'. Hint: use one of {', '.join(candidate.ENGINE for candidate in ENGINES)}."
-    )
+    if name not in BY_NAME:
+        raise LookupError(f"There is no engine '{name}'. Hint: use one of {', '.join(BY_NAME)}.")
+    return MODULES[BY_NAME[name]]
 
 
-def engine_for_kind(run: RunContext, kind: str = "") -> Engine:
+def engine_for_kind(run: RunContext, kind: str = "") -> EngineModule:
     """Return the engine that a step means: of the kind it names, else of its run. Raises ActivityFailed."""
     wanted = kind or run.kind
-    for candidate in ENGINES:
-        if wanted == candidate.KIND:
-            return candidate
-    kinds = ", ".join(candidate.KIND for candidate in ENGINES)
+    if wanted in BY_KIND:
+        return MODULES[BY_KIND[wanted]]
     problem = f"There are no clusters of kind '{wanted}'" if wanted else "No run with a cluster is under way"
-    raise ActivityFailed(f"{problem}. Hint: give the step the argument kind, one of {kinds}.")
+    raise ActivityFailed(f"{problem}. Hint: give the step the argument kind, one of {', '.join(BY_KIND)}.")

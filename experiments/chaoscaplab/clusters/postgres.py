@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from caplab.contract.names import POSTGRES_CLUSTER
+from caplab.contract.engines import POSTGRES
 from caplab.model.fields import Json
 from caplab.model.keys import run_number
 from caplab.model.runs import FirstCommit
@@ -14,9 +14,7 @@ from caplab.model.runs import FirstCommit
 from ..server import Body, ExecFailed, Server
 from . import cluster_status
 
-KIND = POSTGRES_CLUSTER
-ENGINE = "postgres"
-HAS_PRIMARY = True
+ENGINE = POSTGRES
 READY_SECONDS = 180.0  # a new cluster with a cold image takes longest
 SCAN_ROUTES: Sequence[str] = ("direct",)  # each member for itself: the primary's copy decides
 LEVELS: Mapping[str, Sequence[str]] = {}  # durability is the cluster's

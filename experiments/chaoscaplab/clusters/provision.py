@@ -15,7 +15,7 @@ from caplab.ownership import run_of
 from ..server import Body, ExecFailed, NotOurs, Server
 from ..waiting import NotInTime, wait_until
 from . import cluster_status
-from .engines import Engine
+from .engines import EngineModule
 
 _GONE_SECONDS = 120.0
 _CONFLICT = 409
@@ -26,19 +26,24 @@ _log = logging.getLogger("caplab.run")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The cluster that an experiment names, in the run's namespace: its kind, name and spec."""
+    """The cluster that an experiment names, in the run's namespace: its engine, name and spec."""
 
     server: Server
-    engine: Engine
+    engine: EngineModule
     namespace: str
     name: str
     spec: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The kind of its object."""
+        return self.engine.ENGINE.kind
 
     def body(self) -> Body:
         """Read the object as it is now. Raises LookupError if it is gone."""
         body = self._read()
         if body is None:
-            raise LookupError(f"{self.engine.KIND} {self.namespace}/{self.name} no longer exists.")
+            raise LookupError(f"{self.kind} {self.namespace}/{self.name} no longer exists.")
         return body
 
     def provision(self) -> tuple[Body, dict[str, Json]]:
@@ -85,11 +90,11 @@ class Cluster:
         for _ in range(_TRIES):
             try:
                 body = self.body()
-                return self.server.replace(self.engine.KIND, body, spec_of(body))
+                return self.server.replace(self.kind, body, spec_of(body))
             except ApiException as error:
                 if error.status != _CONFLICT:
                     raise
-        raise NotInTime(f"{self.engine.KIND} {self.namespace}/{self.name} is changed by others all the time.")
+        raise NotInTime(f"{self.kind} {self.namespace}/{self.name} is changed by others all the time.")
 
     def _ensure_object(self) -> None:
         """Create the object, or take over that of a run that is over."""
@@ -98,10 +103,10 @@ class Cluster:
             self.await_gone()
             body = None
         if body is None:
-            self.server.run.session.note_made(self.engine.KIND, self._create())
+            self.server.run.session.note_made(self.kind, self._create())
             return
         self.refuse_foreign()
-        self.server.run.session.note_reused(self.engine.KIND, self.change(self._own_spec))
+        self.server.run.session.note_reused(self.kind, self.change(self._own_spec))
 
     def _own_spec(self, body: Body) -> Mapping[str, Any]:
         if not run_of(body):
@@ -110,7 +115,7 @@ class Cluster:
 
     def _create(self) -> Body:
         try:
-            return self.server.create(self.engine.KIND, self.namespace, self.name, self.spec)
+            return self.server.create(self.kind, self.namespace, self.name, self.spec)
         except ApiException as error:
             if error.status == _CONFLICT:
                 raise self._foreign() from error
@@ -118,14 +123,14 @@ class Cluster:
 
     def _foreign(self) -> NotOurs:
         return NotOurs(
-            f"{self.engine.KIND} {self.namespace}/{self.name} was made by no run, and is left as it is."
+            f"{self.kind} {self.namespace}/{self.name} was made by no run, and is left as it is."
             " Hint: give the run a namespace of its own (--set namespace=NAME), or remove the cluster."
         )
 
     def delete(self) -> None:
         """Delete the object. Raises NotOurs if this run may not remove it."""
         if (body := self._read()) is not None:
-            self.server.remove(self.engine.KIND, body)
+            self.server.remove(self.kind, body)
 
     def await_gone(self) -> None:
         """Wait until it, its members and their volumes are gone. Raises NotInTime."""
@@ -134,7 +139,7 @@ class Cluster:
             what = cluster_status.selector(self.name)
             there = [*self.server.pods(self.namespace, what), *self.server.volumes(self.namespace, what)]
             names = [str(item.metadata.name) for item in there]
-            return ", ".join([*names, *([f"the {self.engine.KIND} itself"] if self._read() else [])])
+            return ", ".join([*names, *([f"the {self.kind} itself"] if self._read() else [])])
 
         wait_until(f"{self.name} is gone", left, _GONE_SECONDS)
 
@@ -151,7 +156,7 @@ class Cluster:
         return self.server.pods(self.namespace, cluster_status.selector(self.name))
 
     def _read(self) -> Body | None:
-        return self.server.get(self.engine.KIND, self.namespace, self.name)
+        return self.server.get(self.kind, self.namespace, self.name)
 
     def _not_ready(self) -> str:
         body = self._read()
@@ -161,7 +166,7 @@ class Cluster:
 
     def _differences(self) -> list[str]:
         body = self.body()
-        if self.engine.HAS_PRIMARY and "primary" not in body["status"]:
+        if self.engine.ENGINE.has_primary and "primary" not in body["status"]:
             return ["there is no primary"]
         try:
             return self.engine.differences(body["spec"], self.settings(body))

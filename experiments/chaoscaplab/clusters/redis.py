@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from caplab.contract.names import REDIS_CLUSTER
+from caplab.contract.engines import REDIS
 from caplab.model.fields import Json
 from caplab.model.keys import key_prefix
 from caplab.model.runs import FirstCommit
@@ -15,9 +15,7 @@ from caplab.model.sizes import size_bytes
 from ..server import Body, ExecFailed, Server
 from . import cluster_status
 
-KIND = REDIS_CLUSTER
-ENGINE = "redis"
-HAS_PRIMARY = True
+ENGINE = REDIS
 READY_SECONDS = 180.0  # a new cluster with a cold image takes longest
 SCAN_ROUTES: Sequence[str] = ("direct",)  # each member for itself: the primary's copy decides
 LEVELS: Mapping[str, Sequence[str]] = {"write": tuple(f"wait-{replicas}" for replicas in range(1, 9))}

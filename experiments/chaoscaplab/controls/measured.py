@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from caplab.contract.engines import POSTGRES
 from caplab.judging import expectations
 from caplab.model.budgets import evaluate, names
 from caplab.model.fields import Json
@@ -16,7 +17,6 @@ from caplab.run_lease import LeaseNotHeld, RunLease
 
 from ..clusters.cleanup import remove_other_clusters
 from ..clusters.engines import engine_named, scan_routes
-from ..clusters.postgres import ENGINE as POSTGRES
 from ..clusters.provision import Cluster
 from ..faults import nodes
 from ..probes.histories import (
@@ -69,7 +69,7 @@ class MeasuredRun:
         store = _target(self._store) if self._store else None
         self._loads = Loads(server, plan.namespace, _target(self._cluster), run.run_id, plan.vantages, plan.seed, store)
         # Beats are commits too: only a run with a failover needs them.
-        fails_over = self._engine.HAS_PRIMARY and plan.fault != CONTROL and not plan.store
+        fails_over = self._engine.ENGINE.has_primary and plan.fault != CONTROL and not plan.store
         self._probes = [*plan.loads, *([_CLOCK] if fails_over else [])]
         self._lease = RunLease(server, plan.namespace, run.run_id)
         self._loaded = False
@@ -150,8 +150,8 @@ class MeasuredRun:
             fault_windows=self._windows(boot_id, anchor),
             boot_id=boot_id,
             wall_anchor=anchor,
-            versions=versions_of(self._engine.ENGINE, self._settings, self._server),
-            has_primary=self._engine.HAS_PRIMARY,
+            versions=versions_of(self._engine.ENGINE.name, self._settings, self._server),
+            has_primary=self._engine.ENGINE.has_primary,
             baseline=self._baseline(journal, boot_id),
             final_scan=scan,
             settled_ns=monotonic_or_none(self.context.state.settled_unix_ns, anchor),
@@ -201,7 +201,7 @@ class MeasuredRun:
         return evaluate(budget, {**self._settings, **self._own_settings()})
 
     def _needed(self) -> set[tuple[str, str]]:
-        return {(cluster.engine.KIND, cluster.name) for cluster in self._clusters()}
+        return {(cluster.kind, cluster.name) for cluster in self._clusters()}
 
     def _clusters(self) -> list[Cluster]:
         return [self._cluster, *([self._store] if self._store else [])]
@@ -254,7 +254,7 @@ class MeasuredRun:
 def _store(server: Server, plan: Plan) -> Cluster | None:
     """Return the database behind a cache; None if the run has no cache."""
     store = plan.store
-    return Cluster(server, engine_named(POSTGRES), plan.namespace, store.name, store.spec) if store else None
+    return Cluster(server, engine_named(POSTGRES.name), plan.namespace, store.name, store.spec) if store else None
 
 
 def settings_of_cache(plan: Plan) -> dict[str, Json]:
@@ -267,4 +267,4 @@ def settings_of_cache(plan: Plan) -> dict[str, Json]:
 
 
 def _target(cluster: Cluster) -> dict[str, str]:
-    return {"kind": cluster.engine.KIND, "name": cluster.name}
+    return {"kind": cluster.kind, "name": cluster.name}

@@ -9,11 +9,11 @@ from typing import Any
 from chaoslib import substitute
 
 from caplab.contract.bounds import CLOCK_SKEW_MILLISECONDS, TIMEOUT_MILLISECONDS
+from caplab.contract.engines import REDIS
 from caplab.model.fields import FieldError, Fields, Json
 from caplab.model.runs import CACHE
 
-from ..clusters.engines import Engine, engine_named
-from ..clusters.redis import ENGINE as REDIS
+from ..clusters.engines import EngineModule, engine_named
 from ..namespaces import configured
 from .marks import Mark, marks_in
 
@@ -48,7 +48,7 @@ class Plan:
     marks: Sequence[Mark] = ()
 
     @property
-    def cluster_engine(self) -> Engine:
+    def cluster_engine(self) -> EngineModule:
         """The engine of the cluster."""
         return _engine_of(self.engine)
 
@@ -88,16 +88,16 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
     )
 
 
-def _engine(row: Fields) -> Engine:
+def _engine(row: Fields) -> EngineModule:
     try:
         return _engine_of(row.text("engine"))
     except LookupError as error:
         raise FieldError(f"{row.where}: {error}") from error
 
 
-def _engine_of(name: str) -> Engine:
+def _engine_of(name: str) -> EngineModule:
     """Return the engine of the cluster that a row's engine stands for. Raises LookupError, which lists the engines."""
-    return engine_named(REDIS if name == CACHE else name)
+    return engine_named(REDIS.name if name == CACHE else name)
 
 
 def _store(fields: Fields, engine: str) -> Store | None:
@@ -130,7 +130,7 @@ def _requested_seconds(configuration: Mapping[str, Any]) -> float:
     return float(str(configuration.get("seconds", 0)))
 
 
-def _load(fields: Fields, engine: Engine, longest_seconds: float) -> dict[str, Json]:
+def _load(fields: Fields, engine: EngineModule, longest_seconds: float) -> dict[str, Json]:
     fields.only("name", "workload", "rate", "routes", "levels", "client", "cache")
     load: dict[str, Json] = {
         "name": fields.text("name"),
@@ -199,7 +199,7 @@ def _vantages(fields: Fields, name: str) -> Json:
     return list(fields.texts(name))
 
 
-def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
+def _levels(fields: Fields | None, engine: EngineModule) -> dict[str, Json]:
     """Read the levels that writes and reads must reach; 'wait-0' is left out, so that a level can be a setting."""
     if fields is None:
         return {}
@@ -209,7 +209,7 @@ def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
     for op, level in levels.items():
         levels_known = engine.LEVELS.get(op, ())
         if level not in levels_known:
-            raise fields.error(op, f"one of {', '.join((_NO_LEVEL, *levels_known))} for {engine.KIND}")
+            raise fields.error(op, f"one of {', '.join((_NO_LEVEL, *levels_known))} for {engine.ENGINE.kind}")
     return levels
 
 

@@ -42,7 +42,7 @@ def before_experiment_control(
     keep_control(control := _Control())
     try:
         plan = plan_of(context, configuration or {}, secrets or {})
-        run = replace(current_run(), kind=plan.cluster_engine.KIND, namespace=plan.namespace)
+        run = replace(current_run(), kind=plan.cluster_engine.ENGINE.kind, namespace=plan.namespace)
         hold(run)
         server = Server(run)
         control.run = MeasuredRun(run, server, plan, context["title"], RunObject(server, plan, run))

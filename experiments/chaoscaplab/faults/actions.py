@@ -175,4 +175,4 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
 
 def _kind(run: RunContext, cluster: str, kind: str) -> str:
     """Return the kind to put into the target: the run's applies to a named cluster only, otherwise all are meant."""
-    return engine_for_kind(run, kind).KIND if cluster else kind
+    return engine_for_kind(run, kind).ENGINE.kind if cluster else kind

@@ -7,13 +7,13 @@ from typing import Any
 
 from chaoslib.exceptions import ActivityFailed
 
+from caplab.contract.engines import BY_KIND
 from caplab.contract.names import FAULT
 from caplab.contract.objects import Fault, FaultSpec
 from caplab.contract.phases import ACTIVE, FAULT_OVER, HEALING
 from caplab.ownership import run_of
 from caplab.run_context import RunContext
 
-from ..clusters.engines import ENGINES
 from ..server import Body, Server, full_name, sentence
 from ..waiting import wait_until
 from .specs import prefix_of
@@ -54,11 +54,11 @@ def inject(run: RunContext, namespace: str, spec: FaultSpec) -> dict[str, Any]:
 
 def _refuse_bystanders(server: Server, namespace: str, run: RunContext) -> None:
     """Raise ActivityFailed if a fault on all clusters of the run's namespace would hit one that is not this run's."""
-    for engine in ENGINES:
-        for body in server.list(engine.KIND, namespace):
+    for kind in BY_KIND:
+        for body in server.list(kind, namespace):
             if run_of(body) != run.run_id:
                 raise ActivityFailed(
-                    f"The fault would also hit {engine.KIND} {full_name(body)}, which is not this run's."
+                    f"The fault would also hit {kind} {full_name(body)}, which is not this run's."
                     " Hint: name the cluster, or give the run a namespace of its own."
                 )
 

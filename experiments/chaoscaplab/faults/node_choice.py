@@ -77,7 +77,7 @@ def addresses_of(node: Any) -> list[str]:
 
 
 def _node_of(run: RunContext, server: Server, choice: NodeChoice, configuration: Configuration | None) -> str:
-    where, kind = namespace_of(run, configuration, choice.namespace), engine_for_kind(run, choice.kind).KIND
+    where, kind = namespace_of(run, configuration, choice.namespace), engine_for_kind(run, choice.kind).ENGINE.kind
     body = server.get(kind, where, choice.cluster)
     if body is None:
         raise ActivityFailed(f"There is no {kind} {where}/{choice.cluster}. Hint: name an existing one.")

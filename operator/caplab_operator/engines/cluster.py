@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from caplab.contract.engines import Engine
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """A cluster object; each engine's own spec sets KIND and ENGINE."""
+    """A cluster object; each engine's own spec sets ENGINE."""
 
-    KIND: ClassVar[str]
-    ENGINE: ClassVar[str]
+    ENGINE: ClassVar[Engine]
 
     name: str
     namespace: str

@@ -32,10 +32,7 @@ _GO = {"GOMAXPROCS": "1", "GOMEMLIMIT": "48MiB"}
 class Exporter:
     """An engine's exporter."""
 
-    image_variable: str  # of the operator's environment
     command: Sequence[str]
-    port: int  # its own, which Prometheus scrapes
-    asks: int  # the members' port
     files: Callable[[str], Mapping[str, str]]  # by name, from the login's password: its Secret, mounted in _FOLDER
     variables: Mapping[str, str]  # of its environment: the name of a file whose content is the value
 
@@ -52,8 +49,8 @@ def build(
     name, pods = name_of(cluster), objects.part(cluster, EXPORTER)
     made = [
         objects.secret(cluster, name, exporter.files(password)),
-        network.policy_of_exporter(cluster, name, pods, lab_namespace, exporter.port, exporter.asks),
-        objects.service(cluster, EXPORTER, ports=[objects.port(PORT_NAME, exporter.port)], selector=pods),
+        network.policy_of_exporter(cluster, name, pods, lab_namespace),
+        objects.service(cluster, EXPORTER, ports=[objects.port(PORT_NAME, cluster.ENGINE.metrics_port)], selector=pods),
         stateful_set(cluster, exporter, image, root),
     ]
     return [_labelled(manifest) for manifest in made]
@@ -89,7 +86,7 @@ def _container(cluster: Cluster, exporter: Exporter, image: str) -> Manifest:
         resources={"requests": dict(_REQUESTS), "limits": dict(_LIMITS)},
         command=list(exporter.command),
         env=[*({"name": variable, "value": value} for variable, value in _GO.items()), *own],
-        ports=[{"name": PORT_NAME, "containerPort": exporter.port}],
+        ports=[{"name": PORT_NAME, "containerPort": cluster.ENGINE.metrics_port}],
         readinessProbe={"tcpSocket": {"port": PORT_NAME}, "periodSeconds": 5, "timeoutSeconds": 2},
         volumeMounts=[{"name": "login", "mountPath": _FOLDER, "readOnly": True}],
     )

@@ -71,9 +71,7 @@ def policy(
     return {**objects.named(cluster, "networking.k8s.io/v1", "NetworkPolicy", cluster.name), "spec": body}
 
 
-def policy_of_exporter(
-    cluster: Cluster, name: str, pods: Mapping[str, str], lab_namespace: str, port: int, asks: int
-) -> Manifest:
+def policy_of_exporter(cluster: Cluster, name: str, pods: Mapping[str, str], lab_namespace: str) -> Manifest:
     """Build the policy of a cluster's exporter: Prometheus reaches it, and it reaches the members only.
 
     It logs in to any target that a request names, so only members may be reachable.
@@ -82,8 +80,8 @@ def policy_of_exporter(
     body = {
         "podSelector": {"matchLabels": dict(pods)},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": _scrapers(lab_namespace), "ports": _tcp([port])}],
-        "egress": [{"to": [members], "ports": _tcp([asks])}],
+        "ingress": [{"from": _scrapers(lab_namespace), "ports": _tcp([cluster.ENGINE.metrics_port])}],
+        "egress": [{"to": [members], "ports": _tcp([cluster.ENGINE.port])}],
     }
     return {**objects.named(cluster, "networking.k8s.io/v1", "NetworkPolicy", name), "spec": body}
 

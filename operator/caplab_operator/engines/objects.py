@@ -6,11 +6,11 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract.engines import BY_KIND
 from caplab.contract.names import (
     API_VERSION,
     CLUSTER_LABEL,
     ENGINE_LABEL,
-    ENGINES,
     EXPORTER,
     MEMBER,
     OPERATOR,
@@ -29,12 +29,12 @@ OPERATOR_ROLE = "caplab-operator-namespaced"  # charts/caplab/templates/operator
 
 def labels(cluster: Cluster) -> dict[str, str]:
     """Return the labels that every object of a cluster has."""
-    return {ENGINE_LABEL: cluster.ENGINE, CLUSTER_LABEL: cluster.name}
+    return {ENGINE_LABEL: cluster.ENGINE.name, CLUSTER_LABEL: cluster.name}
 
 
 def part(cluster: Cluster, name: str = MEMBER) -> dict[str, str]:
     """Return the labels that select a cluster's pods of one part: its members, Sentinels or exporter."""
-    return selector(cluster.ENGINE, cluster.name, name)
+    return selector(cluster.ENGINE.name, cluster.name, name)
 
 
 def selector(engine: str, cluster: str, part_name: str = MEMBER) -> dict[str, str]:
@@ -67,7 +67,7 @@ def owner_of(cluster: Cluster) -> Manifest:
     """Build the owner reference to the cluster, which controls its objects."""
     return {
         "apiVersion": API_VERSION,
-        "kind": cluster.KIND,
+        "kind": cluster.ENGINE.kind,
         "name": cluster.name,
         "uid": cluster.uid,
         "controller": True,
@@ -97,7 +97,7 @@ def operator_binding(body: Mapping[str, Any], lab_namespace: str) -> Manifest:
             "name": f"{metadata['name']}-operator",
             "namespace": metadata["namespace"],
             "labels": {
-                ENGINE_LABEL: ENGINES[kind],
+                ENGINE_LABEL: BY_KIND[kind].name,
                 CLUSTER_LABEL: metadata["name"],
             },
             "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],

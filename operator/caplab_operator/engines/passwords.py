@@ -33,7 +33,7 @@ class Passwords:
     def __call__(self, purpose: str) -> str:
         """Return the password for a purpose: 32 characters that need no quotes anywhere."""
         cluster = self.cluster
-        name = "\0".join((cluster.namespace, cluster.KIND, cluster.name, purpose))
+        name = "\0".join((cluster.namespace, cluster.ENGINE.kind, cluster.name, purpose))
         digest = hmac.digest(self.key, name.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest[:_PASSWORD_BYTES]).decode()
 

@@ -9,14 +9,11 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from caplab.contract.engines import BY_KIND
 from caplab.contract.phases import READY
 
-from ..engines.cassandra.spec import CassandraSpec
 from ..engines.pods import ordinal
-from ..engines.postgres.spec import PostgresSpec
-from ..engines.redis.spec import RedisSpec
 
-ENGINES: Mapping[str, str] = {spec.KIND: spec.ENGINE for spec in (CassandraSpec, PostgresSpec, RedisSpec)}
 LABELS = ("engine", "cluster_namespace", "cluster")
 _MEMBER = (*LABELS, "member", "zone")
 _STATES = ("True", "False", "Unknown")
@@ -32,7 +29,7 @@ Labels = tuple[str, str, str]
 def labels_of(cluster: Body) -> Labels:
     """Return the labels that every figure of a cluster has."""
     metadata = cluster["metadata"]
-    return ENGINES[cluster["kind"]], metadata["namespace"], metadata["name"]
+    return BY_KIND[cluster["kind"]].name, metadata["namespace"], metadata["name"]
 
 
 @dataclass(slots=True)
@@ -122,7 +119,7 @@ def _of_members(clusters: Sequence[Body], members: Members) -> Iterator[Metric]:
         "caplab_member_replication_lag_bytes", "How far a replica is behind its primary.", labels=_MEMBER
     )
     for cluster in clusters:
-        has_primary = cluster["kind"] != CassandraSpec.KIND
+        has_primary = BY_KIND[cluster["kind"]].has_primary
         for member in members.of(cluster):
             labels = (*labels_of(cluster), member["name"], member.get("zone", ""))
             up.add_metric(labels, float(bool(member.get("ready"))))

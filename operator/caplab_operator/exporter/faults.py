@@ -9,11 +9,12 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from caplab.contract.engines import name_for
 from caplab.contract.objects import FAULT_KINDS, Fault
 from caplab.contract.phases import ACTIVE
 
 from ..faults.lifecycle import time_left
-from .clusters import ENGINES, LABELS, Labels, labels_of
+from .clusters import LABELS, Labels, labels_of
 
 Body = Mapping[str, Any]
 Key = tuple[str, str, str, str]  # kind of fault, then the cluster's labels
@@ -48,7 +49,7 @@ def clusters_hit(fault: Fault, all_labels: Iterable[Labels]) -> set[Labels]:
     """Return the clusters that a fault hits: those of its targets' entries, and the one that it names."""
     namespace, target = str(fault.metadata.namespace), fault.spec.target
     if target.name:
-        return {(ENGINES.get(target.kind or "", ""), namespace, target.name)}
+        return {(name_for(target.kind or ""), namespace, target.name)}
     names = {entry.cluster for entry in fault.targets if entry.is_target and entry.cluster}
     of_names = {labels for labels in all_labels if labels[1] == namespace and labels[2] in names}
     return of_names | {("", namespace, name) for name in names - {labels[2] for labels in of_names}}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from caplab.contract.names import ENGINES, MEMBER
+from caplab.contract.engines import name_for
+from caplab.contract.names import MEMBER
 from caplab.contract.objects import FaultSpec, Target
 
 # The parts of the inventory that a fault may need beside the pods that it is aimed at.
@@ -56,13 +57,8 @@ class Inventory:
         """Return the inventory with only the pods of the target's cluster, if it names one."""
         if target.name is None:
             return self
-        cluster = engine_of(target.kind or ""), target.name
+        cluster = name_for(target.kind or ""), target.name
         return replace(self, pods=tuple(pod for pod in self.pods if (pod.engine, pod.cluster) == cluster))
-
-
-def engine_of(kind: str) -> str:
-    """Return the engine of a kind of clusters as its pods' label names it: postgres for PostgresCluster."""
-    return ENGINES.get(kind, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,6 @@ from ..settings import LAB_NAMESPACE_VARIABLE
 from .applied import ApplyCache, apply_all
 from .pods import pods_among, pods_of, refresh_files
 
-IMAGE_VARIABLE = "CAPLAB_IMAGE_CASSANDRA"
-
 _log = logging.getLogger(__name__)
 
 Body = Mapping[str, Any]
@@ -51,7 +49,7 @@ class CassandraClusters:
     def reconcile(self, api: Api, body: Body) -> None:
         """Apply the cluster's objects as its spec asks for; the number of members can only grow here."""
         spec = parse(body)
-        image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
+        image, lab_namespace = os.environ[spec.ENGINE.image_variable], os.environ[LAB_NAMESPACE_VARIABLE]
         with self._sizing:
             persisted = steps.persisted_for(spec, _deployed(api, spec))
             objects_of_it = manifests.build(spec, image, lab_namespace, api.zones(), persisted)
@@ -60,7 +58,7 @@ class CassandraClusters:
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:
         """Read which members their peers see up at this moment; none is primary. A silent member is waited for 1 s."""
         passwords = api.secret(namespace, objects.secret_name(cluster))  # while pods are being listed
-        pods = pods_among(api, listed(), objects.selector(CassandraSpec.ENGINE, cluster))
+        pods = pods_among(api, listed(), objects.selector(CassandraSpec.ENGINE.name, cluster))
         ring = ring_of(observe.look(Place(pods, passwords.get("management", ""))), {})
         return Roles(has_primaries=False, up=frozenset(row.name for row in ring.rows if row.is_up))
 
@@ -117,7 +115,7 @@ class CassandraClusters:
         with self._sizing:
             deployed = _deployed(api, spec)
             if deployed and deployed.is_current:
-                api.apply(manifests.stateful_set(spec, os.environ[IMAGE_VARIABLE], persisted))
+                api.apply(manifests.stateful_set(spec, os.environ[spec.ENGINE.image_variable], persisted))
 
 
 def _refresh(api: Api, spec: CassandraSpec, cache: ClusterCache, pods: tuple[Pod, ...]) -> None:

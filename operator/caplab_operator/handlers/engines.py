@@ -1,4 +1,4 @@
-"""The engines, and the interface of their handlers."""
+"""The controllers of the engines' clusters, and the interface of their handlers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from caplab.contract.names import CASSANDRA_CLUSTER, PLURALS, POSTGRES_CLUSTER, REDIS_CLUSTER
+from caplab.contract.engines import CASSANDRA, POSTGRES, REDIS, complete
 
 from ..api import Api
 from ..engines.postgres.exporter import EXPORTER as POSTGRES_EXPORTER
@@ -42,25 +42,24 @@ class Handlers(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """A kind of clusters. follow, if there is one, runs beside the rounds as long as a cluster exists.
+class ClusterController:
+    """What reconciles an engine's clusters.
 
-    exporting: None if members export metrics themselves.
+    follow, if there is one, runs beside the rounds as long as a cluster exists. exporting: None if members export
+    metrics themselves.
     """
 
-    kind: str
-    plural: str
     handlers: Handlers
     follow: Callable[[Api, Body], Coroutine[Any, Any, None]] | None = None
     exporting: Exporting | None = None
 
 
-def engines() -> list[Engine]:
-    """Build the list of engines."""
+def controllers() -> dict[str, ClusterController]:
+    """Build the controller of each engine of the contract's table, by the kind of its clusters."""
     cassandra, postgres, redis = CassandraClusters(), PostgresClusters(), RedisClusters()
-    of_postgres, of_redis = Exporting(parse_postgres, POSTGRES_EXPORTER), Exporting(parse_redis, REDIS_EXPORTER)
-    return [
-        Engine(CASSANDRA_CLUSTER, PLURALS[CASSANDRA_CLUSTER], cassandra, cassandra.follow),
-        Engine(POSTGRES_CLUSTER, PLURALS[POSTGRES_CLUSTER], postgres, postgres.follow, of_postgres),
-        Engine(REDIS_CLUSTER, PLURALS[REDIS_CLUSTER], redis, redis.follow, of_redis),
-    ]
+    registry = {
+        CASSANDRA: ClusterController(cassandra, cassandra.follow),
+        POSTGRES: ClusterController(postgres, postgres.follow, Exporting(parse_postgres, POSTGRES_EXPORTER)),
+        REDIS: ClusterController(redis, redis.follow, Exporting(parse_redis, REDIS_EXPORTER)),
+    }
+    return {engine.kind: controller for engine, controller in complete(__name__, registry).items()}

@@ -50,7 +50,7 @@ def keep(api: Api, exporting: Exporting, body: Body) -> str:
 
 def _apply(api: Api, cluster: Cluster, exporter: Exporter) -> None:
     derived = Passwords(cluster, api.root_key.value())
-    image, lab_namespace = os.environ[exporter.image_variable], os.environ[LAB_NAMESPACE_VARIABLE]
+    image, lab_namespace = os.environ[cluster.ENGINE.exporter_variable], os.environ[LAB_NAMESPACE_VARIABLE]
     manifests = build(cluster, exporter, image, lab_namespace, derived(LOGIN), derived.root)
     for manifest in manifests:
         if not api.stands(manifest):

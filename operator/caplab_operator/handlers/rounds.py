@@ -16,7 +16,7 @@ from ..api import Api
 from ..engines.common import CommonConditions
 from ..health import Health
 from . import clusters, exporters
-from .engines import Engine
+from .engines import ClusterController
 from .starting import Starting
 from .watched import Key, WatchedClusters, is_being_deleted, key_of
 
@@ -37,7 +37,7 @@ class Rounds:
     """The rounds of all clusters; active_faults names the fault of each member of a namespace that is under one."""
 
     api: Api
-    engines: Mapping[str, Engine]
+    controllers: Mapping[str, ClusterController]
     watched: WatchedClusters
     active_faults: Callable[[str], Mapping[str, str]]
     health: Health
@@ -79,7 +79,7 @@ class ClusterRounds:
     def __init__(self, rounds: Rounds, key: Key, uid: str) -> None:
         self.key, self.uid = key, uid
         self._rounds = rounds
-        self._engine = rounds.engines[key[0]]
+        self._controller = rounds.controllers[key[0]]
         self._woken = asyncio.Event()
         self._applied = CommonConditions()  # what kept it from being applied the last time
         self._unexported = ""  # what was wrong with its exporter the last time
@@ -119,7 +119,7 @@ class ClusterRounds:
             began = time.monotonic()
             self._woken.clear()
             if body := self._body():
-                apply = partial(clusters.apply, self._rounds.api, self._engine.handlers, body)
+                apply = partial(clusters.apply, self._rounds.api, self._controller.handlers, body)
                 with self._rounds.health.working(f"applying {self._name}"):
                     self._note(await self._in_thread(apply))
                     self._tried.set()
@@ -134,7 +134,7 @@ class ClusterRounds:
 
     async def _keep_exporter(self, body: Body) -> None:
         """Keep the cluster's exporter, if all else of it is applied; log once what prevents that."""
-        exporting = self._engine.exporting
+        exporting = self._controller.exporting
         if exporting is None or self._applied != CommonConditions():
             return
         trouble = await self._in_thread(partial(exporters.keep, self._rounds.api, exporting, body))
@@ -170,7 +170,7 @@ class ClusterRounds:
 
         def look() -> Body:
             return clusters.look(
-                rounds.api, self._engine.handlers, body, before, active_faults, self._applied, self._starting.why
+                rounds.api, self._controller.handlers, body, before, active_faults, self._applied, self._starting.why
             )
 
         try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import time
 
+from caplab.contract.engines import name_for
+
 from ..api import Api
 from ..engines import starting
 from ..engines.common import CAN_START
 from ..engines.conditions import ConditionState
 from ..engines.objects import of_cluster
-from ..faults.inventory import engine_of
 from .watched import Key
 
 _AGAIN_SECONDS = 3.0  # between two reads: reading a log costs the node CPU time
@@ -22,7 +23,7 @@ class Starting:
     def __init__(self, api: Api, key: Key) -> None:
         self._api = api
         kind, self._namespace, name = key
-        self._selector = of_cluster(engine_of(kind), name)
+        self._selector = of_cluster(name_for(kind), name)
         self._read: tuple[float, ConditionState] | None = None
         self._missing = ""  # the message about a pod that was missing the last time
 

@@ -20,7 +20,7 @@ from .. import exporter, scrape_targets
 from ..api import Api
 from ..health import Health
 from ..settings import LAB_NAMESPACE_VARIABLE, configure
-from .engines import Engine, engines
+from .engines import ClusterController, controllers
 from .faults.handlers import FaultHandlers
 from .faults.live import LiveFaults
 from .faults.reading import Reader
@@ -39,7 +39,7 @@ class Lab:
     """State that all handlers share: the API server's client, and the objects as last seen."""
 
     api: Api = field(default_factory=Api)
-    engines: Mapping[str, Engine] = field(default_factory=lambda: {engine.kind: engine for engine in engines()})
+    controllers: Mapping[str, ClusterController] = field(default_factory=controllers)  # by kind
     clusters: WatchedClusters = field(default_factory=WatchedClusters)
     faults: WatchedRecords[Fault] = field(default_factory=lambda: WatchedRecords(record=Fault))
     runs: WatchedRecords[Run] = field(default_factory=lambda: WatchedRecords(record=Run))
@@ -54,9 +54,11 @@ class Lab:
     owned: OwnedWatch = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fault_handlers = FaultHandlers(self.api, lambda kind: self.engines[kind].handlers.roles, Reader(self.api))
+        self.fault_handlers = FaultHandlers(
+            self.api, lambda kind: self.controllers[kind].handlers.roles, Reader(self.api)
+        )
         self.live_faults = LiveFaults(self.faults, self.fault_handlers, self.threads, self.health)
-        self.rounds = Rounds(self.api, self.engines, self.clusters, self._active_faults, self.health)
+        self.rounds = Rounds(self.api, self.controllers, self.clusters, self._active_faults, self.health)
         self.owned = OwnedWatch(self.api, self.rounds.clusters_in)
 
     def snapshot(self) -> exporter.Snapshot:
@@ -75,8 +77,8 @@ def register(registry: kopf.OperatorRegistry) -> None:
     """Register every handler."""
     lab = Lab()
     _register_life(registry, lab)
-    for engine in lab.engines.values():
-        _register_clusters(registry, lab, engine)
+    for kind in lab.controllers:
+        _register_clusters(registry, lab, PLURALS[kind])
     _register_events(registry, lab)
 
 
@@ -111,9 +113,9 @@ def _register_life(registry: kopf.OperatorRegistry, lab: Lab) -> None:
         await lab.owned.stop()
 
 
-def _register_clusters(registry: kopf.OperatorRegistry, lab: Lab, engine: Engine) -> None:
+def _register_clusters(registry: kopf.OperatorRegistry, lab: Lab, plural: str) -> None:
     # The event is only recorded: the cluster's rounds do the work, from the current state, whatever happened.
-    @kopf.on.event(GROUP, VERSION, engine.plural, registry=registry)
+    @kopf.on.event(GROUP, VERSION, plural, registry=registry)
     async def on_cluster_event(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         previous = lab.clusters.bodies.get(key_of(body))
         lab.clusters.on_event(event["type"], dict(body))
@@ -140,7 +142,7 @@ def _scrape_targets(api: Api) -> list[scrape_targets.Group]:
 
 async def _kinds_are_served(lab: Lab) -> None:
     """Wait until the API server serves the lab's kinds: kopf does not watch kinds that are missing at its start."""
-    wanted = {PLURALS[FAULT], PLURALS[RUN], *(engine.plural for engine in lab.engines.values())}
+    wanted = {PLURALS[kind] for kind in (FAULT, RUN, *lab.controllers)}
     end = time.monotonic() + _KINDS_SECONDS
     while missing := wanted - await asyncio.to_thread(lab.api.serves, GROUP, VERSION):
         if time.monotonic() > end:
@@ -173,7 +175,7 @@ async def _keep_following(lab: Lab) -> None:
     for uid in [uid for uid, task in lab.followers.items() if uid not in there or task.done()]:
         _end(lab.followers.pop(uid))
     for uid, body in there.items():
-        follow = lab.engines[body["kind"]].follow
+        follow = lab.controllers[body["kind"]].follow
         if follow and uid not in lab.followers:
             lab.followers[uid] = asyncio.create_task(follow(lab.api, body))
 

@@ -10,7 +10,7 @@ from ..links import Topology
 
 @dataclass(frozen=True, slots=True)
 class ClusterAccess:
-    """A cluster's login (as links.Engine takes it) and its endpoints as last seen."""
+    """A cluster's login (as links.ClientFactory takes it) and its endpoints as last seen."""
 
     login: Mapping[str, str]
     topology: Callable[[], Topology]

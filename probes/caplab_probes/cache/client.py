@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from ..engines import engine_named
+from caplab.contract.engines import POSTGRES, REDIS
+
+from ..engines import factory_for
 from ..links import Endpoint, NotDone, Result, Scan
 from ..load.workloads import Operation
 from ..spec import PLAIN_CLIENT, Limits
@@ -50,8 +52,8 @@ class CacheClient:
     ) -> None:
         self._spec, self._limits, self._random = cache_spec, limits, Random(seed)
         self._cache, self._store = cache, store
-        self._redis = engine_named("redis").client(cache.login, limits, cache.topology, PLAIN_CLIENT)
-        self._postgres = engine_named("postgres").client(store.login, limits, store.topology, PLAIN_CLIENT)
+        self._redis = factory_for(REDIS.kind).client(cache.login, limits, cache.topology, PLAIN_CLIENT)
+        self._postgres = factory_for(POSTGRES.kind).client(store.login, limits, store.topology, PLAIN_CLIENT)
         self._shared: tuple[RedisCache, Database, Reader] | None = None
         self._on_load: Callable[[Load], None] | None = None
 

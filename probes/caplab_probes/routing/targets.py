@@ -18,7 +18,7 @@ from kubernetes import client
 
 from caplab.contract.names import CLUSTER_LABEL, MEMBER, PART_LABEL
 
-from ..engines import engine_of
+from ..engines import factory_for
 from ..links import Endpoint, Topology
 from ..spec import Target
 
@@ -29,11 +29,12 @@ log = logging.getLogger(__name__)
 
 def topology_of(target: Target, pods: Mapping[str, Any]) -> Topology:
     """Return a cluster's endpoints from its members' pods, as the API server lists them; members by name."""
-    engine = engine_of(target.kind)
+    factory = factory_for(target.kind)
+    port = factory.engine.port
     # With its final dot the name is looked up once, not once a search domain.
-    service = Endpoint("service", f"{target.name}-{engine.service}.{target.namespace}.svc.cluster.local.", engine.port)
+    service = Endpoint("service", f"{target.name}-{factory.service}.{target.namespace}.svc.cluster.local.", port)
     addresses = {pod["metadata"]["name"]: pod.get("status", {}).get("podIP") for pod in pods["items"]}
-    members = (Endpoint(name, address, engine.port) for name, address in sorted(addresses.items()) if address)
+    members = (Endpoint(name, address, port) for name, address in sorted(addresses.items()) if address)
     return Topology(service, tuple(members))
 
 

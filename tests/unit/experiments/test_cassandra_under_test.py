@@ -264,7 +264,7 @@ def test_each_copy_is_scanned_before_all_together_and_alone_only_where_it_is_who
 
 def test_the_scan_takes_the_engines_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[str, Any]] = []
-    loads = Loads(fake(), "ns", {"kind": cassandra.KIND, "name": "cs"}, "r-1", ("a", "b", "c"), 0)
+    loads = Loads(fake(), "ns", {"kind": cassandra.ENGINE.kind, "name": "cs"}, "r-1", ("a", "b", "c"), 0)
     monkeypatch.setattr(Loads, "_make", lambda self, name, probe: made.append((name, probe)))
     monkeypatch.setattr(Loads, "_not_in_phase", lambda *_: "")
     loads.scan("set-scan", "b", cassandra.SCAN_ROUTES)

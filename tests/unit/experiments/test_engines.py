@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from chaoscaplab.clusters import cluster_status, postgres, redis
-from chaoscaplab.clusters.engines import ENGINES, Engine, engine_for_kind, engine_named, scan_routes
+from chaoscaplab.clusters.engines import MODULES, EngineModule, engine_for_kind, engine_named, scan_routes
 from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.faults import actions
 from chaoscaplab.probes.loads import clock_run
@@ -86,13 +86,13 @@ def test_a_cluster_is_ready_only_as_its_latest_spec_asks() -> None:
     assert "new" in cluster_status.not_ready({**cluster(), "status": {"observedGeneration": 2}})
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_cluster_that_is_gone_is_not_steady(engine: Engine) -> None:
+@pytest.mark.parametrize("engine", MODULES.values())
+def test_a_cluster_that_is_gone_is_not_steady(engine: EngineModule) -> None:
     assert Cluster(server(), engine, "ns", "rd", {}).not_steady() == "there is no such cluster"
 
 
-@pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine.HAS_PRIMARY])
-def test_a_cluster_without_its_primary_has_not_caught_up_and_shows_no_settings(engine: Engine) -> None:
+@pytest.mark.parametrize("engine", [module for module in MODULES.values() if module.ENGINE.has_primary])
+def test_a_cluster_without_its_primary_has_not_caught_up_and_shows_no_settings(engine: EngineModule) -> None:
     body = cluster()
     del body["status"]["primary"]
     assert engine.not_caught_up(server(), "ns", body) == "there is no primary"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from caplab_cluster.paths import REPOSITORY
-from chaoscaplab.clusters.engines import ENGINES, engine_named
+from chaoscaplab.clusters.engines import MODULES, engine_named
 from chaoscaplab.controls.baseline import baseline_of
 from chaoscaplab.controls.measured import settings_of_cache
 from chaoscaplab.controls.plan import Plan, plan_of
@@ -27,7 +27,7 @@ from support.runs.held_runs import begin_run
 
 from caplab import suites
 from caplab.check.finding import Finding, State
-from caplab.contract.names import CLUSTER_PLURALS, PLURALS
+from caplab.contract.engines import BY_NAME, ENGINES
 from caplab.contract.objects import Fault
 from caplab.judging import expectations, experiments_folder
 from caplab.model.budgets import evaluate, names
@@ -94,7 +94,7 @@ def test_an_experiment_as_it_is_has_a_row_and_speaks_of_its_own_cluster(name: st
 def test_a_cache_has_a_store_and_nothing_else_has() -> None:
     experiment = loaded("cache/expire-hot-key")
     plan = plan_of(experiment, configuration(experiment, protection="lock"), {})
-    assert (plan.cluster_engine.ENGINE, plan.cluster, plan.store and plan.store.name) == ("redis", "cache", "pg")
+    assert (plan.cluster_engine.ENGINE.name, plan.cluster, plan.store and plan.store.name) == ("redis", "cache", "pg")
     assert plan.loads[0]["cache"] == {
         "protection": "lock",
         "keys": 20,
@@ -291,9 +291,9 @@ def test_every_suite_names_experiments_and_settings_that_there_are(name: str) ->
 
 
 def test_the_suites_run_every_engine_there_is() -> None:
-    engines = [engine.ENGINE for engine in ENGINES]
+    engines = list(BY_NAME)
     smoke = suites.find(FOLDER, "smoke", {}).runs
-    killed = {engine.ENGINE: "primary" if engine.HAS_PRIMARY else "node" for engine in ENGINES}
+    killed = {engine.name: "primary" if engine.has_primary else "node" for engine in ENGINES}
     assert [run.experiment for run in smoke] == [f"{engine}/kill-{killed[engine]}" for engine in engines]
     core = suites.find(FOLDER, "core", {}).runs
     assert len(core) <= 20
@@ -302,8 +302,8 @@ def test_the_suites_run_every_engine_there_is() -> None:
 
 def test_every_engine_is_known_wherever_a_list_of_them_is_kept() -> None:
     folders = {name.partition("/")[0] for name in EXPERIMENTS}
-    assert sorted(engine.ENGINE for engine in ENGINES) == sorted(folders - {CACHE})
-    assert sorted(PLURALS[engine.KIND] for engine in ENGINES) == sorted(CLUSTER_PLURALS.values())
+    assert sorted(BY_NAME) == sorted(folders - {CACHE})
+    assert [*MODULES] == [*ENGINES]
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     packaged = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert {f"experiments/{folder}" for folder in folders} <= set(packaged)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from caplab_dashboards.sources import POSTGRES
+from caplab_dashboards import sources
 from caplab_operator.engines import exporter, objects
 from caplab_operator.engines.common import CAN_START
 from caplab_operator.engines.exporter import Exporter
@@ -18,7 +18,7 @@ from caplab_operator.engines.postgres.exporter import EXPORTER as OF_POSTGRES
 from caplab_operator.engines.redis import manifests as redis
 from caplab_operator.engines.redis.exporter import EXPORTER as OF_REDIS
 from caplab_operator.handlers import exporters
-from caplab_operator.handlers.engines import engines
+from caplab_operator.handlers.engines import controllers
 from caplab_operator.handlers.exporters import Exporting
 from caplab_operator.handlers.faults.pods import inventory_from
 from caplab_operator.handlers.starting import Starting
@@ -28,6 +28,8 @@ from support.operator.observed_postgres import BODY as PG_BODY
 from support.operator.observed_postgres import SPEC as PG
 from support.operator.observed_redis import BODY as RD_BODY
 from support.operator.observed_redis import SPEC as RD
+
+from caplab.contract.engines import POSTGRES, REDIS
 
 PARTS = [("Secret", "secrets"), ("NetworkPolicy", "networkpolicies"), ("Service", "services"),
          ("StatefulSet", "statefulsets")]  # fmt: skip
@@ -103,7 +105,7 @@ def test_postgres_exporter_collects_what_dashboards_ask_of_it() -> None:
     always = ("pg_up", "pg_stat_activity_", "pg_stat_replication_")
     prefixes = (*always, *(f"pg_{name}_" for name in on))
     assert not set(on) & set(off)
-    assert [name for name in POSTGRES if not name.startswith(prefixes)] == []
+    assert [name for name in sources.POSTGRES if not name.startswith(prefixes)] == []
     assert "--disable-default-metrics" not in OF_POSTGRES.command
 
 
@@ -136,13 +138,13 @@ def test_switching_it_changes_nothing_that_members_are_made_of(enabled: str, mon
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, "lab")
     monkeypatch.setenv(EXPORTERS_VARIABLE, "true")
-    for of in (OF_POSTGRES, OF_REDIS):
-        monkeypatch.setenv(of.image_variable, f"image of {of.command[0]}")
+    for engine in (POSTGRES, REDIS):
+        monkeypatch.setenv(engine.exporter_variable, f"image of {engine.exporter}")
     return FakeServer()
 
 
 def of_kind(kind: str) -> Exporting:
-    (exporting,) = (engine.exporting for engine in engines() if engine.kind == kind)
+    exporting = controllers()[kind].exporting
     assert exporting is not None
     return exporting
 
@@ -152,7 +154,7 @@ def keep(server: FakeServer, body: Mapping[str, Any] = PG_BODY) -> str:
 
 
 def test_cassandra_has_none_since_members_tell_themselves() -> None:
-    assert {engine.kind: engine.exporting is None for engine in engines()} == {
+    assert {kind: controller.exporting is None for kind, controller in controllers().items()} == {
         "CassandraCluster": True, "PostgresCluster": False, "RedisCluster": False,
     }  # fmt: skip
 
@@ -165,7 +167,7 @@ def test_all_of_it_is_made_with_a_password_that_is_derived(server: FakeServer, b
         assert server.at(plural, name)
     spec = of_kind(body["kind"]).parse(body)
     image = server.at("statefulsets", name)["spec"]["template"]["spec"]["containers"][0]["image"]
-    assert image.startswith("image of prometheus-")
+    assert image == f"image of {spec.ENGINE.exporter}"
     password = exporters.password(server, spec)
     made = built(spec, of_kind(body["kind"]).exporter, password)["Secret"]
     assert server.at("secrets", name)["data"] == made["data"]
@@ -204,7 +206,7 @@ def test_what_is_somebody_elses_is_neither_changed_nor_removed_and_is_named(
 
 
 def test_a_refusal_is_told_and_raises_nothing(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(OF_POSTGRES.image_variable)
+    monkeypatch.delenv(POSTGRES.exporter_variable)
     assert keep(server).startswith("its exporter is not up to date yet:")
 
 

@@ -12,7 +12,7 @@ import pytest
 from caplab_operator.faults.inventory import Inventory
 from caplab_operator.faults.targets import Roles
 from caplab_operator.handlers import wiring
-from caplab_operator.handlers.engines import Engine
+from caplab_operator.handlers.engines import ClusterController
 from caplab_operator.handlers.faults.handlers import FaultHandlers
 from caplab_operator.handlers.faults.live import LiveFaults
 from caplab_operator.handlers.faults.reading import Reader
@@ -163,7 +163,7 @@ def test_a_fault_that_is_heard_of_is_resolved_and_then_followed() -> None:
     async def main() -> None:
         served: Any = api
         handlers: Any = Handlers()
-        lab = wiring.Lab(api=served, engines={"PostgresCluster": Engine("PostgresCluster", "x", handlers)})
+        lab = wiring.Lab(api=served, controllers={"PostgresCluster": ClusterController(handlers)})
         wiring._register_events(registry, lab)
         on_event: Any = next(
             handler.fn for handler in registry._watching.get_all_handlers() if handler.id.endswith("on_fault_event")

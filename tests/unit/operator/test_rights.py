@@ -72,5 +72,5 @@ def test_somebody_elses_binding_of_that_name_stays_and_is_named(server: FakeServ
 
 @pytest.mark.parametrize("spec", [CassandraSpec, PostgresSpec, RedisSpec])
 def test_the_binding_is_found_by_the_labels_of_its_cluster(spec: Any) -> None:
-    labels = objects.operator_binding({**BODY, "kind": spec.KIND}, "lab")["metadata"]["labels"]
-    assert labels == {ENGINE_LABEL: spec.ENGINE, CLUSTER_LABEL: "pg"}
+    labels = objects.operator_binding({**BODY, "kind": spec.ENGINE.kind}, "lab")["metadata"]["labels"]
+    assert labels == {ENGINE_LABEL: spec.ENGINE.name, CLUSTER_LABEL: "pg"}

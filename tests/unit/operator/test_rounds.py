@@ -12,7 +12,7 @@ from caplab_operator.engines.common import CommonConditions
 from caplab_operator.engines.ownership import ForeignObject
 from caplab_operator.engines.passwords import PasswordsLost
 from caplab_operator.handlers import clusters, exporters, rounds
-from caplab_operator.handlers.engines import Engine
+from caplab_operator.handlers.engines import ClusterController
 from caplab_operator.handlers.rounds import Rounds
 from caplab_operator.handlers.watched import WatchedClusters
 from caplab_operator.health import BOUND_SECONDS, Health
@@ -96,10 +96,10 @@ class Handlers:
 class FakeLab:
     def __init__(self) -> None:
         self.api, self.handlers, self.watched, self.seconds = FakeApi(), Handlers(), WatchedClusters(), 0.0
-        engines = {"RedisCluster": Engine("RedisCluster", "redisclusters", self.handlers)}
+        controllers = {"RedisCluster": ClusterController(self.handlers)}
         api: Any = self.api
         self.health = Health(lambda: self.seconds)
-        self.rounds = Rounds(api, engines, self.watched, lambda _: {}, self.health)
+        self.rounds = Rounds(api, controllers, self.watched, lambda _: {}, self.health)
 
     def on_event(self, of: Mapping[str, Any], event: str = "ADDED") -> None:
         self.watched.on_event(event, of)
@@ -270,8 +270,7 @@ def test_an_exporter_that_cannot_be_made_holds_up_nothing_and_is_tried_again_lat
 
     async def scenario(lab: FakeLab) -> None:
         exporting: Any = object()
-        engine = Engine("RedisCluster", "redisclusters", lab.handlers, None, exporting)
-        lab.rounds.engines = {"RedisCluster": engine}
+        lab.rounds.controllers = {"RedisCluster": ClusterController(lab.handlers, None, exporting)}
         lab.handlers.refuse = refuse
         lab.on_event(body("rd"))
         await wait_until(lambda: lab.handlers.looks.get("rd", 0) > 3 and len(lab.handlers.applied) > 2)
@@ -292,8 +291,7 @@ def test_an_exporter_that_is_stuck_is_told_of_and_the_cluster_is_looked_at_all_t
 
         monkeypatch.setattr(exporters, "keep", keep)
         exporting: Any = object()
-        engine = Engine("RedisCluster", "redisclusters", lab.handlers, None, exporting)
-        lab.rounds.engines = {"RedisCluster": engine}
+        lab.rounds.controllers = {"RedisCluster": ClusterController(lab.handlers, None, exporting)}
         lab.on_event(body("rd"))
         await wait_until(lambda: lab.handlers.looks.get("rd", 0) > 1)
         lab.seconds = BOUND_SECONDS + 1

@@ -9,12 +9,12 @@ import kopf
 import pytest
 from caplab_operator import settings as operator_settings
 from caplab_operator.handlers import wiring
-from caplab_operator.handlers.engines import engines
 from caplab_operator.health import BOUND_SECONDS, Health
 
+from caplab.contract.engines import ENGINES
 from caplab.contract.names import GROUP
 
-PLURALS = {"faults", "runs", *(engine.plural for engine in engines())}
+PLURALS = {"faults", "runs", *(engine.plural for engine in ENGINES)}
 
 
 class Served:

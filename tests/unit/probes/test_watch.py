@@ -313,8 +313,8 @@ def asked_for_clients(
 ) -> list[tuple[Limits, ClientOptions]]:
     """What a prober at a vantage asks an engine for, for loads with these clients."""
     asked: list[tuple[Limits, ClientOptions]] = []
-    engine = SimpleNamespace(client=lambda login, limits, topology, options: asked.append((limits, options)))
-    monkeypatch.setattr(controller, "engine_of", lambda kind: engine)
+    factory = SimpleNamespace(client=lambda login, limits, topology, options: asked.append((limits, options)))
+    monkeypatch.setattr(controller, "factory_for", lambda kind: factory)
     monkeypatch.setattr(controller, "read_login", lambda api, target: {})
     monkeypatch.setattr(controller, "LiveTopology", lambda api, target: SimpleNamespace(start=lambda: None))
     around = ProberContext(vantage, folder, Limits(), Exporter(vantage), session_numbers())

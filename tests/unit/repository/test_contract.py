@@ -20,6 +20,7 @@ from caplab_cluster.paths import CHART, REPOSITORY
 from support.chart.crd_schema import schemas
 
 from caplab.contract import bounds, names, objects, phases, ports
+from caplab.contract.engines import BY_KIND, BY_NAME, ENGINES, REDIS, Engine, for_chart
 from caplab.contract.records import BodyError, Record, schema_of
 
 # The cluster's package runs before anything is installed.
@@ -112,16 +113,27 @@ def test_names_at_the_api_server_stay_as_they_are() -> None:
     assert {name: value for name, value in every if isinstance(value, str) and value.startswith(names.GROUP)} == WRITTEN
 
 
-def test_a_kind_has_one_plural_and_one_engine() -> None:
-    assert len({kind.name for kind in names.KINDS}) == len({kind.plural for kind in names.KINDS}) == len(names.KINDS)
-    assert all(kind.plural == f"{kind.name.lower()}s" for kind in names.KINDS)
-    assert all(engine == kind.removesuffix("Cluster").lower() for kind, engine in names.ENGINES.items())
+def test_a_kind_has_one_plural_and_an_engine_one_kind() -> None:
+    assert len(set(names.PLURALS.values())) == len(names.PLURALS)
+    assert all(plural == f"{kind.lower()}s" for kind, plural in names.PLURALS.items())
+    assert {engine.kind for engine in ENGINES} == {f"{engine.name.title()}Cluster" for engine in ENGINES}
+    assert len(BY_NAME) == len(BY_KIND) == len(ENGINES)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_has_a_word_for_its_epochs_if_it_has_a_primary(engine: Engine) -> None:
+    assert bool(engine.epoch) == bool(engine.stamped) == engine.has_primary
+
+
+def test_the_charts_copy_of_the_table_of_engines_is_up_to_date() -> None:
+    """To write it anew: python -m caplab.contract.engines > charts/caplab/files/engines.json."""
+    assert (CHART / "files" / "engines.json").read_text() == for_chart()
 
 
 def test_what_runs_beside_a_redis_member_has_the_same_ports() -> None:
     from caplab_redis_member import config  # noqa: PLC0415
 
-    assert (config.REDIS_PORT, config.SENTINEL_PORT) == (ports.REDIS, ports.SENTINEL)
+    assert (REDIS.port, ports.SENTINEL) == (config.REDIS_PORT, config.SENTINEL_PORT)
 
 
 def test_the_contract_loads_nothing_else_of_the_lab() -> None:
@@ -220,7 +232,7 @@ def test_the_charts_kinds_have_the_contracts_names() -> None:
         (document["spec"]["names"]["kind"], document["spec"]["names"]["plural"], document["spec"]["group"])
         for document in documents
     }
-    assert found == {(kind.name, kind.plural, names.GROUP) for kind in names.KINDS}
+    assert found == {(kind, plural, names.GROUP) for kind, plural in names.PLURALS.items()}
     assert all(
         document["metadata"]["name"] == f"{document['spec']['names']['plural']}.{names.GROUP}" for document in documents
     )
@@ -239,7 +251,7 @@ def test_the_charts_phases_are_those_of_the_contract() -> None:
     assert listed("Run", "phase") == set(phases.RUN_PHASES)
 
 
-@pytest.mark.parametrize("kind", names.CLUSTER_PLURALS)
+@pytest.mark.parametrize("kind", BY_KIND)
 def test_the_charts_bounds_of_clusters_are_those_of_the_contract(kind: str) -> None:
     metadata, status = (schemas()[kind]["properties"][part]["properties"] for part in ("metadata", "status"))
     assert metadata["name"]["maxLength"] == bounds.CLUSTER_NAME
@@ -251,7 +263,7 @@ def test_prometheus_may_reach_the_contracts_ports() -> None:
     text = (CHART / "templates" / "prometheus-network.yaml").read_text()
     reached = {int(port) for port in re.findall(r"port: (\d+)", text)}
     of_lab = {ports.AGENT_METRICS, ports.PROBER_METRICS, ports.OPERATOR_METRICS, ports.SCRAPE_TARGETS}
-    assert reached == of_lab | {ports.POSTGRES_EXPORTER, ports.REDIS_EXPORTER, ports.CASSANDRA_METRICS}
+    assert reached == of_lab | {engine.metrics_port for engine in ENGINES}
 
 
 def test_the_charts_pods_listen_at_the_contracts_ports() -> None:
@@ -333,7 +345,7 @@ def named_in(schema: Any) -> Iterator[str]:
 def fields_of_its_own() -> set[str]:
     """Return the fields that no cluster and no object of Kubernetes has too: those in camel case are told by name."""
     of_contract = {name for _, _, record in SCHEMAS for name in named_in(schema_of(record)) if name != name.lower()}
-    return of_contract - {name for kind in names.CLUSTER_PLURALS for name in named_in(schemas()[kind])} - {"startedAt"}
+    return of_contract - {name for kind in BY_KIND for name in named_in(schemas()[kind])} - {"startedAt"}
 
 
 def taken_apart(source: str, fields: set[str]) -> Iterator[str]:

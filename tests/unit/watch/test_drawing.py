@@ -11,6 +11,7 @@ from rich.console import Console
 from support.objects.listed_faults import NOW, entry, listed
 from support.runs.watched_lab import cluster, metrics, run
 
+from caplab.contract.engines import CASSANDRA, POSTGRES, REDIS
 from caplab.watch import sparkline
 from caplab.watch.drawing import Paper, drawn
 from caplab.watch.figures import counts_of
@@ -46,9 +47,9 @@ def picture(paper: Paper, *, silent: tuple[str, ...] = ()) -> Picture:
         probers=tuple(SILENT if vantage in silent else SourceState(f"prober {vantage}") for vantage in "abc"),
         host=HOST,
         clusters=(
-            cluster_of("PostgresCluster", cluster()),
-            cluster_of("RedisCluster", cluster("rd", primary="", epoch="8f3a" * 10, phase="Degraded")),
-            cluster_of("CassandraCluster", cluster("cs", primary="", epoch=None)),
+            cluster_of(POSTGRES, cluster()),
+            cluster_of(REDIS, cluster("rd", primary="", epoch="8f3a" * 10, phase="Degraded")),
+            cluster_of(CASSANDRA, cluster("cs", primary="", epoch=None)),
         ),
         faults=tuple(live_faults([listed(entry("pg-0", proven=True))], NOW)),
         runs=tuple(
@@ -239,10 +240,10 @@ def test_a_long_namespace_hides_neither_a_clusters_name_nor_who_is_away() -> Non
     body = cluster("pg", epoch=12)
     body["metadata"]["namespace"] = "caplab-experiments-of-mine"
     body["status"]["members"][0] |= {"ready": False, "state": "silent"}
-    lines = text(replace(picture(paper), clusters=(cluster_of("PostgresCluster", body),)), paper)
+    lines = text(replace(picture(paper), clusters=(cluster_of(POSTGRES, body),)), paper)
     assert line_with(lines, "postgres  caplab-experi…/pg ", "0(silent) 1 2*")
     del body["status"]["members"][1:]
-    lines = text(replace(picture(paper), clusters=(cluster_of("PostgresCluster", body),)), paper)
+    lines = text(replace(picture(paper), clusters=(cluster_of(POSTGRES, body),)), paper)
     assert line_with(lines, "/pg ", "0/3", "0(silent)")
 
 
@@ -257,7 +258,7 @@ def test_control_codes_in_objects_do_not_reach_the_terminal() -> None:
     strange = listed(entry(f"pg-0{bad}"), what={"partition": {"from": bad}})
     shown = replace(
         picture(paper),
-        clusters=(cluster_of("PostgresCluster", body),),
+        clusters=(cluster_of(POSTGRES, body),),
         runs=tuple(latest_runs([failed], 1)),
         faults=tuple(live_faults([strange], datetime.now(UTC))),
     )

@@ -69,7 +69,7 @@ def start_options(spec: CassandraSpec) -> dict[str, str]:
         **_OWN,
         **_commitlog(spec),
         "hints_flush_period": f"{spec.hinted_handoff.flush_period_milliseconds}ms",
-        **taken(spec.ENGINE, spec.parameters),
+        **taken(spec.ENGINE.name, spec.parameters),
     }
 
 

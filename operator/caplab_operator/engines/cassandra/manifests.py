@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from caplab.contract import ports
+from caplab.contract.engines import CASSANDRA
 from caplab.contract.names import GENERATION_ANNOTATION, RESTART_ANNOTATION, SETTLED_ANNOTATION
 
 from .. import network, objects
@@ -13,9 +14,9 @@ from ..objects import Manifest
 from .configuration import cassandra_yaml, jvm_options, racks, restart_digest
 from .spec import CassandraSpec
 
-CQL_PORT, MANAGEMENT_PORT = ports.CQL, ports.CASSANDRA_MANAGEMENT
+CQL_PORT, MANAGEMENT_PORT = CASSANDRA.port, ports.CASSANDRA_MANAGEMENT
 STORAGE_PORT = ports.CASSANDRA_STORAGE  # among members
-METRICS_PORT = ports.CASSANDRA_METRICS  # of the agent in the member's own JVM (images/cassandra/conf/exporter.yaml)
+METRICS_PORT = CASSANDRA.metrics_port  # of the agent in the member's own JVM (images/cassandra/conf/exporter.yaml)
 # Annotation of the StatefulSet: the host ids of the ring that has been cleaned up after its last change.
 _USER_ID = 10004  # images/cassandra
 _GRACE_SECONDS = 30  # to flush its memory to disk, and to tell the others

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from caplab.contract.names import CASSANDRA_CLUSTER
+from caplab.contract.engines import CASSANDRA, Engine
 from caplab.model.sizes import size_bytes
 
 from ..cluster import Cluster, common_fields
@@ -51,8 +51,7 @@ class Operations:
 class CassandraSpec(Cluster):
     """The spec of a CassandraCluster."""
 
-    KIND: ClassVar[str] = CASSANDRA_CLUSTER
-    ENGINE: ClassVar[str] = "cassandra"
+    ENGINE: ClassVar[Engine] = CASSANDRA
 
     replication_factor: int
     heap_bytes: int

@@ -88,7 +88,7 @@ def _ready(
 
 def _settings_applied(spec: CassandraSpec, observed: ObservedCassandra, done: RoundResult) -> ConditionState:
     silence = "" if any(member.settings for member in observed.members.values()) else "no member reports its settings"
-    forbidden = {f"parameter {name}": why for name, why in not_taken(spec.ENGINE, spec.parameters).items()}
+    forbidden = {f"parameter {name}": why for name, why in not_taken(spec.ENGINE.name, spec.parameters).items()}
     return settings_applied(
         {**forbidden, **done.refusals}, silence, settings_drift.not_applied(spec, observed, done.outdated)
     )

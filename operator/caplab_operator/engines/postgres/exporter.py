@@ -9,12 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from caplab.contract import ports
-
 from ..exporter import LOGIN, Exporter
-from .manifests import POSTGRES_PORT
 
-IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES_EXPORTER"
 _FILE = "postgres_exporter.yml"
 _WITHOUT = ("database", "roles", "stat_user_tables", "statio_user_tables")
 _WITH = (
@@ -40,7 +36,6 @@ def _files(password: str) -> Mapping[str, str]:
 
 
 EXPORTER = Exporter(
-    image_variable=IMAGE_VARIABLE,
     command=(
         "prometheus-postgres-exporter",
         f"--config.file=/etc/caplab/{_FILE}",
@@ -49,8 +44,6 @@ EXPORTER = Exporter(
         *(f"--no-collector.{name}" for name in _WITHOUT),
         *(f"--collector.{name}" for name in _WITH),
     ),
-    port=ports.POSTGRES_EXPORTER,
-    asks=POSTGRES_PORT,
     files=_files,
     variables={},
 )

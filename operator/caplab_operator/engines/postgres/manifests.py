@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from caplab.contract import ports
+from caplab.contract.engines import POSTGRES
 from caplab.contract.names import GENERATION_ANNOTATION, GROUP, ROLE_LABEL, SCOPE_LABEL
 
 from .. import network, objects
@@ -14,7 +15,7 @@ from ..objects import Manifest
 from .patroni import configuration
 from .spec import PostgresSpec
 
-POSTGRES_PORT, PATRONI_PORT = ports.POSTGRES, ports.PATRONI
+POSTGRES_PORT, PATRONI_PORT = POSTGRES.port, ports.PATRONI
 GRACE_SECONDS = 20  # for the switchover (images/postgres/switchover) and a clean shutdown after it
 _USER_ID = 10002  # images/postgres
 _STATE = ("config", "sync", "failover")  # what Patroni keeps, beside the leader object, each in Endpoints of its own

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from caplab.contract import ports
 from caplab.contract.names import ROLE_LABEL, SCOPE_LABEL
 from caplab.model.sizes import size_bytes
 
@@ -45,7 +44,11 @@ _SYNCHRONOUS: dict[str, dict[str, Any]] = {
 
 def parameters(spec: PostgresSpec) -> dict[str, str]:
     """Return Postgres' parameters: the lab's and the spec's, without those that no spec may name."""
-    return {**_PARAMETERS, **_bounds_of_the_log(size_bytes(spec.storage_size)), **taken(spec.ENGINE, spec.parameters)}
+    return {
+        **_PARAMETERS,
+        **_bounds_of_the_log(size_bytes(spec.storage_size)),
+        **taken(spec.ENGINE.name, spec.parameters),
+    }
 
 
 def _bounds_of_the_log(volume_bytes: int) -> dict[str, str]:
@@ -133,7 +136,7 @@ def configuration(spec: PostgresSpec, scope: str, labels: Mapping[str, str]) -> 
             "standby_leader_label_value": "primary",
             "use_endpoints": True,
             # Named as the Service names it: otherwise the Service has no endpoints.
-            "ports": [{"name": "postgres", "port": ports.POSTGRES}],
+            "ports": [{"name": "postgres", "port": spec.ENGINE.port}],
         },
         "bootstrap": {
             "dcs": dynamic_settings(spec),

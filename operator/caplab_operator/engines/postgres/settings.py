@@ -39,7 +39,7 @@ def gaps(spec: PostgresSpec, observed: ObservedPostgres) -> dict[str, Gap]:
 
 def applied(spec: PostgresSpec, observed: ObservedPostgres, member_gaps: Mapping[str, Gap]) -> ConditionState:
     """Build the condition SettingsApplied."""
-    if forbidden := not_taken(spec.ENGINE, spec.parameters):
+    if forbidden := not_taken(spec.ENGINE.name, spec.parameters):
         named = "; ".join(f"{name}: {why}" for name, why in sorted(forbidden.items()))
         return "False", "Refused", f"spec.parameters has parameters that are not allowed, remove them: {named}"
     if not observed.readings:

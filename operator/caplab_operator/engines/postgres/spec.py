@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from caplab.contract.names import POSTGRES_CLUSTER
+from caplab.contract.engines import POSTGRES, Engine
 
 from ..cluster import Cluster, common_fields
 
@@ -27,8 +27,7 @@ class Failover:
 class PostgresSpec(Cluster):
     """The spec of a PostgresCluster."""
 
-    KIND: ClassVar[str] = POSTGRES_CLUSTER
-    ENGINE: ClassVar[str] = "postgres"
+    ENGINE: ClassVar[Engine] = POSTGRES
 
     durability: str  # async, quorum, sync
     failover: Failover

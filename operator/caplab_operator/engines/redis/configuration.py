@@ -52,7 +52,7 @@ def named_directives(spec: RedisSpec) -> dict[str, str]:
         "maxmemory": str(spec.max_memory_bytes),
         "maxmemory-policy": spec.eviction_policy,
         **_OWN,
-        **taken(spec.ENGINE, spec.parameters),
+        **taken(spec.ENGINE.name, spec.parameters),
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from caplab.contract import ports
+from caplab.contract.engines import REDIS
 from caplab.contract.names import GENERATION_ANNOTATION, MEMBER, RESTART_ANNOTATION, SENTINEL
 
 from .. import network, objects
@@ -15,7 +16,7 @@ from .configuration import redis_conf, restart_digest, timing_conf
 from .spec import RedisSpec
 from .users import MEMBER_USERS, SENTINEL_USERS, VARIABLES, file_of
 
-REDIS_PORT, SENTINEL_PORT = ports.REDIS, ports.SENTINEL
+REDIS_PORT, SENTINEL_PORT = REDIS.port, ports.SENTINEL
 _USER_ID = 10003  # images/redis
 _PASSWORDS = {name: variable for name, variable in VARIABLES.items() if name != objects.APPLICATION}
 # A primary whose pod is deleted hands over first (images/redis/switchover), and then has time left to shut down.

@@ -25,7 +25,7 @@ def applied(
     whose pods are not from the current spec.
     """
     refused = [
-        *(f"parameter {name}: {why}" for name, why in sorted(not_taken(spec.ENGINE, spec.parameters).items())),
+        *(f"parameter {name}: {why}" for name, why in sorted(not_taken(spec.ENGINE.name, spec.parameters).items())),
         *(f"{name}: {text}" for name, text in sorted(refusals.items())),
     ]
     differing = [

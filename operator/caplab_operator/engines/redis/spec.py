@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from caplab.contract.names import REDIS_CLUSTER
+from caplab.contract.engines import REDIS, Engine
 from caplab.model.sizes import size_bytes
 
 from ..cluster import Cluster, common_fields
@@ -25,8 +25,7 @@ class Failover:
 class RedisSpec(Cluster):
     """The spec of a RedisCluster."""
 
-    KIND: ClassVar[str] = REDIS_CLUSTER
-    ENGINE: ClassVar[str] = "redis"
+    ENGINE: ClassVar[Engine] = REDIS
 
     sentinels: int
     persistence: str  # none, everysec, always

@@ -30,7 +30,6 @@ from .logins import Logins
 from .monitor import Monitor
 from .steps import Steps
 
-IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES"
 _LEADER_ANNOTATION = "leader"  # Patroni's, on the Endpoints that carry the lock
 
 _log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class PostgresClusters:
     def reconcile(self, api: Api, body: Body) -> None:
         """Apply the cluster's objects as its spec asks for; the number of members can only grow here."""
         spec, cache = parse(body), self._of(body)
-        image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
+        image, lab_namespace = os.environ[spec.ENGINE.image_variable], os.environ[LAB_NAMESPACE_VARIABLE]
         cache.monitor.password = exporters.password(api, spec)
         with cache.sizing:
             deployed = _deployed(api, spec)
@@ -181,7 +180,7 @@ def _resize(api: Api, spec: PostgresSpec, cache: ClusterCache, replicas: int) ->
     with cache.sizing:
         deployed = _deployed(api, spec)
         if deployed and deployed.is_current:
-            api.apply(manifests.stateful_set(spec, os.environ[IMAGE_VARIABLE], replicas))
+            api.apply(manifests.stateful_set(spec, os.environ[spec.ENGINE.image_variable], replicas))
 
 
 def _note_causes(cache: ClusterCache, observed: ObservedPostgres, primary: str | None) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from caplab.contract.engines import REDIS
 from caplab.contract.names import MEMBER, SENTINEL
 
 from ...api import Api, now
@@ -31,7 +32,6 @@ from .switchover import switch_over
 from .users import Users, send_commands
 from .watch import PromotionWatch
 
-IMAGE_VARIABLE = "CAPLAB_IMAGE_REDIS"
 _QUICK_SECONDS = 0.1  # how long the promotion watch waits for a silent member
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class RedisClusters:
         with cache.sizing:
             deployed = _deployed(api, spec)
             persisted = _persisted_state(spec, deployed, None, body.get("status") or {})
-            image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
+            image, lab_namespace = os.environ[spec.ENGINE.image_variable], os.environ[LAB_NAMESPACE_VARIABLE]
             objects_of_it = manifests.build(spec, image, lab_namespace, persisted)
             slices_of_it = [slices.primary_slice(spec), slices.replicas_slice(spec, ())]
             apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it, slices_of_it)
@@ -74,7 +74,7 @@ class RedisClusters:
         """Read the primary that the Sentinels have chosen at this moment."""
         passwords = api.secret(namespace, objects.secret_name(cluster))  # while pods are being listed
         members, sentinels = (
-            pods_among(api, listed(), objects.selector(RedisSpec.ENGINE, cluster, part)) for part in (MEMBER, SENTINEL)
+            pods_among(api, listed(), objects.selector(REDIS.name, cluster, part)) for part in (MEMBER, SENTINEL)
         )
         return Roles(primary=primary_of(observe.look(Place(members, sentinels, passwords.get("operator", "")))))
 
@@ -138,7 +138,7 @@ def _passwords(api: Api, spec: RedisSpec) -> dict[str, str]:
 
 def _place(api: Api, spec: RedisSpec, passwords: Mapping[str, str]) -> Place:
     def pods(part: str) -> tuple[Pod, ...]:
-        return pods_of(api, spec.namespace, objects.selector(RedisSpec.ENGINE, spec.name, part))
+        return pods_of(api, spec.namespace, objects.selector(RedisSpec.ENGINE.name, spec.name, part))
 
     login = passwords[objects.APPLICATION]
     return Place(pods(MEMBER), pods(SENTINEL), passwords.get(OPERATOR, ""), login)
@@ -195,4 +195,4 @@ def _take(api: Api, spec: RedisSpec, cache: ClusterCache, observed: ObservedRedi
 
 def _resize(api: Api, spec: RedisSpec, cache: ClusterCache, replicas: int) -> None:
     with cache.sizing:
-        api.apply(manifests.members(spec, os.environ[IMAGE_VARIABLE], replicas))
+        api.apply(manifests.members(spec, os.environ[spec.ENGINE.image_variable], replicas))

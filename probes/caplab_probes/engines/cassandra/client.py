@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 from cassandra import OperationTimedOut
 from cassandra.connection import ConnectionShutdown
 
-from caplab.contract import ports
-from caplab.contract.names import CASSANDRA_CLUSTER
+from caplab.contract.engines import CASSANDRA
 
-from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology, result_of
+from ...links import Client, ClientFactory, Endpoint, NotDone, NotOpened, Result, Scan, Topology, result_of
 from ...load.workloads import Operation
 from ...outcomes import OK, NoAnswer, Outcome
 from ...spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
@@ -177,15 +176,12 @@ def client(
     return CassandraClient(SharedDriver(login, limits, topology, options), limits, topology)
 
 
-ENGINE = Engine(
-    "cassandra",
-    CASSANDRA_CLUSTER,
-    port=ports.CQL,
+FACTORY = ClientFactory(
+    engine=CASSANDRA,
     client=client,
     read_levels=READ_LEVELS,
     write_levels=WRITE_LEVELS,
     service="any",
-    has_primary=False,
     client_options=("client_timestamps", "speculative_delay_ms", "clock_skew_ms", "skewed_vantages"),
     workloads=tuple(workload for workload in WORKLOADS if workload != "clock"),
     levels_of=LEVELS_OF,

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from caplab.contract import ports
-from caplab.contract.names import POSTGRES_CLUSTER
+from caplab.contract.engines import POSTGRES
 from caplab.contract.objects import REPLICA
 from caplab.model.keys import key_prefix
 
 from ... import clock
-from ...links import Client, Endpoint, Engine, Link, NotDone, NotOpened, Position, Result, Scan, Topology, result_of
+from ...links import (
+    Client,
+    ClientFactory,
+    Endpoint,
+    Link,
+    NotDone,
+    NotOpened,
+    Position,
+    Result,
+    Scan,
+    Topology,
+    result_of,
+)
 from ...load.workloads import Operation, is_beat, run_values
 from ...outcomes import OK, Outcome
 from ...routing.reads import needs_lsn
@@ -232,10 +243,8 @@ async def position(link: Link) -> Position:
     return await link.position()
 
 
-ENGINE = Engine(
-    "postgres",
-    POSTGRES_CLUSTER,
-    port=ports.POSTGRES,
+FACTORY = ClientFactory(
+    engine=POSTGRES,
     client=client,
     client_options=("read_routing", "max_lag_bytes", "replica_wait_ms", "timeout_ms"),
     position=position,

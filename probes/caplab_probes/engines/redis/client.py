@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from caplab.contract import ports
-from caplab.contract.names import REDIS_CLUSTER
+from caplab.contract.engines import REDIS
 from caplab.contract.objects import CACHE
 from caplab.model.keys import key_prefix
 
 from ... import clock
-from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology, result_of
+from ...links import Client, ClientFactory, Endpoint, NotDone, NotOpened, Result, Scan, Topology, result_of
 from ...load.workloads import Operation
 from ...outcomes import OK, Outcome
 from ...spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
@@ -203,16 +202,14 @@ def client(
     login: Mapping[str, str],
     limits: Limits,
     topology: Callable[[], Topology],
-    _: ClientOptions = PLAIN_CLIENT,  # timeout_ms, the only option that Engine.check lets through, is in the limits
+    _: ClientOptions = PLAIN_CLIENT,  # timeout_ms, the only one that ClientFactory.check allows, is in the limits
 ) -> Client:
     """Make a client for one cluster; login has username and password ('' if none is needed)."""
     return Opener(limits, _Connector(login, limits, topology).connect)
 
 
-ENGINE = Engine(
-    "redis",
-    REDIS_CLUSTER,
-    port=ports.REDIS,
+FACTORY = ClientFactory(
+    engine=REDIS,
     client=client,
     write_levels=WRITE_LEVELS,
     client_options=("timeout_ms",),

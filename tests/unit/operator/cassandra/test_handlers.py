@@ -13,8 +13,8 @@ from caplab_operator.engines.cassandra.manifests import PersistedState
 from caplab_operator.engines.cassandra.observe import Member, ObservedCassandra, Place
 from caplab_operator.engines.objects import part
 from caplab_operator.handlers import clusters
-from caplab_operator.handlers.cassandra import IMAGE_VARIABLE, CassandraClusters
-from caplab_operator.handlers.engines import engines
+from caplab_operator.handlers.cassandra import CassandraClusters
+from caplab_operator.handlers.engines import controllers
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from support.databases.fake_cassandra_management import FakeManagement
 from support.databases.loopback import listening
@@ -35,6 +35,7 @@ from support.operator.observed_cassandra import (
     up,
 )
 
+from caplab.contract.engines import CASSANDRA
 from caplab.contract.names import FILES_ANNOTATION, SETTLED_ANNOTATION
 
 # --- the management port ----------------------------------------------------------------------------------
@@ -218,7 +219,7 @@ class Members:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(IMAGE_VARIABLE, "image")
+    monkeypatch.setenv(CASSANDRA.image_variable, "image")
     monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, "lab")
 
 
@@ -373,8 +374,7 @@ def test_what_is_known_of_a_cluster_goes_with_it(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_kind_is_registered() -> None:
-    plurals = {engine.kind: engine.plural for engine in engines()}
-    assert plurals["CassandraCluster"] == "cassandraclusters"
+    assert "CassandraCluster" in controllers()
 
 
 def test_nodes_are_listed_with_their_zones() -> None:

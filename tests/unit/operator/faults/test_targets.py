@@ -6,9 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_operator.faults.inventory import engine_of
 from caplab_operator.faults.targets import NoTarget, Roles, choose, excess, in_zones, zones_of
-from caplab_operator.handlers.engines import engines
 from support.operator.fault_inventory import INVENTORY, PG, RD, SENTINELS, of, pod
 
 from caplab.contract.objects import Target
@@ -158,7 +156,3 @@ def test_a_group_of_a_target_in_no_zone_is_refused_with_the_mend() -> None:
     nowhere = replace(PG[1], zone="")
     with pytest.raises(NoTarget, match=r"pg-1 on node-b: in no zone.*topology\.kubernetes\.io/zone"):
         zones_of([PG[0], nowhere])
-
-
-def test_a_kind_tells_the_engine_as_its_pods_are_labelled() -> None:
-    assert {engine_of(engine.kind) for engine in engines()} == {"postgres", "redis", "cassandra"}

@@ -25,6 +25,7 @@ from caplab_operator.handlers.postgres.logins import Logins
 from caplab_operator.handlers.postgres.steps import Steps
 from support.operator.observed_postgres import BODY, SPEC, answer, by_alter_system, observed, override, pod, reading
 
+from caplab.contract.engines import POSTGRES
 from caplab.contract.names import CLUSTER_LABEL, ENGINE_LABEL, GENERATION_ANNOTATION, SCOPE_LABEL
 
 PASSWORDS = {"superuser": "su", "patroni": "pa"}
@@ -211,7 +212,7 @@ def look(
     api: FakeApi, monkeypatch: pytest.MonkeyPatch, cluster: ObservedPostgres, body: dict[str, Any] | None = None
 ) -> Any:
     """What comes of one round in which that is seen."""
-    monkeypatch.setenv(postgres.IMAGE_VARIABLE, "image")
+    monkeypatch.setenv(POSTGRES.image_variable, "image")
     monkeypatch.setattr(postgres, "pods_of", lambda *_: cluster.pods)
     monkeypatch.setattr(observe, "look", lambda pods, leader: replace(cluster, leader=leader, readings={}))
     monkeypatch.setattr(Sessions, "look", lambda self, pods, password, names: cluster.readings)

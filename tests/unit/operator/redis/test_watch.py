@@ -12,7 +12,7 @@ import pytest
 from caplab_operator.engines.redis import observe
 from caplab_operator.engines.redis.observe import Place
 from caplab_operator.handlers import wiring
-from caplab_operator.handlers.engines import Engine
+from caplab_operator.handlers.engines import ClusterController
 from caplab_operator.handlers.redis import watch as redis_watch
 from caplab_operator.handlers.redis.routes import Routes
 from caplab_operator.handlers.redis.watch import PromotionWatch
@@ -198,11 +198,11 @@ def test_each_cluster_is_followed_once_and_as_long_as_it_is_there() -> None:
     async def main() -> None:
         handlers: Any = None
         api: Any = None
-        engines = {
-            "RedisCluster": Engine("RedisCluster", "redisclusters", handlers, follow),
-            "PostgresCluster": Engine("PostgresCluster", "postgresclusters", handlers),
+        controllers = {
+            "RedisCluster": ClusterController(handlers, follow),
+            "PostgresCluster": ClusterController(handlers),
         }
-        lab = wiring.Lab(api=api, engines=engines)
+        lab = wiring.Lab(api=api, controllers=controllers)
         lab.clusters.on_event("ADDED", BODY)
         lab.clusters.on_event("ADDED", another("u-9", kind="PostgresCluster"))
         for _ in range(4):  # the first attempt fails

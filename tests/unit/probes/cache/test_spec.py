@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from caplab_probes.cache.spec import CacheSpec
-from caplab_probes.engines import engine_of
+from caplab_probes.engines import factory_for
 from caplab_probes.history.meta import begin, read_metas, reserve, write_meta
 from caplab_probes.load.schedule import Schedule
 from caplab_probes.load.workloads import Writer, cached_key_of, operation
@@ -40,7 +40,7 @@ def test_it_is_read_as_it_is_said() -> None:
     cache = asked().cache
     assert cache == CacheSpec("pg", "lock", keys=4, exponent=0.0, write_every=10)
     assert cache.timing.ttl_seconds == 10
-    engine_of("RedisCluster").check(asked())
+    factory_for("RedisCluster").check(asked())
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_it_belongs_to_the_workload_and_to_a_cache() -> None:
         asked(cache={"keys": 4})
     for kind in ("PostgresCluster", "CassandraCluster"):
         with pytest.raises(ValueError, match="workload is 'cache'"):
-            engine_of(kind).check(asked())
+            factory_for(kind).check(asked())
 
 
 def test_every_key_is_written_once_by_one_vantage_before_it_is_read_by_all() -> None:

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-from caplab_probes.engines.cassandra.client import ENGINE
 from caplab_probes.engines.cassandra.statements import BUCKETS, bucket_of
 from caplab_probes.exporter import Exporter
 from caplab_probes.history.writer import read_folder
@@ -19,6 +18,7 @@ from caplab_probes.spec import ProbeSpec
 from cassandra import ConsistencyLevel, ReadTimeout
 from support.databases.fake_cassandra import ADDRESSES, LIMITS, MEMBERS, SERVICE, FakeRing, Host, Planted, client_of
 
+from caplab.contract.engines import CASSANDRA
 from caplab.model.history import validate
 from caplab.model.keys import run_number
 
@@ -94,7 +94,7 @@ def test_members_are_scanned_first_and_all_together_last(tmp_path: Path) -> None
         ring = filled(range(4), missing_at_the_last=1)
         spec = ProbeSpec(RUN_ID, "set-scan", 1, ("service", "direct"), ("a",), seed=1)
         around = ProberContext("a", tmp_path, LIMITS, Exporter("a"), session_numbers())
-        probe = Probe(spec, around, client_of(ring), lambda: Topology(SERVICE, MEMBERS), ENGINE.has_primary)
+        probe = Probe(spec, around, client_of(ring), lambda: Topology(SERVICE, MEMBERS), CASSANDRA.has_primary)
         await probe.run()
         assert (probe.status.phase, probe.status.operations) == ("Done", 4 + 4 + 3 + 4)
         notes = json.loads((tmp_path / RUN_ID / "scan-00.json").read_text())

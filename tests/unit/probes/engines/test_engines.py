@@ -6,18 +6,19 @@ import subprocess
 import sys
 
 import pytest
-from caplab_probes.engines import KINDS, engine_named, engine_of
+from caplab_probes.engines import factory_for
+
+from caplab.contract.engines import ENGINES, Engine
 
 
-@pytest.mark.parametrize(("kind", "name"), KINDS.items())
-def test_an_engine_is_found_by_the_kind_of_its_clusters(kind: str, name: str) -> None:
-    assert (engine_of(kind).kind, engine_of(kind).name) == (kind, name)
-    assert engine_of(kind) is engine_named(name)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engines_factory_is_found_by_the_kind_of_its_clusters(engine: Engine) -> None:
+    assert factory_for(engine.kind).engine is engine
 
 
 def test_a_kind_that_is_no_engines_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match=r"target.kind is 'MongoCluster'.*PostgresCluster, RedisCluster"):
-        engine_of("MongoCluster")
+        factory_for("MongoCluster")
 
 
 def test_an_idle_prober_has_no_driver_in_memory() -> None:
