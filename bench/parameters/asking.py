@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from caplab_cluster.engine import Engine
+from caplab_cluster.engine import ContainerEngine
 from caplab_cluster.failure import Failure
 
 from .refusals import FIXED, OLD
@@ -78,13 +78,13 @@ java -cp ".:$lib/*" Fields
 """
 
 
-def newest_image(engine: Engine, name: str) -> str:
+def newest_image(engine: ContainerEngine, name: str) -> str:
     """Return the id of the lab's newest image of a database; '' if there is none."""
     ids = engine.must("images", "--quiet", "--filter", f"reference=localhost/caplab/{name}").split()
     return ids[0] if ids else ""
 
 
-def ask(engine: Engine, name: str) -> dict[str, Row]:
+def ask(engine: ContainerEngine, name: str) -> dict[str, Row]:
     """Return a row for each parameter of a database, from its newest image. Raises Failure if there is none."""
     script, read = _ENGINES[name]
     image = newest_image(engine, name)

@@ -27,7 +27,7 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class ContainerEngine:
     """Docker or podman; env is what every call of it, and kind's, needs."""
 
     name: str
@@ -137,7 +137,7 @@ class Engine:
         return self.ask("exec", *flags, container, *command, timeout_seconds=timeout_seconds, stdin=stdin)
 
 
-def kind_environment(engine: Engine, network: str, kubeconfig: Path) -> dict[str, str]:
+def kind_environment(engine: ContainerEngine, network: str, kubeconfig: Path) -> dict[str, str]:
     """Return the environment kind needs beside its arguments: the engine, the lab's own network and kubeconfig."""
     path = f"{Path(engine.path).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return {

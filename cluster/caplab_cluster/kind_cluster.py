@@ -10,7 +10,7 @@ from typing import Any
 
 from . import registry
 from .digest import digest
-from .engine import KIND_CLUSTER_LABEL, Container, Engine, kind_environment
+from .engine import KIND_CLUSTER_LABEL, Container, ContainerEngine, kind_environment
 from .failure import Failure
 from .paths import KIND_CONFIG, Cache
 from .progress import Step
@@ -77,7 +77,7 @@ def problems_of(nodes: Mapping[str, Any]) -> list[str]:
 class KindCluster:
     """The cluster named caplab, on one engine."""
 
-    def __init__(self, engine: Engine, cache: Cache, tools: Tools | None = None) -> None:
+    def __init__(self, engine: ContainerEngine, cache: Cache, tools: Tools | None = None) -> None:
         self._engine = engine
         self._cache = cache
         self._tools = tools

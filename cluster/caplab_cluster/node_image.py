@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import versions
 from .digest import digest
-from .engine import Engine
+from .engine import ContainerEngine
 from .failure import Failure
 from .images.bases import Bases
 from .machine.choose import SetupOptions, SourceChoice, choose_source
@@ -30,7 +30,7 @@ def built_reference(builder: GoBuilder) -> str:
     return f"localhost/caplab/node:v{versions.KUBERNETES}-{inputs}"
 
 
-def choose(engine: Engine, builder: GoBuilder, options: SetupOptions) -> SourceChoice:
+def choose(engine: ContainerEngine, builder: GoBuilder, options: SetupOptions) -> SourceChoice:
     """Choose to pull or build: asks the container registry only if nothing is here yet."""
     have_pulled = engine.has_image(versions.NODE_IMAGE)
     have_built = engine.has_image(built_reference(builder))
@@ -38,7 +38,9 @@ def choose(engine: Engine, builder: GoBuilder, options: SetupOptions) -> SourceC
     return choose_source(options, have_pulled, have_built, not here and engine.can_pull(versions.NODE_IMAGE))
 
 
-def ensure(progress: Progress, engine: Engine, cache: Cache, bases: Bases, builder: GoBuilder, lab_base: str) -> str:
+def ensure(
+    progress: Progress, engine: ContainerEngine, cache: Cache, bases: Bases, builder: GoBuilder, lab_base: str
+) -> str:
     """Return the node image's reference, pulled or built as bases.source says."""
     if bases.source == "pull":
         with progress.step("node image (pulled)") as step:
@@ -58,7 +60,7 @@ def ensure(progress: Progress, engine: Engine, cache: Cache, bases: Bases, build
 
 @dataclass(frozen=True, slots=True)
 class _NodeImage:
-    engine: Engine
+    engine: ContainerEngine
     cache: Cache
     builder: GoBuilder
     reference: str

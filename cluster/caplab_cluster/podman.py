@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from .digest import digest
-from .engine import Engine
+from .engine import ContainerEngine
 from .machine.choose import EngineChoice, podman_settings, storage_settings
 from .machine.facts import Machine
 from .paths import Cache
@@ -35,7 +35,7 @@ def runtime_folder(machine: Machine, cache: Cache) -> Path:
     return Path(base) / "caplab" / digest([], str(cache.root))
 
 
-def engine(choice: EngineChoice, machine: Machine, cache: Cache) -> Engine:
+def engine(choice: EngineChoice, machine: Machine, cache: Cache) -> ContainerEngine:
     """Write the private settings, and return how podman is called with them."""
     runtime = runtime_folder(machine, cache)
     cache.podman.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def engine(choice: EngineChoice, machine: Machine, cache: Cache) -> Engine:
     settings.write_text(podman_settings(machine, cache.podman, runtime))
     storage.write_text(storage_settings(cache.podman, runtime))
     env = {"CONTAINERS_CONF": str(settings), "CONTAINERS_STORAGE_CONF": str(storage)}
-    return Engine("podman", choice.path, env)
+    return ContainerEngine("podman", choice.path, env)
 
 
 def release_storage(cache: Cache) -> None:

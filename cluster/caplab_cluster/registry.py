@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .digest import digest
-from .engine import Engine
+from .engine import ContainerEngine
 from .failure import Failure
 from .paths import REGISTRY_SOURCES, Cache
 from .progress import Progress, Step
@@ -37,7 +37,7 @@ def image_reference(base: str) -> str:
     return f"localhost/caplab/registry:{digest([REGISTRY_SOURCES], base)}"
 
 
-def ensure_image(progress: Progress, engine: Engine, base: str) -> str:
+def ensure_image(progress: Progress, engine: ContainerEngine, base: str) -> str:
     """Build the registry's image if need be, and return its reference."""
     reference = image_reference(base)
     with progress.step("registry image") as step:
@@ -53,7 +53,7 @@ def ensure_image(progress: Progress, engine: Engine, base: str) -> str:
 class Registry:
     """The running registry; its port for pushes is on the host's loopback, chosen by the engine."""
 
-    engine: Engine
+    engine: ContainerEngine
     port: int
     credentials: Path  # a folder with a config.json as Docker and podman read it
 
@@ -113,7 +113,7 @@ class Registry:
             return ""
 
 
-def ensure_running(engine: Engine, cache: Cache, network: str, image: str) -> Registry:
+def ensure_running(engine: ContainerEngine, cache: Cache, network: str, image: str) -> Registry:
     """Start the registry, or use the running one; one that does not answer, or not to the password, is remade."""
     containers = [c for c in engine.containers(f"name={NAME}") if c.name == NAME]
     if containers and containers[0].state == "running" and containers[0].image == image:
@@ -133,7 +133,7 @@ def ensure_running(engine: Engine, cache: Cache, network: str, image: str) -> Re
     return registry
 
 
-def _listening(engine: Engine, cache: Cache, within_seconds: float) -> Registry | None:
+def _listening(engine: ContainerEngine, cache: Cache, within_seconds: float) -> Registry | None:
     end = time.monotonic() + within_seconds
     while time.monotonic() < end:
         port = _port(engine)
@@ -156,7 +156,7 @@ def _is_open(port: int) -> bool:
     return True
 
 
-def _port(engine: Engine) -> int | None:
+def _port(engine: ContainerEngine) -> int | None:
     answer = engine.ask("port", NAME, _WRITE_PORT)
     tail = answer.out.strip().splitlines()[:1]
     return int(tail[0].rpartition(":")[2]) if answer.ok and tail else None

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from . import podman, toolchain
-from .engine import Engine
+from .engine import ContainerEngine
 from .machine.choose import EngineChoice, SetupOptions, choose_engine, options_from
 from .machine.facts import Machine, inspect_machine
 from .paths import Cache
@@ -25,10 +25,10 @@ class Session:
     choice: EngineChoice
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> ContainerEngine:
         """The engine, ready to be called."""
         if self.choice.name == "docker":
-            return Engine("docker", self.choice.path, {})
+            return ContainerEngine("docker", self.choice.path, {})
         return podman.engine(self.choice, self.machine, self.cache)
 
 

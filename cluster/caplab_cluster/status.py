@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .engine import Engine
+from .engine import ContainerEngine
 from .failure import Failure
 from .kind_cluster import NAME, NODES, KindCluster
 from .machine import doctor, usage
@@ -55,7 +55,7 @@ def _show_nodes(progress: Progress, nodes: Mapping[str, Any]) -> None:
         progress.report(f"  {item['metadata']['name']:<22} zone {zone}  {address:<15} {version}  {readiness}")
 
 
-def _show_images(session: Session, engine: Engine) -> None:
+def _show_images(session: Session, engine: ContainerEngine) -> None:
     try:
         references: dict[str, str] = json.loads((session.cache.cluster / "images.json").read_text())
     except (OSError, ValueError):
@@ -65,7 +65,7 @@ def _show_images(session: Session, engine: Engine) -> None:
         session.progress.report(f"  image    {name:<13} {reference}")
 
 
-def _show_usage(session: Session, engine: Engine) -> None:
+def _show_usage(session: Session, engine: ContainerEngine) -> None:
     taken = usage.measure(engine, NODES, _STATUS_SECONDS)
     if taken:
         memory = sum(node.memory_bytes for node in taken.values()) / doctor.GIB
@@ -73,7 +73,7 @@ def _show_usage(session: Session, engine: Engine) -> None:
         session.progress.report(f"  nodes use {memory:.2f} GiB and {cores:.2f} cores (over {_STATUS_SECONDS:g} s)")
 
 
-def _show_kernel(session: Session, engine: Engine) -> None:
+def _show_kernel(session: Session, engine: ContainerEngine) -> None:
     """Try in a node what faults need from the kernel the nodes run on."""
     tries = {
         "nf_tables (partitions)": "nft add table inet caplab_status",

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..engine import Engine
+from ..engine import ContainerEngine
 from ..machine.choose import check_can_bootstrap
 from ..machine.facts import Machine
 from ..paths import Cache
@@ -17,7 +17,7 @@ from ..progress import Progress, Step
 class Bases:
     """Ensures the base of a Debian suite."""
 
-    engine: Engine
+    engine: ContainerEngine
     machine: Machine
     cache: Cache
     source: str  # pull, build

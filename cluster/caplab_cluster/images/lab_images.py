@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .. import versions
 from ..digest import digest
-from ..engine import Engine
+from ..engine import ContainerEngine
 from ..failure import Failure
 from ..machine.facts import Tool
 from ..paths import Cache
@@ -101,7 +101,7 @@ def discover(folder: Path, bases: Mapping[str, str], official: Mapping[str, str]
 
 def build(
     progress: Progress,
-    engine: Engine,
+    engine: ContainerEngine,
     cache: Cache,
     images: Sequence[LabImage],
     bases: Mapping[str, str],
@@ -143,14 +143,14 @@ def _digest(registry: Registry, image: LabImage) -> str:
     return digest
 
 
-def missing_on(engine: Engine, node: str, references: Sequence[str]) -> list[str]:
+def missing_on(engine: ContainerEngine, node: str, references: Sequence[str]) -> list[str]:
     """Return the references that a node does not have."""
     answer = engine.exec(node, "ctr", "--namespace", "k8s.io", "images", "ls", "-q")
     there = set(answer.out.split())
     return [reference for reference in references if reference not in there]
 
 
-def pull_to_nodes(progress: Progress, engine: Engine, wanted: Mapping[str, Sequence[str]]) -> None:
+def pull_to_nodes(progress: Progress, engine: ContainerEngine, wanted: Mapping[str, Sequence[str]]) -> None:
     """Pull images from the registry to the nodes that want them, by node, at the same time."""
     with progress.step("lab images on the nodes") as step:
         missing = {node: lacks for node, images in wanted.items() if (lacks := missing_on(engine, node, images))}
@@ -161,7 +161,7 @@ def pull_to_nodes(progress: Progress, engine: Engine, wanted: Mapping[str, Seque
             list(pool.map(lambda node: _pull(engine, step, node, missing[node]), missing))
 
 
-def _pull(engine: Engine, step: Step, node: str, references: Sequence[str]) -> None:
+def _pull(engine: ContainerEngine, step: Step, node: str, references: Sequence[str]) -> None:
     script = f"mkdir -p {_HOSTS_FOLDER} && cat > {_HOSTS_FOLDER}/hosts.toml"
     engine.exec(node, "sh", "-c", script, stdin=_HOSTS_FILE)
     for reference in references:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ..engine import Engine
+from ..engine import ContainerEngine
 from ..shell import CommandResult
 
 # Bytes in use without the file cache (the kernel drops that when room is needed), then nanoseconds of processor time;
@@ -65,12 +65,12 @@ IDLE_MEMORY_GIB = sum(part.memory_gib for part in IDLE_PARTS.values())
 IDLE_CORES = sum(part.cores for part in IDLE_PARTS.values())
 
 
-def measure(engine: Engine, nodes: Sequence[str], seconds: float) -> dict[str, Usage]:
+def measure(engine: ContainerEngine, nodes: Sequence[str], seconds: float) -> dict[str, Usage]:
     """Read every node's cgroup twice, `seconds` apart; {} if one does not answer."""
     return measure_pods(engine, {node: (node, "") for node in nodes}, seconds)
 
 
-def measure_pods(engine: Engine, pods: Mapping[str, tuple[str, str]], seconds: float) -> dict[str, Usage]:
+def measure_pods(engine: ContainerEngine, pods: Mapping[str, tuple[str, str]], seconds: float) -> dict[str, Usage]:
     """Read the cgroups of pods in the same way, each by node and uid ('' is the node itself); {} if one is missing."""
     before, started = _read(engine, pods), time.monotonic()
     time.sleep(seconds)
@@ -80,7 +80,7 @@ def measure_pods(engine: Engine, pods: Mapping[str, tuple[str, str]], seconds: f
     return {name: Usage(after[name][0], (after[name][1] - before[name][1]) / 1e9 / elapsed) for name in pods}
 
 
-def _read(engine: Engine, pods: Mapping[str, tuple[str, str]]) -> dict[str, tuple[int, int]]:
+def _read(engine: ContainerEngine, pods: Mapping[str, tuple[str, str]]) -> dict[str, tuple[int, int]]:
     def ask(place: tuple[str, str]) -> CommandResult:
         node, uid = place
         return engine.exec(node, "bash", "-c", _READ, "read", uid)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..engine import KIND_CLUSTER_LABEL, Container, Engine
+from ..engine import KIND_CLUSTER_LABEL, Container, ContainerEngine
 from ..failure import Failure
 from ..kind_cluster import CONTROL_PLANE, NAME, WORKERS
 from ..machine.processes import this_process
@@ -48,7 +48,7 @@ RESTART_ORDERLY = NodeAction("restart-node", _STOP, _DOWN)
 
 def take_down(
     store: NodeLossStore,
-    engine: Engine,
+    engine: ContainerEngine,
     node: str,
     action: NodeAction,
     seconds: float,
@@ -130,11 +130,11 @@ def _claim_lock(store: NodeLossStore) -> Iterator[None]:
         yield
 
 
-def _workers(engine: Engine) -> list[Container]:
+def _workers(engine: ContainerEngine) -> list[Container]:
     return engine.containers(f"label={KIND_CLUSTER_LABEL}={NAME}", f"label={KIND_ROLE_LABEL}=worker")
 
 
-def _refuse_foreign(engine: Engine, container: Container, addresses: Collection[str]) -> None:
+def _refuse_foreign(engine: ContainerEngine, container: Container, addresses: Collection[str]) -> None:
     """Raise Failure if the kube context's node of this name is another machine than the container."""
     own = engine.addresses(container.name)
     if not set(own) & set(addresses):
@@ -146,7 +146,7 @@ def _refuse_foreign(engine: Engine, container: Container, addresses: Collection[
 
 
 def _new_loss(
-    engine: Engine, container: Container, action: NodeAction, seconds: float, clock: Clock, run: str
+    engine: ContainerEngine, container: Container, action: NodeAction, seconds: float, clock: Clock, run: str
 ) -> NodeLoss:
     """Return the loss as it is before the order: due only when an abandoned order must have taken effect."""
     now, order_ns = clock.now(), round((COMMAND_SECONDS + _EFFECT_SECONDS) * 1e9)
@@ -171,7 +171,9 @@ def _new_loss(
     return loss.due_in(order_ns / 1e9 + seconds, clock)
 
 
-def _take_down(store: NodeLossStore, engine: Engine, loss: NodeLoss, action: NodeAction, clock: Clock) -> NodeLoss:
+def _take_down(
+    store: NodeLossStore, engine: ContainerEngine, loss: NodeLoss, action: NodeAction, clock: Clock
+) -> NodeLoss:
     begun = clock.now()
     loss = replace(loss, injected_ns=begun.ns, injected_unix_ns=begun.unix_ns)
     answer = engine.ask(*action.command, loss.container, timeout_seconds=COMMAND_SECONDS)
@@ -200,7 +202,7 @@ def _take_down(store: NodeLossStore, engine: Engine, loss: NodeLoss, action: Nod
     return loss
 
 
-def _await_state(engine: Engine, container: str, wanted: Collection[str], clock: Clock) -> str:
+def _await_state(engine: ContainerEngine, container: str, wanted: Collection[str], clock: Clock) -> str:
     """Return the container's state once it is one of those wanted, or when the time for that is over."""
     end_ns = clock.now().ns + round(_EFFECT_SECONDS * 1e9)
     while (state := container_state(engine, container)) not in wanted and clock.now().ns < end_ns:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..engine import Engine
+from ..engine import ContainerEngine
 from ..failure import Failure
 from ..kind_cluster import WORKER_CPU_SHARES
 from .store import Clock, NodeLoss, NodeLossStore
@@ -37,7 +37,7 @@ def bring_back(
         return over
 
 
-def container_state(engine: Engine, container: str) -> str:
+def container_state(engine: ContainerEngine, container: str) -> str:
     """Return a container's state in the engine's words; GONE if there is none, '' if the engine does not report it."""
     answer = engine.ask("container", "inspect", "--format", "{{.State.Status}}", container)
     if answer.ok:
@@ -45,9 +45,9 @@ def container_state(engine: Engine, container: str) -> str:
     return GONE if "no such container" in answer.err.lower() else ""
 
 
-def engine_of(loss: NodeLoss) -> Engine:
+def engine_of(loss: NodeLoss) -> ContainerEngine:
     """Return the engine that the node runs on, as it was called when the node was taken."""
-    return Engine(loss.engine, loss.path, loss.env)
+    return ContainerEngine(loss.engine, loss.path, loss.env)
 
 
 # What a state needs; in any other the engine is at work.

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from caplab_cluster.engine import Engine
+from caplab_cluster.engine import ContainerEngine
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
 
 ADDRESSES = {name: f"10.89.0.{number}" for number, name in enumerate((CONTROL_PLANE, *WORKERS), 2)}
@@ -61,8 +61,8 @@ class FakeEngine:
     folder: Path
 
     @property
-    def engine(self) -> Engine:
-        return Engine("docker", str(self.folder.parent / "engine"), {"FAKE": str(self.folder)})
+    def engine(self) -> ContainerEngine:
+        return ContainerEngine("docker", str(self.folder.parent / "engine"), {"FAKE": str(self.folder)})
 
     def add(self, name: str, cluster: str = "caplab", role: str = "worker", address: str = "") -> None:
         container = self.folder / name

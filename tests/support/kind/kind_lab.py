@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caplab_cluster.engine import Engine
+from caplab_cluster.engine import ContainerEngine
 from caplab_cluster.kind_cluster import KindCluster
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
@@ -48,7 +48,7 @@ class Lab:
     """The cluster, and the means to query it."""
 
     cache: Cache
-    engine: Engine
+    engine: ContainerEngine
     cluster: KindCluster
     images: dict[str, str]
 

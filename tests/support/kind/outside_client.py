@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 
-from caplab_cluster.engine import Engine
+from caplab_cluster.engine import ContainerEngine
 
 from support.kind.echo_pods import PORT, EchoPods
 
@@ -40,7 +40,7 @@ class OutsideClient:
     """A client that asks echo pods until it is closed; times are unix seconds."""
 
     def __init__(self, echo_pods: EchoPods, client: str, watched: Mapping[str, str]) -> None:
-        engine: Engine = echo_pods.lab.engine
+        engine: ContainerEngine = echo_pods.lab.engine
         pod = echo_pods.pods()[client]
         uid = pod["metadata"]["uid"].replace("-", "_")
         routes = [f"{name}={address}:{PORT}" for name, address in watched.items()]

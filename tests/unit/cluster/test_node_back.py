@@ -193,10 +193,10 @@ def test_a_node_comes_back_though_its_taker_is_killed(fake: FakeEngine, store: N
     """The watchdog is a process of a session of its own."""
     script = (
         "import os, pathlib, time\n"
-        "from caplab_cluster.engine import Engine\n"
+        "from caplab_cluster.engine import ContainerEngine\n"
         "from caplab_cluster.node_loss.losses import PAUSE, take_down\n"
         "from caplab_cluster.node_loss.store import NodeLossStore\n"
-        f"engine = Engine('docker', {fake.engine.path!r}, {dict(fake.engine.env)!r})\n"
+        f"engine = ContainerEngine('docker', {fake.engine.path!r}, {dict(fake.engine.env)!r})\n"
         f"store = NodeLossStore(pathlib.Path({str(store.folder)!r}))\n"
         f"take_down(store, engine, {NODE!r}, PAUSE, 1, [{ADDRESSES[NODE]!r}])\n"
         "print('away', flush=True)\n"
