@@ -1,4 +1,8 @@
-"""The kinds of fault that this agent supports, a folder each. This map alone lists them."""
+"""The kinds of fault that this agent supports, a folder each. This map alone lists them.
+
+A kind also has an action in the contract (caplab/contract/objects.py), a schema in the chart, an action in the
+experiments and a row in docs/faults.md. tests/unit/faults/test_kinds.py names what is missing.
+"""
 
 from __future__ import annotations
 
