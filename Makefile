@@ -83,7 +83,7 @@ prove: test test-pythons ## run the long proofs, whose output is kept under docs
 	@$(IN_VENV)python bench/prove_schedule.py
 
 # Written by people; docs/cap-table.md and docs/evidence are generated.
-PAGES := README.md $(filter-out docs/cap-table.md,$(wildcard docs/*.md docs/checkers/*.md))
+PAGES := README.md CONTRIBUTING.md CHANGELOG.md $(filter-out docs/cap-table.md,$(wildcard docs/*.md docs/checkers/*.md))
 
 format: venv ## format code and pages
 	@$(IN_VENV)ruff format --quiet .

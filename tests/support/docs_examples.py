@@ -18,8 +18,9 @@ _IN_A_COMMAND = re.compile(r"<<< '(\{.*?\})'$", re.MULTILINE | re.DOTALL)
 
 
 def pages() -> list[Path]:
-    """List README.md and every page of docs/."""
-    return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+    """List the pages beside README.md, and every page of docs/."""
+    beside = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+    return [*(REPOSITORY / name for name in beside), *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 
 def handbook() -> list[Path]:

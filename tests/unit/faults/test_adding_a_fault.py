@@ -10,6 +10,7 @@ from support.adding import Tree
 CONTRACT, SCHEMA = "caplab/contract/objects.py", "charts/caplab/templates/crds/fault.yaml"
 AGENT, ACTIONS = "operator/caplab_agent/injectors/__init__.py", "experiments/chaoscaplab/faults/actions.py"
 DOCS = "docs/faults.md"
+EDITED = {CONTRACT, SCHEMA, AGENT, ACTIONS, DOCS}
 FOLDER = '''"""Stall: nothing happens to a pod."""
 
 from __future__ import annotations
@@ -179,7 +180,7 @@ def test_a_fault_is_added_by_its_folder_and_four_files_beside_its_docs(tree: Tre
     with_contract(tree)
     with_agent(tree)
     with_others(tree)
-    assert tree.edited() == {CONTRACT, SCHEMA, AGENT, ACTIONS, DOCS}
+    assert tree.edited() == EDITED
     assert tree.python("-c", AGENT_DOES + OTHERS_DO).splitlines() == [
         "stall Stall(depth=3)",
         'caplab_agent_faults_active{kind="stall",node="n"} 1.0',

@@ -121,7 +121,11 @@ def test_a_wheel_in_an_empty_environment_imports_every_package(tmp_path: Path) -
     subprocess.run(install, check=True, capture_output=True)
     script = (
         "import caplab.cli, caplab_cluster.commands, importlib.resources, importlib.util as util\n"
-        "assert all(map(util.find_spec, ('caplab_agent', 'caplab_operator', 'caplab_probes', 'chaoscaplab')))\n"
+        "from pathlib import Path\n"
+        "packages = ('caplab', 'caplab_agent', 'caplab_cluster', 'caplab_operator', 'caplab_probes',\n"
+        "            'caplab_redis_member', 'caplab_wire', 'chaoscaplab')\n"
+        "folders = [Path(util.find_spec(name).submodule_search_locations[0]) for name in packages]\n"
+        "assert all((folder / 'py.typed').is_file() for folder in folders)\n"
         "experiments = importlib.resources.files('caplab') / 'experiments'\n"
         "assert (experiments / 'postgres' / 'kill-primary.yaml').is_file()\n"
         "assert (experiments / 'suites' / 'core.yaml').is_file()\n"
