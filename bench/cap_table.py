@@ -18,12 +18,13 @@ from pathlib import Path
 
 from caplab_cluster.paths import REPOSITORY
 
-from caplab import expectations_file, plans, results
 from caplab.contract.engines import ENGINES
+from caplab.files import expectations_file, results
 from caplab.model.fields import FieldError
-from caplab.plans import Machine
 from caplab.report.cap_table.evidence import Evidence
 from caplab.report.cap_table.page import cap_table
+from caplab.run import plans
+from caplab.run.plans import Machine
 
 _FOLDER = re.compile(r"(\d{8}-\d{6})-(.+)")
 _WITHOUT_PRIMARY = frozenset(engine.name for engine in ENGINES if not engine.has_primary)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
-from . import history_file, memory, results
+from . import memory
 from .check import CHECKERS, Context, Finding, State, check_history, merge, standalone
+from .files import history_file, results
 from .model.bounds import Bounds
 from .model.disorder import validate_stored
 from .model.history import Table

@@ -126,8 +126,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from .places import choose_lab  # noqa: PLC0415  # the API server's client is slow to load
-    from .run import RunOptions, planned, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
+    from .run.command import RunOptions, planned, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
+    from .run.places import choose_lab  # noqa: PLC0415  # the API server's client is slow to load
 
     if parsed.resume is not None and (parsed.settings or parsed.repeat):
         print("FAILED: --resume keeps the settings and repeats that the suite was begun with. "
@@ -149,8 +149,8 @@ def _run(parsed: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    from .catalogue import listed  # noqa: PLC0415  # so is the table that is loaded with it
     from .judging import experiments_folder  # noqa: PLC0415
+    from .run.catalogue import listed  # noqa: PLC0415  # so is the table that is loaded with it
 
     print(listed(experiments_folder()))
     return 0
@@ -189,7 +189,7 @@ def _faults(parsed: argparse.Namespace) -> int:
 
 
 def _watch(parsed: argparse.Namespace) -> int:
-    from .places import choose_lab  # noqa: PLC0415  # the API server's client is slow to load
+    from .run.places import choose_lab  # noqa: PLC0415  # the API server's client is slow to load
     from .watch.command import WatchOptions, watch  # noqa: PLC0415
 
     _choose_cluster(parsed.context)

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from . import expectations_file, results
 from .check import Context, Finding, check_history
+from .files import expectations_file, results
 from .model.expectations import Expectations
 from .model.runs import RunRecord
 from .verdict import Verdict, judge

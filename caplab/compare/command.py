@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from caplab.command_error import CommandError
-from caplab.documents import write_whole
+from caplab.files.documents import write_whole
 
 from .choosing import choose
 from .differing import differences

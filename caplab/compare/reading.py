@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from caplab import results
 from caplab.check.finding import State, state_of
 from caplab.command_error import CommandError
 from caplab.contract.names import VERDICT_SCHEMA
-from caplab.documents import read_json
+from caplab.files import results
+from caplab.files.documents import read_json
 from caplab.model.fields import FieldError, Fields, Json
 from caplab.report.cap_table.evidence import doubtful, number_of
 

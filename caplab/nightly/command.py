@@ -7,7 +7,7 @@ import datetime
 import os
 from collections.abc import Callable, Mapping
 
-from ..documents import read_text
+from ..files.documents import read_text
 from ..model.fields import FieldError
 from . import folders
 from .notify import ALERTMANAGER_VARIABLE, WEBHOOK_VARIABLE

@@ -92,7 +92,7 @@ def prune(folder: Path, bounds: Bounds, now: datetime.datetime) -> list[StoredSu
 
 def add(suite: Path, baseline: Path) -> Path:
     """Copy a suite's folder without its histories and pictures, whole or not at all; return the copy."""
-    from ..results import HISTORY, TIMELINE  # noqa: PLC0415  # histories are read by pyarrow, which is slow to load
+    from ..files.results import HISTORY, TIMELINE  # noqa: PLC0415  # histories are read by pyarrow, which is slow to load
 
     heavy = {HISTORY, TIMELINE}  # the figures' sources, not the figures themselves
     if baseline.resolve() == suite.resolve().parent:  # it would be replaced by its own reduced copy

@@ -15,8 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 from markdown_it import MarkdownIt
 
 from ..bounded_server import BoundedServer
+from ..files.results import JUNIT, SUMMARY, VERDICT
 from ..model.fields import FieldError, Fields
-from ..results import JUNIT, SUMMARY, VERDICT
 from .folders import StoredSuite, named
 from .report import CHANGES, PAGE, REPORT, TREND, Report
 from .store import Store

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 
-from ..documents import within_depth
+from ..files.documents import within_depth
 from ..model.fields import FieldError, Fields
 from ..plain_text import one_line
 

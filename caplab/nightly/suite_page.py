@@ -7,13 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .. import plans, results
-from ..documents import read_json, read_text
+from ..files import results
+from ..files.documents import read_json, read_text
 from ..judging import expectations
 from ..model.fields import FieldError, Fields
 from ..plain_text import one_line
 from ..report.cap_table.evidence import Evidence
 from ..report.cap_table.page import measured_tables
+from ..run import plans
 from . import folders
 from .outcomes import MOST_BYTES, Codes, judge, wanted
 from .summary import Parts, page

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from caplab.command_error import CommandError
 from caplab.compare.reading import read, refuse_as_output
-from caplab.documents import write_whole
+from caplab.files.documents import write_whole
 
 from .page import page
 from .series import rows_of

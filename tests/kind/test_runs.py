@@ -241,7 +241,7 @@ def test_a_member_kept_down_for_less_than_its_row_gives_the_failover_is_refused(
     assert any("could not be told from the heal" in reason for reason in verdict["runs"][0]["reasons"])
 
 
-# The gate has the one that Chaos Toolkit by itself would lose (caplab/toolkit.py); Ctrl-C is Python's own.
+# The gate has the one that Chaos Toolkit by itself would lose (caplab/run/toolkit.py); Ctrl-C is Python's own.
 @pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_an_interrupted_run_heals_at_once_and_leaves_nothing(lab: Lab, tmp_path: Path, how: signal.Signals) -> None:
     process = begin_kill(lab, tmp_path, seconds=60)

@@ -15,8 +15,8 @@ from typing import Any
 from chaoslib.exceptions import InterruptExecution
 from chaoslib.types import Activity, Configuration, Experiment, Journal, Run, Secrets
 
+from caplab.files.results import write_run
 from caplab.judging import judge_folder
-from caplab.results import write_run
 from caplab.run_context import current_control, current_run, hold, keep_control, release
 
 from ..server import Server, sentence

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from caplab.check import Context, check_history
-from caplab.expectations_file import read
+from caplab.files.expectations_file import read
 from caplab.model.history import SCHEMA, Table, validate
 from caplab.model.runs import Baseline, FaultWindow, FinalScan, RunRecord, WallAnchor
 from caplab.report import RunReport

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from caplab import results
+from caplab.files import results
 from caplab.judging import judge_folder
 from caplab.model.runs import FinalScan, RunRecord
 from caplab.run_context import RunContext

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from caplab import results
 from caplab.check import PROPERTIES
 from caplab.contract.names import VERDICT_SCHEMA
+from caplab.files import results
 
 ROW = "postgres quorum kill-primary"
 MACHINE: dict[str, Any] = {

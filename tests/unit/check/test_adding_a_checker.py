@@ -61,7 +61,7 @@ rows:
 # What the verdict and the report of a run make of the property.
 JUDGE = f"""
 from support.checkers.histories import operation, run_record, table
-from caplab import expectations_file
+from caplab.files import expectations_file
 from caplab.check import Context, check_history
 from caplab.report import words
 from caplab.verdict import judge

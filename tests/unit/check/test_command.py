@@ -15,8 +15,9 @@ import pytest
 from pyarrow import parquet  # type: ignore[import-untyped]  # pyarrow has no stubs
 from support.checkers.histories import CASSANDRA, Row, adds, at, kill, node_kill_run, operation, run_record, scan, table
 
-from caplab import check, checking, cli, results
+from caplab import check, checking, cli
 from caplab.check import Context, Finding, State
+from caplab.files import results
 from caplab.model.history import SCHEMA, Table
 from caplab.model.runs import FinalScan
 

@@ -14,12 +14,12 @@ import pytest
 from markdown_it import MarkdownIt
 from support.runs.suite_results import MACHINE, ROW, measured, run, series, write
 
-from caplab import results
 from caplab.cli import main
 from caplab.command_error import CommandError
 from caplab.compare.choosing import choose
 from caplab.compare.reading import read
 from caplab.contract.names import COMPARE_SCHEMA, PREFIX
+from caplab.files import results
 
 FAILOVERS = [20.1, 20.6, 20.2, 20.4, 20.7, 20.8, 21.0, 20.3, 20.5, 20.65]
 

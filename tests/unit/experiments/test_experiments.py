@@ -25,7 +25,6 @@ from kubernetes import client
 from support.runs.experiment_files import loaded
 from support.runs.held_runs import begin_run
 
-from caplab import suites
 from caplab.check.finding import Finding, State
 from caplab.contract.engines import BY_NAME, ENGINES
 from caplab.contract.objects import Fault
@@ -33,9 +32,10 @@ from caplab.judging import expectations, experiments_folder
 from caplab.model.budgets import evaluate, names
 from caplab.model.fields import FieldError, Json
 from caplab.model.runs import CACHE
-from caplab.run import exit_code
+from caplab.run import suites
+from caplab.run.command import exit_code
+from caplab.run.toolkit import could_not_begin
 from caplab.run_context import release
-from caplab.toolkit import could_not_begin
 
 FOLDER = experiments_folder()
 EXPERIMENTS = suites.experiments(FOLDER)

@@ -19,8 +19,9 @@ from kubernetes import client
 from support.objects.fake_objects import FakeObjects, of_run, server_of
 from support.runs.held_runs import begin_run
 
-from caplab import ownership, tidy
+from caplab import ownership
 from caplab.ownership import Session, run_of, session_of
+from caplab.run import tidy
 from caplab.run_context import RunContext, current_run, release
 from caplab.run_lease import Leases
 

@@ -16,12 +16,13 @@ from caplab_cluster.failure import Failure
 from support.objects.fake_api_server import PRODUCTION, fake_api_server, kubeconfig
 from support.runs.fake_runs import FakeToolkit, experiments_in
 
-from caplab import cli, places, suite_run
+from caplab import cli
 from caplab.border import guarded
 from caplab.kube import context
 from caplab.kube.context import CONTEXT_VARIABLE, ContextRefused
 from caplab.model.fields import FieldError
-from caplab.toolkit import RunFailed
+from caplab.run import places, suite_run
+from caplab.run.toolkit import RunFailed
 
 Captured = pytest.CaptureFixture[str]
 
@@ -118,7 +119,7 @@ def toolkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeToolkit:
     fake = FakeToolkit()
     monkeypatch.setattr(suite_run, "drive", fake)
     experiments = experiments_in(tmp_path / "experiments")
-    monkeypatch.setattr("caplab.run.experiments_folder", lambda: experiments)
+    monkeypatch.setattr("caplab.run.command.experiments_folder", lambda: experiments)
     monkeypatch.setattr(places, "choose_lab", lambda: "the lab")
     return fake
 
@@ -164,13 +165,14 @@ import resource, signal, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from support.runs.fake_runs import FakeToolkit, experiments_in
-from caplab import cli, places, suite_run
+from caplab import cli
+from caplab.run import places, suite_run
 from caplab.run_context import RunContext
-import caplab.run
+import caplab.run.command
 fake = FakeToolkit()
 suite_run.drive = fake
 experiments = experiments_in(Path({folder!r}) / "experiments")
-caplab.run.experiments_folder = lambda: experiments
+caplab.run.command.experiments_folder = lambda: experiments
 places.choose_lab = lambda: "the lab"
 def fill(folder):
     resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caplab import documents, plans, results, timings
-from caplab.documents import parse_yaml, read_json, read_text, read_yaml
+from caplab.files import documents, results
+from caplab.files.documents import parse_yaml, read_json, read_text, read_yaml
 from caplab.model.fields import FieldError
-from caplab.toolkit import RunFailed, _loaded
+from caplab.run import plans, timings
+from caplab.run.toolkit import RunFailed, _loaded
 
 BOMB = "\n".join(
     ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]

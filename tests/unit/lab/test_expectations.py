@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from caplab.check import PROPERTIES
-from caplab.expectations_file import parse, read
+from caplab.files.expectations_file import parse, read
 from caplab.model.budgets import BudgetError, check, evaluate, names
 from caplab.model.expectations import Promise, PropertyExpectation
 from caplab.model.fields import FieldError, Json

@@ -11,7 +11,7 @@ import yaml
 from support.chart.json_schema import problems
 
 from caplab.check import PROPERTIES
-from caplab.expectations_file import SIDES, parse
+from caplab.files.expectations_file import SIDES, parse
 from caplab.judging import experiments_folder
 from caplab.model.expectations import Promise
 from caplab.model.fields import FieldError

@@ -21,10 +21,11 @@ from support.checkers.histories import kill, run_record
 from support.runs.fake_runs import FakeToolkit, experiments_in, journal, left_behind, record_of
 from urllib3.exceptions import HTTPError
 
-from caplab import grafana, suite_run
+from caplab import grafana
 from caplab.grafana import TOKEN_VARIABLE, URL_VARIABLE, Grafana, NotMarked, Span, annotations_of, configured, find
 from caplab.kube import context
-from caplab.run import RunOptions, run
+from caplab.run import suite_run
+from caplab.run.command import RunOptions, run
 
 TOKEN = "glsa_" + "t" * 32
 SPAN = Span(1_700_000_000_000, 1_700_000_060_000)
@@ -228,7 +229,7 @@ def toolkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeToolkit:
     fake = FakeToolkit({"postgres/kill-primary": measured})
     monkeypatch.setattr(suite_run, "drive", fake)
     experiments = experiments_in(tmp_path / "experiments")
-    monkeypatch.setattr("caplab.run.experiments_folder", lambda: experiments)
+    monkeypatch.setattr("caplab.run.command.experiments_folder", lambda: experiments)
     for variable in (URL_VARIABLE, TOKEN_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
     return fake

@@ -12,8 +12,8 @@ import pytest
 from pyarrow import ipc, parquet
 from support.checkers.histories import operation, run_record, table
 
-from caplab import results
-from caplab.history_file import read
+from caplab.files import results
+from caplab.files.history_file import read
 from caplab.model.disorder import validate_stored
 from caplab.model.history import SCHEMA
 

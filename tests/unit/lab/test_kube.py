@@ -13,9 +13,9 @@ import pytest
 from kubernetes import client
 from support.objects.fake_api_server import KIND, PRODUCTION, FakeApiServer, fake_api_server, kubeconfig
 
-from caplab import places
 from caplab.kube import bounded, context
 from caplab.kube.context import CONTEXT_VARIABLE, ContextRefused, Identity, connect, refusal
+from caplab.run import places
 
 NOWHERE = "http://127.0.0.1:1"
 

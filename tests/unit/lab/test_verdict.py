@@ -9,7 +9,7 @@ import pytest
 from support.checkers.histories import NEW_ID, OLD_ID, REDIS, kill, operation, run_record, scan, table
 
 from caplab.check import Context, Finding, State, check_history
-from caplab.expectations_file import read
+from caplab.files.expectations_file import read
 from caplab.model.expectations import Expectation, Promise, PropertyExpectation
 from caplab.model.runs import Baseline, FinalScan
 from caplab.verdict import Verdict, judge

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from caplab_cluster.paths import REPOSITORY
 
-from caplab import plans
 from caplab.check.finding import State
-from caplab.expectations_file import parse
+from caplab.files.expectations_file import parse
 from caplab.model.fields import FieldError
-from caplab.plans import Machine, SuitePlan
 from caplab.report.cap_table.evidence import Evidence
 from caplab.report.cap_table.page import cap_table, tally
+from caplab.run import plans
+from caplab.run.plans import Machine, SuitePlan
 
 ROWS = """rows:
 - engine: postgres

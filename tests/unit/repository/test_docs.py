@@ -21,9 +21,10 @@ from support.chart.crd_schema import problems, schemas
 from support.docs_examples import anchors, broken_links, code, commands, handbook, links, manifests, pages
 from support.runs.experiment_files import loaded
 
-from caplab import cli, suites
+from caplab import cli
 from caplab.contract.names import API_VERSION
 from caplab.judging import experiments_folder
+from caplab.run import suites
 
 CHECKERS = (REPOSITORY / "docs" / "checkers.md").read_text()
 EXPERIMENTS = (REPOSITORY / "docs" / "experiments.md").read_text()

@@ -16,11 +16,13 @@ from support.checkers.histories import adds, scan
 from support.checkers.histories import table as history
 from support.runs.fake_runs import FakeToolkit, experiments_in
 
-from caplab import plans, results, schemas, suite_run
+from caplab import schemas
 from caplab.check import CHECKERS, Context, check_history
 from caplab.contract.names import FINDINGS_SCHEMA, PREFIX, VERDICT_SCHEMA
-from caplab.plans import Machine
-from caplab.run import RunOptions, run
+from caplab.files import results
+from caplab.run import plans, suite_run
+from caplab.run.command import RunOptions, run
+from caplab.run.plans import Machine
 
 # What readers of version 1 may rely upon: fields may be added here, and none may go.
 VERSION_1 = {
@@ -71,7 +73,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fake.instead["redis/control"] = _broken
     experiments = experiments_in(tmp_path / "experiments")
     monkeypatch.setattr(suite_run, "drive", fake)
-    monkeypatch.setattr("caplab.run.experiments_folder", lambda: experiments)
+    monkeypatch.setattr("caplab.run.command.experiments_folder", lambda: experiments)
     run(RunOptions("two", folder=tmp_path / "results", repeat=2, keep=True), io.StringIO())
     (folder,) = (tmp_path / "results").iterdir()
     return folder

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from chaoscaplab.controls.plan import Plan, plan_of
 from support.runs.experiment_files import loaded
 
-from caplab import suites
 from caplab.judging import expectations, experiments_folder
 from caplab.model.expectations import Expectation, Expectations
-from caplab.suites import Planned
+from caplab.run import suites
+from caplab.run.suites import Planned
 
 FOLDER = experiments_folder()
 SUITES = suites.names(FOLDER / "suites")

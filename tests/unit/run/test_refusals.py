@@ -11,10 +11,11 @@ import pytest
 from caplab_cluster.paths import REPOSITORY
 from support.runs.fake_runs import experiments_in
 
-from caplab import catalogue, cli, places, suites
+from caplab import cli
 from caplab.judging import experiments_folder
 from caplab.model.fields import FieldError
-from caplab.refusals import refuse_unfit
+from caplab.run import catalogue, places, suites
+from caplab.run.refusals import refuse_unfit
 
 FOLDER = experiments_folder()
 Captured = pytest.CaptureFixture[str]

@@ -12,11 +12,12 @@ from xml.etree import ElementTree as Xml
 import pytest
 from support.runs.fake_runs import SUITE, FakeToolkit, experiments_in, journal, left_behind, record_of
 
-from caplab import places, plans, results, resuming, suite_run
 from caplab.cli import main
+from caplab.files import results
 from caplab.model.fields import FieldError
-from caplab.run import RunOptions, run
-from caplab.toolkit import RunFailed
+from caplab.run import places, plans, resuming, suite_run
+from caplab.run.command import RunOptions, run
+from caplab.run.toolkit import RunFailed
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def toolkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeToolkit:
     fake = FakeToolkit()
     monkeypatch.setattr(suite_run, "drive", fake)
     experiments = experiments_in(tmp_path / "experiments")
-    monkeypatch.setattr("caplab.run.experiments_folder", lambda: experiments)
+    monkeypatch.setattr("caplab.run.command.experiments_folder", lambda: experiments)
     return fake
 
 

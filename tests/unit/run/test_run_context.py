@@ -23,10 +23,19 @@ EXTENSION = REPOSITORY / "experiments" / "chaoscaplab"
 # What makes, judges and shows a run. run_context.py is where the run is held, and its environment read.
 PATH = [
     *sorted(EXTENSION.rglob("*.py")),
-    *(REPOSITORY / "caplab" / f"{name}.py" for name in (
-        "judging", "ownership", "plans", "results", "resuming", "run", "suite_run", "tidy", "toolkit", "verdict",
-    )),
-]  # fmt: skip
+    *(REPOSITORY / "caplab" / f"{name}.py" for name in ("files/results", "judging", "ownership", "verdict")),
+    *(
+        REPOSITORY / "caplab" / "run" / f"{name}.py"
+        for name in (
+            "command",
+            "plans",
+            "resuming",
+            "suite_run",
+            "tidy",
+            "toolkit",
+        )
+    ),
+]
 ENTRY_POINTS = {  # what Chaos Toolkit calls
     EXTENSION.parent / f"{module.replace('.', '/')}.py" for module in (*ACTIONS, *PROBES, control.__name__)
 }

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from support.runs.fake_runs import journal
 
-from caplab import plans, results
-from caplab.plans import Machine, PlannedRun, SuitePlan
+from caplab.files import results
 from caplab.report.progress import RunAhead, RunDuration, announcement, estimate, rounded, time_left
-from caplab.timings import earlier_runs, seconds_of
+from caplab.run import plans
+from caplab.run.plans import Machine, PlannedRun, SuitePlan
+from caplab.run.timings import earlier_runs, seconds_of
 
 KILL = "postgres/kill-primary"
 ASYNC, QUORUM = {"durability": "async"}, {"durability": "quorum"}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from caplab.run.toolkit import drive
 from caplab.run_context import RunContext
-from caplab.toolkit import drive
 
 
 def step(name: str, module: str, func: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from chaoslib import substitute
 from chaoslib.configuration import load_configuration
 from chaoslib.exceptions import ChaosException
 
-from .documents import read_yaml
-from .judging import expectations
-from .model.expectations import Expectations
-from .model.fields import FieldError
+from ..files.documents import read_yaml
+from ..judging import expectations
+from ..model.expectations import Expectations
+from ..model.fields import FieldError
 from .suites import Planned, Suite
 
 _EXTENSION = "caplab"

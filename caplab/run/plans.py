@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .documents import read_json
-from .model.fields import FieldError, Fields, Json
-from .results import write_json
+from ..files.documents import read_json
+from ..files.results import write_json
+from ..model.fields import FieldError, Fields, Json
 from .suites import Suite, described
 
 PLAN = "plan.json"

@@ -12,22 +12,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import grafana, results, resuming, tidy
-from .check.finding import State, merge
-from .contract.names import VERDICT_SCHEMA
-from .judging import JudgedRun, judge_folder, read_judged
-from .ownership import Session
-from .plain_text import Out, PlainWriter, SteadyWriter
+from .. import grafana
+from ..check.finding import State, merge
+from ..contract.names import VERDICT_SCHEMA
+from ..files import results
+from ..judging import JudgedRun, judge_folder, read_judged
+from ..ownership import Session
+from ..plain_text import Out, PlainWriter, SteadyWriter
+from ..report import words
+from ..report.junit import LabFailure, junit_xml
+from ..report.progress import RunAhead, RunDuration, announcement, time_left
+from ..report.second_clock import clock_check
+from ..report.summary import summary_markdown, verdict_json
+from ..report.terminal import render_run, render_suite
+from ..report.timeline.picture import timeline
+from ..report.values import RunReport
+from ..run_context import RunContext
+from . import resuming, tidy
 from .plans import PlannedRun, SuitePlan
-from .report import words
-from .report.junit import LabFailure, junit_xml
-from .report.progress import RunAhead, RunDuration, announcement, time_left
-from .report.second_clock import clock_check
-from .report.summary import summary_markdown, verdict_json
-from .report.terminal import render_run, render_suite
-from .report.timeline.picture import timeline
-from .report.values import RunReport
-from .run_context import RunContext
 from .toolkit import RunFailed, drive
 
 EXIT_CODES: Mapping[State, int] = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from .check import PROPERTIES
-from .check.checker import RATIO
+from ..check import PROPERTIES
+from ..check.checker import RATIO
+from ..model import budgets
+from ..model.expectations import Expectation, Expectations, Promise, PropertyExpectation
+from ..model.fields import FieldError, Fields
+from ..model.history import ROUTES
+from ..model.runs import MAJORITY, MINORITY
 from .documents import parse_yaml, read_text
-from .model import budgets
-from .model.expectations import Expectation, Expectations, Promise, PropertyExpectation
-from .model.fields import FieldError, Fields
-from .model.history import ROUTES
-from .model.runs import MAJORITY, MINORITY
 
 _ROW = ("engine", "mode", "fault", "route", "properties", "sides", "why", "source")
 _SIDE = ("side", "route", "properties")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .kube.context import CONTEXT_VARIABLE, ContextRefused, pin
+from ..kube.context import CONTEXT_VARIABLE, ContextRefused, pin
 
 
 def choose_lab() -> str:

@@ -11,8 +11,8 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 from pyarrow import compute as pc
 from pyarrow import csv, ipc, parquet
 
-from .model.bounds import Bounds, Budget, TooMuch, in_words
-from .model.history import SCHEMA, Table, is_text, refuse_schema
+from ..model.bounds import Bounds, Budget, TooMuch, in_words
+from ..model.history import SCHEMA, Table, is_text, refuse_schema
 
 _PARQUET, _ARROW, _STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _STREAM_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"

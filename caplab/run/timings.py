@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import plans, results
-from .report.progress import RunDuration
+from ..files import results
+from ..report.progress import RunDuration
+from . import plans
 
 _SUITES = 40  # the newest so many folders are read
 _RUN = re.compile(r"(\d+)-([^.]+)")  # a folder that was set aside has a dot

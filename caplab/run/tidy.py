@@ -7,10 +7,10 @@ from typing import Any
 
 from kubernetes import client
 
-from .contract.names import GROUP, PLURALS, VERSION
-from .kube.context import pinned
-from .ownership import CreatedCluster, Session, session_of
-from .run_lease import LeaseNotHeld, Leases, RunLease
+from ..contract.names import GROUP, PLURALS, VERSION
+from ..kube.context import pinned
+from ..ownership import CreatedCluster, Session, session_of
+from ..run_lease import LeaseNotHeld, Leases, RunLease
 
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
 _ACQUIRE_SECONDS = 2.0  # for the lease of a namespace in which another run is under way

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from .model.bounds import in_words
-from .model.fields import FieldError
+from ..model.bounds import in_words
+from ..model.fields import FieldError
 
 MOST_BYTES = 16 << 20
 _MOST_OF_NAME = 40  # letters of a file's name in its draft's, within 255 bytes

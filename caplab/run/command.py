@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..command_error import CommandError
+from ..judging import experiments_folder
+from ..plain_text import Out
 from . import plans, refusals, resuming
-from .command_error import CommandError
-from .judging import experiments_folder
-from .plain_text import Out
 from .plans import Machine, SuitePlan
 from .suite_run import LAB_FAILED, SuiteRun, exit_code
 from .suites import Suite, experiments, find

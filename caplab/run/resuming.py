@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import plans, results
-from .model.fields import FieldError
+from ..files import results
+from ..model.fields import FieldError
+from . import plans
 from .plans import PlannedRun, SuitePlan
 
 NEWEST = ""  # resume the newest folder that is not finished

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from .documents import read_yaml
-from .model.fields import FieldError, Fields
+from ..files.documents import read_yaml
+from ..model.fields import FieldError, Fields
 
 
 @dataclass(frozen=True, slots=True)

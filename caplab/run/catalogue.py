@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .documents import read_yaml
+from ..files.documents import read_yaml
 from .suites import experiments, names, read_suite
 
 _MODE_IN_A_TITLE = re.compile(r" \([^()]*\$\{[^()]*\)")

@@ -9,14 +9,14 @@ from typing import Any
 
 from pyarrow import parquet  # type: ignore[import-untyped]  # pyarrow has no stubs
 
+from ..check.finding import Finding
+from ..contract.names import FINDINGS_SCHEMA
+from ..model.bounds import Bounds
+from ..model.fields import FieldError, Fields
+from ..model.history import Table
+from ..model.runs import RunRecord
 from . import history_file
-from .check.finding import Finding
-from .contract.names import FINDINGS_SCHEMA
 from .documents import read_json, write_whole
-from .model.bounds import Bounds
-from .model.fields import FieldError, Fields
-from .model.history import Table
-from .model.runs import RunRecord
 
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
 TIMELINE, LOG = "timeline.svg", "run.log"

@@ -15,9 +15,9 @@ from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
 from chaoslib.loader import load_experiment
 from chaoslib.run import RunEventHandler
 
-from .documents import read_json, read_yaml
-from .model.fields import FieldError
-from .run_context import RunContext, held
+from ..files.documents import read_json, read_yaml
+from ..model.fields import FieldError
+from ..run_context import RunContext, held
 
 # By default, rollbacks are skipped after an interrupt: a fault would outlive the run until its end.
 _SETTINGS: Mapping[str, Any] = {"runtime": {"rollbacks": {"strategy": "always"}}}

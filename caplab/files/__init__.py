@@ -1,0 +1,1 @@
+"""Files: those that users write, histories, and the folders of results."""

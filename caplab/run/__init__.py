@@ -1,0 +1,1 @@
+"""`caplab run`: what it refuses, plans, makes, resumes and removes."""
