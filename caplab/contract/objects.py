@@ -199,11 +199,10 @@ class FaultStatus(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault(Record):
-    """A Fault."""
+class FaultHeader(Record):
+    """A Fault without its spec: what can be known of one whose spec can't be read."""
 
     metadata: Metadata = body_field(required=True)
-    spec: FaultSpec = body_field(required=True)
     status: FaultStatus | None = body_field()
 
     @property
@@ -220,6 +219,13 @@ class Fault(Record):
     def has_finalizer(self) -> bool:
         """Whether it still has the lab's finalizer."""
         return names.FINALIZER in (self.metadata.finalizers or ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault(FaultHeader):
+    """A Fault."""
+
+    spec: FaultSpec = body_field(required=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

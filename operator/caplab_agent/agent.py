@@ -22,12 +22,13 @@ from .injector import FaultInjector, Injectors
 from .journal import Journal
 from .plan import DecisionContext, decide
 from .report import Reporter, report_body
+from .requested import ListedFault, listed_fault
 
 _HEAL_AGAIN_SECONDS = 1.0
 _POLL_SECONDS = 0.25
 _log = logging.getLogger(__name__)
 
-Event: TypeAlias = "list[Body] | InjectionResult | None"  # all Faults; a finished injection; None: stop
+Event: TypeAlias = "list[ListedFault] | InjectionResult | None"  # all Faults; a finished injection; None: stop
 _T = TypeVar("_T")
 
 
@@ -45,7 +46,7 @@ class Agent:
     injectors: Injectors
     reporter: Reporter
     _records: dict[Key, FaultRecord] = field(default_factory=dict)
-    _faults: Sequence[Body] | None = None
+    _faults: Sequence[ListedFault] | None = None
     _warmed: set[str] = field(default_factory=set)
     _events: SimpleQueue[Event] = field(default_factory=SimpleQueue)
     _stopped: bool = False
@@ -61,7 +62,7 @@ class Agent:
     def on_faults(self, objects: list[Body]) -> None:
         """Take in a list of all Faults that exist."""
         self._last_event_at = time.monotonic()
-        self._events.put(objects)
+        self._events.put([listed_fault(body) for body in objects])
 
     @property
     def seconds_since_event(self) -> float:
@@ -202,12 +203,12 @@ class Agent:
             evidence = ("ended before it began: nothing was done",)
             self._records[result.key] = replace(self._records[result.key], state=HEALED, evidence=evidence)
 
-    def _warm(self, objects: Iterable[Body]) -> None:
+    def _warm(self, faults: Iterable[ListedFault]) -> None:
         """Open connections ahead for Faults whose targets are not resolved yet."""
         waiting = {
-            body["metadata"]["uid"]: body["metadata"]["namespace"]
-            for body in objects
-            if not (body.get("status") or {}).get("targets") and "deletionTimestamp" not in body["metadata"]
+            fault.uid: str(fault.header.metadata.namespace)
+            for fault in faults
+            if not fault.header.targets and not fault.header.metadata.is_being_deleted
         }
         for uid, namespace in waiting.items():
             if uid not in self._warmed:

@@ -1,4 +1,4 @@
-"""What a kind of fault is to the agent: how it is parsed, and its injector. What all injectors share."""
+"""What a kind of fault is to the agent: what it assigns to a pod, and its injector. What all injectors share."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
+from caplab.contract.objects import TargetStatus
 from caplab.contract.phases import FAILED, GONE, HEALED
 
 from .cgroups import Cgroups
@@ -74,12 +75,12 @@ class Node:
 class FaultKind:
     """A kind of fault.
 
-    action: the record that says what is done to one pod; parse: reads it from the kind's field of a Fault's spec and an
-    entry of status.targets, and raises ValueError, with a hint; injector: makes the injector of a node.
+    action: the record that says what is done to one pod; assign: takes it from the kind's field of a Fault's spec and
+    an entry of status.targets, and raises ValueError, with a hint; injector: makes the injector of a node.
     """
 
     action: type[PodAction]
-    parse: Callable[[Body, Body], PodAction]
+    assign: Callable[[Any, TargetStatus], PodAction]
     injector: Callable[[Node], FaultInjector]
 
 

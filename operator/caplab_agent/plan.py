@@ -9,8 +9,8 @@ from datetime import timedelta
 from caplab.contract.phases import ACTIVE, FAILED, HEALED
 
 from .clock import Instant
-from .faults import BEGUN, REBOOTED, Assignment, Body, FaultRecord, Heal, Key, RequestedFault, is_uid
-from .requested import requested_faults
+from .faults import BEGUN, REBOOTED, Assignment, FaultRecord, Heal, Key, RequestedFault, is_uid
+from .requested import ListedFault, requested_faults
 
 TOO_LATE = (
     "the fault's time was over before the agent began. "
@@ -45,17 +45,20 @@ class Plan:
 
 
 def decide(
-    faults: Sequence[Body] | None, journal: Mapping[Key, FaultRecord], busy: Collection[Key], context: DecisionContext
+    faults: Sequence[ListedFault] | None,
+    journal: Mapping[Key, FaultRecord],
+    busy: Collection[Key],
+    context: DecisionContext,
 ) -> Plan:
     """Decide the next steps.
 
     faults: all Faults that exist; None: not listed yet, so that nothing is begun or forgotten, but records that are due
     are healed all the same. journal: this node's records. busy: those whose injection is running in this process.
     """
-    new = [record for body in faults or () for record in _new_records(body, journal, context)]
-    bodies = {body["metadata"]["uid"]: body for body in faults or ()}
+    new = [record for fault in faults or () for record in _new_records(fault, journal, context)]
+    by_uid = {fault.uid: fault for fault in faults or ()}
     heal = [
-        _heal(record, bodies.get(key[0]), faults is not None, key in busy, context)
+        _heal(record, by_uid.get(key[0]), faults is not None, key in busy, context)
         for key, record in journal.items()
         if not record.ended
     ]
@@ -65,21 +68,26 @@ def decide(
         update=tuple(_changed(faults or (), journal, healing, context)),
         report=tuple(record for record in new if record.ended or record.problem),
         heal=tuple(each for each in heal if each),
-        forget=() if faults is None else tuple(_forgettable(bodies, journal, context.node)),
+        forget=() if faults is None else tuple(_forgettable(by_uid, journal, context.node)),
     )
 
 
-def _new_records(body: Body, journal: Mapping[Key, FaultRecord], context: DecisionContext) -> Iterator[FaultRecord]:
-    for requested in requested_faults(body, context.node):
+def _new_records(
+    fault: ListedFault, journal: Mapping[Key, FaultRecord], context: DecisionContext
+) -> Iterator[FaultRecord]:
+    for requested in requested_faults(fault, context.node):
         if requested.assignment.key not in journal and requested.state in (BEGUN, ACTIVE):
-            yield _record(requested, "deletionTimestamp" in body["metadata"], context)
+            yield _record(requested, fault.header.metadata.is_being_deleted, context)
 
 
 def _changed(
-    faults: Sequence[Body], journal: Mapping[Key, FaultRecord], healing: Collection[Key], context: DecisionContext
+    faults: Sequence[ListedFault],
+    journal: Mapping[Key, FaultRecord],
+    healing: Collection[Key],
+    context: DecisionContext,
 ) -> Iterator[Assignment]:
     """Yield assignments that ask for something else than is in force: pods come and go during a partition."""
-    for requested in (requested for body in faults for requested in requested_faults(body, context.node)):
+    for requested in (requested for fault in faults for requested in requested_faults(fault, context.node)):
         assignment, record = requested.assignment, journal.get(requested.assignment.key)
         if record is None or record.state != ACTIVE or assignment.key in healing or requested.problem:
             continue
@@ -104,7 +112,9 @@ def _record(requested: RequestedFault, deleted: bool, context: DecisionContext) 
     return replace(record, deadline_ns=context.now.ns + left // timedelta(microseconds=1) * 1000)
 
 
-def _heal(record: FaultRecord, body: Body | None, listed: bool, busy: bool, context: DecisionContext) -> Heal | None:
+def _heal(
+    record: FaultRecord, fault: ListedFault | None, listed: bool, busy: bool, context: DecisionContext
+) -> Heal | None:
     key = record.assignment.key
     if record.boot_id != context.boot_id:
         return Heal(key, REBOOTED)
@@ -112,14 +122,14 @@ def _heal(record: FaultRecord, body: Body | None, listed: bool, busy: bool, cont
         return Heal(key, problem=record.problem or DIED)
     if context.now.ns >= record.deadline_ns:
         return Heal(key)
-    if body is not None and "deletionTimestamp" in body["metadata"]:
+    if fault is not None and fault.header.metadata.is_being_deleted:
         return Heal(key, "healed early: the Fault was deleted")
-    if body is None and listed:
+    if fault is None and listed:
         return Heal(key, "healed early: the Fault was gone")
     return None
 
 
-def _forgettable(bodies: Mapping[str, Body], journal: Mapping[Key, FaultRecord], node: str) -> Iterator[Key]:
+def _forgettable(faults: Mapping[str, ListedFault], journal: Mapping[Key, FaultRecord], node: str) -> Iterator[Key]:
     """Yield the records of Faults that have ended completely and whose objects show it.
 
     All records of one Fault go together: each report names them all, and one that is no longer named loses its fields.
@@ -128,11 +138,11 @@ def _forgettable(bodies: Mapping[str, Body], journal: Mapping[Key, FaultRecord],
     living = {key[0] for key, record in journal.items() if not record.ended}
     states = {
         requested.assignment.key: requested.state
-        for uid in bodies
+        for uid in faults
         if uid not in living
-        for requested in requested_faults(bodies[uid], node)
+        for requested in requested_faults(faults[uid], node)
     }
     open_still = {
-        key[0] for key, record in journal.items() if key[0] in bodies and states.get(key, record.state) != record.state
+        key[0] for key, record in journal.items() if key[0] in faults and states.get(key, record.state) != record.state
     }
     return (key for key in journal if key[0] not in living | open_still)

@@ -1,51 +1,92 @@
-"""Parsing what a Fault asks of a node."""
+"""What a Fault asks of a node."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
+
+from caplab.contract.objects import Fault, FaultHeader, FaultSpec, Metadata, TargetStatus
+from caplab.contract.records import BodyError
 
 from .faults import BEGUN, Assignment, Body, PodAction, RequestedFault, is_uid
 from .injectors import KINDS
 
+_log = logging.getLogger(__name__)
 
-def requested_faults(body: Body, node: str) -> Iterator[RequestedFault]:
+
+@dataclass(frozen=True, slots=True)
+class ListedFault:
+    """A Fault as it was listed. One whose spec this agent can't read is reported for each pod, and is healed.
+
+    problem: why its spec can't be read.
+    """
+
+    header: FaultHeader
+    spec: FaultSpec | None
+    problem: str = ""
+
+    @property
+    def uid(self) -> str:
+        """Its uid."""
+        return str(self.header.metadata.uid)
+
+
+def listed_fault(body: Body) -> ListedFault:
+    """Read a Fault. One whose status can't be read asks nothing of any node."""
+    try:
+        fault = Fault.from_body(body, "fault")
+        return ListedFault(fault, fault.spec)
+    except BodyError as error:
+        return ListedFault(_header(body), None, f"{error} Hint: upgrade the agent together with the chart")
+
+
+def _header(body: Body) -> FaultHeader:
+    try:
+        return FaultHeader.from_body(body, "fault")
+    except BodyError as error:
+        _log.warning("%s", error)
+        return FaultHeader(metadata=Metadata.from_body(body["metadata"], "fault.metadata"))
+
+
+def requested_faults(fault: ListedFault, node: str) -> Iterator[RequestedFault]:
     """Yield what a Fault asks of a node, one item for each of its pods there."""
-    for target in (body.get("status") or {}).get("targets") or ():
-        if target.get("node") == node:
-            yield _read(body, target)
+    for target in fault.header.targets:
+        if target.node == node:
+            yield _read(fault, target)
 
 
-def _read(body: Body, target: Body) -> RequestedFault:
-    metadata, spec = body["metadata"], body.get("spec") or {}
-    cluster = str((spec.get("target") or {}).get("name") or target.get("cluster") or "")
-    names = metadata["uid"], metadata["namespace"], metadata["name"], cluster
-    pod = str(target["uid"]), str(target.get("pod", ""))
-    state = str(target.get("state") or BEGUN)
+def _read(fault: ListedFault, target: TargetStatus) -> RequestedFault:
+    metadata, spec = fault.header.metadata, fault.spec
+    cluster = (spec and spec.target.name) or target.cluster or ""
+    names = fault.uid, str(metadata.namespace), metadata.name, cluster
+    pod, state = (target.uid, target.pod or ""), target.state or BEGUN
     try:
         for field, uid in (("metadata.uid", names[0]), ("status.targets[].uid", pod[0])):
             if not is_uid(uid):
                 raise ValueError(f"{field} is {uid!r}, not a uid. Hint: leave this field to the operator")
-        assignment = Assignment(*names, *pod, _action(spec, target), str(target.get("replaces") or ""))
-        return RequestedFault(assignment, state, _seconds(spec), _until(body))
+        if spec is None:
+            raise ValueError(fault.problem)
+        assignment = Assignment(*names, *pod, _action(spec, target), target.replaces or "")
+        return RequestedFault(assignment, state, _seconds(spec), _until(fault.header))
     except ValueError as error:
         return RequestedFault(Assignment(*names, *pod), state, problem=str(error))
 
 
-def _action(spec: Body, target: Body) -> PodAction:
-    kinds = [kind for kind in KINDS if spec.get(kind) is not None]
-    if len(kinds) != 1:
-        named = " and ".join(kinds) or "none"
+def _action(spec: FaultSpec, target: TargetStatus) -> PodAction:
+    if len(spec.kinds) != 1 or spec.kinds[0] not in KINDS:
+        named = " and ".join(spec.kinds) or "none"
         raise ValueError(
             f"spec names {named} of the faults that this agent supports ({', '.join(KINDS)}). "
             "Hint: name exactly one, and upgrade the agent together with the chart"
         )
-    return KINDS[kinds[0]].parse(spec[kinds[0]], target)
+    return KINDS[spec.kinds[0]].assign(getattr(spec, spec.kinds[0]), target)
 
 
-def _seconds(spec: Body) -> int:
-    seconds = spec.get("durationSeconds")
-    if not isinstance(seconds, int) or seconds < 1:
+def _seconds(spec: FaultSpec) -> int:
+    seconds = spec.duration_seconds
+    if seconds is None or seconds < 1:
         raise ValueError(
             f"spec.durationSeconds is {seconds!r}, not a positive integer. "
             "Hint: say after how many seconds the fault heals"
@@ -53,8 +94,8 @@ def _seconds(spec: Body) -> int:
     return seconds
 
 
-def _until(body: Body) -> datetime:
-    text = str((body.get("status") or {}).get("until", ""))
+def _until(header: FaultHeader) -> datetime:
+    text = header.status_or_empty.until or ""
     try:
         until = datetime.fromisoformat(text)
     except ValueError:

@@ -11,6 +11,7 @@ from caplab_agent.clock import Instant
 from caplab_agent.faults import BEGUN, FaultRecord, Key
 from caplab_agent.injectors.partition.addresses import Partition
 from caplab_agent.plan import DecisionContext, decide
+from caplab_agent.requested import listed_fault
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,7 +94,8 @@ class SimulatedNode:
 
     def decide(self) -> bool:
         context = DecisionContext("n", "boot", Instant(self.now, WALL + timedelta(seconds=self.now / SECOND)))
-        plan = decide(self.watched, self.journal, self.busy, context)
+        watched = None if self.watched is None else [listed_fault(body) for body in self.watched]
+        plan = decide(watched, self.journal, self.busy, context)
         for record in plan.begin:
             self.journal[record.assignment.key] = record
             self.busy.add(record.assignment.key)

@@ -14,7 +14,7 @@ from caplab_agent.clock import Instant
 from caplab_agent.faults import BEGUN, REBOOTED, Assignment, FaultRecord, Heal
 from caplab_agent.injectors.partition.addresses import Partition
 from caplab_agent.plan import DIED, LOST, TOO_LATE, DecisionContext, Plan, decide
-from caplab_agent.requested import requested_faults
+from caplab_agent.requested import listed_fault, requested_faults
 
 from caplab.contract.objects import SIGNALS, Freeze, Kill
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
@@ -51,7 +51,8 @@ def new_record(
 
 def plan_of(objects: list[dict[str, Any]] | None, *records: FaultRecord, busy: bool = False) -> Plan:
     journal = {record.assignment.key: record for record in records}
-    return decide(objects, journal, set(journal) if busy else set(), HERE)
+    listed = None if objects is None else [listed_fault(body) for body in objects]
+    return decide(listed, journal, set(journal) if busy else set(), HERE)
 
 
 def test_a_new_assignment_of_this_node_begins_and_ends_with_its_duration() -> None:
@@ -119,7 +120,7 @@ def test_what_cannot_be_read_fails_with_the_field(body: dict[str, Any], field: s
 
 
 def test_signal_and_keep_down_are_read() -> None:
-    (requested,) = requested_faults(fault(kill={"signal": "SIGTERM", "keepDown": False}), "node-1")
+    (requested,) = requested_faults(listed_fault(fault(kill={"signal": "SIGTERM", "keepDown": False})), "node-1")
     assert requested.assignment.action == Kill(signal="SIGTERM", keep_down=False)
 
 
@@ -132,22 +133,22 @@ def test_the_signals_are_those_of_the_crd() -> None:
 
 
 def test_a_freeze_and_a_partition_are_read_with_their_addresses() -> None:
-    (requested,) = requested_faults(fault(kill=None, freeze={}), "node-1")
+    (requested,) = requested_faults(listed_fault(fault(kill=None, freeze={})), "node-1")
     assert requested.assignment.action == Freeze()
     body = partition(["10.0.0.2", "10.0.0.1", "10.0.0.2"], ["10.0.0.3"])
-    (requested,) = requested_faults(body, "node-1")
+    (requested,) = requested_faults(listed_fault(body), "node-1")
     assert requested.assignment.action == Partition(("10.0.0.1", "10.0.0.2"), ("10.0.0.3",))
     del body["status"]["targets"][0]["dropsTo"]
-    (requested,) = requested_faults(body, "node-1")
+    (requested,) = requested_faults(listed_fault(body), "node-1")
     assert requested.assignment.action == Partition(("10.0.0.1", "10.0.0.2"))
 
 
 def test_the_cluster_is_the_targets_or_else_the_assignments_and_a_replacement_is_known_as_one() -> None:
     body = fault()
     body["status"]["targets"][0] |= {"cluster": "other", "replaces": "p0"}
-    (requested,) = requested_faults(body, "node-1")
+    (requested,) = requested_faults(listed_fault(body), "node-1")
     assert (requested.assignment.cluster, requested.assignment.replaces) == ("pg", "p0")
-    (requested,) = requested_faults(body | {"spec": {**body["spec"], "target": {"zone": "a"}}}, "node-1")
+    (requested,) = requested_faults(listed_fault(body | {"spec": {**body["spec"], "target": {"zone": "a"}}}), "node-1")
     assert requested.assignment.cluster == "other"
 
 
@@ -233,3 +234,21 @@ def test_records_of_one_fault_are_forgotten_together() -> None:
     assert plan_of([both], new_record(HEALED), new_record(HEALED, pod_uid="p2")) == Plan()
     both["status"]["targets"][1]["state"] = HEALED
     assert len(plan_of([both], new_record(HEALED), new_record(HEALED, pod_uid="p2")).forget) == 2
+
+
+def test_a_fault_whose_spec_cannot_be_read_is_reported_and_what_is_live_of_it_goes_on_to_its_end() -> None:
+    odd = fault(kill={"keepDown": "yes"})
+    (record,) = plan_of([odd]).report
+    assert (record.state, record.assignment.pod_uid) == (FAILED, "p1")
+    assert record.problem.startswith("fault.spec.kill.keepDown: must be true or false, found 'yes'. Hint: upgrade")
+    live = {**odd, "status": fault(state=ACTIVE)["status"]}
+    assert plan_of([live], new_record()) == Plan()
+    live["metadata"] = {**live["metadata"], "deletionTimestamp": "2026-01-01T12:00:00Z"}
+    assert [heal.why for heal in plan_of([live], new_record()).heal] == ["healed early: the Fault was deleted"]
+
+
+@pytest.mark.parametrize("status", [{"targets": "p1"}, {"targets": [{"pod": "pg-0"}]}, {"phase": 1}])
+def test_a_fault_whose_status_cannot_be_read_keeps_no_other_from_beginning(status: dict[str, Any]) -> None:
+    plan = plan_of([{**fault("odd"), "status": status}, fault()])
+    assert [record.assignment.fault_uid for record in plan.begin] == ["f1"]
+    assert plan_of([{**fault(), "status": status}], new_record()).heal == ()

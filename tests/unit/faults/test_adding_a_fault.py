@@ -45,7 +45,7 @@ class StallInjector(FaultInjector):
         return record
 
 
-STALL = FaultKind(Stall, lambda spec, _: Stall.from_body(spec, "spec.stall"), StallInjector)
+STALL = FaultKind(Stall, lambda stall, _: stall, StallInjector)
 '''
 RECORD = '''@dataclass(frozen=True, slots=True, kw_only=True)
 class Stall(FaultAction):

@@ -364,15 +364,11 @@ def taken_apart(source: str, fields: set[str]) -> Iterator[str]:
             yield name
 
 
-# An agent reads each part of a Fault by itself: what it can't read is reported for each pod, and all else is healed.
-PART_BY_PART = {"operator/caplab_agent/requested.py"}
-
-
 def test_nobody_else_takes_a_fault_a_probe_or_a_run_apart() -> None:
     fields, code = fields_of_its_own(), [file for file in modules() if REPOSITORY / "tests" not in file.parents]
     assert {"durationSeconds", "injectedNs", "runId", "byVantage"} <= fields
     places = {str(file.relative_to(REPOSITORY)): sorted(taken_apart(file.read_text(), fields)) for file in code}
-    assert {file for file, taken in places.items() if taken} == PART_BY_PART
+    assert {file: taken for file, taken in places.items() if taken} == {}
 
 
 @pytest.mark.parametrize(

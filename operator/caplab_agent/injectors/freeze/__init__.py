@@ -5,4 +5,4 @@ from caplab.contract.objects import Freeze
 from ...injector import FaultKind
 from .injector import FreezeInjector
 
-FREEZE = FaultKind(Freeze, lambda spec, _: Freeze.from_body(spec, "spec.freeze"), FreezeInjector.on)
+FREEZE = FaultKind(Freeze, lambda freeze, _: freeze, FreezeInjector.on)

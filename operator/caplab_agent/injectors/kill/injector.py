@@ -10,7 +10,7 @@ from dataclasses import replace
 from signal import Signals
 from typing import Self
 
-from caplab.contract.objects import SIGNALS, Kill
+from caplab.contract.objects import SIGNALS, Kill, TargetStatus
 from caplab.contract.phases import ACTIVE, FAILED, HEALED
 
 from ...cgroups import Cgroups
@@ -154,9 +154,8 @@ class KillInjector(FaultInjector):
         return f"gate held {seconds_held(record, self._clock)}, until the pod was gone"
 
 
-def kill_of(spec: Body, _: Body) -> Kill:
-    """Parse a Fault's spec.kill. Raises ValueError."""
-    kill = Kill.from_body(spec, "spec.kill")
+def kill_of(kill: Kill, _: TargetStatus) -> Kill:
+    """Return a Fault's spec.kill. Raises ValueError if its signal is not supported."""
     if kill.signal not in SIGNALS:
         raise ValueError(
             f"spec.kill.signal is {kill.signal!r}, an unsupported signal. Hint: use one of {', '.join(sorted(SIGNALS))}"

@@ -1,10 +1,11 @@
-"""The addresses that a partition drops: parsed from a Fault, and permitted on the node. Pure functions."""
+"""The addresses that a partition drops: as a Fault has them, and permitted on the node. Pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from caplab.contract.objects import TargetStatus
 from caplab.contract.records import Record, body_field
 
 from ...faults import Body
@@ -22,10 +23,9 @@ class Partition(Record):
     drops_to: tuple[str, ...] = body_field(filled=())
 
 
-def partition_of(_: Body, target: Body) -> Partition:
-    """Parse what the operator resolved for an entry of status.targets. Raises ValueError."""
-    partition = Partition.from_body(target, "status.targets[]")
-    return Partition(*(tuple(sorted(set(each))) for each in (partition.drops_from, partition.drops_to)))
+def partition_of(_: Record, target: TargetStatus) -> Partition:
+    """Return what the operator resolved for an entry of status.targets."""
+    return Partition(*(tuple(sorted(set(each or ()))) for each in (target.drops_from, target.drops_to)))
 
 
 class AddressRefused(Exception):
