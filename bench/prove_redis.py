@@ -23,7 +23,6 @@ from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import Server
 from chaoscaplab.waiting import wait_until
 from evidence import made_by, spread
-from kubernetes import client
 from proof_clusters import remove
 
 from caplab.check import schedule
@@ -32,6 +31,7 @@ from caplab.contract.engines import REDIS
 from caplab.contract.names import FAULT
 from caplab.contract.phases import FAULT_OVER
 from caplab.kube.context import connect
+from caplab.kube.paths import path_of
 from caplab.model.history import Table, validate
 from caplab.run_context import current_run
 
@@ -55,7 +55,7 @@ def ready_seconds(server: Server) -> float:
 
 def promoted_at(member: str) -> float:
     """Return when a member became primary, by its own log: unix seconds, by the millisecond."""
-    log = client.CoreV1Api(connect()).read_namespaced_pod_log(member, NAMESPACE)
+    log = connect().answer("GET", f"{path_of('v1', 'Pod', NAMESPACE, member)}/log").decode()
     line = [line for line in log.splitlines() if "MASTER MODE enabled" in line][-1]
     stamp = re.search(r"\d+ \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3}", line)
     assert stamp

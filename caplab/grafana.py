@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
-from kubernetes import client
 from urllib3.exceptions import HTTPError
 
 from .contract.names import SYSTEM_NAMESPACE
@@ -177,9 +176,9 @@ def _is_installed() -> bool:
     """Return whether the pinned lab has a Grafana; False if none is pinned, or the question is not answered."""
     if not context.is_pinned():
         return False
-    core: Any = client.CoreV1Api(context.pinned().api)
+    connect_seconds, read_seconds = _TIMEOUT
+    client = context.pinned().client.limited(connect_seconds=connect_seconds, read_seconds=read_seconds)
     try:
-        core.read_namespaced_service(SERVICE, SYSTEM_NAMESPACE, _request_timeout=_TIMEOUT)
+        return client.get("v1", "Service", SYSTEM_NAMESPACE, SERVICE) is not None
     except Exception:  # any error of the client, also one of expired credentials: it is only a link
         return False
-    return True

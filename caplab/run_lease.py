@@ -12,18 +12,20 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol
-
-from kubernetes import client
+from typing import Protocol
 
 from .command_error import CommandError
+from .kube.client import Client
+from .kube.errors import Conflict
+from .ownership import MANAGER
 
 NAME = "caplab-run"
 _RENEW_SECONDS, DEAD_SECONDS = 5.0, 20.0
 _ACQUIRE_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
-_TIMEOUT = (2, 5)  # seconds: to connect, to answer; short enough to retry a renewal before DEAD_SECONDS
-_GONE, _CONFLICT = 404, 409
+# Short enough to retry a renewal before DEAD_SECONDS.
+_LIMITS = {"connect_seconds": 2.0, "read_seconds": 5.0}
+_LEASE = ("coordination.k8s.io/v1", "Lease")
 _log = logging.getLogger("caplab.run")
 
 
@@ -45,40 +47,30 @@ class LeaseApi(Protocol):
 
 
 class Leases:
-    """Leases through the API server. Calls block, with time-outs. Raises kubernetes' ApiException."""
+    """Leases through the API server. Calls block, with time-outs, and raise ApiError."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._leases: Any = client.CoordinationV1Api(api)  # Any: the client types moments as datetime only
+    def __init__(self, client: Client) -> None:
+        self._leases = client.limited(**_LIMITS)
 
     def lease(self, namespace: str, name: str) -> tuple[str, str, str]:
         """Return a lease's holder, the time of its last renewal, and its version; all '' if there is no lease."""
-        try:
-            lease = self._leases.read_namespaced_lease(name, namespace, _request_timeout=_TIMEOUT)
-        except client.ApiException as error:
-            if error.status == _GONE:
-                return "", "", ""
-            raise
-        return str(lease.spec.holder_identity), str(lease.spec.renew_time), str(lease.metadata.resource_version)
+        lease = self._leases.get(*_LEASE, namespace, name)
+        if lease is None:
+            return "", "", ""
+        spec = lease.get("spec") or {}
+        return str(spec.get("holderIdentity")), str(spec.get("renewTime")), str(lease["metadata"]["resourceVersion"])
 
     def write_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
-        """Take or renew a lease that has this version ('': no lease); ApiException 409 if it has not any more."""
+        """Take or renew a lease that has this version ('': no lease); Conflict if it has another by now."""
         spec = {"holderIdentity": holder, "renewTime": datetime.now(UTC).isoformat(timespec="microseconds")}
-        metadata = {"name": name, "namespace": namespace}
-        if not version:
-            body = {"metadata": metadata, "spec": spec}
-            self._leases.create_namespaced_lease(namespace, body, _request_timeout=_TIMEOUT)
-            return
-        body = {"metadata": {**metadata, "resourceVersion": version}, "spec": spec}
-        self._leases.replace_namespaced_lease(name, namespace, body, _request_timeout=_TIMEOUT)
+        metadata = {"name": name, "namespace": namespace, **({"resourceVersion": version} if version else {})}
+        body = {"apiVersion": _LEASE[0], "kind": _LEASE[1], "metadata": metadata, "spec": spec}
+        write = self._leases.replace if version else self._leases.create
+        write(body, MANAGER)
 
     def delete_lease(self, namespace: str, name: str, version: str) -> None:
         """Delete a lease that has this version; another version belongs to another run, and is no error."""
-        body = {"preconditions": {"resourceVersion": version}}
-        try:
-            self._leases.delete_namespaced_lease(name, namespace, body=body, _request_timeout=_TIMEOUT)
-        except client.ApiException as error:
-            if error.status not in (_GONE, _CONFLICT):
-                raise
+        self._leases.delete(*_LEASE, namespace, name, version=version)
 
 
 class RunLease:
@@ -138,9 +130,7 @@ class RunLease:
             return f"the run {holder} is under way"
         try:
             self._leases.write_lease(self._namespace, NAME, self._holder, version)
-        except client.ApiException as error:
-            if error.status != _CONFLICT:
-                raise
+        except Conflict:
             return "another run has just taken it"
         return ""
 

@@ -11,11 +11,12 @@ from caplab_cluster.node_loss.store import NodeLossStore
 from caplab_cluster.paths import Cache
 
 from caplab.kube.context import ContextRefused, pinned
+from caplab.kube.errors import reason_of
 from caplab.plain_text import plural
 
 from .healing import AGENT_STARTS_SECONDS, Api, Bounds, Healing, PrintLine
 from .listing import NOTHING, table
-from .objects import Objects, reason_of
+from .objects import Objects
 from .rows import row_of, row_of_node
 
 SOMETHING_LEFT = 3  # exit code; also if it is not known
@@ -107,4 +108,4 @@ def _store() -> NodeLossStore:
 
 
 def _api() -> Api:
-    return Objects(pinned().api)
+    return Objects(pinned().client)

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from caplab.contract.names import FINALIZER
 from caplab.contract.objects import Fault, TargetStatus
+from caplab.kube.errors import reason_of
 
-from .objects import reason_of
 from .rows import ends_by_itself, unanswered
 
 PrintLine = Callable[[str], None]

@@ -1,4 +1,4 @@
-"""Connections to an API server, and the guard: the only module that knows contexts.
+"""The choice of the API server, and the guard: the only module that knows contexts.
 
 Faults break what they hit. So a kubeconfig's current context is used only if its cluster is identified as the lab's
 own: kind made every node, and the lab's kinds are served. Any other context must be named. Inside a cluster there is no
@@ -13,19 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from kubernetes import client, config
-from urllib3.exceptions import HTTPError
+from kubernetes import config
+from kubernetes.client import Configuration
 
 from ..command_error import CommandError
 from ..contract.names import GROUP
 from ..within import TooLong, within
-from .bounded import bounded
+from .client import Client
+from .errors import ApiError, Forbidden, reason_of
+from .limits import CallLimits
 
 CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is not a lab's, for callers without an argument for it
 _KIND_PROVIDER = "kind://"  # what kind gives each of its nodes as spec.providerID
 _MOST_NODES = 100  # to look at
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-_FORBIDDEN = frozenset({401, 403})
+_LIMITS = CallLimits()
 _CREDENTIALS_SECONDS = 60.0  # such a program may prompt the user
 
 T = TypeVar("T")
@@ -59,7 +61,7 @@ class Place:
     context: str
     address: str
     identity: Identity
-    api: client.ApiClient
+    client: Client
 
     def described(self) -> str:
         """Its description for the user of a command."""
@@ -82,15 +84,15 @@ def refusal(context: str, identity: Identity) -> str:
     )
 
 
-def connect(named: str | None = None, kubeconfig: Path | None = None) -> client.ApiClient:
+def connect(named: str | None = None, kubeconfig: Path | None = None) -> Client:
     """Return a client of the API server: the pod's own inside a cluster (unless a context is named), else kubeconfig's.
 
     A context that is not named is identified first. Raises ContextRefused, also if it does not answer.
     """
-    context, api = _client(named, kubeconfig)
+    context, client = _client(named, kubeconfig)
     if context and not named:
-        _require(context, identity_of(api, context))
-    return api
+        _require(context, identity_of(client, context))
+    return client
 
 
 def pin(named: str | None = None) -> Place:
@@ -99,11 +101,11 @@ def pin(named: str | None = None) -> Place:
     It stays the same even if the kubeconfig, or its current context, changes meanwhile.
     """
     global _pinned  # noqa: PLW0603  # the one place there is
-    context, api = _client(named, None)
-    identity = identity_of(api, context)
+    context, client = _client(named, None)
+    identity = identity_of(client, context)
     if context and not named:
         _require(context, identity)
-    _pinned = Place(context, str(api.configuration.host), identity, api)
+    _pinned = Place(context, str(client.configuration.host), identity, client)
     return _pinned
 
 
@@ -123,15 +125,16 @@ def unpin() -> None:
     _pinned = None
 
 
-def identity_of(api: client.ApiClient, context: str) -> Identity:
+def identity_of(client: Client, context: str) -> Identity:
     """Ask a cluster what it is; what may not be read stays unknown. ContextRefused if it does not answer."""
     try:
-        groups = client.ApisApi(api).get_api_versions().groups
-        return Identity(_providers(api), any(group.name == GROUP for group in groups))
-    except (client.ApiException, HTTPError, ValueError) as error:
+        groups = client.call("GET", "/apis/")["groups"]
+        return Identity(_providers(client), any(group["name"] == GROUP for group in groups))
+    except (ApiError, LookupError, TypeError, AttributeError) as error:  # the latter: it answers something else
+        reason = reason_of(error) if isinstance(error, ApiError) else "it answers with no list of groups and nodes"
         raise ContextRefused(
-            f"The API server of the kube context '{context}', {api.configuration.host}, does not answer as one:"
-            f" {_brief(error)}. Hint: check that the cluster is up (make status) and the kubeconfig is its own."
+            f"The API server of the kube context '{context}', {client.configuration.host}, does not answer as one:"
+            f" {reason.rstrip('.')}. Hint: check that the cluster is up (make status) and the kubeconfig is its own."
         ) from error
 
 
@@ -143,14 +146,12 @@ def in_cluster() -> bool:
 _pinned: Place | None = None
 
 
-def _providers(api: client.ApiClient) -> tuple[str, ...]:
+def _providers(client: Client) -> tuple[str, ...]:
     try:
-        nodes = client.CoreV1Api(api).list_node(limit=_MOST_NODES).items
-    except client.ApiException as error:
-        if error.status in _FORBIDDEN:
-            return ()
-        raise
-    return tuple(str(node.spec.provider_id or "") if node.spec else "" for node in nodes)
+        nodes = client.list_all("v1", "Node", limit=str(_MOST_NODES))
+    except Forbidden:
+        return ()
+    return tuple(str((node.get("spec") or {}).get("providerID") or "") for node in nodes)
 
 
 def _require(context: str, identity: Identity) -> None:
@@ -158,12 +159,12 @@ def _require(context: str, identity: Identity) -> None:
         raise ContextRefused(problem)
 
 
-def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, client.ApiClient]:
+def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, Client]:
     """Return the context's name, '' inside a cluster, and its client; no request is made yet."""
-    settings = client.Configuration()
+    settings = Configuration()
     if in_cluster() and not named and not kubeconfig:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-        return "", bounded(settings)
+        return "", Client(settings, _LIMITS)
     # Read now: the client itself reads the variable only on import.
     file = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or None
     context = named or _current_context(file)
@@ -172,9 +173,10 @@ def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, client.Api
         _bound_refreshing(settings)
     except Exception as error:  # for files that are not a kubeconfig the client raises any error
         raise ContextRefused(
-            f"The kube context '{context}' cannot be used: {_brief(error)}. Hint: see `kubectl config get-contexts`."
+            f"The kube context '{context}' cannot be used: {reason_of(error).rstrip('.')}."
+            " Hint: see `kubectl config get-contexts`."
         ) from error
-    return context, bounded(settings)
+    return context, Client(settings, _LIMITS)
 
 
 def _current_context(file: str | None) -> str:
@@ -184,12 +186,12 @@ def _current_context(file: str | None) -> str:
         return str(current["name"])
     except Exception as error:  # as above
         raise ContextRefused(
-            f"There is no current kube context: {file or '~/.kube/config'}: {_brief(error)}."
+            f"There is no current kube context: {file or '~/.kube/config'}: {reason_of(error).rstrip('.')}."
             " Hint: bring up the lab's cluster (make up) and unset KUBECONFIG, or name a context (--context)."
         ) from error
 
 
-def _bound_refreshing(settings: client.Configuration) -> None:
+def _bound_refreshing(settings: Configuration) -> None:
     """Apply the time-out also when expired credentials are renewed in the middle of a run."""
     if refresh := settings.refresh_api_key_hook:
         settings.refresh_api_key_hook = lambda mine: _within_time(lambda: refresh(mine))
@@ -206,9 +208,3 @@ def _within_time(read: Callable[[], T]) -> T:
         raise TimeoutError(
             f"the kubeconfig, or the program that it names for credentials, did not end in {_CREDENTIALS_SECONDS:g} s"
         ) from error
-
-
-def _brief(error: Exception) -> str:
-    """Return an error in one line."""
-    reason = error.reason if isinstance(error, client.ApiException) and error.reason else error
-    return " ".join(str(reason or type(error).__name__).split())[:300].rstrip(".")

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from kubernetes import client, watch
-
-from ..contract.names import GROUP, VERSION
+from ..contract.names import API_VERSION
+from .client import Client
+from .paths import path_of
 
 _WATCH_SECONDS = 60  # a watch whose connection died silently would freeze: it ends and begins anew
-_TIMEOUT = (5, _WATCH_SECONDS + 15)  # connect and read, seconds
 _AGAIN_SECONDS = 1.0  # after an error
 _NEXT_SECONDS = 0.2  # after a watch that ended, in case every one ends at once
 
@@ -28,19 +27,19 @@ _log = logging.getLogger(__name__)
 class Watcher:
     """Lists and watches one kind in a thread, and calls changed with all objects after every change.
 
-    plural is the kind's plural name; namespace '': all of them. A new list is made after every error and every
-    _WATCH_SECONDS, so that a missed change is not missed for long.
+    namespace '': all of them. A new list is made after every error and every _WATCH_SECONDS, so that a missed change is
+    not missed for long.
     """
 
-    api: client.ApiClient
-    plural: str
+    client: Client
+    kind: str
     namespace: str
     changed: Callable[[list[Body]], None]
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
         """Start, in a daemon thread."""
-        threading.Thread(target=self._run, name=self.plural, daemon=True).start()
+        threading.Thread(target=self._run, name=self.kind, daemon=True).start()
 
     def stop(self) -> None:
         """Stop before the next list; a watch under way ends by itself."""
@@ -52,28 +51,15 @@ class Watcher:
                 self._list_and_watch()
                 self._stopped.wait(_NEXT_SECONDS)
             except Exception as error:  # after any error, the next list shows the current state
-                _log.warning("watching %s: %s", self.plural, error)
+                _log.warning("watching %s: %s", self.kind, error)
                 self._stopped.wait(_AGAIN_SECONDS)
 
     def _list_and_watch(self) -> None:
-        custom = client.CustomObjectsApi(self.api)
-        where: dict[str, Any] = {
-            "group": GROUP,
-            "version": VERSION,
-            "plural": self.plural,
-            "_request_timeout": _TIMEOUT,
-        }
-        call: Callable[..., Any] = custom.list_cluster_custom_object
-        if self.namespace:
-            call, where["namespace"] = custom.list_namespaced_custom_object, self.namespace
-        listed = call(**where)
+        path = path_of(API_VERSION, self.kind, self.namespace)
+        listed = self.client.call("GET", path)
         objects: dict[str, Body] = {item["metadata"]["uid"]: item for item in listed["items"]}
         self.changed(list(objects.values()))
-        version = listed["metadata"]["resourceVersion"]
-        events: Iterable[Any] = watch.Watch().stream(  # type: ignore[no-untyped-call]
-            call, **where, resource_version=version, timeout_seconds=_WATCH_SECONDS
-        )
-        for event in events:
+        for event in self.client.events(path, listed["metadata"]["resourceVersion"], _WATCH_SECONDS):
             body = event["object"]
             if event["type"] == "DELETED":
                 objects.pop(body["metadata"]["uid"], None)

@@ -6,62 +6,50 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kubernetes import client
-
 from ..contract.bounds import REASON_CHARACTERS
 from ..contract.engines import BY_KIND
-from ..contract.names import API_VERSION, FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
+from ..contract.names import API_VERSION, FAULT, PROBE, RUN
 from ..contract.objects import Run, RunStatus
 from ..contract.phases import FAILED, RUNNING
 from ..contract.records import BodyError
+from ..kube.client import Client
 from ..kube.context import pinned
+from ..kube.errors import NotFound
 from ..ownership import MANAGER, new_id, run_of
 from ..run_lease import Leases, RunLease
 
-_TIMEOUT = (5, 10)  # seconds: to connect, to answer
 _LEASE_SECONDS = 60.0  # a dead run's lease is recognized after 20 s
 _GONE_SECONDS = 90.0
 _LOOK_SECONDS = 0.5
-_GONE, _CHANGED = 404, 409
-_APPLY = "application/apply-patch+yaml"
 # Faults first: they end while their clusters still exist and can be healed.
 _KINDS = (FAULT, PROBE, *BY_KIND)
 
 
-def remove(namespace: str, why: str, api: client.ApiClient | None = None) -> list[str]:
+def remove(namespace: str, why: str, client: Client | None = None) -> list[str]:
     """Remove what finished runs have made in a namespace, and record on their Run objects why they ended.
 
     Returns a sentence for each thing that was removed, or is left. Nothing is touched while a run is under way there,
-    which raises LeaseNotHeld. Raises kubernetes' ApiException, and urllib3's errors.
+    which raises LeaseNotHeld. Raises ApiError.
     """
-    api = api or pinned().api
-    run_lease = RunLease(Leases(api), namespace, new_id())
+    client = client or pinned().client
+    run_lease = RunLease(Leases(client), namespace, new_id())
     run_lease.acquire(_LEASE_SECONDS)
     try:
-        custom: Any = client.CustomObjectsApi(api)
-        sentences = _fail_runs(custom, namespace, why)
+        sentences = _fail_runs(client, namespace, why)
         for kind in _KINDS:
-            sentences += _remove_all(custom, namespace, kind)
+            sentences += _remove_all(client, namespace, kind)
         return sentences
     finally:
         run_lease.release()
 
 
-def _remove_all(custom: Any, namespace: str, kind: str) -> list[str]:
+def _remove_all(client: Client, namespace: str, kind: str) -> list[str]:
     """Delete the objects of a kind that runs have made, and wait until they are gone."""
-    plural = PLURALS[kind]
-    mine = _of_runs(custom, namespace, plural)
+    mine = _of_runs(client, namespace, kind)
     for body in mine:
-        only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": body["metadata"]["uid"]}}
-        try:
-            custom.delete_namespaced_custom_object(
-                GROUP, VERSION, namespace, plural, body["metadata"]["name"], body=only, _request_timeout=_TIMEOUT
-            )
-        except client.ApiException as error:
-            if error.status not in (_GONE, _CHANGED):
-                raise
+        client.delete(API_VERSION, kind, namespace, body["metadata"]["name"], uid=body["metadata"]["uid"])
     uids = {body["metadata"]["uid"] for body in mine}
-    left = _left(lambda: [body for body in _of_runs(custom, namespace, plural) if body["metadata"]["uid"] in uids])
+    left = _left(lambda: [body for body in _of_runs(client, namespace, kind) if body["metadata"]["uid"] in uids])
     left_uids = {body["metadata"]["uid"] for body in left}
     gone = [body for body in mine if body["metadata"]["uid"] not in left_uids]
     sentences = [f"{kind} {namespace}/{body['metadata']['name']} was removed" for body in gone]
@@ -75,10 +63,10 @@ def _left(look: Callable[[], list[Any]]) -> list[Any]:
     return left
 
 
-def _fail_runs(custom: Any, namespace: str, why: str) -> list[str]:
+def _fail_runs(client: Client, namespace: str, why: str) -> list[str]:
     """Mark the Run objects that are still under way as failed."""
     sentences = []
-    for body in _of_runs(custom, namespace, PLURALS[RUN]):
+    for body in _of_runs(client, namespace, RUN):
         name = body["metadata"]["name"]
         try:
             status = Run.from_body(body).status or RunStatus()
@@ -96,19 +84,13 @@ def _fail_runs(custom: Any, namespace: str, why: str) -> list[str]:
             "metadata": {"namespace": namespace, "name": name},
             "status": ended.to_body(),
         }
-        custom.patch_namespaced_custom_object_status(
-            GROUP, VERSION, namespace, PLURALS[RUN], name, patch,
-            field_manager=MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
-        )  # fmt: skip
+        client.apply_status(patch, MANAGER)
         sentences.append(f"Run {namespace}/{name} is marked as failed")
     return sentences
 
 
-def _of_runs(custom: Any, namespace: str, plural: str) -> list[Any]:
+def _of_runs(client: Client, namespace: str, kind: str) -> list[Any]:
     try:
-        listed = custom.list_namespaced_custom_object(GROUP, VERSION, namespace, plural, _request_timeout=_TIMEOUT)
-    except client.ApiException as error:
-        if error.status == _GONE:
-            return []
-        raise
-    return [body for body in listed["items"] if run_of(body)]
+        return [body for body in client.list_all(API_VERSION, kind, namespace) if run_of(body)]
+    except NotFound:
+        return []

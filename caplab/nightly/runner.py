@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..command_error import CommandError
+from ..kube.errors import reason_of
 from ..model.fields import FieldError
 from ..plain_text import one_line
 from ..report.grid import escaped
@@ -162,8 +163,6 @@ def _cleared(night: Night, there: UnderWay, why: str, clear: Clear) -> list[str]
             f"The night of {there.began} ({there.suite}) by {there.runner} may still be under way: {held}"
         ) from held
     except Exception as error:  # it is reported anyway: faults end by themselves, and the next run cleans up too
-        from ..faults.objects import reason_of  # noqa: PLC0415  # the API server's client is slow to load
-
         return [f"What it left could not be removed: {reason_of(error)}"]
 
 

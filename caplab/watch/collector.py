@@ -17,10 +17,10 @@ from caplab.contract.engines import ENGINES
 from caplab.contract.names import FAULT, PLURALS, RUN
 from caplab.contract.objects import Fault
 from caplab.faults.rows import Row, read_fault, row_of_node
+from caplab.kube.errors import reason_of
 from caplab.plain_text import one_line
 
 from .drawing import Paper
-from .lab_client import why
 from .objects import cluster_of, latest_runs, live_faults, plain
 from .traffic import Traffic
 from .values import ClusterLine, Count, Load, Picture, RouteLine, RunLine, SourceState
@@ -79,7 +79,7 @@ class Source(Generic[T]):
                 self._taken(at, value)
             self._answered, self._problem = at, ""
         except Exception as error:
-            self._problem = one_line(why(error))[:_MOST_PROBLEM] or type(error).__name__
+            self._problem = one_line(reason_of(error))[:_MOST_PROBLEM] or type(error).__name__
         self.tries += 1
 
     def state(self, now: float) -> SourceState:

@@ -42,7 +42,7 @@ class WatchOptions:
 def watch(options: WatchOptions, place: str) -> int:
     """Show the pinned lab and return the exit code. place: its description."""
     collector = Collector(
-        LabClient(pinned().api), NodeLossStore.of(Cache.from_environment()), one_line(place), options.namespace
+        LabClient(pinned().client), NodeLossStore.of(Cache.from_environment()), one_line(place), options.namespace
     )
     collector.start()
     try:

@@ -12,10 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from kubernetes import client
-
-from caplab.contract.names import FAULT, PLURALS
-from caplab.kube.bounded import bounded
+from caplab.contract.names import FAULT
 from caplab.kube.context import ContextRefused, connect
 from caplab.kube.watcher import Watcher
 
@@ -46,23 +43,16 @@ def agent_location(environment: Mapping[str, str]) -> AgentLocation:
     return AgentLocation(environment["CAPLAB_NODE"], environment["CAPLAB_NAMESPACE"])
 
 
-def connection() -> client.ApiClient:
-    """Make an API client that does not retry: each caller limits its own attempts."""
-    settings = connect().configuration
-    settings.retries = False
-    return bounded(settings)
-
-
 def main() -> int:
     """Run the agent, and return its exit code: 0 if it was told to stop, 2 if it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
-        location, connected = agent_location(os.environ), connection()
+        location, client = agent_location(os.environ), connect()
     except (ContextRefused, ValueError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
-    clock, api = Clock(), Api(connected, location.node)
+    clock, api = Clock(), Api(client, location.node)
     node = Node(
         clock=clock,
         cgroups=Cgroups(CGROUPS),
@@ -76,7 +66,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     exporter.serve(exporter.registry_of(location.node, agent.live, lambda: agent.seconds_since_event))
-    Watcher(connected, PLURALS[FAULT], "", agent.on_faults).start()
+    Watcher(client, FAULT, "", agent.on_faults).start()
     agent.run()
     return 0
 

@@ -10,22 +10,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from kubernetes import client
+from collections.abc import Sequence
+from contextlib import suppress
 
 from caplab.contract.engines import BY_KIND
-from caplab.contract.names import FAULT, GROUP, PLURALS, PROBE, RUN, VERSION
+from caplab.contract.names import API_VERSION, FAULT, PLURALS, PROBE, RUN
+from caplab.kube.client import Body, Client
 from caplab.kube.context import connect
+from caplab.kube.errors import NotFound
 
 # Faults go first, and what they break goes last.
-KINDS = tuple(PLURALS[kind] for kind in (FAULT, RUN, PROBE, *BY_KIND))
+KINDS = (FAULT, RUN, PROBE, *BY_KIND)
 _BOUND_SECONDS = 20.0  # for each kind
 _LOOK_SECONDS = 0.3
-_TIMEOUT_SECONDS = 10
-
-Body = Mapping[str, Any]
 
 
 def strip(objects: Sequence[Body]) -> list[tuple[str, str, list[str]]]:
@@ -40,62 +37,42 @@ def strip(objects: Sequence[Body]) -> list[tuple[str, str, list[str]]]:
 class Uninstall:
     """One pass through all kinds; bound_seconds is how long each kind may take."""
 
-    def __init__(self, api: client.ApiClient, bound_seconds: float = _BOUND_SECONDS) -> None:
-        self._custom = client.CustomObjectsApi(api)
+    def __init__(self, client: Client, bound_seconds: float = _BOUND_SECONDS) -> None:
+        self._client = client
         self._bound_seconds = bound_seconds
 
     def run(self) -> None:
         """Remove everything, and print what is done."""
-        for plural in KINDS:
-            objects = self._list(plural)
+        for kind in KINDS:
+            objects = self._list(kind)
             if not objects:
                 continue
-            print(f"{plural}: {len(objects)} to remove", flush=True)
+            print(f"{PLURALS[kind]}: {len(objects)} to remove", flush=True)
             for body in objects:
-                self._delete(plural, body)
-            if left := self._await_gone(plural):
-                self._force(plural, left)
+                self._client.delete(API_VERSION, kind, body["metadata"]["namespace"], body["metadata"]["name"])
+            if left := self._await_gone(kind):
+                self._force(kind, left)
 
-    def _list(self, plural: str) -> list[Body]:
+    def _list(self, kind: str) -> list[Body]:
         try:
-            listed = self._custom.list_cluster_custom_object(GROUP, VERSION, plural, _request_timeout=_TIMEOUT_SECONDS)
-        except client.ApiException as error:
-            if error.status == 404:  # the kind itself is not there
-                return []
-            raise
-        items: list[Body] = listed["items"]  # type: ignore[index]  # the client types a free object as object
-        return items
+            return self._client.list_all(API_VERSION, kind)
+        except NotFound:  # the kind itself is not there
+            return []
 
-    def _delete(self, plural: str, body: Body) -> None:
-        metadata = body["metadata"]
-        try:
-            self._custom.delete_namespaced_custom_object(
-                GROUP, VERSION, metadata["namespace"], plural, metadata["name"], _request_timeout=_TIMEOUT_SECONDS
-            )
-        except client.ApiException as error:
-            if error.status != 404:
-                raise
-
-    def _await_gone(self, plural: str) -> list[Body]:
+    def _await_gone(self, kind: str) -> list[Body]:
         end = time.monotonic() + self._bound_seconds
-        while left := self._list(plural):
+        while left := self._list(kind):
             if time.monotonic() > end:
                 return left
             time.sleep(_LOOK_SECONDS)
         return []
 
-    def _force(self, plural: str, left: Sequence[Body]) -> None:
+    def _force(self, kind: str, left: Sequence[Body]) -> None:
         for namespace, name, finalizers in strip(left):
-            print(f"{plural} {namespace}/{name} was not gone within {self._bound_seconds:g} s:", flush=True)
+            print(f"{PLURALS[kind]} {namespace}/{name} was not gone within {self._bound_seconds:g} s:", flush=True)
             print(f"  removing its finalizers: {', '.join(finalizers)}", flush=True)
-            try:
-                self._custom.patch_namespaced_custom_object(
-                    GROUP, VERSION, namespace, plural, name, {"metadata": {"finalizers": None}},
-                    _content_type="application/merge-patch+json", _request_timeout=_TIMEOUT_SECONDS,
-                )  # fmt: skip
-            except client.ApiException as error:
-                if error.status != 404:
-                    raise
+            with suppress(NotFound):
+                self._client.merge(API_VERSION, kind, namespace, name, {"metadata": {"finalizers": None}})
 
 
 if __name__ == "__main__":

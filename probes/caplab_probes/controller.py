@@ -9,11 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 
-from kubernetes import client
-
 from caplab.contract.engines import POSTGRES
-from caplab.contract.names import PLURALS, PROBE
+from caplab.contract.names import PROBE
 from caplab.contract.phases import DONE, FAILED, PENDING
+from caplab.kube.client import Client as ApiClient
 from caplab.kube.watcher import Watcher
 
 from .cache.access import ClusterAccess
@@ -81,14 +80,14 @@ class _ReachedTarget:
 class Controller:
     """Runs a zone's probes in the event loop that calls `run`; only calls of the API server leave that loop."""
 
-    def __init__(self, api: client.ApiClient, context: ProberContext, namespace: str = "") -> None:
+    def __init__(self, api: ApiClient, context: ProberContext, namespace: str = "") -> None:
         self._api = api
         self._context = context
         self._running: dict[str, _Running] = {}
         self._loop = asyncio.get_running_loop()
         # The API server may be slow, so its calls have threads of their own, and few of them.
         self._executor = ThreadPoolExecutor(2, thread_name_prefix="api")
-        self._watcher = Watcher(api, PLURALS[PROBE], namespace, self._on_objects)
+        self._watcher = Watcher(api, PROBE, namespace, self._on_objects)
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Watch and run probes until stopped, then stop them all in order.

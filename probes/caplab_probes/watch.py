@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes import client
-
 from caplab.contract.bounds import MESSAGE_CHARACTERS
-from caplab.contract.names import API_VERSION, GROUP, PLURALS, PROBE, VERSION
+from caplab.contract.names import API_VERSION, PROBE
 from caplab.contract.objects import Metadata, Probe, ProbeHeader, ProbeStatus, VantageStatus
 from caplab.contract.records import BodyError
+from caplab.kube.client import Client
+from caplab.kube.errors import NotFound
 
 from .engines import factory_for
 from .probe import Status
 from .spec import ProbeSpec, Target, probe_from
 
-_TIMEOUT_SECONDS = 5
+_SECONDS = 5.0
 
 Body = Mapping[str, Any]
 log = logging.getLogger(__name__)
@@ -106,21 +107,8 @@ def status_body(namespace: str, name: str, vantage: str, status: Status) -> dict
     }
 
 
-def apply_status(api: client.ApiClient, namespace: str, name: str, vantage: str, status: Status) -> None:
+def apply_status(client: Client, namespace: str, name: str, vantage: str, status: Status) -> None:
     """Apply a vantage's entry with its own field manager; an object that is gone is no error."""
-    try:
-        client.CustomObjectsApi(api).patch_namespaced_custom_object_status(
-            GROUP,
-            VERSION,
-            namespace,
-            PLURALS[PROBE],
-            name,
-            status_body(namespace, name, vantage, status),
-            field_manager=f"caplab-prober-{vantage}",
-            force=True,
-            _content_type="application/apply-patch+yaml",
-            _request_timeout=_TIMEOUT_SECONDS,
-        )
-    except client.ApiException as error:
-        if error.status != 404:
-            raise
+    with suppress(NotFound):
+        body = status_body(namespace, name, vantage, status)
+        client.limited(read_seconds=_SECONDS).apply_status(body, f"caplab-prober-{vantage}")

@@ -23,7 +23,6 @@ from caplab_operator.engines.ownership import ForeignObject
 from caplab_operator.handlers import applied
 from caplab_operator.handlers.redis import clusters as redis
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
-from kubernetes.client import ApiException
 from support.kind.bystander import DATABASES, Bystander
 from support.kind.cluster_object import ClusterObject
 from support.kind.kind_lab import Lab, log_folder, wait_until
@@ -31,6 +30,7 @@ from support.kind.lab_runs import BIN, environment
 
 from caplab.contract.engines import REDIS
 from caplab.contract.names import API_VERSION, CHAOS_LABEL
+from caplab.kube.errors import ApiError
 
 PAIRS, SEED = (int(os.environ.get(f"CAPLAB_TEST_{name}", default)) for name, default in (("PAIRS", 30), ("SEED", 18)))
 LAB_FAILED, OF_A_RUN = 3, (0, 1, 2, 3)
@@ -234,6 +234,6 @@ def test_only_the_question_whose_an_object_is_keeps_a_bystanders_objects(
     for question in ("foreign_claims", "foreign_pods"):
         monkeypatch.setattr(applied, question, lambda *_: [])
     monkeypatch.setattr(applied, "are_to_be_derived", lambda *_: True)  # it would not overwrite a Secret either
-    with suppress(ApiException):  # two objects merged into one may make no sense to the API server
+    with suppress(ApiError):  # two objects merged into one may make no sense to the API server
         operator.reconcile(Api(), cluster)
     wait_until("the bystander's objects are not as they were", lambda: not bystander.is_unchanged(before), 10)

@@ -22,15 +22,15 @@ import pytest
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS, ZONES
 from chaoscaplab.server import Server
-from kubernetes import client, watch
 from support.kind.cluster_object import ClusterObject
 from support.kind.echo_pods import CLUSTER, KIND, PORT, EchoPods, make_echo_pods
 from support.kind.kind_lab import Lab, wait_until
 from support.kind.lab_state import drop_rules, frozen_pods, gate_files, journals, thaw_timers
 from support.kind.outside_client import OutsideClient
 
-from caplab.contract.names import CHAOS_LABEL, GROUP, VERSION
+from caplab.contract.names import API_VERSION, CHAOS_LABEL, FAULT
 from caplab.kube.context import connect
+from caplab.kube.paths import path_of
 from caplab.run_context import current_run
 
 pytestmark = pytest.mark.long
@@ -66,13 +66,12 @@ class FaultWatcher:
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _follow(self) -> None:
-        custom = client.CustomObjectsApi(connect())
+        client, path = connect(), path_of(API_VERSION, FAULT, self.namespace)
         while True:
             try:
-                events = watch.Watch().stream(  # type: ignore[no-untyped-call]
-                    custom.list_namespaced_custom_object, GROUP, VERSION, self.namespace, "faults", timeout_seconds=300
-                )
-                for event in events:
+                listed = client.call("GET", path)
+                self.last |= {body["metadata"]["name"]: body for body in listed["items"]}
+                for event in client.events(path, listed["metadata"]["resourceVersion"], 60):
                     name = event["object"]["metadata"]["name"]
                     self.last[name] = event["object"]
                     if event["type"] == "DELETED":

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
-from chaoscaplab.server import Server, sentence
+from chaoscaplab.server import Server
 from hypothesis import HealthCheck, Phase, given, settings
-from kubernetes import client
 from support.chart.hostile_specs import NAMES, specs
 from support.kind.kind_lab import Lab, wait_until
 
-from caplab.contract.names import GROUP, PLURALS, VERSION
+from caplab.contract.names import API_VERSION, GROUP
 from caplab.kube.context import connect
+from caplab.kube.errors import Refused
 from caplab.run_context import current_run
 
 COUNTS: list[Any] = [60, pytest.param(200, marks=pytest.mark.long)]
@@ -54,14 +54,13 @@ def restarts(lab: Lab) -> tuple[str, int]:
 
 def attempt(kind: str, namespace: str, name: str, spec: Any) -> str | None:
     """What the API server says against an object; None where it takes it."""
-    head = {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": {"name": name}}
-    api = client.CustomObjectsApi(connect())
+    head = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"namespace": namespace, "name": name}}
     try:
-        api.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURALS[kind], {**head, "spec": spec})
-    except client.ApiException as error:
+        connect().create({**head, "spec": spec}, "kubectl-create")
+    except Refused as error:
         if error.status not in (400, 409, 422):
             raise
-        return sentence(error)
+        return error.reason
     return None
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from kubernetes import client
 from parameters import asking, files
 from support.kind.kind_lab import Lab
 
-from caplab.contract.names import GROUP, PLURALS, VERSION
+from caplab.contract.names import API_VERSION
+from caplab.kube.client import Client
 from caplab.kube.context import connect
+from caplab.kube.errors import Refused
+from caplab.kube.paths import path_of
 
 LONG = pytest.mark.long
 
@@ -79,25 +80,23 @@ TAKEN: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.fixture
-def api(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> client.CustomObjectsApi:
+def api(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setenv("KUBECONFIG", str(lab.cache.kubeconfig))
-    return client.CustomObjectsApi(connect())
+    return connect()
 
 
-def tried(api: client.CustomObjectsApi, kind: str, namespace: str, parameters: dict[str, Any], name: str = "x") -> str:
+def tried(api: Client, kind: str, namespace: str, parameters: dict[str, Any], name: str = "x") -> str:
     """What the API server says against a cluster with these parameters; '' where it takes it. Nothing is made."""
-    head = {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": {"name": name}}
+    head = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}}
     body = {**head, "spec": {"parameters": parameters}}
     try:
-        api.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURALS[kind], body, dry_run="All")
-    except client.ApiException as error:
-        return str(json.loads(error.body or "{}")["message"])
+        api.call("POST", path_of(API_VERSION, kind, namespace), {"dryRun": "All"}, body)
+    except Refused as error:
+        return error.reason
     return ""
 
 
-def test_parameters_are_refused_with_their_name_and_the_reason_or_taken(
-    api: client.CustomObjectsApi, namespace: str
-) -> None:
+def test_parameters_are_refused_with_their_name_and_the_reason_or_taken(api: Client, namespace: str) -> None:
     for kind, parameters, says in REFUSED:
         refused = tried(api, kind, namespace, parameters)
         assert "spec.parameters" in refused, f"{parameters} is taken"
@@ -107,9 +106,7 @@ def test_parameters_are_refused_with_their_name_and_the_reason_or_taken(
 
 
 @pytest.mark.parametrize("kind", ["CassandraCluster", "PostgresCluster", "RedisCluster"])
-def test_a_name_that_no_service_may_have_is_refused_with_the_hint(
-    api: client.CustomObjectsApi, namespace: str, kind: str
-) -> None:
+def test_a_name_that_no_service_may_have_is_refused_with_the_hint(api: Client, namespace: str, kind: str) -> None:
     for name in ("1abc", "a.b"):
         refused = tried(api, kind, namespace, {}, name)
         assert "a cluster's Services are named after it, and no Service may be called" in refused

@@ -6,12 +6,12 @@ import os
 from typing import Any
 
 from caplab_cluster.chart import NAMESPACE
-from chaoscaplab.server import sentence
-from kubernetes import client
 from support.kind.kind_lab import Lab
 
-from caplab.contract.names import GROUP, VERSION
+from caplab.contract.names import API_VERSION, PROBE
 from caplab.kube.context import connect
+from caplab.kube.errors import Refused
+from caplab.kube.paths import path_of
 
 REPLICAS = {"kind": "PostgresCluster", "routes": ["service", "replica"]}
 CASSANDRA = {"kind": "CassandraCluster"}
@@ -69,15 +69,13 @@ def refusal(asked: dict[str, Any]) -> str:
         "runId": "rules",
         **more,
     }
-    body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Probe", "metadata": {"name": "rules"}, "spec": spec}
+    body = {"apiVersion": API_VERSION, "kind": PROBE, "metadata": {"name": "rules"}, "spec": spec}
     try:
-        client.CustomObjectsApi(connect()).create_namespaced_custom_object(
-            GROUP, VERSION, NAMESPACE, "probes", body, dry_run="All"
-        )
-    except client.ApiException as error:
+        connect().call("POST", path_of(API_VERSION, PROBE, NAMESPACE), {"dryRun": "All"}, body)
+    except Refused as error:
         if error.status not in (400, 422):
             raise
-        return sentence(error)
+        return error.reason
     return ""
 
 

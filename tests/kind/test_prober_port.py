@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE
 from chaoscaplab.server import Server
-from kubernetes import client
-from kubernetes.client import ApiException
 from support.kind.kind_lab import Lab
 
 from caplab.contract.names import API_VERSION, VANTAGE_LABEL
 from caplab.contract.ports import PROBER_METRICS
 from caplab.kube.context import connect
+from caplab.kube.errors import Forbidden
 from caplab.run_context import current_run
 
 
@@ -29,11 +28,9 @@ def probe(namespace: str, name: str, **spec: Any) -> dict[str, Any]:
 def test_a_prober_answers_only_who_holds_the_token(lab: Lab, path: str) -> None:
     pod = lab.get("pods", "-n", NAMESPACE, "-l", f"{VANTAGE_LABEL}=a")["items"][0]["metadata"]["name"]
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
-    proxied = client.CoreV1Api(connect()).connect_get_namespaced_pod_proxy_with_path
-    with pytest.raises(ApiException) as refused:
-        proxied(f"{pod}:{PROBER_METRICS}", NAMESPACE, path)
+    with pytest.raises(Forbidden, match="The request lacks the probers' token") as refused:
+        connect().proxy(NAMESPACE, pod, PROBER_METRICS, path)
     assert refused.value.status == 401
-    assert "The request lacks the probers' token" in str(refused.value.body)
 
 
 def test_a_run_holds_it(lab: Lab) -> None:

@@ -9,11 +9,11 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from caplab.contract.engines import REDIS
+from caplab.kube.errors import ExecFailed
 from caplab.run_context import RunContext, current_run
 
 from ..clusters.lookup import lookup_cluster
 from ..recorded_event import RecordedEvent
-from ..server import ExecFailed
 from .entries import Cache
 
 __all__ = ["empty_cache", "expire_hot_keys", "expire_many"]

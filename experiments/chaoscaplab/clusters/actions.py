@@ -10,11 +10,12 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from caplab.contract.engines import REDIS
+from caplab.kube.client import Body
+from caplab.kube.errors import ExecFailed
 from caplab.run_context import current_run
 
 from ..faults.node_choice import member_of
 from ..recorded_event import RecordedEvent
-from ..server import ExecFailed
 from ..waiting import require
 from . import redis_memory
 from .lookup import lookup_cluster
@@ -115,11 +116,11 @@ def rolling_restart(
         target.change(lambda body: {**body["spec"], "operations": {**body["spec"]["operations"], **restart}})
 
         def not_restarted() -> str:
-            old = [pod.metadata.name for pod in target.members() if not _has_started_since(pod, began)]
+            old = [pod["metadata"]["name"] for pod in target.members() if not _has_started_since(pod, began)]
             return f"{', '.join(old)} still to restart" if old else target.not_steady()
 
         require(f"every member of {cluster} has restarted", not_restarted, float(within_seconds))
-        members = sorted(str(pod.metadata.name) for pod in target.members())
+        members = sorted(str(pod["metadata"]["name"]) for pod in target.members())
         event.add_evidence(f"{', '.join(members)} have started since")
     return members
 
@@ -185,11 +186,11 @@ def fill_memory(
 
 def _uid_of(cluster: Cluster, member: str) -> str:
     """Return the uid of a member's present pod; '' if it has none."""
-    return next((str(pod.metadata.uid) for pod in cluster.members() if pod.metadata.name == member), "")
+    return next((str(pod["metadata"]["uid"]) for pod in cluster.members() if pod["metadata"]["name"] == member), "")
 
 
-def _has_started_since(pod: Any, moment: datetime) -> bool:
+def _has_started_since(pod: Body, moment: datetime) -> bool:
     """Return whether every container of a pod runs, and started after a moment: pure."""
-    running = [container.state.running for container in pod.status.container_statuses or ()]
+    states = [container["state"].get("running") for container in pod["status"].get("containerStatuses") or ()]
     whole = moment.replace(microsecond=0)  # Kubernetes gives whole seconds
-    return bool(running) and all(state is not None and state.started_at > whole for state in running)
+    return bool(states) and all(state and datetime.fromisoformat(state["startedAt"]) > whole for state in states)

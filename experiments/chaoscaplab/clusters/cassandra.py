@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from caplab.contract.engines import CASSANDRA
+from caplab.kube.client import Body
+from caplab.kube.errors import ExecFailed
 from caplab.model.fields import Json
 from caplab.model.runs import FirstCommit
 from caplab.model.sizes import size_bytes
 
-from ..server import Body, ExecFailed, Server
+from ..server import Server
 from . import cluster_status
 
 ENGINE = CASSANDRA

@@ -8,9 +8,8 @@ from typing import TypeVar
 
 from caplab.contract.names import CLUSTER_LABEL, MEMBER, PART_LABEL
 from caplab.contract.phases import READY
+from caplab.kube.client import Body
 from caplab.model.fields import Json
-
-from ..server import Body
 
 Answer = TypeVar("Answer")
 

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 from chaoslib.exceptions import ActivityFailed
 
 from caplab.contract.engines import BY_KIND, BY_NAME, Engine, complete
+from caplab.kube.client import Body
 from caplab.model.fields import Json
 from caplab.model.runs import FirstCommit
 from caplab.run_context import RunContext
 
-from ..server import Body, Server
+from ..server import Server
 from . import cassandra, postgres, redis
 
 

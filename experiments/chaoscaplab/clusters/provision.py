@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes.client import ApiException
-
+from caplab.kube.client import Body
+from caplab.kube.errors import Conflict, ExecFailed
 from caplab.model.fields import Json
 from caplab.ownership import run_of
 
-from ..server import Body, ExecFailed, NotOurs, Server
+from ..server import NotOurs, Server
 from ..waiting import NotInTime, wait_until
 from . import cluster_status
 from .engines import EngineModule
 
 _GONE_SECONDS = 120.0
-_CONFLICT = 409
 _TRIES = 10  # attempts to change an object that the operator changes too
 _BACK_SECONDS = 90.0  # for a cluster of an earlier run to be steady again
 _log = logging.getLogger("caplab.run")
@@ -91,9 +90,8 @@ class Cluster:
             try:
                 body = self.body()
                 return self.server.replace(self.kind, body, spec_of(body))
-            except ApiException as error:
-                if error.status != _CONFLICT:
-                    raise
+            except Conflict:
+                continue
         raise NotInTime(f"{self.kind} {self.namespace}/{self.name} is changed by others all the time.")
 
     def _ensure_object(self) -> None:
@@ -116,10 +114,8 @@ class Cluster:
     def _create(self) -> Body:
         try:
             return self.server.create(self.kind, self.namespace, self.name, self.spec)
-        except ApiException as error:
-            if error.status == _CONFLICT:
-                raise self._foreign() from error
-            raise
+        except Conflict as error:
+            raise self._foreign() from error
 
     def _foreign(self) -> NotOurs:
         return NotOurs(
@@ -138,7 +134,7 @@ class Cluster:
         def left() -> str:
             what = cluster_status.selector(self.name)
             there = [*self.server.pods(self.namespace, what), *self.server.volumes(self.namespace, what)]
-            names = [str(item.metadata.name) for item in there]
+            names = [str(item["metadata"]["name"]) for item in there]
             return ", ".join([*names, *([f"the {self.kind} itself"] if self._read() else [])])
 
         wait_until(f"{self.name} is gone", left, _GONE_SECONDS)
@@ -151,7 +147,7 @@ class Cluster:
         """Return the settings in force."""
         return self.engine.settings_in_force(self.server, self.namespace, body)
 
-    def members(self) -> Sequence[Any]:
+    def members(self) -> Sequence[Body]:
         """Return the pods of its members."""
         return self.server.pods(self.namespace, cluster_status.selector(self.name))
 
@@ -173,20 +169,20 @@ class Cluster:
         except ExecFailed as error:  # the primary has just changed, or a member is starting
             return [str(error)]
 
-    def _restarted_pods(self) -> list[Any]:
+    def _restarted_pods(self) -> list[Body]:
         return [
             pod
             for pod in self.members()
-            if any(container.restart_count for container in pod.status.container_statuses or ())
+            if any(container["restartCount"] for container in pod["status"].get("containerStatuses") or ())
         ]
 
-    def _recreate(self, pod: Any) -> None:
+    def _recreate(self, pod: Body) -> None:
         """Delete a member's pod and wait until its successor is part of the cluster again; its volume stays."""
-        name, uid = pod.metadata.name, pod.metadata.uid
+        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
         self.server.delete_pod(self.namespace, name)
 
         def still_there() -> str:
-            new = any(pod.metadata.name == name and pod.metadata.uid != uid for pod in self.members())
+            new = any(pod["metadata"]["name"] == name and pod["metadata"]["uid"] != uid for pod in self.members())
             return "" if new else "the old pod is still there"
 
         wait_until(f"{name} is recreated", still_there, _GONE_SECONDS)

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from caplab.contract.engines import REDIS
+from caplab.kube.client import Body
+from caplab.kube.errors import ExecFailed
 from caplab.model.fields import Json
 from caplab.model.keys import key_prefix
 from caplab.model.runs import FirstCommit
 from caplab.model.sizes import size_bytes
 
-from ..server import Body, ExecFailed, Server
+from ..server import Server
 from . import cluster_status
 
 ENGINE = REDIS

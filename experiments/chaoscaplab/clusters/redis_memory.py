@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..server import ExecFailed, Server
+from caplab.kube.errors import ExecFailed
+
+from ..server import Server
 from .redis import ask, information, number
 
 _PREFIX = "caplab-filler/"

@@ -7,10 +7,11 @@ from functools import partial
 from caplab.contract.names import FAULT, PROBE
 from caplab.contract.objects import Probe
 from caplab.faults.rows import is_live, read_fault
+from caplab.kube.client import Body
 from caplab.ownership import run_of
 
 from ..faults import nodes
-from ..server import Body, NotOurs, Server, full_name
+from ..server import NotOurs, Server, full_name
 from ..waiting import NotInTime, wait_until
 
 _KINDS = (FAULT, PROBE)

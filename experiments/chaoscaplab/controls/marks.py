@@ -75,10 +75,10 @@ class ClusterObservation:
         """Observe the cluster. Raises what the API server's client raises, and LookupError if the cluster is gone."""
         status = cluster.body().get("status") or {}
         pods = {
-            str(pod.metadata.name): (
-                str(pod.metadata.uid),
-                sum(container.restart_count for container in pod.status.container_statuses or ()),
-                pod.metadata.deletion_timestamp is not None,
+            str(pod["metadata"]["name"]): (
+                str(pod["metadata"]["uid"]),
+                sum(container["restartCount"] for container in pod["status"].get("containerStatuses") or ()),
+                "deletionTimestamp" in pod["metadata"],
             )
             for pod in cluster.members()
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 from caplab.contract.engines import POSTGRES
 from caplab.judging import expectations
+from caplab.kube.client import Body
 from caplab.model.budgets import evaluate, names
 from caplab.model.fields import Json
 from caplab.model.history import Table
@@ -30,7 +31,7 @@ from ..probes.histories import (
 )
 from ..probes.loads import Loads, clock_run
 from ..probes.scans import scans_of
-from ..server import Body, Server
+from ..server import Server
 from ..waiting import NotInTime, wait_until
 from .baseline import baseline_of
 from .fault_windows import lasted_seconds, monotonic_or_none, windows_in
@@ -247,7 +248,9 @@ class MeasuredRun:
 
     def _images(self) -> dict[str, str]:
         members = self._cluster.members()
-        of_members = {container.name: container.image for pod in members for container in pod.spec.containers}
+        of_members = {
+            container["name"]: container["image"] for pod in members for container in pod["spec"]["containers"]
+        }
         return {**lab_images(self._server), **of_members}
 
 

@@ -17,9 +17,10 @@ from chaoslib.types import Activity, Configuration, Experiment, Journal, Run, Se
 
 from caplab.files.results import write_run
 from caplab.judging import judge_folder
+from caplab.kube.errors import reason_of
 from caplab.run_context import current_control, current_run, hold, keep_control, release
 
-from ..server import Server, sentence
+from ..server import Server
 from .measured import MeasuredRun
 from .plan import plan_of
 from .report import RunObject
@@ -48,7 +49,7 @@ def before_experiment_control(
         control.run = MeasuredRun(run, server, plan, context["title"], RunObject(server, plan, run))
         control.run.begin()
     except Exception as error:
-        control.problem = f"The run could not begin: {sentence(error)}"
+        control.problem = f"The run could not begin: {reason_of(error)}"
         raise InterruptExecution(control.problem) from error
 
 
@@ -103,7 +104,7 @@ def _measure(run: MeasuredRun, journal: Journal, outcome: dict[str, Any]) -> Non
         outcome.update(judged.verdict.to_json())
         run.run_object.done(judged)
     except Exception as error:
-        _log.error("the run could not be judged: %s", sentence(error))
+        _log.error("the run could not be judged: %s", reason_of(error))
         logging.getLogger("chaostoolkit").error("the run could not be judged", exc_info=True)
         outcome["verdict"] = "unknown"
-        outcome["error"] = f"{type(error).__name__}: {sentence(error)}"
+        outcome["error"] = f"{type(error).__name__}: {reason_of(error)}"

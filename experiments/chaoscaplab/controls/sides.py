@@ -29,7 +29,7 @@ def cut_off(state: RunState) -> frozenset[str]:
 
 def zones_of(nodes: Sequence[Any]) -> dict[str, str]:
     """Return each node's zone, by the node's name. nodes: the API server's; those without a zone are left out."""
-    labels = {str(node.metadata.name): node.metadata.labels or {} for node in nodes}
+    labels = {str(node["metadata"]["name"]): node["metadata"].get("labels") or {} for node in nodes}
     return {name: str(node_labels[ZONE_LABEL]) for name, node_labels in labels.items() if ZONE_LABEL in node_labels}
 
 

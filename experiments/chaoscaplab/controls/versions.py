@@ -48,20 +48,20 @@ def sources(package: Path) -> str:
 
 
 def _of_nodes(server: Server) -> dict[str, str]:
-    infos = [node.status.node_info for node in server.nodes()]
+    infos = [node["status"]["nodeInfo"] for node in server.nodes()]
     every = {
-        "kubernetes": {info.kubelet_version for info in infos},
-        "container-runtime": {info.container_runtime_version for info in infos},
-        "kernel": {info.kernel_version for info in infos},
+        "kubernetes": {info["kubeletVersion"] for info in infos},
+        "container-runtime": {info["containerRuntimeVersion"] for info in infos},
+        "kernel": {info["kernelVersion"] for info in infos},
     }
     return {name: ", ".join(sorted(values)) for name, values in every.items() if values}
 
 
 def _of_lab(server: Server) -> dict[str, str]:
     pods = server.pods(SYSTEM_NAMESPACE, _OF_THE_LAB)
-    containers = [container for pod in pods for container in pod.spec.containers]
+    containers = [container for pod in pods for container in pod["spec"]["containers"]]
     every = {
-        container.name: sorted({other.image for other in containers if other.name == container.name})
+        str(container["name"]): sorted({other["image"] for other in containers if other["name"] == container["name"]})
         for container in containers
     }
     return {name: ", ".join(images) for name, images in sorted(every.items())}

@@ -11,10 +11,12 @@ from caplab.contract.engines import BY_KIND
 from caplab.contract.names import FAULT
 from caplab.contract.objects import Fault, FaultSpec
 from caplab.contract.phases import ACTIVE, FAULT_OVER, HEALING
+from caplab.kube.client import Body
+from caplab.kube.errors import reason_of
 from caplab.ownership import run_of
 from caplab.run_context import RunContext
 
-from ..server import Body, Server, full_name, sentence
+from ..server import Server, full_name
 from ..waiting import wait_until
 from .specs import prefix_of
 from .windows import problem_of
@@ -45,7 +47,7 @@ def inject(run: RunContext, namespace: str, spec: FaultSpec) -> dict[str, Any]:
         server.create(FAULT, namespace, name, spec.to_body())
         wait_until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
     except Exception as error:  # the API server, the operator or an agent refused it; or none answers
-        raise ActivityFailed(f"The fault {name} is not live: {sentence(error)}") from error
+        raise ActivityFailed(f"The fault {name} is not live: {reason_of(error)}") from error
     fault = run.state.faults[name]
     if problem := problem_of(fault):
         raise ActivityFailed(f"The fault {name} failed: {problem}")

@@ -11,12 +11,13 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from caplab.contract.names import ZONE_LABEL
+from caplab.kube.client import Body
 from caplab.run_context import RunContext
 
 from ..clusters.cluster_status import selector
 from ..clusters.engines import engine_for_kind
 from ..namespaces import namespace_of
-from ..server import Body, Server
+from ..server import Server
 
 _ROLES = ("primary", "replica", "any")
 
@@ -36,11 +37,11 @@ class NodeChoice:
 
 def chosen_nodes(
     run: RunContext, server: Server, choice: NodeChoice, configuration: Mapping[str, Any] | None
-) -> list[Any]:
+) -> list[Body]:
     """Return the API server's objects of the chosen nodes. Raises ActivityFailed if there is none."""
     if sum(map(bool, (choice.node, choice.zone, choice.cluster))) != 1:
         raise ActivityFailed("The step does not say which node. Hint: name exactly one of node, zone and cluster.")
-    nodes = {node.metadata.name: node for node in server.nodes()}
+    nodes = {node["metadata"]["name"]: node for node in server.nodes()}
     if choice.zone:
         return in_zone(list(nodes.values()), choice.zone)
     name = choice.node or _node_of(run, server, choice, configuration)
@@ -49,11 +50,11 @@ def chosen_nodes(
     return [nodes[name]]
 
 
-def in_zone(nodes: Sequence[Any], zone: str) -> list[Any]:
+def in_zone(nodes: Sequence[Body], zone: str) -> list[Body]:
     """Return the nodes of a zone. Raises ActivityFailed if there is none: pure."""
-    matching = [node for node in nodes if (node.metadata.labels or {}).get(ZONE_LABEL) == zone]
+    matching = [node for node in nodes if zone_of(node) == zone]
     if not matching:
-        zones = sorted({str(label) for node in nodes if (label := (node.metadata.labels or {}).get(ZONE_LABEL))})
+        zones = sorted({label for node in nodes if (label := zone_of(node))})
         raise ActivityFailed(f"There is no node in zone {zone}. Hint: name one of {', '.join(zones)}.")
     return matching
 
@@ -71,9 +72,15 @@ def member_of(body: Body, role: str, seed: int) -> str:
     return str(random.Random(int(seed)).choice(candidates))
 
 
-def addresses_of(node: Any) -> list[str]:
+def zone_of(node: Body) -> str:
+    """Return the zone of a node; '' if it has none."""
+    return str((node["metadata"].get("labels") or {}).get(ZONE_LABEL, ""))
+
+
+def addresses_of(node: Body) -> list[str]:
     """Return the internal addresses of a node, as the API server has them."""
-    return [address.address for address in node.status.addresses or () if address.type == "InternalIP"]
+    addresses = node["status"].get("addresses") or ()
+    return [str(address["address"]) for address in addresses if address["type"] == "InternalIP"]
 
 
 def _node_of(run: RunContext, server: Server, choice: NodeChoice, configuration: Configuration | None) -> str:
@@ -82,7 +89,7 @@ def _node_of(run: RunContext, server: Server, choice: NodeChoice, configuration:
     if body is None:
         raise ActivityFailed(f"There is no {kind} {where}/{choice.cluster}. Hint: name an existing one.")
     member = member_of(body, choice.role, choice.seed)
-    pods = [pod for pod in server.pods(where, selector(choice.cluster)) if pod.metadata.name == member]
-    if not pods or not pods[0].spec.node_name:
+    pods = [pod for pod in server.pods(where, selector(choice.cluster)) if pod["metadata"]["name"] == member]
+    if not pods or not pods[0]["spec"].get("nodeName"):
         raise ActivityFailed(f"The pod {member} is on no node. Hint: wait until {choice.cluster} is Ready.")
-    return str(pods[0].spec.node_name)
+    return str(pods[0]["spec"]["nodeName"])

@@ -17,13 +17,13 @@ from caplab_cluster.progress import Progress
 from caplab_cluster.session import begin
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
-from kubernetes.client import ApiException
 
 from caplab.contract.bounds import FAULT_SECONDS
 from caplab.kube.context import ContextRefused
+from caplab.kube.errors import ApiError, reason_of
 from caplab.run_context import RunContext, current_run
 
-from ..server import Server, sentence
+from ..server import Server
 from .injecting import refuse_short
 from .node_choice import NodeChoice, addresses_of, chosen_nodes
 
@@ -215,8 +215,8 @@ def _take(
         )
     try:
         nodes = chosen_nodes(run, Server(run), choice, configuration)
-    except (ApiException, ContextRefused) as error:
-        raise ActivityFailed(f"The node could not be looked up: {sentence(error)}") from error
+    except (ApiError, ContextRefused) as error:
+        raise ActivityFailed(f"The node could not be looked up: {reason_of(error)}") from error
     taken: list[NodeLoss] = []
     try:
         engine = begin(Progress(run.cache.logs / "nodes"), run.cache).engine
@@ -225,7 +225,7 @@ def _take(
                 take_down(
                     _store(run),
                     engine,
-                    node.metadata.name,
+                    node["metadata"]["name"],
                     way,
                     float(seconds),
                     addresses_of(node),

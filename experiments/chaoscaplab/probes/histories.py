@@ -9,22 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
-from kubernetes.client import ApiException
 from prometheus_client.parser import text_string_to_metric_families
-from urllib3.exceptions import HTTPError
 
 from caplab.contract.probers import page
+from caplab.kube.errors import ApiError, reason_of
 from caplab.model.history import Table
 from caplab.model.runs import SET_SCAN, FinalScan, WallAnchor
 
-from ..server import Server, sentence
+from ..server import Server
 from ..waiting import wait_until
 from .scans import final_scan
 
 ANSWER_SECONDS = 60.0  # a prober whose node was away is back as late as the node's other pods
 # Metrics of the prober as a whole, whatever its loads.
 _OF_PROBER = ("process_cpu_seconds_total", "caplab_prober_stall_seconds_total")
-_REASON_LENGTH = 200  # characters quoted of what came instead of an answer
 
 
 def fetch_when_up(server: Server, vantage: str, path: str) -> bytes:
@@ -37,21 +35,12 @@ def fetch_when_up(server: Server, vantage: str, path: str) -> bytes:
     def look() -> str:
         try:
             answers.append(server.fetch(vantage, path))
-        except (LookupError, ApiException, HTTPError) as error:
-            return _reason(error).rstrip(".")
+        except (LookupError, ApiError) as error:
+            return reason_of(error).rstrip(".")
         return ""
 
     wait_until(f"the prober of zone {vantage} answers for {path}", look, ANSWER_SECONDS)
     return answers[0]
-
-
-def _reason(error: Exception) -> str:
-    """Return an error in one line: a prober answers with a sentence, which the client's error puts between headers."""
-    reason = sentence(error)
-    if isinstance(error, ApiException) and "\n" in reason:
-        body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
-        return f"{error.status} {error.reason}: {body.strip()[:_REASON_LENGTH]}"
-    return reason
 
 
 def fetch_history(server: Server, namespace: str, run_id: str, vantages: Sequence[str]) -> Table:

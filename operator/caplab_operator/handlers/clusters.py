@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kubernetes.client import ApiException
+from caplab.kube.errors import Refused, reason_of
 
-from ..api import Api, now, sentence
+from ..api import Api, now
 from ..engines.common import CAN_START, CommonConditions, complete, in_conflict, unobserved
 from ..engines.conditions import ConditionState, never_ready
 from ..engines.ownership import ForeignObject
@@ -15,9 +15,6 @@ from ..engines.passwords import PasswordsLost
 from ..root_key import UnusableRootKey
 from . import rights
 from .engines import Handlers
-
-_REFUSALS = range(400, 500)  # statuses that are about the request, not about the API server
-_NOT_REFUSED = (409, 429)
 
 Body = Mapping[str, Any]
 
@@ -39,11 +36,11 @@ def obstacle(error: Exception) -> CommonConditions:
             return CommonConditions(conflict=("True", "ForeignObject", str(error)))
         case PasswordsLost() | UnusableRootKey():
             return CommonConditions(startable=("False", "PasswordsLost", str(error)))
-        case ApiException(status=status) if status in _REFUSALS and status not in _NOT_REFUSED:
+        case Refused(may_pass=False):
             return CommonConditions(
-                startable=("False", "Refused", f"the API server refused an object: {sentence(error)}")
+                startable=("False", "Refused", f"the API server refused an object: {reason_of(error)}")
             )
-    return CommonConditions(startable=("Unknown", "NotApplied", f"not applied yet: {sentence(error)}"))
+    return CommonConditions(startable=("Unknown", "NotApplied", f"not applied yet: {reason_of(error)}"))
 
 
 def look(
@@ -74,7 +71,7 @@ def look(
 
 def report_unobserved(api: Api, body: Body, before: Body, error: Exception) -> Body:
     """Write to a cluster's status that it could not be observed: what it says so far may be outdated."""
-    return _write(api, body, before, unobserved(before, sentence(error), body["metadata"]["generation"], now()))
+    return _write(api, body, before, unobserved(before, reason_of(error), body["metadata"]["generation"], now()))
 
 
 def _write(api: Api, body: Body, before: Body, status: Body) -> Body:

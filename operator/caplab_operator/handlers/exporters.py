@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..api import Api, sentence
+from caplab.kube.errors import reason_of
+
+from ..api import Api
 from ..engines.cluster import Cluster
 from ..engines.exporter import LOGIN, Exporter, build
 from ..engines.ownership import ForeignObject
@@ -44,7 +46,7 @@ def keep(api: Api, exporting: Exporting, body: Body) -> str:
     except ForeignObject as error:
         return f"it has no exporter: {error.named[0]} has its name. Hint: remove or rename that, or rename the cluster."
     except Exception as error:  # a cluster without metrics is a cluster all the same
-        return f"its exporter is not up to date yet: {sentence(error)}"
+        return f"its exporter is not up to date yet: {reason_of(error)}"
     return ""
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import aiohttp
 
 from caplab.contract.names import CLUSTER_LABEL
+from caplab.kube.client import METADATA, METADATA_LIST
+from caplab.kube.paths import path_of
 
-from ..api import METADATA, METADATA_LIST, Api, path_of
+from ..api import Api
 from ..ledger import Ledger, Name
 from .rounds import ClusterRounds
 

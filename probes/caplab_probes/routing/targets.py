@@ -8,49 +8,47 @@ control plane nor a cut DNS stands between a prober and a member.
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubernetes import client
-
 from caplab.contract.names import CLUSTER_LABEL, MEMBER, PART_LABEL
+from caplab.kube.client import Client
+from caplab.kube.paths import path_of
 
 from ..engines import factory_for
 from ..links import Endpoint, Topology
 from ..spec import Target
 
 REFRESH_SECONDS = 2.0  # a replaced pod has another address
-_TIMEOUT = (2, 5)
+_LIMITS = {"connect_seconds": 2.0, "read_seconds": 5.0}
 log = logging.getLogger(__name__)
 
 
-def topology_of(target: Target, pods: Mapping[str, Any]) -> Topology:
+def topology_of(target: Target, pods: Sequence[Mapping[str, Any]]) -> Topology:
     """Return a cluster's endpoints from its members' pods, as the API server lists them; members by name."""
     factory = factory_for(target.kind)
     port = factory.engine.port
     # With its final dot the name is looked up once, not once a search domain.
     service = Endpoint("service", f"{target.name}-{factory.service}.{target.namespace}.svc.cluster.local.", port)
-    addresses = {pod["metadata"]["name"]: pod.get("status", {}).get("podIP") for pod in pods["items"]}
+    addresses = {pod["metadata"]["name"]: pod.get("status", {}).get("podIP") for pod in pods}
     members = (Endpoint(name, address, port) for name, address in sorted(addresses.items()) if address)
     return Topology(service, tuple(members))
 
 
-def read_login(api: client.ApiClient, target: Target) -> dict[str, str]:
-    """Read the clients' login, from the secret that the operator makes for them. Raises ApiException."""
-    secret = client.CoreV1Api(api).read_namespaced_secret(
-        f"{target.name}-application", target.namespace, _request_timeout=_TIMEOUT
-    )
-    return {name: base64.b64decode(value).decode() for name, value in (secret.data or {}).items()}
+def read_login(client: Client, target: Target) -> dict[str, str]:
+    """Read the clients' login, from the secret that the operator makes for them. Raises ApiError."""
+    path = path_of("v1", "Secret", target.namespace, f"{target.name}-application")
+    secret = client.limited(**_LIMITS).call("GET", path)
+    return {name: base64.b64decode(value).decode() for name, value in (secret.get("data") or {}).items()}
 
 
 class LiveTopology:
     """A target's topology, which a daemon thread keeps up to date until closed."""
 
-    def __init__(self, api: client.ApiClient, target: Target) -> None:
-        self._core = client.CoreV1Api(api)
+    def __init__(self, client: Client, target: Target) -> None:
+        self._client = client.limited(**_LIMITS)
         self._target = target
         self._selector = f"{CLUSTER_LABEL}={target.name},{PART_LABEL}={MEMBER}"
         self._closed = threading.Event()
@@ -76,15 +74,6 @@ class LiveTopology:
                 log.warning("members of %s: %s", self._target.name, error)
 
     def _read(self) -> Topology:
-        # As JSON: to build the client's own objects takes ten times as long, and the thread that keeps the schedule
-        # would wait for it.
-        answer: Any = self._core.list_namespaced_pod(
-            self._target.namespace,
-            label_selector=self._selector,
-            resource_version="0",  # the API server's cache will do
-            _request_timeout=_TIMEOUT,
-            _preload_content=False,
-        )
-        if answer.status != 200:
-            raise OSError(f"the API server says {answer.status}")
-        return topology_of(self._target, json.loads(answer.data))
+        # The API server's cache will do.
+        pods = self._client.list_all("v1", "Pod", self._target.namespace, self._selector, resourceVersion="0")
+        return topology_of(self._target, pods)

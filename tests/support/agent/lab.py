@@ -30,13 +30,14 @@ from caplab_agent.injectors.kill.gate import Gates
 from caplab_agent.injectors.kill.injector import KillInjector
 from caplab_agent.journal import Journal
 from caplab_agent.report import Reporter
-from kubernetes import client
 
-from caplab.contract.names import CHAOS_LABEL, CLUSTER_LABEL, FAULT, FINALIZER, PLURALS
+from caplab.contract.names import CHAOS_LABEL, CLUSTER_LABEL, FAULT, FINALIZER
 from caplab.contract.objects import Kill
+from caplab.kube.client import Client
 from caplab.kube.watcher import Watcher
 from support.agent.fake_nft import FakeNft
 from support.agent.fakes import ID, POD_UID, Programs
+from support.objects.kube_clients import client_at
 
 Body = dict[str, Any]
 
@@ -68,10 +69,8 @@ class FakeApi:
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def client(self) -> client.ApiClient:
-        settings = client.Configuration(host=f"http://127.0.0.1:{self.server.server_port}")
-        settings.retries = False
-        return client.ApiClient(settings)
+    def client(self) -> Client:
+        return client_at(self.server.server_port)
 
     def put(self, fault: Body, kind: str = "MODIFIED") -> None:
         with self.changed:
@@ -252,7 +251,7 @@ class Lab:
         )
         self.thread = threading.Thread(target=self.agent.run, daemon=True)
         self.thread.start()
-        self.watcher = Watcher(api, PLURALS[FAULT], "", self.agent.on_faults)
+        self.watcher = Watcher(api, FAULT, "", self.agent.on_faults)
         self.watcher.start()
 
     def stop(self) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from chaoscaplab.server import Server
-from kubernetes.client import ApiException
 
 from caplab.contract import names
-from caplab.contract.names import PLURALS, RUN_LABEL, SESSION_LABEL
+from caplab.contract.names import API_VERSION, PLURALS, RUN_LABEL, SESSION_LABEL
+from caplab.kube.client import Query
+from caplab.kube.errors import Conflict, NotFound
 from caplab.ownership import MANAGER, labels_of
 from caplab.run_context import RunContext
+from support.objects.kube_clients import AnsweringClient
 
 Body = dict[str, Any]
+_PATH = re.compile(
+    rf"/apis/{API_VERSION}/namespaces/(?P<namespace>[^/]+)/(?P<plural>[^/]+)(/(?P<name>[^/]+)(?P<status>/status)?)?$"
+)
 KINDS = {plural: kind for kind, plural in PLURALS.items()}
 
 
@@ -35,10 +42,11 @@ _SPECS: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-class FakeObjects:
-    """A stand-in for kubernetes' CustomObjectsApi."""
+class FakeObjects(AnsweringClient):
+    """The client of an API server that has only these objects."""
 
     def __init__(self) -> None:
+        super().__init__(self._answer)
         self.there: dict[tuple[str, str, str], Body] = {}  # by plural, namespace and name
         self.removed: list[str] = []
         self.made = 0
@@ -62,52 +70,48 @@ class FakeObjects:
     def names(self, kind: str) -> list[str]:
         return [name for plural, _, name in self.there if plural == PLURALS[kind]]
 
-    def create_namespaced_custom_object(
-        self, _group: str, _version: str, namespace: str, plural: str, body: Body, field_manager: str = "", **_: Any
-    ) -> Body:
-        if (plural, namespace, body["metadata"]["name"]) in self.there:
-            raise ApiException(status=409)
-        return copy.deepcopy(self._keep(plural, copy.deepcopy(body), field_manager))
+    def _answer(
+        self, method: str, path: str, query: Query, body: Mapping[str, Any], content: str, accept: str
+    ) -> bytes:
+        match = _PATH.match(path)
+        if not match:
+            raise NotFound(call=f"{method} {path}")
+        namespace, plural, name = match["namespace"], match["plural"], match["name"] or ""
+        manager = str(query.get("fieldManager", ""))
+        act = {"GET": self._read, "POST": self._create, "PUT": self._replace, "PATCH": self._patch}
+        if method == "DELETE":
+            self._delete(plural, namespace, name, body)
+            return b"{}"
+        if method == "PATCH" and match["status"]:
+            self._get(plural, namespace, name)["status"] = body["status"]
+            return b"{}"
+        return json.dumps(act[method](plural, namespace, name, copy.deepcopy(dict(body)), manager)).encode()
 
-    def replace_namespaced_custom_object(
-        self, _group: str, _version: str, namespace: str, plural: str, name: str, body: Body, **more: Any
-    ) -> Body:
+    def _read(self, plural: str, namespace: str, name: str, _body: Body, _manager: str) -> Body:
+        if name:
+            return self._get(plural, namespace, name)
+        return {"items": [body for (of, ns, _), body in self.there.items() if (of, ns) == (plural, namespace)]}
+
+    def _create(self, plural: str, namespace: str, _name: str, body: Body, manager: str) -> Body:
+        if (plural, namespace, body["metadata"]["name"]) in self.there:
+            raise Conflict
+        return self._keep(plural, body, manager)
+
+    def _replace(self, plural: str, namespace: str, name: str, body: Body, manager: str) -> Body:
         old = self._get(plural, namespace, name)
         if self.conflicts or old["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
             self.conflicts = max(0, self.conflicts - 1)
-            raise ApiException(status=409)
-        return copy.deepcopy(self._keep(plural, copy.deepcopy(body), more["field_manager"]))
+            raise Conflict
+        return self._keep(plural, body, manager)
 
-    def patch_namespaced_custom_object(
-        self, _group: str, _version: str, namespace: str, plural: str, name: str, body: Body, **more: Any
-    ) -> Body:
+    def _patch(self, plural: str, namespace: str, name: str, body: Body, manager: str) -> Body:
         old = self.there.get((plural, namespace, name))
         identity = {"uid": old["metadata"]["uid"]} if old else {}
-        return self._keep(plural, {**body, "metadata": {**body["metadata"], **identity}}, more["field_manager"])
+        return self._keep(plural, {**body, "metadata": {**body["metadata"], **identity}}, manager)
 
-    def patch_namespaced_custom_object_status(
-        self, _group: str, _version: str, namespace: str, plural: str, name: str, body: Body, **_: Any
-    ) -> None:
-        self._get(plural, namespace, name)["status"] = body["status"]
-
-    def get_namespaced_custom_object(
-        self, _group: str, _version: str, namespace: str, plural: str, name: str, **_: Any
-    ) -> Body:
-        return copy.deepcopy(self._get(plural, namespace, name))
-
-    def list_namespaced_custom_object(self, _group: str, _version: str, namespace: str, plural: str, **_: Any) -> Body:
-        return {
-            "items": [
-                copy.deepcopy(body) for (of, ns, _), body in self.there.items() if (of, ns) == (plural, namespace)
-            ]
-        }
-
-    def delete_namespaced_custom_object(
-        self, _group: str, _version: str, namespace: str, plural: str, name: str, body: Body, **_: Any
-    ) -> None:
-        stored = self._get(plural, namespace, name)
-        if body["preconditions"]["uid"] != stored["metadata"]["uid"]:
-            raise ApiException(status=409)
+    def _delete(self, plural: str, namespace: str, name: str, options: Mapping[str, Any]) -> None:
+        if options["preconditions"]["uid"] != self._get(plural, namespace, name)["metadata"]["uid"]:
+            raise Conflict
         del self.there[plural, namespace, name]
         self.removed.append(name)
 
@@ -115,7 +119,7 @@ class FakeObjects:
         try:
             return self.there[plural, namespace, name]
         except KeyError:
-            raise ApiException(status=404) from None
+            raise NotFound from None
 
     def _keep(self, plural: str, body: Body, manager: str) -> Body:
         metadata, self.made = body["metadata"], self.made + 1
@@ -131,8 +135,7 @@ class FakeObjects:
 
 def server_of(objects: FakeObjects, run: RunContext) -> Server:
     """Return a run's real Server on these objects, without pods, volumes and nodes."""
-    server = Server.__new__(Server)
-    server._custom, server.run = objects, run
+    server = Server(run, objects)
     for name in ("pods", "volumes"):
         setattr(server, name, lambda *_: [])
     setattr(server, "nodes", list)  # noqa: B010  # mypy knows it as a method

@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from caplab_operator.api import Api, path_of
-from kubernetes.client import ApiException
+from caplab_operator.api import Api
+
+from caplab.kube.client import Query
+from caplab.kube.errors import Conflict, NotFound
+from caplab.kube.paths import path_of
+from support.objects.kube_clients import AnsweringClient
 
 _PATH = re.compile(r"(?:/api/v1|/apis/[^/]+/[^/]+)(?:/namespaces/([^/]+))?/([^/]+)(?:/([^/]+))?(?:/([^/]+))?$")
 
@@ -22,8 +26,7 @@ class FakeServer(Api):
     """An API server; before is called with method and path before each answer, to change things or to fail."""
 
     def __init__(self) -> None:
-        client: Any = object()
-        super().__init__(client)
+        super().__init__(AnsweringClient(self._answer))
         self.objects: dict[Where, Body] = {}
         self.requests: list[str] = []
         self.before: Callable[[str, str], None] = lambda _method, _path: None
@@ -63,34 +66,33 @@ class FakeServer(Api):
         self,
         method: str,
         path: str,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        content: str = "application/json",
-        accept: str = "*/*",
-        timeout: tuple[float, float] | None = None,
+        query: Query,
+        body: Mapping[str, Any],
+        content: str,
+        accept: str,
     ) -> bytes:
         self.requests.append(f"{method} {path}")
         self.before(method, path)
-        where, query = _where(path), query or {}
+        where = _where(path)
         if path.endswith("/log"):
             return self.logs[where[2]]
         if method == "GET" and not where[2]:
             items = self._listed(where, query)
             return _encoded({"items": items or (None if "Metadata" in accept else [])})
         if method == "POST":
-            where = (where[0], where[1], str((body or {})["metadata"]["name"]))
+            where = (where[0], where[1], str(body["metadata"]["name"]))
             if where in self.objects:
-                raise ApiException(status=409, reason="AlreadyExists")
-            return _encoded(self._store(where, dict(body or {}), f"uid-{next(self._numbers)}"))
+                raise Conflict("AlreadyExists")
+            return _encoded(self._store(where, dict(body), f"uid-{next(self._numbers)}"))
         if method == "PATCH":
-            return _encoded(self._patched(where, dict(body or {}), "apply" in content))
+            return _encoded(self._patched(where, dict(body), "apply" in content))
         there = self._there(where)
         if method == "DELETE":
             del self.objects[where]
         return _encoded(there)
 
-    def _listed(self, where: Where, query: Mapping[str, str]) -> list[Body]:
-        terms = [term.split("=") for term in query.get("labelSelector", "").split(",") if "=" in term]
+    def _listed(self, where: Where, query: Query) -> list[Body]:
+        terms = [term.split("=") for term in str(query.get("labelSelector", "")).split(",") if "=" in term]
         wanted = {name: value for name, value in terms if not name.endswith("!")}
         unwanted = {(name.removesuffix("!"), value) for name, value in terms if name.endswith("!")}
         return [
@@ -106,7 +108,7 @@ class FakeServer(Api):
         uid = body["metadata"].get("uid")
         existing = self.objects.get(where) if apply else self._there(where)
         if uid is not None and (existing is None or existing["metadata"]["uid"] != uid):
-            raise ApiException(status=409, reason="Conflict: uid")
+            raise Conflict("Conflict: uid")
         if existing is None:
             return self._store(where, body, f"uid-{next(self._numbers)}")
         if not apply:
@@ -116,7 +118,7 @@ class FakeServer(Api):
 
     def _there(self, where: Where) -> Body:
         if where not in self.objects:
-            raise ApiException(status=404, reason="NotFound")
+            raise NotFound
         return self.objects[where]
 
     def _store(self, where: Where, body: Body, uid: str) -> Body:

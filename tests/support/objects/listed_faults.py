@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from caplab_cluster.kind_cluster import WORKERS
-from kubernetes import client
 
 from caplab.contract.names import FINALIZER
 from caplab.contract.objects import Fault
 from caplab.contract.phases import TARGET_ENDED
 from caplab.faults.rows import UNREADABLE, read_fault, unanswered
+from caplab.kube.errors import refusal
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 UNTIL = "2026-11-21T12:00:10.000Z"
@@ -100,9 +100,7 @@ class FakeLab:
 
     def _may(self, verb: str) -> None:
         if verb in self.forbidden:
-            refusal = client.ApiException(status=403, reason="Forbidden")
-            refusal.body = json.dumps({"message": f"you may not {verb} faults"})
-            raise refusal
+            raise refusal(403, "Forbidden", json.dumps({"message": f"you may not {verb} faults"}))
 
     def _sweep(self) -> None:
         self.faults = [

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from chaoscaplab.caches import actions
 from chaoscaplab.clusters import lookup
-from chaoscaplab.server import ExecFailed
 from chaoslib.exceptions import ActivityFailed
 from support.runs.held_runs import begin_run
 
+from caplab.kube.errors import ExecFailed
 from caplab.run_context import Event, current_run, release
 
 HOT = "cache/0000abc/readers/0"

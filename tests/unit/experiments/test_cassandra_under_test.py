@@ -13,10 +13,10 @@ from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.controls.measured import MeasuredRun
 from chaoscaplab.controls.plan import Plan
 from chaoscaplab.probes.loads import Loads
-from chaoscaplab.server import ExecFailed
 from support.runs.held_runs import begin_run, switchover
 
 from caplab.contract.objects import Fault, FaultSpec, Metadata, Target
+from caplab.kube.errors import ExecFailed
 from caplab.model.budgets import evaluate
 from caplab.model.fields import Json
 from caplab.run_context import current_run, release

@@ -36,16 +36,10 @@ class FakeServer:
     def pods(self, _namespace: str, selector: str) -> list[Any]:
         name = selector.partition("=")[2].partition(",")[0]
         self.pods_of[name] -= 1
-        return [Pod(name)] if self.pods_of[name] > 0 else []
+        return [{"metadata": {"name": name}}] if self.pods_of[name] > 0 else []
 
     def volumes(self, _namespace: str, _selector: str) -> list[Any]:
         return []
-
-
-class Pod:
-    def __init__(self, name: str) -> None:
-        self.metadata = self
-        self.name = name
 
 
 def test_clusters_of_earlier_runs_go_and_it_is_waited_until_their_members_are_gone() -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from chaoscaplab.clusters import actions, lookup, redis_memory
 from chaoscaplab.clusters.provision import Cluster
-from chaoscaplab.server import ExecFailed
 from chaoslib.exceptions import ActivityFailed
 from support.runs.held_runs import begin_run
 
+from caplab.kube.errors import ExecFailed
 from caplab.run_context import Event, current_run, release
 
 Body = dict[str, Any]
@@ -43,12 +42,12 @@ class FakeServer:
         self.spec = spec
 
     def pods(self, _namespace: str, _selector: str) -> list[Any]:
-        running = SimpleNamespace(state=SimpleNamespace(running=SimpleNamespace(started_at=self.started)))
+        running = {"state": {"running": {"startedAt": f"{self.started:%Y-%m-%dT%H:%M:%SZ}"}}}
         return [
-            SimpleNamespace(
-                metadata=SimpleNamespace(name=f"m-{n}", uid=self.uids.get(f"m-{n}", "first")),
-                status=SimpleNamespace(container_statuses=[running]),
-            )
+            {
+                "metadata": {"name": f"m-{n}", "uid": self.uids.get(f"m-{n}", "first")},
+                "status": {"containerStatuses": [running]},
+            }
             for n in range(self.spec["replicas"])
         ]
 

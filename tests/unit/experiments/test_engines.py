@@ -12,12 +12,12 @@ from chaoscaplab.clusters.engines import MODULES, EngineModule, engine_for_kind,
 from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.faults import actions
 from chaoscaplab.probes.loads import clock_run
-from chaoscaplab.server import ExecFailed
 from chaoslib.exceptions import ActivityFailed
 from support.runs.held_runs import begin_run
 
 from caplab.contract.names import CLUSTER_LABEL, PART_LABEL
 from caplab.contract.objects import FaultSpec
+from caplab.kube.errors import ExecFailed
 from caplab.model import keys
 from caplab.model.budgets import evaluate
 from caplab.model.fields import Json
@@ -107,13 +107,13 @@ def test_only_members_are_looked_at_and_not_what_else_belongs_to_a_cluster() -> 
 
 
 def test_members_that_a_fault_restarted_are_those_with_a_restarted_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    def pod(name: str, *restarts: int) -> SimpleNamespace:
-        statuses = [SimpleNamespace(restart_count=count) for count in restarts] or None
-        return SimpleNamespace(metadata=SimpleNamespace(name=name), status=SimpleNamespace(container_statuses=statuses))
+    def pod(name: str, *restarts: int) -> dict[str, Any]:
+        statuses = {"containerStatuses": [{"restartCount": count} for count in restarts]} if restarts else {}
+        return {"metadata": {"name": name}, "status": statuses}
 
     rd = Cluster(server(), redis, "ns", "rd", {})
     monkeypatch.setattr(FakeServer, "pods", lambda *_: [pod("rd-0", 0), pod("rd-1", 0, 2), pod("rd-2")])
-    assert [pod.metadata.name for pod in rd._restarted_pods()] == ["rd-1"]
+    assert [pod["metadata"]["name"] for pod in rd._restarted_pods()] == ["rd-1"]
 
 
 def test_an_engine_is_meant_by_its_kind_else_by_the_run_under_way() -> None:

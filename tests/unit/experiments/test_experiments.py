@@ -19,9 +19,7 @@ from chaoscaplab.faults.windows import problem_of, windows_of
 from chaoscaplab.probes import probes
 from chaoscaplab.probes.probes import Counts, counts_of, silent_series, unacknowledged
 from chaoscaplab.probes.scans import final_scan, scans_of
-from chaoscaplab.server import sentence
 from chaoslib.experiment import ensure_experiment_is_valid
-from kubernetes import client
 from support.runs.experiment_files import loaded
 from support.runs.held_runs import begin_run
 
@@ -29,6 +27,7 @@ from caplab.check.finding import Finding, State
 from caplab.contract.engines import BY_NAME, ENGINES
 from caplab.contract.objects import Fault
 from caplab.judging import expectations, experiments_folder
+from caplab.kube.errors import Refused, reason_of
 from caplab.model.budgets import evaluate, names
 from caplab.model.fields import FieldError, Json
 from caplab.model.runs import CACHE
@@ -539,7 +538,6 @@ def test_a_run_that_could_not_begin_is_told_from_one_that_was_interrupted() -> N
 
 
 def test_what_the_api_server_refuses_is_told_in_its_own_words() -> None:
-    refused = client.ApiException(status=422, reason="Unprocessable Entity")
-    refused.body = '{"message": "spec.durability: Unsupported value"}'
-    assert sentence(refused) == "spec.durability: Unsupported value"
-    assert sentence(ValueError("no prober")) == "no prober"
+    refused = Refused(422, "Unprocessable Entity", '{"message": "spec.durability: Unsupported value"}')
+    assert reason_of(refused) == "spec.durability: Unsupported value"
+    assert reason_of(ValueError("no prober")) == "no prober"

@@ -11,13 +11,13 @@ import pytest
 from chaoscaplab.faults import actions, injecting, nodes, probes
 from chaoscaplab.faults.specs import prefix_of, target_of
 from chaoslib.exceptions import ActivityFailed
-from kubernetes import client
 from support.objects.fake_objects import of_run
 from support.runs.held_runs import begin_run
 from support.runs.run_faults import body_of as fault
 from support.runs.run_faults import entry, lost_node
 
 from caplab.contract.objects import FaultSpec, Freeze
+from caplab.kube.errors import Refused
 from caplab.run_context import current_run, release
 
 
@@ -173,8 +173,7 @@ def test_a_fault_that_is_not_live_says_why(
 
 
 def test_a_refusal_of_the_api_server_is_told_in_its_words(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    refusal = client.ApiException(status=422)
-    refusal.body = json.dumps({"message": "name exactly one of role, members, zone and node"})
+    refusal = Refused(422, body=json.dumps({"message": "name exactly one of role, members, zone and node"}))
 
     def create(*_: Any) -> None:
         raise refusal

@@ -21,16 +21,15 @@ from chaoscaplab.probes.histories import (
 from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import Server
 from chaoscaplab.waiting import NotInTime
-from kubernetes.client import ApiException
 from support.checkers.histories import adds, table
-from urllib3.exceptions import MaxRetryError, ProtocolError
+
+from caplab.kube.errors import NoAnswer, Refused
 
 ANCHOR = {"monotonic_ns": 5, "unix_ns": 9}
 AWAY: tuple[Exception, ...] = (
     LookupError("There is no prober in zone b. Hint: make up."),
-    ApiException(status=503, reason="Service Unavailable"),
-    MaxRetryError(None, "/api/v1", ProtocolError("closed")),  # type: ignore[arg-type]  # of no pool
-    ProtocolError("the connection was closed in the middle"),
+    Refused(503, "Service Unavailable"),
+    NoAnswer("the connection was closed in the middle", "GET /api/v1"),
 )
 
 
@@ -79,7 +78,7 @@ def test_a_prober_that_is_not_back_yet_is_waited_for(call: Callable[[Any], Any])
     [
         (AWAY[0], "There is no prober in zone b. Hint: make up."),
         (AWAY[1], "503 Service Unavailable"),
-        (AWAY[2], "closed"),
+        (AWAY[2], "closed in the middle"),
     ],
 )
 def test_a_prober_that_does_not_come_back_ends_the_wait_with_what_came_instead(
@@ -93,9 +92,9 @@ def test_a_prober_that_does_not_come_back_ends_the_wait_with_what_came_instead(
 
 def test_what_a_prober_itself_says_is_one_line_of_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(histories, "ANSWER_SECONDS", 0.0)
-    refused = ApiException(status=404, reason="Not Found")
-    body: Any = b"This prober has no run 'r-1'. Hint: ask a vantage of the run, before the run is pruned.\n"
-    refused.body = body
+    refused = Refused(
+        404, "Not Found", "This prober has no run 'r-1'. Hint: ask a vantage of the run, before the run is pruned.\n"
+    )
     with pytest.raises(NotInTime) as raised:
         fetch_when_up(serving({}, [refused] * 99), "b", "runs/r-1/x")
     assert str(raised.value).endswith(

@@ -147,10 +147,9 @@ def test_the_control_tells_of_each_step_of_whatever_provider(under_way: Any) -> 
 
 
 def test_a_members_pods_are_known_by_uid_restarts_and_deletion() -> None:
-    container = SimpleNamespace(restart_count=2)
-    pod = SimpleNamespace(
-        metadata=SimpleNamespace(name="rd-0", uid="u0", deletion_timestamp="now"),
-        status=SimpleNamespace(container_statuses=[container, container]),
-    )
+    pod = {
+        "metadata": {"name": "rd-0", "uid": "u0", "deletionTimestamp": "now"},
+        "status": {"containerStatuses": [{"restartCount": 2}, {"restartCount": 2}]},
+    }
     cluster: Any = SimpleNamespace(body=lambda: {"status": {"primary": "rd-0", "epoch": "e"}}, members=lambda: [pod])
     assert ClusterObservation.of(cluster) == ClusterObservation("rd-0", "e", {"rd-0": ("u0", 4, True)})

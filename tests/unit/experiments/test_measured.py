@@ -23,9 +23,7 @@ from caplab.run_lease import LeaseNotHeld
 JOURNAL = {"status": "completed", "steady_states": {"before": {"steady_state_met": True}}, "run": []}
 WORKLOADS = ("set", "register", "register-multi")
 NODES = [
-    SimpleNamespace(
-        metadata=SimpleNamespace(name=f"caplab-worker{number}", labels={"topology.kubernetes.io/zone": zone})
-    )
+    {"metadata": {"name": f"caplab-worker{number}", "labels": {"topology.kubernetes.io/zone": zone}}}
     for number, zone in (("", "a"), ("2", "b"), ("3", "c"))
 ]
 
@@ -114,11 +112,9 @@ def test_a_run_that_lost_its_namespace_to_another_one_is_not_judged(run: Measure
 
 def test_the_record_says_by_what_it_was_made(run: MeasuredRun) -> None:
     faked: Any = run
-    info = SimpleNamespace(
-        kubelet_version="v1.34.0", container_runtime_version="containerd://2.1", kernel_version="6.1"
-    )
-    node = SimpleNamespace(status=SimpleNamespace(node_info=info), metadata=NODES[0].metadata)
-    prober = SimpleNamespace(spec=SimpleNamespace(containers=[SimpleNamespace(name="prober", image="p@sha256:1")]))
+    info = {"kubeletVersion": "v1.34.0", "containerRuntimeVersion": "containerd://2.1", "kernelVersion": "6.1"}
+    node = {**NODES[0], "status": {"nodeInfo": info}}
+    prober = {"spec": {"containers": [{"name": "prober", "image": "p@sha256:1"}]}}
     faked._server = SimpleNamespace(nodes=lambda: [node, node], pods=lambda namespace, selector: [prober, prober])
     record = ended(run)
     assert record.images == {"prober": "p@sha256:1"}

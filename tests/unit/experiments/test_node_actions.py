@@ -35,15 +35,10 @@ from caplab.run_context import RunContext, current_run, release
 ZONES = dict(zip(WORKERS, "abc", strict=True))
 
 
-def node(name: str) -> SimpleNamespace:
-    labels = {"topology.kubernetes.io/zone": ZONES[name]} if name in ZONES else None
-    addresses = [
-        SimpleNamespace(type="InternalIP", address=ADDRESSES[name]),
-        SimpleNamespace(type="Hostname", address=name),
-    ]
-    return SimpleNamespace(
-        metadata=SimpleNamespace(name=name, labels=labels), status=SimpleNamespace(addresses=addresses)
-    )
+def node(name: str) -> dict[str, Any]:
+    labels = {"labels": {"topology.kubernetes.io/zone": ZONES[name]}} if name in ZONES else {}
+    addresses = [{"type": "InternalIP", "address": ADDRESSES[name]}, {"type": "Hostname", "address": name}]
+    return {"metadata": {"name": name, **labels}, "status": {"addresses": addresses}}
 
 
 class FakeServer:
@@ -70,8 +65,7 @@ class FakeServer:
     def pods(self, namespace: str, selector: str) -> list[Any]:
         assert selector == f"{CLUSTER_LABEL}=pg,{PART_LABEL}=member"
         return [
-            SimpleNamespace(metadata=SimpleNamespace(name=pod), spec=SimpleNamespace(node_name=where))
-            for pod, where in self.on.items()
+            {"metadata": {"name": pod}, "spec": {"nodeName": where} if where else {}} for pod, where in self.on.items()
         ]
 
     def list(self, kind: str, namespace: str) -> list[Any]:

@@ -15,7 +15,6 @@ from chaoscaplab.faults import actions, injecting, nodes
 from chaoscaplab.namespaces import namespace_of
 from chaoscaplab.server import NotOurs, Server
 from chaoslib.exceptions import ActivityFailed
-from kubernetes import client
 from support.objects.fake_objects import FakeObjects, of_run, server_of
 from support.runs.held_runs import begin_run
 
@@ -266,11 +265,7 @@ def leases(objects: FakeObjects, monkeypatch: pytest.MonkeyPatch) -> FakeLeases:
     fake = FakeLeases()
     monkeypatch.setattr(tidy, "Leases", lambda _: fake)
     monkeypatch.setattr(tidy, "_ACQUIRE_SECONDS", 0.0)
-    monkeypatch.setattr(client, "CustomObjectsApi", lambda _: objects)
     return fake
-
-
-NO_API: Any = object()
 
 
 def made_by(session: Session, objects: FakeObjects, name: str = "pg", kind: str = KIND) -> None:
@@ -283,10 +278,10 @@ def test_a_suite_removes_the_clusters_it_made_and_no_other(objects: FakeObjects,
     objects.put_of_run("RedisCluster", "rd", "r-0", "s-of-another-suite")
     made_by(session, objects)
     made_by(session, objects, "cs", "CassandraCluster")
-    assert tidy.remove_made(session, NO_API) == []
+    assert tidy.remove_made(session, objects) == []
     assert objects.removed == ["pg", "cs"]
     assert leases.holder == ""
-    assert tidy.remove_made(session, NO_API) == []  # what is gone is gone
+    assert tidy.remove_made(session, objects) == []  # what is gone is gone
 
 
 def test_a_suite_that_made_nothing_asks_for_nothing() -> None:
@@ -308,7 +303,7 @@ def test_what_another_suite_uses_by_now_or_another_object_of_the_name_stays(
     )
     objects.there.pop(("postgresclusters", "ns", "pg2"))
     objects.put(KIND, "pg2")
-    first, second = tidy.remove_made(session, NO_API)
+    first, second = tidy.remove_made(session, objects)
     assert objects.removed == []
     assert "not the one that this suite made" in first + second
     assert "another suite has taken it over" in first + second
@@ -318,7 +313,7 @@ def test_where_another_run_is_under_way_by_now_nothing_is_removed(objects: FakeO
     session = Session()
     made_by(session, objects)
     leases.holder = "r-2"
-    (left,) = tidy.remove_made(session, NO_API)
+    (left,) = tidy.remove_made(session, objects)
     assert "PostgresCluster ns/pg is left: The run r-2 is under way in ns" in left
     assert (objects.removed, leases.holder) == ([], "r-2")
 

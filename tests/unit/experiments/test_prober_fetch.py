@@ -7,15 +7,17 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 from chaoscaplab import server as module
 from chaoscaplab.server import Server
-from kubernetes import client
+from support.objects.kube_clients import client_at
 
-from caplab.kube.bounded import bounded
+from caplab.kube.errors import TooMuch
+from caplab.run_context import RunContext
 
 TOKEN = "t" * 43
 PODS = "/api/v1/namespaces/caplab-system/pods"
@@ -70,11 +72,7 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture
 def server(api: Api) -> Server:
-    made: Any = object.__new__(Server)
-    made._api = bounded(client.Configuration(host=f"http://127.0.0.1:{api.server_address[1]}"))
-    made._core = client.CoreV1Api(made._api)
-    server: Server = made
-    return server
+    return Server(RunContext(folder=Path("results")), client_at(api.server_port))
 
 
 def test_the_token_goes_with_what_is_asked_of_a_prober_and_with_nothing_else(api: Api, server: Server) -> None:
@@ -84,9 +82,9 @@ def test_the_token_goes_with_what_is_asked_of_a_prober_and_with_nothing_else(api
 
 
 def test_an_answer_without_end_is_not_taken(api: Api, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_ANSWER_BYTES", 10)
+    monkeypatch.setitem(module._OF_HISTORIES, "most_bytes", 10)
     api.answer = b"x" * 11
-    with pytest.raises(LookupError, match=r"prober of zone a answers metrics with more than 10 bytes"):
+    with pytest.raises(TooMuch, match=r"proxy/metrics: it answers with over 10 bytes"):
         server.fetch("a", "metrics")
 
 

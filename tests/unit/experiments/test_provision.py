@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,8 +48,7 @@ class FakeServer:
 
     def pods(self, _namespace: str, _selector: str) -> list[Any]:
         self.going = max(0, self.going - 1)
-        metadata, status = SimpleNamespace(name="pg-0"), SimpleNamespace(container_statuses=[])
-        return [SimpleNamespace(metadata=metadata, status=status)] if self.there or self.going else []
+        return [{"metadata": {"name": "pg-0"}, "status": {"containerStatuses": []}}] if self.there or self.going else []
 
     def volumes(self, _namespace: str, _selector: str) -> list[Any]:
         return []

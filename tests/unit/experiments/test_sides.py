@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,7 +74,7 @@ def test_a_node_whose_zone_is_not_known_is_no_guess() -> None:
 
 def test_zones_are_the_labels_of_nodes() -> None:
     def node(name: str, labels: dict[str, str] | None) -> Any:
-        return SimpleNamespace(metadata=SimpleNamespace(name=name, labels=labels))
+        return {"metadata": {"name": name, **({"labels": labels} if labels else {})}}
 
     labels = {"topology.kubernetes.io/zone": "b", "kubernetes.io/os": "linux"}
     assert zones_of([node("w2", labels), node("cp", {"kubernetes.io/os": "linux"}), node("w9", None)]) == {"w2": "b"}

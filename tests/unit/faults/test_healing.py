@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from caplab_cluster.kind_cluster import WORKERS
-from kubernetes import client
+from support.objects.kube_clients import AnsweringClient
 from support.objects.listed_faults import NOW, UNREADABLE_PARTS, FakeLab, entry, fault, listed
 
-from caplab.contract.names import FINALIZER, GROUP
-from caplab.faults import objects
+from caplab.contract.names import API_VERSION, FINALIZER
 from caplab.faults.healing import Bounds, Healing, waited_for, what_is_left
 from caplab.faults.objects import Objects
 from caplab.faults.rows import read_fault
+from caplab.kube.client import Query
+from caplab.kube.errors import Forbidden, reason_of, refusal
 
 
 def healed(lab: FakeLab) -> tuple[list[str], list[str]]:
@@ -143,36 +146,33 @@ def test_whose_word_is_missing() -> None:
 # --- objects -----------------------------------------------------------------------------------------------
 
 
-class FakeClient:
+class FakeClient(AnsweringClient):
     """What the API server's client is asked, and what it answers or raises."""
 
     def __init__(self, answer: Any = None) -> None:
-        self.asked: list[tuple[Any, ...]] = []
-        self.answer = answer
+        super().__init__(self._note)
+        self.asked: list[tuple[str, str, Mapping[str, Any]]] = []
+        self._given = answer or {}
 
-    def __getattr__(self, name: str) -> Any:
-        def call(*arguments: Any, **more: Any) -> Any:
-            self.asked.append((name, *arguments, more.get("body")))
-            if isinstance(self.answer, Exception):
-                raise self.answer
-            return self.answer
-
-        return call
+    def _note(self, method: str, path: str, _query: Query, body: Mapping[str, Any], _content: str, _: str) -> bytes:
+        self.asked.append((method, path, body))
+        if isinstance(self._given, Exception):
+            raise self._given
+        return json.dumps(self._given).encode()
 
 
 def asking(answer: Any = None) -> tuple[Objects, FakeClient]:
-    objects, fake = Objects(client.ApiClient()), FakeClient(answer)
-    objects._custom = fake
-    return objects, fake
+    fake = FakeClient(answer)
+    return Objects(fake), fake
 
 
 def test_faults_of_all_namespaces_are_asked_for_and_a_lab_that_is_not_installed_has_none() -> None:
     objects, fake = asking({"items": [fault()]})
     assert objects.all() == [listed()]
-    assert fake.asked[0][:4] == ("list_cluster_custom_object", GROUP, "v1alpha1", "faults")
-    assert asking(client.ApiException(status=404))[0].all() == []
-    with pytest.raises(client.ApiException):
-        asking(client.ApiException(status=403))[0].all()
+    assert fake.asked[0][:2] == ("GET", f"/apis/{API_VERSION}/faults")
+    assert asking(refusal(404))[0].all() == []
+    with pytest.raises(Forbidden):
+        asking(refusal(403))[0].all()
 
 
 def test_only_the_fault_that_was_read_is_deleted_and_only_the_operators_finalizer_goes() -> None:
@@ -181,28 +181,28 @@ def test_only_the_fault_that_was_read_is_deleted_and_only_the_operators_finalize
     held["metadata"]["finalizers"] = ["a/b", FINALIZER]
     objects.delete(read_fault(held))
     assert fake.asked.pop() == (
-        "delete_namespaced_custom_object", GROUP, "v1alpha1", "lab", "faults", "f",
+        "DELETE", f"/apis/{API_VERSION}/namespaces/lab/faults/f",
         {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "uid of f"}},
     )  # fmt: skip
     objects.release(read_fault(held))
-    *_, patch, _ = fake.asked.pop()
+    *_, patch = fake.asked.pop()
     assert patch == {"metadata": {"resourceVersion": "1", "finalizers": ["a/b"]}}
     objects.release(listed())
-    *_, patch, _ = fake.asked.pop()
+    *_, patch = fake.asked.pop()
     assert patch == {"metadata": {"resourceVersion": "1", "finalizers": None}}
 
 
 @pytest.mark.parametrize("status", [404, 409])
 def test_one_that_is_gone_or_has_changed_is_no_error(status: int) -> None:
-    objects, _ = asking(client.ApiException(status=status))
+    objects, _ = asking(refusal(status))
     objects.delete(listed())
     objects.release(listed())
-    refusing, _ = asking(client.ApiException(status=403))
+    refusing, _ = asking(refusal(403))
     for call in (refusing.delete, refusing.release):
-        with pytest.raises(client.ApiException):
+        with pytest.raises(Forbidden):
             call(listed())
 
 
 def test_errors_are_told_in_one_line() -> None:
-    assert objects.reason_of(client.ApiException(status=503, reason="Unavailable")) == "503 Unavailable"
-    assert objects.reason_of(ValueError("a\n  b")) == "a b"
+    assert reason_of(refusal(503, "Unavailable")) == "503 Unavailable"
+    assert reason_of(ValueError("a\n  b")) == "a b"

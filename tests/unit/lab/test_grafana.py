@@ -16,14 +16,15 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from kubernetes import client
 from support.checkers.histories import kill, run_record
+from support.objects.kube_clients import client_at
 from support.runs.fake_runs import FakeToolkit, experiments_in, journal, left_behind, record_of
-from urllib3.exceptions import HTTPError
 
 from caplab import grafana
 from caplab.grafana import TOKEN_VARIABLE, URL_VARIABLE, Grafana, NotMarked, Span, annotations_of, configured, find
 from caplab.kube import context
+from caplab.kube.client import Client
+from caplab.kube.errors import NoAnswer, NotFound
 from caplab.run import suite_run
 from caplab.run.command import RunOptions, run
 
@@ -205,7 +206,7 @@ def test_where_nothing_is_pinned_no_cluster_is_asked_for_a_grafana(monkeypatch: 
     assert find({}) == (None, "")
 
 
-@pytest.mark.parametrize("error", [client.ApiException(404), HTTPError("no answer"), OSError("no such program")])
+@pytest.mark.parametrize("error", [NotFound(), NoAnswer("too late"), OSError("no such program")])
 def test_whatever_asking_for_the_labs_own_comes_to_no_suite_ends_by_it(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -213,8 +214,8 @@ def test_whatever_asking_for_the_labs_own_comes_to_no_suite_ends_by_it(
         raise error
 
     monkeypatch.setattr(context, "is_pinned", lambda: True)
-    monkeypatch.setattr(context, "pinned", lambda: SimpleNamespace(api=None))
-    monkeypatch.setattr(client.CoreV1Api, "read_namespaced_service", broken)
+    monkeypatch.setattr(context, "pinned", lambda: SimpleNamespace(client=client_at(1)))
+    monkeypatch.setattr(Client, "call", broken)
     assert find({}) == (None, "")
 
 

@@ -13,8 +13,9 @@ import pytest
 from kubernetes import client
 from support.objects.fake_api_server import KIND, PRODUCTION, FakeApiServer, fake_api_server, kubeconfig
 
-from caplab.kube import bounded, context
+from caplab.kube import context
 from caplab.kube.context import CONTEXT_VARIABLE, ContextRefused, Identity, connect, refusal
+from caplab.kube.limits import CallLimits
 from caplab.run import places
 
 NOWHERE = "http://127.0.0.1:1"
@@ -92,7 +93,7 @@ def test_a_place_is_chosen_once_and_stays_though_the_kubeconfig_changes(
     kubeconfig(tmp_path, "production", kind_caplab=NOWHERE, production=NOWHERE)
     asked = len(api.asked)
     assert context.pinned().address == api.address
-    assert str(context.pinned().api.configuration.host) == api.address
+    assert str(context.pinned().client.configuration.host) == api.address
     config.unlink()
     assert context.pinned().context == "kind-caplab"
     assert len(api.asked) == asked
@@ -119,7 +120,7 @@ def test_runs_need_a_cluster_with_the_lab_even_where_it_is_named(
 def test_a_server_that_is_away_or_silent_or_something_else_is_said_to_be(
     api: FakeApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounded, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(context, "_LIMITS", CallLimits(read_seconds=0.2))
     with pytest.raises(
         ContextRefused, match=r"of the kube context 'kind-x', http://127.0.0.1:1, does not answer.*Hint"
     ):

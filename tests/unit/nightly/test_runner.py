@@ -18,7 +18,6 @@ from typing import Any
 
 import fsspec
 import pytest
-from kubernetes import client
 from support.objects.fake_objects import FakeObjects
 from support.runs.suite_results import series, write
 
@@ -514,13 +513,9 @@ def test_an_address_that_is_of_no_use_is_said(url: str) -> None:
     assert sentence.startswith("The report to the webhook failed: it")
 
 
-NO_API: Any = object()
-
-
 @pytest.fixture
 def objects(monkeypatch: pytest.MonkeyPatch) -> FakeObjects:
     fake = FakeObjects()
-    monkeypatch.setattr(client, "CustomObjectsApi", lambda _: fake)
     monkeypatch.setattr(leftovers, "_LEASE_SECONDS", 0.0)
     monkeypatch.setattr(leftovers, "_GONE_SECONDS", 0.0)
     return fake
@@ -548,7 +543,7 @@ def test_what_a_dead_run_left_goes_and_what_others_made_stays(
     objects.put_of_run("Fault", "kill", "r-1")
     objects.put_of_run("Run", "r-1", "r-1", status={"phase": "Running", "startedAt": "2026"})
     objects.put_of_run("Run", "r-0", "r-0", status={"phase": "Done", "verdict": "valid"})
-    sentences = leftovers.remove("ns", "it was killed", NO_API)
+    sentences = leftovers.remove("ns", "it was killed", objects)
     assert sentences == [
         "Run ns/r-1 is marked as failed",
         "Fault ns/kill was removed",
@@ -567,16 +562,16 @@ def test_while_a_run_is_under_way_nothing_is_touched(objects: FakeObjects, monke
     monkeypatch.setattr(FakeLeases, "holder", "r-2")
     objects.put_of_run("PostgresCluster", "pg", "r-1")
     with pytest.raises(LeaseNotHeld, match="The run r-2 is under way"):
-        leftovers.remove("ns", "it was killed", NO_API)
+        leftovers.remove("ns", "it was killed", objects)
     assert objects.names("PostgresCluster") == ["pg"]
 
 
 def test_what_does_not_go_in_time_is_said(objects: FakeObjects, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leftovers, "Leases", lambda _: FakeLeases())
     monkeypatch.setattr(FakeLeases, "holder", "")
-    monkeypatch.setattr(objects, "delete_namespaced_custom_object", lambda *_, **__: None)
+    monkeypatch.setattr(objects, "delete", lambda *_, **__: True)
     objects.put_of_run("Fault", "kill", "r-1")
-    assert leftovers.remove("ns", "it was killed", NO_API) == ["Fault ns/kill is still there"]
+    assert leftovers.remove("ns", "it was killed", objects) == ["Fault ns/kill is still there"]
 
 
 def test_reports_are_read_as_they_were_written_and_others_are_refused() -> None:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from caplab_operator.api import path_of
 from caplab_operator.engines.cassandra import manifests as cassandra
 from caplab_operator.engines.cluster import Cluster
 from caplab_operator.engines.objects import owner_of
@@ -21,13 +20,14 @@ from caplab_operator.engines.redis import slices
 from caplab_operator.handlers.applied import ApplyCache, EarlierClusterRemains, apply_all
 from caplab_operator.root_key import NAME, UnusableRootKey
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
-from kubernetes.client import ApiException
 from support.objects.fake_server import FakeServer
 from support.operator.observed_cassandra import SPEC as CASSANDRA
 from support.operator.observed_postgres import SPEC as POSTGRES
 from support.operator.observed_redis import SPEC as REDIS
 
 from caplab.contract.names import API_VERSION, CLUSTER_LABEL, ENGINE_LABEL, PART_LABEL, ROOT_KEY_ANNOTATION
+from caplab.kube.errors import Refused
+from caplab.kube.paths import path_of
 
 LAB = "lab"
 Build = Callable[[Any], list[dict[str, Any]]]
@@ -319,10 +319,10 @@ def test_what_the_api_server_refuses_is_raised() -> None:
 
     def refuse(method: str, _path: str) -> None:
         if method == "PATCH":
-            raise ApiException(status=422, reason="Invalid")
+            raise Refused(422, "Invalid")
 
     server.before = refuse
-    with pytest.raises(ApiException):
+    with pytest.raises(Refused):
         apply(server, "postgres")
 
 

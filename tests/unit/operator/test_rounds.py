@@ -17,10 +17,10 @@ from caplab_operator.handlers.rounds import Rounds
 from caplab_operator.handlers.watched import WatchedClusters
 from caplab_operator.health import BOUND_SECONDS, Health
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
-from kubernetes.client import ApiException
 from support.databases.loopback import run, wait_until
 
 from caplab.contract.names import API_VERSION
+from caplab.kube.errors import refusal
 
 READY: dict[str, Any] = {"phase": "Ready", "conditions": []}
 
@@ -234,9 +234,9 @@ def test_a_cluster_that_cannot_be_looked_at_is_not_called_ready_for_ever() -> No
     [
         (ForeignObject(["Service x"]), "conflict", ("True", "ForeignObject")),
         (PasswordsLost("gone"), "startable", ("False", "PasswordsLost")),
-        (ApiException(status=422, reason="Invalid"), "startable", ("False", "Refused")),
-        (ApiException(status=409, reason="Conflict"), "startable", ("Unknown", "NotApplied")),
-        (ApiException(status=500, reason="down"), "startable", ("Unknown", "NotApplied")),
+        (refusal(422, "Invalid"), "startable", ("False", "Refused")),
+        (refusal(409, "Conflict"), "startable", ("Unknown", "NotApplied")),
+        (refusal(500, "down"), "startable", ("Unknown", "NotApplied")),
         (TimeoutError("timed out"), "startable", ("Unknown", "NotApplied")),
     ],
 )

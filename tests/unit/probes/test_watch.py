@@ -23,10 +23,11 @@ from caplab_probes.probe import ProberContext, Status
 from caplab_probes.routing.targets import LiveTopology, topology_of
 from caplab_probes.spec import ClientOptions, Limits, Target, probe_from
 from caplab_probes.watch import ProbeActions, WantedProbe, apply_status, decide, status_body
-from kubernetes import client
+from support.objects.kube_clients import client_at
 
-from caplab.contract.names import API_VERSION, CLUSTER_LABEL, PART_LABEL, PLURALS, PROBE
+from caplab.contract.names import API_VERSION, CLUSTER_LABEL, PART_LABEL, PROBE
 from caplab.contract.objects import Levels, Probe
+from caplab.kube.client import Client
 from caplab.kube.watcher import Watcher
 
 
@@ -320,7 +321,7 @@ def asked_for_clients(
     around = ProberContext(vantage, folder, Limits(), Exporter(vantage), session_numbers())
 
     async def scenario() -> None:
-        prober = Controller(client.ApiClient(client.Configuration()), around)
+        prober = Controller(client_at(1), around)
         for options in clients:
             prober._reach(WantedProbe("u1", "load", *probe_from(Probe.from_body(probe_object(client=options)))))
 
@@ -365,10 +366,8 @@ class FakeApi:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def client(self) -> client.ApiClient:
-        settings = client.Configuration(host=f"http://127.0.0.1:{self.server.server_port}")
-        settings.retries = False
-        return client.ApiClient(settings)
+    def client(self) -> Client:
+        return client_at(self.server.server_port)
 
     def answer(self, path: str) -> tuple[int, list[dict[str, Any]]]:
         self.paths.append(path)
@@ -436,7 +435,7 @@ def test_the_watcher_tells_of_every_change_and_lists_anew(api: FakeApi, namespac
     ]
     watcher = Watcher(
         api.client(),
-        PLURALS[PROBE],
+        PROBE,
         namespace,
         lambda bodies: heard.append([body["metadata"]["uid"] for body in bodies]),
     )
@@ -449,7 +448,7 @@ def test_the_watcher_tells_of_every_change_and_lists_anew(api: FakeApi, namespac
 def test_the_watcher_goes_on_after_the_api_server_was_away(api: FakeApi) -> None:
     heard: list[int] = []
     api.broken = True
-    watcher = Watcher(api.client(), PLURALS[PROBE], "", lambda bodies: heard.append(len(bodies)))
+    watcher = Watcher(api.client(), PROBE, "", lambda bodies: heard.append(len(bodies)))
     watcher.start()
     time.sleep(0.2)
     assert not heard
@@ -515,5 +514,5 @@ def test_a_targets_members_are_addresses_and_its_service_is_a_name(
 
 
 def test_a_member_without_an_address_is_none_yet() -> None:
-    pods = {"items": [{"metadata": {"name": "pg-0"}, "status": {}}]}
+    pods = [{"metadata": {"name": "pg-0"}, "status": {}}]
     assert topology_of(Target("lab", "PostgresCluster", "pg"), pods).members == ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kubernetes.client import ApiException
 
 from caplab import run_lease
+from caplab.kube.errors import Conflict
 from caplab.run_lease import LeaseNotHeld, RunLease
 
 
@@ -26,9 +26,9 @@ class FakeServer:
         if self.race:
             holder, self.race, version = self.race, "", self.held[2]
             self._hold(holder)
-            raise ApiException(status=409)
+            raise Conflict
         if version != self.held[2]:
-            raise ApiException(status=409)
+            raise Conflict
         self._hold(holder)
 
     def _hold(self, holder: str) -> None:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes.client import ApiException
-
 from caplab.contract.names import API_VERSION, FAULT, FINALIZER
 from caplab.contract.objects import Fault, FaultSpec, FaultStatus, Target
+from caplab.kube.errors import Forbidden
 
 from ...api import Api, stamp
 from ...faults import lifecycle, target_sync
@@ -23,8 +22,6 @@ from .reading import Reader
 Body = Mapping[str, Any]
 # Reads the roles of a cluster's members, given a function that waits for the list of its pods.
 RolesOf = Callable[[Api, str, str, Callable[[], Sequence[Body]]], Roles]
-
-_FORBIDDEN = 403
 
 _log = logging.getLogger(__name__)
 
@@ -94,9 +91,7 @@ class FaultHandlers:
         """Read the members' roles; no roles if the operator has no rights there, which come with each cluster."""
         try:
             return self.roles_of(str(target.kind))(self.api, namespace, str(target.name), listed)
-        except ApiException as error:
-            if error.status != _FORBIDDEN:
-                raise
+        except Forbidden:
             return Roles()
 
     def _read(self, fault: Fault) -> Fault | None:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from caplab_operator.faults.targets import Roles
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
-from kubernetes.client import ApiException
 from support.objects.fake_fault_api import KILL, LED, PEERS, FakeFaultApi, handlers_of, live
 from support.operator.fault_bodies import advance, sync_targets
 from support.operator.fault_inventory import PG, anew, body, of, spec, with_pods
 
 from caplab.contract.names import FINALIZER
+from caplab.kube.errors import Refused, refusal
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def test_where_the_operator_has_no_rights_there_is_no_cluster_and_so_no_primary(
 
     def refused(status: int) -> Callable[..., Roles]:
         def roles(*_: object) -> Roles:
-            raise ApiException(status=status)
+            raise refusal(status)
 
         return roles
 
@@ -92,7 +92,7 @@ def test_where_the_operator_has_no_rights_there_is_no_cluster_and_so_no_primary(
     assert api.written == ["hold", "status Failed"]
     assert api.fault
     assert "Hint:" in api.fault["status"]["message"]
-    with pytest.raises(ApiException):
+    with pytest.raises(Refused):
         advance(handlers_of(FakeFaultApi(body(KILL)), refused(500)), body(KILL))
 
 

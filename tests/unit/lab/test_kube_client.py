@@ -1,0 +1,239 @@
+"""No call of an API server waits for ever, whatever the server does; an error names its call, and whether to retry."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.objects.kube_clients import client_at
+
+from caplab.kube.client import Client
+from caplab.kube.errors import ApiError, Conflict, Forbidden, NoAnswer, NotFound, Refused, TooMuch, reason_of, refusal
+from caplab.kube.limits import CallLimits
+from caplab.within import TooLong, within
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+LIMITS = {"connect_seconds": 0.2, "read_seconds": 0.2, "whole_seconds": 0.3}
+FOR_EVER_SECONDS = 8.0  # the machine may be busy
+POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "demo", "name": "pg-0"}}
+AT_POD = ("v1", "Pod", "demo", "pg-0")
+CALLS: dict[str, Callable[[Client], Any]] = {
+    "answer": lambda client: client.answer("GET", "/pg-0"),
+    "call": lambda client: client.call("GET", "/pg-0"),
+    "get": lambda client: client.get(*AT_POD),
+    "list_all": lambda client: client.list_all("v1", "Pod", "pg-0"),
+    "create": lambda client: client.create({**POD, "metadata": {"namespace": "pg-0"}}, "m"),
+    "replace": lambda client: client.replace(POD, "m"),
+    "apply": lambda client: client.apply(POD, "m"),
+    "apply_status": lambda client: client.apply_status(POD, "m"),
+    "merge": lambda client: client.merge(*AT_POD, {}),
+    "delete": lambda client: client.delete(*AT_POD),
+    "proxy": lambda client: client.proxy("demo", "pg-0", 80, "metrics"),
+    "events": lambda client: list(client.events("/pg-0", "1", 0.1)),
+    "execute": lambda client: client.execute("demo", "pg-0", ["true"]),
+}
+NOT_CALLS = {"limited", "request", "tls"}  # they ask no server
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of a server that accepts every connection, and is never heard of again."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
+        yield server.getsockname()[1]
+
+
+@contextmanager
+def serving(write: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[int]:
+    """Provide the port of a server that answers every request with this function."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _any(self) -> None:
+            write(self)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any  # noqa: N815  # as http.server calls them
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def dripping(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(b"\n")
+            time.sleep(0.02)
+    except OSError:
+        pass
+
+
+def error_of(client: Client, call: Callable[[Client], Any]) -> Exception:
+    """Return the error with which a call ends; TooLong if it does not end."""
+    with pytest.raises(Exception, match=r".") as raised:
+        within(FOR_EVER_SECONDS, lambda: call(client))
+    return raised.value
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_silent_server_is_waited_for_no_longer_than_the_time_outs(
+    silent: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caplab.kube.client._WATCH_GRACE_SECONDS", 0.3)
+    error = error_of(client_at(silent, **LIMITS, retries=1), CALLS[name])
+    assert isinstance(error, ApiError)
+    assert "pg-0" in str(error), "the error does not name the call"
+
+
+def test_every_public_call_of_the_client_is_tried() -> None:
+    public = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")}
+    assert public == CALLS.keys() | NOT_CALLS
+
+
+def test_a_call_without_a_time_out_is_caught(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def planted(self: Client, _method: str, path: str, *_: Any, **__: Any) -> Any:
+        return self._pool.request("GET", f"{self.configuration.host}{path}", timeout=None)
+
+    monkeypatch.setattr(Client, "answer", planted)
+    monkeypatch.setitem(globals(), "FOR_EVER_SECONDS", 0.5)
+    assert isinstance(error_of(client_at(silent, **LIMITS), CALLS["get"]), TooLong)
+
+
+@pytest.mark.parametrize("name", ["answer", "get", "delete", "proxy"])
+def test_an_answer_that_drips_is_not_waited_for(name: str) -> None:
+    with serving(dripping) as port:
+        error = error_of(client_at(port, **LIMITS), CALLS[name])
+    assert isinstance(error, TooMuch)
+    assert error.reason == "it takes over 0.3 s to answer"
+
+
+def test_a_watch_that_drips_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caplab.kube.client._WATCH_GRACE_SECONDS", 0.3)
+    with serving(dripping) as port:
+        assert within(FOR_EVER_SECONDS, lambda: CALLS["events"](client_at(port, **LIMITS))) == []
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["connect_seconds", "read_seconds", "whole_seconds", "most_bytes"])
+def test_a_limit_can_be_changed_and_not_dropped(name: str, seconds: float) -> None:
+    with pytest.raises(ValueError, match=rf"{name} is .*Hint: every call of the API server has a limit"):
+        client_at(1).limited(**{name: seconds})
+    assert client_at(1).limited(read_seconds=7).limits == CallLimits(read_seconds=7, retries=0)
+
+
+def answering(status: int, body: bytes, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def write(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "may_pass", "reason"),
+    [
+        (404, b'{"message": "no such pod"}', NotFound, False, "no such pod"),
+        (403, b"{}", Forbidden, False, "403 Forbidden"),
+        (409, b"", Conflict, True, "409 Conflict"),
+        (422, b'{"message": "a\\nb"}', Refused, False, "a b"),
+        (429, b"", Refused, True, "429 Too Many Requests"),
+        (503, b"not now\n", Refused, True, "503 Service Unavailable: not now"),
+        (302, b"", Refused, False, "302 Found"),
+        (200, b"<html>", NoAnswer, True, "the answer is not JSON"),
+        (200, b"[]", NoAnswer, True, "the answer is not a JSON object"),
+    ],
+)
+def test_an_error_names_its_call_gives_the_servers_reason_and_says_whether_to_retry(
+    status: int, body: bytes, kind: type[ApiError], may_pass: bool, reason: str
+) -> None:
+    with serving(answering(status, body, Location="/elsewhere", Retry_After="3600")) as port:
+        error = error_of(client_at(port, **LIMITS), CALLS["merge" if status == 404 else "call"])
+    assert type(error) is kind
+    assert isinstance(error, ApiError)
+    assert (error.may_pass, error.reason) == (may_pass, reason)
+    assert "pg-0: " in str(error)
+    assert reason_of(error) == reason
+
+
+def test_what_is_gone_or_replaced_is_not_deleted_and_no_error() -> None:
+    for status in (404, 409):
+        with serving(answering(status, b"{}")) as port:
+            assert not client_at(port).delete(*AT_POD, uid="u")
+            assert client_at(port).get(*AT_POD) is None if status == 404 else True
+
+
+def test_a_watch_yields_events_and_ends_with_the_servers_refusal() -> None:
+    events = [{"type": "ADDED", "object": {"n": 1}}, {"type": "ERROR", "object": {"code": 410, "message": "too old"}}]
+    body = "".join(json.dumps(event) + "\n" for event in events).encode()
+    with serving(answering(200, body)) as port:
+        watch = client_at(port).events("/pg-0", "1", 5)
+        assert next(watch)["object"] == {"n": 1}
+        with pytest.raises(Refused, match=r"GET /pg-0 \(watch\): too old"):
+            next(watch)
+
+
+def test_without_a_server_there_is_no_connection() -> None:
+    with pytest.raises(NoAnswer, match=r"GET /pg-0: no connection to the API server"):
+        client_at(1).call("GET", "/pg-0")
+
+
+def test_any_error_has_a_reason_in_one_line() -> None:
+    assert reason_of(ValueError("a\n  b")) == "a b"
+    assert reason_of(ValueError()) == "ValueError"
+    assert isinstance(refusal(401), Forbidden)
+
+
+CONTRACT = "One way to the API server: its Python client is imported by caplab.kube alone"
+
+
+def broken_contracts(folder: Path, *modules: str) -> str:
+    """Check the contract on these modules, which import kubernetes; return what is broken."""
+    (contract,) = [
+        contract
+        for contract in tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+        if contract["name"] == CONTRACT
+    ]
+    roots = contract["source_modules"]
+    for root in [*roots, "caplab/kube"]:
+        (folder / root).mkdir(parents=True, exist_ok=True)
+        (folder / root / "__init__.py").touch()
+    for module in modules:
+        (folder / f"{module.replace('.', '/')}.py").write_text("from kubernetes import client\n")
+    fields = {**contract, "ignore_imports": [f"{module} -> kubernetes" for module in modules if ".kube." in module]}
+    lines = ["[tool.importlinter]", f"root_packages = {json.dumps(roots)}", "include_external_packages = true"]
+    lines += ["[[tool.importlinter.contracts]]", *(f"{name} = {json.dumps(value)}" for name, value in fields.items())]
+    (folder / "pyproject.toml").write_text("\n".join(lines))
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-cache"]
+    linted = subprocess.run(
+        command, cwd=folder, env={"PYTHONPATH": str(folder)}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert re.search(r"Contracts: .* broken", linted.stdout), linted.stderr + linted.stdout
+    return linted.stdout if linted.returncode else ""
+
+
+def test_an_import_of_the_python_client_elsewhere_is_caught(tmp_path: Path) -> None:
+    assert broken_contracts(tmp_path / "clean", "caplab.kube.client") == ""
+    broken = broken_contracts(tmp_path / "planted", "caplab.kube.client", "caplab_operator.shortcut")
+    assert "caplab_operator.shortcut -> kubernetes" in broken
