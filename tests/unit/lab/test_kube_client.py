@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import inspect
 import json
 import re
@@ -21,7 +23,18 @@ import pytest
 from support.objects.kube_clients import client_at
 
 from caplab.kube.client import Client
-from caplab.kube.errors import ApiError, Conflict, Forbidden, NoAnswer, NotFound, Refused, TooMuch, reason_of, refusal
+from caplab.kube.errors import (
+    ApiError,
+    Conflict,
+    ExecFailed,
+    Forbidden,
+    NoAnswer,
+    NotFound,
+    Refused,
+    TooMuch,
+    reason_of,
+    refusal,
+)
 from caplab.kube.limits import CallLimits
 from caplab.within import TooLong, within
 
@@ -197,6 +210,51 @@ def test_a_watch_yields_events_and_ends_with_the_servers_refusal() -> None:
 def test_without_a_server_there_is_no_connection() -> None:
     with pytest.raises(NoAnswer, match=r"GET /pg-0: no connection to the API server"):
         client_at(1).call("GET", "/pg-0")
+
+
+def in_pod(*frames: bytes, closes: bool = True) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer as the API server does for a command in a pod: a web socket, whose frames begin with their channel."""
+
+    def write(handler: BaseHTTPRequestHandler) -> None:
+        key = handler.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        handler.send_response(101)
+        handler.send_header("Upgrade", "websocket")
+        handler.send_header("Connection", "Upgrade")
+        handler.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+        handler.end_headers()
+        for frame in frames:
+            handler.wfile.write(bytes([0x82, len(frame)]) + frame)
+        if closes:
+            handler.wfile.write(b"\x88\x00")
+        handler.wfile.flush()
+        handler.rfile.read(1 if closes else 1 << 16)
+
+    return write
+
+
+EXITED_0 = b'\x03{"status": "Success"}'
+EXITED_3 = b'\x03{"status": "Failure", "details": {"causes": [{"message": "3"}]}}'
+
+
+def test_a_commands_output_comes_from_its_own_channel() -> None:
+    with serving(in_pod(b"\x01one\n", b"\x02a warning", b"\x01two", EXITED_0)) as port:
+        assert CALLS["execute"](client_at(port)) == "one\ntwo"
+
+
+@pytest.mark.parametrize(
+    ("frames", "closes", "says"),
+    [
+        ((b"\x02no such\ntable", EXITED_3), True, "true in pg-0: no such table"),
+        ((EXITED_3,), True, "true in pg-0: exit code 3"),
+        ((b'\x03{"status": "Failure", "details": {"causes": [{"message": "no container"}]}}',), True, "no container"),
+        ((b"\x01begun",), False, "true in pg-0: it did not end in 0."),
+    ],
+)
+def test_a_command_that_fails_or_does_not_end_says_why(frames: tuple[bytes, ...], closes: bool, says: str) -> None:
+    with serving(in_pod(*frames, closes=closes)) as port:
+        error = error_of(client_at(port, **LIMITS), CALLS["execute"])
+    assert isinstance(error, ExecFailed)
+    assert says in str(error)
 
 
 def test_any_error_has_a_reason_in_one_line() -> None:
