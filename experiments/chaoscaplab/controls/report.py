@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from caplab.check.finding import Finding
 from caplab.contract.bounds import REASON_CHARACTERS, REASONS
 from caplab.contract.names import RUN
-from caplab.contract.objects import RunSpec
+from caplab.contract.objects import FigureBounds, Figures, RunSpec, RunStatus, SideFigures, VantageFigures
 from caplab.contract.phases import DONE, FAILED, RUNNING
 from caplab.judging import JudgedRun
 from caplab.model.expectations import Promise
@@ -22,18 +23,11 @@ from ..server import Server
 from .plan import Plan
 
 _KEPT = 30  # Run objects in a namespace; the oldest are removed
-_DURABILITY: Mapping[str, str] = {
-    "attempted": "attempted",
-    "acked": "acked",
-    "survived": "survived",
-    "lost": "lost",
-    "unacked_found": "unackedFound",
-}
-_AVAILABILITY: Mapping[str, str] = {"failover_seconds": "failoverSeconds", "ack_ratio": "ackRatio"}
-_STALENESS: Mapping[str, str] = {"stale": "staleReads"}
+_DURABILITY = ("attempted", "acked", "survived", "lost", "unacked_found")
+_AVAILABILITY = ("failover_seconds", "ack_ratio")
 # Property of a row -> the figure that it bounds.
-_BOUNDED: Mapping[str, str] = {"failoverTime": "failoverSeconds", "lost": "lost", "stale": "staleReads"}
-_SECONDS = "failoverSeconds"  # the other figures are counts
+_BOUNDED: Mapping[str, str] = {"failoverTime": "failover_seconds", "lost": "lost", "stale": "stale_reads"}
+_SECONDS = "failover_seconds"  # the other figures are counts
 _ALL = "all"
 
 
@@ -65,32 +59,35 @@ class RunObject:
         self._prune()
         self._begun = True
         self._server.apply(RUN, self._plan.namespace, self._run_id, self._spec)
-        self._publish({"phase": RUNNING})
+        self._publish(RunStatus(phase=RUNNING))
 
     def done(self, judged: JudgedRun) -> None:
         """Publish the run's verdict and figures."""
         findings = {finding.property: finding for finding in judged.findings}
-        status = {
-            "phase": DONE,
-            "endedAt": _now(),
-            "verdict": judged.verdict.state.value,
-            "reasons": [reason[:REASON_CHARACTERS] for reason in judged.verdict.reasons[:REASONS]],
-            "figures": figures_of(findings),
-            "bounds": bounds_of(judged.verdict.judgements),
-            "bySide": by_side(judged.verdict.judgements),
-            "byVantage": [_bounded(row, judged) for row in by_vantage(findings)],
-        }
-        self._publish(status)
+        judgements = judged.verdict.judgements
+        self._publish(
+            RunStatus(
+                phase=DONE,
+                ended_at=_now(),
+                verdict=judged.verdict.state.value,
+                reasons=tuple(reason[:REASON_CHARACTERS] for reason in judged.verdict.reasons[:REASONS]),
+                figures=figures_of(findings),
+                bounds=bounds_of(judgements) or FigureBounds(),
+                by_side=tuple(by_side(judgements)),
+                by_vantage=tuple(_bounded(row, judged) for row in by_vantage(findings)),
+            )
+        )
 
     def failed(self, why: str) -> None:
         """Publish that the lab could not judge the run; a run that never began is left out."""
         if not self._begun:
             return
-        self._publish({"phase": FAILED, "endedAt": _now(), "verdict": "unknown", "reasons": [why[:REASON_CHARACTERS]]})
+        reasons = (why[:REASON_CHARACTERS],)
+        self._publish(RunStatus(phase=FAILED, ended_at=_now(), verdict="unknown", reasons=reasons))
 
-    def _publish(self, status: Mapping[str, Any]) -> None:
-        full = {"startedAt": self._started, **status}
-        self._server.apply_status(RUN, self._plan.namespace, self._run_id, full)
+    def _publish(self, status: RunStatus) -> None:
+        full = replace(status, started_at=self._started)
+        self._server.apply_status(RUN, self._plan.namespace, self._run_id, full.to_body())
 
     def _prune(self) -> None:
         of_runs = [run for run in self._server.list(RUN, self._plan.namespace) if run_of(run)]
@@ -99,44 +96,47 @@ class RunObject:
             self._server.remove(RUN, run)
 
 
-def figures_of(findings: Mapping[str, Finding]) -> dict[str, Json]:
+def figures_of(findings: Mapping[str, Finding]) -> Figures:
     """Return the figures of the run as a whole that were measured: pure."""
-    return {
+    return Figures(
         **_picked(_figures(findings, "durability"), _DURABILITY),
         **_picked(_figures(findings, "availability"), _AVAILABILITY),
-        **_picked(_figures(findings, "staleness"), _STALENESS),
-    }
+        stale_reads=cast("int | None", _figures(findings, "staleness").get("stale")),
+    )
 
 
-def bounds_of(judgements: Iterable[Judgement], side: str | None = None, route: str | None = None) -> dict[str, Json]:
+def bounds_of(
+    judgements: Iterable[Judgement], side: str | None = None, route: str | None = None
+) -> FigureBounds | None:
     """Return the row's bound on each figure: of the run as a whole, or on a side of the cut and a route. Pure.
 
-    If several of its properties are about the same clients, the tightest bound counts.
+    If several of its properties are about the same clients, the tightest bound counts. None: it has none.
     """
-    bounds: dict[str, Json] = {}
+    bounds: dict[str, float] = {}
     for judgement in judgements:
         expected, limit = judgement.expected, _limit(judgement)
         is_about = expected.side in (None, side) and expected.route in (None, route)
         if is_about and limit is not None and expected.property in _BOUNDED:
-            tightest = bounds.get(name := _BOUNDED[expected.property])
-            bounds[name] = min(limit, tightest) if isinstance(tightest, float) else limit
-    return bounds
+            name = _BOUNDED[expected.property]
+            bounds[name] = min(limit, bounds.get(name, limit))
+    return FigureBounds(**bounds) if bounds else None
 
 
-def by_side(judgements: Iterable[Judgement]) -> list[dict[str, Json]]:
+def by_side(judgements: Iterable[Judgement]) -> list[SideFigures]:
     """Return the figures that the row judges on a side of the cut or a route only, with their bounds: pure."""
-    rows: dict[tuple[str, str], dict[str, Json]] = {}
+    rows: dict[tuple[str, str], SideFigures] = {}
     for judgement in judgements:
         expected, figure = judgement.expected, _BOUNDED.get(judgement.expected.property)
         where = (expected.side or _ALL, expected.route or _ALL)
         if figure is None or where == (_ALL, _ALL):
             continue
-        row = rows.setdefault(where, {"side": where[0], "route": where[1]})
-        if judgement.measured is not None:
-            row[figure] = judgement.measured if figure == _SECONDS else int(judgement.measured)
+        row = rows.get(where, SideFigures(side=where[0], route=where[1]))
+        if (value := judgement.measured) is not None:
+            measured: dict[str, Any] = {figure: value if figure == _SECONDS else int(value)}
+            row = replace(row, **measured)
         if (limit := _limit(judgement)) is not None:
-            bounds = row.get("bounds")
-            row["bounds"] = {**(bounds if isinstance(bounds, Mapping) else {}), figure: limit}
+            row = replace(row, bounds=replace(row.bounds or FigureBounds(), **{figure: limit}))
+        rows[where] = row
     return [rows[where] for where in sorted(rows)]
 
 
@@ -146,17 +146,16 @@ def _limit(judgement: Judgement) -> float | None:
     return judgement.limit if judgement.expected.promise is Promise.BOUNDED else None
 
 
-def _bounded(row: Mapping[str, Json], judged: JudgedRun) -> dict[str, Json]:
+def _bounded(row: VantageFigures, judged: JudgedRun) -> VantageFigures:
     """Return the figures of a vantage and route, with the row's bounds there."""
     sides = judged.record.sides.items()
-    side = next((side for side, vantages in sides if row["vantage"] in vantages), None)
-    bounds = bounds_of(judged.verdict.judgements, side, str(row["route"]))
-    return {**row, "bounds": bounds} if bounds else dict(row)
+    side = next((side for side, vantages in sides if row.vantage in vantages), None)
+    return replace(row, bounds=bounds_of(judged.verdict.judgements, side, row.route))
 
 
-def by_vantage(findings: Mapping[str, Finding]) -> list[dict[str, Json]]:
+def by_vantage(findings: Mapping[str, Finding]) -> list[VantageFigures]:
     """Return the figures of each vantage and route; availability is of the writes that durability counts. Pure."""
-    rows: dict[tuple[str, str], dict[str, Json]] = {}
+    rows: dict[tuple[str, str], VantageFigures] = {}
     for checker, rows_in, names in (
         ("durability", "by_vantage", _DURABILITY),
         ("availability", "series", _AVAILABILITY),
@@ -164,7 +163,8 @@ def by_vantage(findings: Mapping[str, Finding]) -> list[dict[str, Json]]:
         for row in _rows(_figures(findings, checker).get(rows_in)):
             if row.get("op", "add") == "add":
                 where = (str(row["vantage"]), str(row["route"]))
-                rows.setdefault(where, {"vantage": where[0], "route": where[1]}).update(_picked(row, names))
+                before = rows.get(where, VantageFigures(vantage=where[0], route=where[1]))
+                rows[where] = replace(before, **_picked(row, names))
     return [rows[where] for where in sorted(rows)]
 
 
@@ -176,8 +176,8 @@ def _rows(value: Json) -> Sequence[Mapping[str, Json]]:
     return [row for row in value if isinstance(row, Mapping)] if isinstance(value, Sequence) else []
 
 
-def _picked(figures: Mapping[str, Json], names: Mapping[str, str]) -> dict[str, Json]:
-    return {theirs: figures[ours] for ours, theirs in names.items() if figures.get(ours) is not None}
+def _picked(figures: Mapping[str, Json], names: Iterable[str]) -> dict[str, Any]:
+    return {name: figures[name] for name in names if figures.get(name) is not None}
 
 
 def _now() -> str:

@@ -517,9 +517,11 @@ def test_figures_that_were_not_measured_are_missing() -> None:
         "durability": Finding("durability", State.HOLDS, "", {"acked": 5, "lost": 0, "by_vantage": rows}),
         "availability": Finding("availability", State.HOLDS, "", {"failover_seconds": 1.0, "series": series}),
     }
-    assert figures_of(findings) == {"acked": 5, "lost": 0, "failoverSeconds": 1.0}
-    assert by_vantage(findings) == [{"vantage": "a", "route": "direct", "acked": 5, "lost": 0, "failoverSeconds": 1.0}]
-    assert figures_of({}) == {}
+    assert figures_of(findings).to_body() == {"acked": 5, "lost": 0, "failoverSeconds": 1.0}
+    assert [row.to_body() for row in by_vantage(findings)] == [
+        {"vantage": "a", "route": "direct", "acked": 5, "lost": 0, "failoverSeconds": 1.0}
+    ]
+    assert figures_of({}).to_body() == {}
     assert by_vantage({}) == []
 
 
