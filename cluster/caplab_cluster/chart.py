@@ -21,10 +21,13 @@ from .toolchain import Tools
 RELEASE = "caplab"
 NAMESPACE = "caplab-system"
 VALUES_VARIABLE = "CAPLAB_VALUES"  # files of Helm values that the user adds to the lab's own
+_ENGINES = json.loads((CHART / "files" / "engines.json").read_text())  # written by caplab/contract/engines.py
+EXPORTER_IMAGES = tuple(engine["exporter"] for engine in _ENGINES if engine["exporter"])
 USED_IMAGES = (
-    "agent", "cassandra", "operator", "postgres", "postgres-exporter",
-    "prober", "prometheus", "redis", "redis-exporter", "runner",
-)  # fmt: skip
+    *("agent", "operator", "prober", "prometheus", "runner"),
+    *(engine["name"] for engine in _ENGINES),
+    *EXPORTER_IMAGES,
+)
 _READY_SECONDS = 90
 _PROBERS = "app.kubernetes.io/name=caplab-prober"
 # The agents are privileged: they kill and freeze processes of other pods. Warnings show whatever else is not

@@ -35,7 +35,7 @@ from .progress import Progress
 from .session import Session, begin, built_tools
 from .toolchain import GoBuilder
 
-_ON_CONTROL_PLANE = ("grafana", "operator", "postgres-exporter", "prometheus", "redis-exporter", "runner")
+_ON_CONTROL_PLANE = ("grafana", "operator", "prometheus", "runner", *chart.EXPORTER_IMAGES)
 
 
 def run_doctor(progress: Progress, cache: Cache) -> None:

@@ -14,13 +14,16 @@ from caplab_cluster.paths import CHART, DASHBOARDS, REPOSITORY
 from caplab_cluster.shell import CommandResult, ask
 
 from caplab import grafana
+from caplab.contract.engines import ENGINES
+from caplab.contract.names import GROUP, PLURALS, PROBE
 from caplab.nightly.arguments import add_arguments
 from support.chart.json_schema import problems
 from support.chart.rights_table import difference, in_table, rights_of
+from support.chart.templates import read_crd
 
 Manifest = Mapping[str, Any]
 _SNAKE = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
-_OF_MEMBERS = {"caplab-postgres", "caplab-redis", "caplab-cassandra", "caplab-exporter"}
+_OF_MEMBERS = {"caplab-exporter", *(f"caplab-{engine.name}" for engine in ENGINES)}
 
 _STRING = {"type": "string"}
 _LABELS = {"type": "object", "additionalProperties": _STRING}
@@ -174,10 +177,37 @@ def exporters_are_the_operators_to_make_and_run_their_own_images_only(chart: Cha
 
     enabled, disabled = environment(), environment("exporters.enabled=false")
     assert (enabled.pop("CAPLAB_EXPORTERS"), disabled.pop("CAPLAB_EXPORTERS")) == ("true", "false")
-    assert enabled.keys() - disabled.keys() == {"CAPLAB_IMAGE_POSTGRES_EXPORTER", "CAPLAB_IMAGE_REDIS_EXPORTER"}
+    assert enabled.keys() - disabled.keys() == {engine.exporter_variable for engine in ENGINES if engine.exporter}
+    assert disabled.keys() >= {engine.image_variable for engine in ENGINES}
     nameless = ("images.postgres-exporter=", "images.redis-exporter=")
     assert "exporters.enabled to false" in chart.ask(nameless[0]).err
     assert chart.ask("exporters.enabled=false", *nameless).ok
+
+
+def what_names_the_engines_has_those_of_the_contract(chart: Chart) -> None:
+    manifests = chart.render(*_SCHEDULE)
+    plurals = {engine.plural for engine in ENGINES}
+    for kind, name in (
+        ("ClusterRole", "caplab-operator"),
+        ("ClusterRole", "caplab-uninstall"),
+        ("Role", "caplab-suite"),
+    ):
+        assert set(_of_kind(manifests, kind)[name]["rules"][0]["resources"]) >= plurals
+    crds = _of_kind(manifests, "CustomResourceDefinition")
+    for file in (CHART / "templates" / "crds").glob("*.yaml"):
+        crd = read_crd(file)
+        of_file, rendered = (_without_rules(document["spec"]) for document in (crd, crds[crd["metadata"]["name"]]))
+        assert of_file == rendered
+    (of_members,) = _of_kind(manifests, "NetworkPolicy")["caplab-prometheus"]["spec"]["egress"][1:]
+    assert {port["port"] for port in of_members["ports"]} == {engine.metrics_port for engine in ENGINES}
+    probe = yaml.safe_dump(crds[f"{PLURALS[PROBE]}.{GROUP}"])
+    assert all((f"a {engine.kind} has no replicas" in probe) != engine.has_primary for engine in ENGINES)
+
+
+def _without_rules(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_rules(inner) for name, inner in value.items() if name != "x-kubernetes-validations"}
+    return [_without_rules(inner) for inner in value] if isinstance(value, list) else value
 
 
 def another_configuration_takes_another_pod(chart: Chart) -> None:
@@ -500,6 +530,7 @@ CHECKS: tuple[Callable[[Chart], None], ...] = (
     prometheus_is_bounded_in_time_size_and_memory,
     members_are_scraped_where_there_are_exporters,
     exporters_are_the_operators_to_make_and_run_their_own_images_only,
+    what_names_the_engines_has_those_of_the_contract,
     another_configuration_takes_another_pod,
     no_monitor_is_there_unasked,
     monitors_say_the_same_as_the_labs_own_prometheus,

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-import yaml
 from caplab_cluster.paths import REPOSITORY
 
 from caplab.contract.names import API_VERSION
+from support.chart.templates import read_crd
 
 Schema = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ _OTHERWISE_CHECKED = {"description", "default", "format", "x-kubernetes-validati
 def schemas() -> Mapping[str, Schema]:
     """Read the schema of every kind of the chart, by the kind's name."""
     files = (REPOSITORY / "charts" / "caplab" / "templates" / "crds").glob("*.yaml")
-    documents = [yaml.safe_load(file.read_text()) for file in files]
+    documents = [read_crd(file) for file in files]
     return {
         document["spec"]["names"]["kind"]: document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
         for document in documents

@@ -18,6 +18,7 @@ from caplab_operator.engines.postgres import manifests as postgres
 from caplab_operator.engines.postgres.exporter import EXPORTER as POSTGRES_EXPORTER
 from caplab_operator.engines.redis import manifests as redis
 from caplab_operator.engines.redis.exporter import EXPORTER as REDIS_EXPORTER
+from support.chart.templates import filled
 from support.operator import observed_cassandra, observed_redis
 from support.operator.observed_postgres import SPEC
 
@@ -72,7 +73,7 @@ def of_chart() -> list[Policy]:
 
 
 def _enabled(template: str) -> str:
-    lines = template.replace("{{ .Release.Namespace }}", LAB).splitlines()
+    lines = filled(template).replace("{{ .Release.Namespace }}", LAB).splitlines()
     return "\n".join(line for line in lines if not line.startswith("{{- "))
 
 

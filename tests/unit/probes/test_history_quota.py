@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 from caplab_cluster.paths import CHART
 from caplab_probes.history import pruning
 from caplab_probes.history.quota import HistoryQuota, QuotaExceeded, needed_bytes
 from caplab_probes.spec import ProbeSpec
 from hypothesis import given
 from hypothesis import strategies as st
+from support.chart.templates import read_crd
 
 from caplab.contract.bounds import ROOM_BYTES, ROW_BYTES
 
@@ -85,7 +85,7 @@ def test_the_room_and_the_old_runs_fit_the_volume_and_the_schema_says_the_same()
     prober = (CHART / "templates/prober.yaml").read_text()
     assert "sizeLimit: 2Gi" in prober
     assert ROOM_BYTES + pruning.BYTES_MAX <= 2 * 2**30
-    schema = yaml.safe_load((CHART / "templates/crds/probe.yaml").read_text())
+    schema = read_crd(CHART / "templates/crds/probe.yaml")
     rules = schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"]
     (rule,) = [rule["rule"] for rule in rules if "self.rate" in rule["rule"]]
     assert f"<= {ROOM_BYTES}.0" in rule

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from caplab_cluster.paths import CHART
 from caplab_probes.cache.protections import PROTECTIONS
 from caplab_probes.load.workloads import (
     CAS_REGISTERS,
@@ -34,6 +33,7 @@ from caplab_probes.spec import (
     ProbeSpec,
     probe_from,
 )
+from support.chart.templates import read_crd
 
 from caplab.contract.objects import CACHE, READ_ROUTINGS, ROUTES, Probe
 from caplab.model.keys import run_number
@@ -212,8 +212,7 @@ def test_the_options_of_reads_are_read() -> None:
 
 
 def test_the_custom_resource_definition_knows_the_same_words() -> None:
-    text = (Path(__file__).parents[3] / "charts/caplab/templates/crds/probe.yaml").read_text()
-    (version,) = yaml.safe_load(text)["spec"]["versions"]
+    (version,) = read_crd(CHART / "templates/crds/probe.yaml")["spec"]["versions"]
     fields = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     assert sorted(fields["workload"]["enum"]) == sorted((*WORKLOADS, CACHE))
     assert fields["cache"]["properties"]["protection"]["enum"] == [*PROTECTIONS]

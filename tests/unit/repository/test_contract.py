@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from caplab_agent.faults import Assignment, FaultRecord
 from caplab_agent.report import report_body
 from caplab_cluster.paths import CHART, REPOSITORY
 from support.chart.crd_schema import schemas
+from support.chart.templates import filled, read_crd
 
 from caplab.contract import bounds, names, objects, phases, ports
 from caplab.contract.engines import BY_KIND, BY_NAME, ENGINES, REDIS, Engine, for_chart
@@ -227,7 +227,7 @@ def test_a_planted_difference_of_the_chart_is_found(kind: str, part: str, way: s
 
 
 def test_the_charts_kinds_have_the_contracts_names() -> None:
-    documents = [yaml.safe_load(file.read_text()) for file in (CHART / "templates" / "crds").glob("*.yaml")]
+    documents = [read_crd(file) for file in (CHART / "templates" / "crds").glob("*.yaml")]
     found = {
         (document["spec"]["names"]["kind"], document["spec"]["names"]["plural"], document["spec"]["group"])
         for document in documents
@@ -260,8 +260,8 @@ def test_the_charts_bounds_of_clusters_are_those_of_the_contract(kind: str) -> N
 
 
 def test_prometheus_may_reach_the_contracts_ports() -> None:
-    text = (CHART / "templates" / "prometheus-network.yaml").read_text()
-    reached = {int(port) for port in re.findall(r"port: (\d+)", text)}
+    text = filled((CHART / "templates" / "prometheus-network.yaml").read_text())
+    reached = {int(port) for port in re.findall(r"\bport\"?: (\d+)", text)}
     of_lab = {ports.AGENT_METRICS, ports.PROBER_METRICS, ports.OPERATOR_METRICS, ports.SCRAPE_TARGETS}
     assert reached == of_lab | {engine.metrics_port for engine in ENGINES}
 

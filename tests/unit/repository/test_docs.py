@@ -18,6 +18,7 @@ from caplab_cluster.paths import REPOSITORY
 from chaoscaplab.controls.plan import plan_of
 from chaoscaplab.discovery import discover
 from support.chart.crd_schema import problems, schemas
+from support.chart.templates import read_crd
 from support.docs_examples import anchors, broken_links, code, commands, handbook, links, manifests, pages
 from support.runs.experiment_files import loaded
 
@@ -85,7 +86,7 @@ def test_schemas_have_no_keyword_that_is_none() -> None:
 def test_no_column_claims_to_show_a_list() -> None:
     """Of a list the API server shows the first entry only: three members, one of them down, were `UN`."""
     files = (REPOSITORY / "charts" / "caplab" / "templates" / "crds").glob("*.yaml")
-    for version in (yaml.safe_load(file.read_text())["spec"]["versions"][0] for file in files):
+    for version in (read_crd(file)["spec"]["versions"][0] for file in files):
         assert [column for column in version["additionalPrinterColumns"] if "[*]" in column["jsonPath"]] == []
 
 
