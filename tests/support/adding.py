@@ -13,7 +13,7 @@ from caplab_cluster.paths import REPOSITORY
 
 _PATHS = ("", "cluster", "experiments", "operator", "probes", "dashboards", "tests")
 _NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "results", "*.parquet")
-_SECONDS = 120
+_SECONDS = 300  # of one command, on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
