@@ -12,11 +12,11 @@ from .records import INT64, SET, Record, Rules, body_field, fields_of, map_by
 
 _NAME: Rules = {"minLength": 1, "maxLength": bounds.CLUSTER_NAME}
 _POD: Rules = {"maxLength": 63}
-_ZONE: Rules = {"maxLength": 63}
+ZONE: Rules = {"maxLength": 63}
 _NODE: Rules = {"maxLength": 253}
 _UID: Rules = {"maxLength": 40}
-_TIME: Rules = {"maxLength": 40}
-_WORD: Rules = {"maxLength": 20}
+TIME: Rules = {"maxLength": 40}
+WORD: Rules = {"maxLength": 20}
 _MEMBERS: Rules = {"minimum": 1, "maximum": bounds.FAULT_MEMBERS}
 _MILLISECONDS: Rules = {"minimum": 1, "maximum": bounds.CACHE_MILLISECONDS}
 _KINDS: Rules = {"enum": sorted(BY_KIND)}
@@ -70,7 +70,7 @@ class Target(Record):
     members: tuple[str, ...] | None = body_field(
         minItems=1, maxItems=bounds.FAULT_MEMBERS, items={"minLength": 1, **_POD}, **SET
     )
-    zone: str | None = body_field(minLength=1, **_ZONE)
+    zone: str | None = body_field(minLength=1, **ZONE)
     node: str | None = body_field(minLength=1, **_NODE)
     count: int | None = body_field(**_MEMBERS)
     max_members: int | None = body_field(**_MEMBERS)
@@ -150,15 +150,15 @@ class TargetStatus(Record):
     uid: str = body_field(required=True, **_UID)
     pod: str | None = body_field(**_POD)
     node: str | None = body_field(**_NODE)
-    zone: str | None = body_field(**_ZONE)
+    zone: str | None = body_field(**ZONE)
     cluster: str | None = body_field(**_POD)
-    end: str | None = body_field(**_WORD)
+    end: str | None = body_field(**WORD)
     replaces: str | None = body_field(**_UID)
     drops_from: tuple[str, ...] | None = body_field(maxItems=bounds.ADDRESSES, items={"maxLength": 45})
     drops_to: tuple[str, ...] | None = body_field(maxItems=bounds.ADDRESSES, items={"maxLength": 45})
-    state: str | None = body_field(**_WORD)
-    injected_at: str | None = body_field(**_TIME)
-    healed_at: str | None = body_field(**_TIME)
+    state: str | None = body_field(**WORD)
+    injected_at: str | None = body_field(**TIME)
+    healed_at: str | None = body_field(**TIME)
     injected_ns: int | None = body_field(**INT64)
     healed_ns: int | None = body_field(**INT64)
     effective_ns: int | None = body_field(**INT64)
@@ -192,8 +192,8 @@ OPERATOR_FIELDS = ("uid", "pod", "node", "zone", "cluster", "end", "replaces", "
 class FaultStatus(Record):
     """A Fault's status; no phase: its targets are not resolved yet."""
 
-    phase: str | None = body_field(**_WORD)
-    until: str | None = body_field(**_TIME)
+    phase: str | None = body_field(**WORD)
+    until: str | None = body_field(**TIME)
     message: str | None = body_field(maxLength=bounds.MESSAGE_CHARACTERS)
     targets: tuple[TargetStatus, ...] | None = body_field(maxItems=bounds.TARGETS, **map_by("uid"))
 
@@ -240,8 +240,8 @@ class ProbeTarget(Record):
 class Levels(Record):
     """A Probe's spec.levels, in the engine's words."""
 
-    read: str | None = body_field(minLength=1, **_WORD)
-    write: str | None = body_field(minLength=1, **_WORD)
+    read: str | None = body_field(minLength=1, **WORD)
+    write: str | None = body_field(minLength=1, **WORD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +256,7 @@ class ClientSettings(Record):
     clock_skew_milliseconds: int | None = body_field(
         minimum=-bounds.CLOCK_SKEW_MILLISECONDS, maximum=bounds.CLOCK_SKEW_MILLISECONDS
     )
-    skewed_vantages: tuple[str, ...] | None = body_field(minItems=1, maxItems=bounds.VANTAGES, items=_ZONE, **SET)
+    skewed_vantages: tuple[str, ...] | None = body_field(minItems=1, maxItems=bounds.VANTAGES, items=ZONE, **SET)
     timeout_milliseconds: int | None = body_field(
         minimum=bounds.TIMEOUT_MILLISECONDS[0], maximum=bounds.TIMEOUT_MILLISECONDS[1]
     )
@@ -288,12 +288,12 @@ class ProbeSpec(Record):
         enum=(*WORKLOADS, CACHE, *SCANS),
     )
     rate: float = body_field(required=True, exclusiveMinimum=True, minimum=0, maximum=int(bounds.RATE))
-    vantages: tuple[str, ...] = body_field(required=True, minItems=1, maxItems=bounds.VANTAGES, items=_ZONE, **SET)
+    vantages: tuple[str, ...] = body_field(required=True, minItems=1, maxItems=bounds.VANTAGES, items=ZONE, **SET)
     routes: tuple[str, ...] = body_field(
         filled=DEFAULT_ROUTES,
         minItems=1,
         maxItems=4,
-        items={**_WORD, "enum": ROUTES},
+        items={**WORD, "enum": ROUTES},
         **SET,
     )
     levels: Levels | None = body_field()
@@ -309,10 +309,10 @@ class ProbeSpec(Record):
 class VantageStatus(Record):
     """An entry of a Probe's status.vantages, which that vantage's prober writes."""
 
-    name: str = body_field(required=True, **_ZONE)
-    phase: str | None = body_field(**_WORD)
+    name: str = body_field(required=True, **ZONE)
+    phase: str | None = body_field(**WORD)
     operations: int | None = body_field(**INT64)
-    since: str | None = body_field(**_TIME)
+    since: str | None = body_field(**TIME)
     last_error: str | None = body_field(maxLength=bounds.MESSAGE_CHARACTERS)
 
 
@@ -366,92 +366,3 @@ class ProbeHeader(Record):
         """Whether a vantage has reported its end there."""
         entries = (self.status and self.status.vantages) or ()
         return any(entry.name == vantage and entry.phase in phases.PROBE_ENDED for entry in entries)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSpec(Record):
-    """A Run's spec."""
-
-    experiment: str = body_field(required=True, minLength=1, maxLength=100)
-    engine: str = body_field(required=True, minLength=1, maxLength=40)
-    mode: str = body_field(required=True, minLength=1, maxLength=40)
-    fault: str = body_field(required=True, minLength=1, maxLength=60)
-    suite: str | None = body_field(maxLength=60)
-    seed: int = body_field(filled=0, **INT64)
-    settings: Mapping[str, str] | None = body_field(maxProperties=40, items={"maxLength": 200})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FigureBounds(Record):
-    """The most that an expectation promises of figures."""
-
-    failover_seconds: float | None = body_field()
-    lost: float | None = body_field()
-    stale_reads: float | None = body_field()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures(Record):
-    """The figures of a run; None: not measured."""
-
-    failover_seconds: float | None = body_field()
-    attempted: int | None = body_field(**INT64)
-    acked: int | None = body_field(**INT64)
-    survived: int | None = body_field(**INT64)
-    lost: int | None = body_field(**INT64)
-    unacked_found: int | None = body_field(**INT64)
-    stale_reads: int | None = body_field(**INT64)
-    ack_ratio: float | None = body_field()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SideFigures(Record):
-    """An entry of a Run's status.bySide."""
-
-    side: str = body_field(required=True, maxLength=40)
-    route: str = body_field(required=True, **_WORD)
-    failover_seconds: float | None = body_field()
-    lost: int | None = body_field(**INT64)
-    stale_reads: int | None = body_field(**INT64)
-    bounds: FigureBounds | None = body_field()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VantageFigures(Record):
-    """An entry of a Run's status.byVantage."""
-
-    vantage: str = body_field(required=True, **_ZONE)
-    route: str = body_field(required=True, **_WORD)
-    failover_seconds: float | None = body_field()
-    attempted: int | None = body_field(**INT64)
-    acked: int | None = body_field(**INT64)
-    survived: int | None = body_field(**INT64)
-    lost: int | None = body_field(**INT64)
-    unacked_found: int | None = body_field(**INT64)
-    stale_reads: int | None = body_field(**INT64)
-    ack_ratio: float | None = body_field()
-    bounds: FigureBounds | None = body_field()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStatus(Record):
-    """A Run's status."""
-
-    phase: str | None = body_field(**_WORD)
-    verdict: str | None = body_field(maxLength=10)
-    reasons: tuple[str, ...] | None = body_field(maxItems=bounds.REASONS, items={"maxLength": bounds.REASON_CHARACTERS})
-    started_at: str | None = body_field(**_TIME)
-    ended_at: str | None = body_field(**_TIME)
-    figures: Figures | None = body_field()
-    bounds: FigureBounds | None = body_field()
-    by_side: tuple[SideFigures, ...] | None = body_field(maxItems=40)
-    by_vantage: tuple[VantageFigures, ...] | None = body_field(maxItems=200)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Record):
-    """A Run."""
-
-    metadata: Metadata = body_field(required=True)
-    spec: RunSpec = body_field(required=True)
-    status: RunStatus | None = body_field()

@@ -9,9 +9,9 @@ from typing import Any
 from ..contract.bounds import REASON_CHARACTERS
 from ..contract.engines import BY_KIND
 from ..contract.names import API_VERSION, FAULT, PROBE, RUN
-from ..contract.objects import Run, RunStatus
 from ..contract.phases import FAILED, RUNNING
 from ..contract.records import BodyError
+from ..contract.runs import Run, RunStatus
 from ..kube.client import Client
 from ..kube.context import pinned
 from ..kube.errors import NotFound

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from caplab.contract.engines import Engine
-from caplab.contract.objects import Fault, Figures, Metadata, Run, RunSpec, RunStatus
+from caplab.contract.objects import Fault, Metadata
 from caplab.contract.phases import PENDING
 from caplab.contract.records import BodyError
+from caplab.contract.runs import Figures, Run, RunSpec, RunStatus
 from caplab.faults.rows import UNREADABLE, Row, is_live, moment, row_of
 from caplab.plain_text import one_line
 

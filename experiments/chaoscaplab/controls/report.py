@@ -10,8 +10,8 @@ from typing import Any, cast
 from caplab.check.finding import Finding
 from caplab.contract.bounds import REASON_CHARACTERS, REASONS
 from caplab.contract.names import RUN
-from caplab.contract.objects import FigureBounds, Figures, RunSpec, RunStatus, SideFigures, VantageFigures
 from caplab.contract.phases import DONE, FAILED, RUNNING
+from caplab.contract.runs import FigureBounds, Figures, RunSpec, RunStatus, SideFigures, VantageFigures
 from caplab.judging import JudgedRun
 from caplab.model.expectations import Promise
 from caplab.model.fields import Json

@@ -12,7 +12,8 @@ from prometheus_client.metrics_core import Metric
 
 from caplab import metrics_port
 from caplab.contract import ports
-from caplab.contract.objects import Fault, Run
+from caplab.contract.objects import Fault
+from caplab.contract.runs import Run
 
 from . import runs
 from .clusters import Members, cluster_metrics

@@ -8,8 +8,8 @@ from datetime import datetime
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from caplab.contract.objects import FigureBounds, Figures, Run, RunStatus, SideFigures, VantageFigures
 from caplab.contract.records import Record
+from caplab.contract.runs import FigureBounds, Figures, Run, RunStatus, SideFigures, VantageFigures
 
 _RUN = ("experiment", "engine", "mode", "fault")
 _WHERE = (*_RUN, "vantage", "route")

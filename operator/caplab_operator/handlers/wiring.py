@@ -14,7 +14,8 @@ from typing import Any
 import kopf
 
 from caplab.contract.names import FAULT, GROUP, PLURALS, RUN, VERSION
-from caplab.contract.objects import Fault, Run
+from caplab.contract.objects import Fault
+from caplab.contract.runs import Run
 
 from .. import exporter, scrape_targets
 from ..api import Api

@@ -17,7 +17,8 @@ from caplab_probes.exporter import Exporter
 from caplab_probes.history.writer import Row
 from prometheus_client import CollectorRegistry
 
-from caplab.contract.objects import Fault, Freeze, Kill, Run
+from caplab.contract.objects import Fault, Freeze, Kill
+from caplab.contract.runs import Run
 
 SECOND_NS = 1_000_000_000
 UNTIL = "2026-01-01T00:00:30+00:00"

@@ -15,7 +15,8 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from support.metrics.exported_metrics import UNTIL, cluster, fault, of_operator, run
 
-from caplab.contract.objects import FAULT_KINDS, FaultSpec, Partition, RunStatus, Target
+from caplab.contract.objects import FAULT_KINDS, FaultSpec, Partition, Target
+from caplab.contract.runs import RunStatus
 
 CUT_ZONE = FaultSpec(target=Target(zone="a"), partition=Partition(source="peers"))
 

@@ -19,7 +19,7 @@ from caplab_cluster.paths import CHART, REPOSITORY
 from support.chart.crd_schema import schemas
 from support.chart.templates import filled, read_crd
 
-from caplab.contract import bounds, names, objects, phases, ports
+from caplab.contract import bounds, names, objects, phases, ports, runs
 from caplab.contract.engines import BY_KIND, BY_NAME, ENGINES, REDIS, Engine, for_chart
 from caplab.contract.records import BodyError, Record, schema_of
 
@@ -155,8 +155,8 @@ SCHEMAS: list[tuple[str, str, type[Record]]] = [
     (names.FAULT, "status", objects.FaultStatus),
     (names.PROBE, "spec", objects.ProbeSpec),
     (names.PROBE, "status", objects.ProbeStatus),
-    (names.RUN, "spec", objects.RunSpec),
-    (names.RUN, "status", objects.RunStatus),
+    (names.RUN, "spec", runs.RunSpec),
+    (names.RUN, "status", runs.RunStatus),
 ]
 
 

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from support.metrics.exported_metrics import cluster, everything, fault, of_operator, row, run
 
-from caplab.contract.objects import Run
+from caplab.contract.runs import Run
 
 PAGE = (REPOSITORY / "docs" / "metrics.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([\w ]*)\| ([^|]*)\| (.+) \|$", re.MULTILINE)
