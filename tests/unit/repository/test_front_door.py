@@ -19,6 +19,7 @@ ROOTS = ("", "cluster", "dashboards", "experiments", "operator", "probes")
 UNIT = REPOSITORY / "tests" / "unit"
 ADDING = {
     "A checker": UNIT / "check" / "test_adding_a_checker.py",
+    "An engine": UNIT / "repository" / "test_adding_an_engine.py",
     "A fault": UNIT / "faults" / "test_adding_a_fault.py",
     "An experiment": UNIT / "experiments" / "test_adding_an_experiment.py",
 }
