@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,14 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard
 
-from .boards import cache, cassandra, overview, postgres, redis, run
+from . import links
+from .boards import cache, overview, run
 
 FOLDER = Path(__file__).resolve().parents[1]
 BOARDS: Mapping[str, Callable[[], dashboard.Dashboard]] = {
     "overview": overview.dashboard_,
     "run": run.dashboard_,
-    "postgres": postgres.dashboard_,
-    "redis": redis.dashboard_,
-    "cassandra": cassandra.dashboard_,
+    **{engine: import_module(f".boards.{engine}", __package__).dashboard_ for engine in links.OF_ENGINES},
     "cache": cache.dashboard_,
 }
 

@@ -6,8 +6,8 @@ from grafana_foundation_sdk.models import dashboard
 
 TAG = "caplab"
 OVERVIEW, RUN, CACHE = "caplab-overview", "caplab-run", "caplab-cache"  # uids: `caplab run` prints links by them
-POSTGRES, REDIS, CASSANDRA = "caplab-postgres", "caplab-redis", "caplab-cassandra"
-UIDS = {OVERVIEW: "Overview", RUN: "Run", POSTGRES: "Postgres", REDIS: "Redis", CASSANDRA: "Cassandra", CACHE: "Cache"}
+OF_ENGINES = {engine: f"caplab-{engine}" for engine in ("postgres", "redis", "cassandra")}
+UIDS = {OVERVIEW: "Overview", RUN: "Run", CACHE: "Cache", **{uid: name.title() for name, uid in OF_ENGINES.items()}}
 _WHOM = "${cluster_namespace:queryparam}&${cluster:queryparam}"
 
 

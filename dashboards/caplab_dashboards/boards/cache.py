@@ -28,7 +28,7 @@ def dashboard_() -> dashboard.Dashboard:
 
 
 def _to() -> list[dashboard.DashboardLink]:
-    return [links.to(links.RUN), links.to(links.REDIS), links.to(links.OVERVIEW, "")]
+    return [links.to(links.RUN), links.to(links.OF_ENGINES["redis"]), links.to(links.OVERVIEW, "")]
 
 
 def _readers() -> Section:

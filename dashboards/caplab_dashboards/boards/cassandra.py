@@ -21,7 +21,7 @@ _NO_PEER_DOWN = ((None, palette.OK), (1, palette.FAILED))
 def dashboard_() -> dashboard.Dashboard:
     """Build the whole dashboard."""
     return board(
-        links.CASSANDRA,
+        links.OF_ENGINES["cassandra"],
         "One CassandraCluster: its clients, what its members think of each other, and what coordinators could not do.",
         [shared.clients(_to()), _members(), _coordinators(), _work()],
         shared.cluster_variables(_OF),

@@ -17,7 +17,7 @@ _OF = 'caplab_cluster_ready{engine="postgres"}'
 def dashboard_() -> dashboard.Dashboard:
     """Build the whole dashboard."""
     return board(
-        links.POSTGRES,
+        links.OF_ENGINES["postgres"],
         "One PostgresCluster: its clients, its members, its replication, and the work its members do.",
         [shared.clients(_to()), _members(), _work()],
         shared.cluster_variables(_OF),

@@ -17,7 +17,7 @@ _OF = 'caplab_cluster_ready{engine="redis"}'
 def dashboard_() -> dashboard.Dashboard:
     """Build the whole dashboard."""
     return board(
-        links.REDIS,
+        links.OF_ENGINES["redis"],
         "One RedisCluster: its clients, its members, its replication, its memory and what it writes to disk.",
         [shared.clients(_to()), _members(), _work()],
         shared.cluster_variables(_OF),

@@ -17,7 +17,7 @@ _BY_ROUTE = "vantage, route"
 _BOUND: Steps = ((None, palette.BOUND),)
 _LOST: Steps = ((None, palette.OK), (1, palette.PARTLY))
 _STALE: Steps = ((None, palette.OK), (1, palette.STALE))
-_TO = (links.to(links.OVERVIEW, ""), links.to(links.POSTGRES), links.to(links.REDIS), links.to(links.CASSANDRA))
+_TO = (links.to(links.OVERVIEW, ""), *map(links.to, links.OF_ENGINES.values()))
 
 
 def dashboard_() -> dashboard.Dashboard:

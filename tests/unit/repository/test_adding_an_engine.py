@@ -12,7 +12,8 @@ from caplab.contract.names import GROUP, VERSION
 TABLE, FOR_CHART = "caplab/contract/engines.py", "charts/caplab/files/engines.json"
 OPERATOR, RUNS = "operator/caplab_operator/handlers/engines.py", "experiments/chaoscaplab/clusters/engines.py"
 PROJECT, SCRAPES = "pyproject.toml", "charts/caplab/files/prometheus.yaml"
-EDITED = {TABLE, FOR_CHART, OPERATOR, RUNS, PROJECT, SCRAPES}
+LINKS, METRICS = "dashboards/caplab_dashboards/links.py", "dashboards/caplab_dashboards/sources.py"
+EDITED = {TABLE, FOR_CHART, OPERATOR, RUNS, PROJECT, SCRAPES, LINKS, METRICS, "dashboards/run.json"}
 MOST = 9
 
 ROW = """TOY = Engine(name="toy", kind="ToyCluster", has_primary=False, port=7777, metrics_port=7778)
@@ -174,6 +175,8 @@ def with_folders(tree: Tree) -> None:
     tree.add("probes/caplab_probes/engines/toy/client.py", CLIENT)
     tree.add("experiments/chaoscaplab/clusters/toy.py", MODULE)
     tree.add("charts/caplab/templates/crds/toycluster.yaml", CRD)
+    board = (tree.root / "dashboards/caplab_dashboards/boards/cassandra.py").read_text()
+    tree.add("dashboards/caplab_dashboards/boards/toy.py", board.replace("cassandra", "toy"))
     tree.add("images/toy/Dockerfile", "ARG FROM_BASE\nFROM ${FROM_BASE}\n")
 
 
@@ -189,6 +192,11 @@ def with_registries(tree: Tree) -> None:
     for package in ("caplab_operator", "caplab_probes"):
         last = f'    "{package}.engines.redis",\n'
         tree.edit(PROJECT, last, f'{last}    "{package}.engines.toy",\n')
+    tree.edit(PROJECT, "boards.cassandra |", "boards.cassandra | boards.toy |")
+    tree.edit(LINKS, '"redis", "cassandra")', '"redis", "cassandra", "toy")')
+    last = '"cassandra": CASSANDRA}'
+    tree.edit(METRICS, last, last.replace("}", ', "toy": {"toy_hints_total": COUNTER}}'))
+    tree.python("-m", "caplab_dashboards", "write")
     tree.edit(SCRAPES, "# The exporters themselves", JOB)
 
 
