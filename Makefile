@@ -55,8 +55,16 @@ test: test-unit test-images-python test-kind ## run the gate: lint, types, unit 
 test-unit: lint ## run the fast part of the gate
 	@$(IN_VENV)pytest -q -n 2 --durations=15 tests/unit tests/property
 
+# What measures times runs alone, the rest side by side: half of the time each waits for databases. All groups run in any
+# case, so that the last one removes the cluster; any that fails fails the gate.
+ON_KIND = $(IN_VENV)pytest -q --durations=20 tests/kind -m
+
 test-kind: venv up ## run the tests on the real cluster; the last one removes it
-	@$(IN_VENV)pytest -q -m "not long" --durations=40 tests/kind
+	@failed=0; \
+	$(ON_KIND) "alone and not long" || failed=1; \
+	$(ON_KIND) "beside and not long" -n 3 --dist loadfile --no-loadscope-reorder || failed=1; \
+	$(ON_KIND) last || failed=1; \
+	exit $$failed
 
 test-images-python: up ## run the unit tests on the lab images' own Python and wheels, in a container
 	@PYTHONPATH=cluster $(PYTHON) tests/on_images_python.py

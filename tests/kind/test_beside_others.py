@@ -32,6 +32,8 @@ from caplab.contract.engines import REDIS
 from caplab.contract.names import API_VERSION, CHAOS_LABEL
 from caplab.kube.errors import ApiError
 
+pytestmark = pytest.mark.alone
+
 PAIRS, SEED = (int(os.environ.get(f"CAPLAB_TEST_{name}", default)) for name, default in (("PAIRS", 30), ("SEED", 18)))
 LAB_FAILED, OF_A_RUN = 3, (0, 1, 2, 3)
 QUICK = {"seconds": "2", "rate": "20"}

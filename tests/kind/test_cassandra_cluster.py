@@ -15,10 +15,14 @@ from caplab_cluster.kind_cluster import ZONES
 from support.kind.cassandra_cluster import KIND, NEEDED, WRITES_ONLY, adds, cql, held, manage, password, state, states
 from support.kind.cluster_object import ClusterObject, await_gone
 from support.kind.fault_objects import fault, fault_status
+from support.kind.frozen_and_cut import assert_acks_nothing_until_heal
 from support.kind.kind_lab import Lab, wait_until
 from support.kind.measured_load import Measured, load, record
+from support.kind.workload_checks import assert_promises_are_kept
 
 from caplab.contract.names import CHAOS_LABEL
+
+pytestmark = pytest.mark.beside
 
 NAMESPACE = f"cassandra-tests-{uuid.uuid4().hex[:6]}"
 READY_SECONDS = 120.0
@@ -86,12 +90,6 @@ def faults(lab: Lab, namespace: str) -> list[Any]:
 
 def no_hints_left(lab: Lab) -> bool:
     return all(manage(lab, NAMESPACE, member, "POST", "/hints/flush")["hints"] == {} for member in MEMBERS)
-
-
-def nothing_lost(measured: Measured) -> None:
-    for name in ("lost", "unexpected", "duplicated"):
-        assert measured.figure("durability", name) == 0, measured.findings["durability"].reason
-    assert measured.figure("durability", "acked") > 100
 
 
 def test_every_member_has_its_zone_for_a_rack_and_sees_all_others_up(lab: Lab, cs: ClusterObject) -> None:
@@ -166,6 +164,14 @@ def test_each_level_succeeds_while_all_replicas_are_alive(lab: Lab, cs: ClusterO
     check_levels(lab, 3)
 
 
+def test_every_workload_and_read_routing_keeps_its_promises_in_the_steady_state(lab: Lab, cs: ClusterObject) -> None:
+    assert_promises_are_kept(lab, KIND, NAMESPACE, "cs")
+
+
+def test_a_member_that_is_frozen_or_cut_off_from_clients_acks_nothing_until_heal(lab: Lab, cs: ClusterObject) -> None:
+    assert_acks_nothing_until_heal(cs, "any", levels={"write": "ONE"})
+
+
 def test_with_one_down_two_replicas_serve_and_hints_bring_it_what_it_missed(lab: Lab, cs: ClusterObject) -> None:
     """Each member's own copy is read, and nothing else has mended it: its table has no read repair."""
     with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM) as measured:
@@ -174,7 +180,7 @@ def test_with_one_down_two_replicas_serve_and_hints_bring_it_what_it_missed(lab:
             wait_until("the others keep hints for it", lambda: hinted(lab, cs, dead), 20)
             check_levels(lab, 2)
         wait_until("the hints are delivered", lambda: no_hints_left(lab), 60)
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
     copies = held(measured)
     assert {name: copies[name] for name in MEMBERS if name != dead} == {
         name: everything(measured) for name in MEMBERS if name != dead
@@ -244,7 +250,7 @@ def test_what_cassandra_can_change_live_is_changed_and_disturbs_nobody(lab: Lab,
         )
         cs.await_ready(3)
     assert set(measured.outcomes()) == {"ok"}, measured.outcomes()
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
     assert cs.uids() == before
 
 
@@ -286,7 +292,7 @@ def test_it_scales_out_and_in_under_load_and_loses_nothing(lab: Lab, cs: Cluster
     assert [member["owns"] for member in three["members"]] == pytest.approx([100, 100, 100])
     assert set(cs.pods()) == set(MEMBERS)
     wait_until("no volume is left over", lambda: len(lab.get("pvc", "-n", NAMESPACE)["items"]) == 3)
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
     shares = ", ".join(f"{name} {share:.1f} %" for name, share in sorted(owns.items()))
     print(
         f"\nof all copies of keys {owns['cs-3'] / 3:.1f} % moved to the fourth member ({shares}); {measured.outcomes()}"
@@ -308,7 +314,7 @@ def test_a_wiped_member_takes_its_own_place_again(lab: Lab, cs: ClusterObject) -
     }
     assert states(status) == dict.fromkeys(MEMBERS, "UN")
     assert before["cs-0"] not in state(lab, NAMESPACE, "cs-1")["hostIds"].values(), "the old one is still in the ring"
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
     assert held(measured)["cs-0"] == everything(measured)
 
 
@@ -324,7 +330,7 @@ def test_a_rolling_restart_keeps_the_quorum(lab: Lab, cs: ClusterObject) -> None
         cs.await_status("a rollout is under way", lambda status: "rollout" in status)
         cs.await_ready(3)
     assert not set(before.values()) & set(cs.uids().values())
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
     outcomes = measured.outcomes()
     assert outcomes["ok"] > 0.97 * sum(outcomes.values()), outcomes
     print(f"\na rolling restart: {outcomes}")

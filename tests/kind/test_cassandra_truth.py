@@ -13,7 +13,10 @@ from support.kind.measured_load import load
 
 from caplab.contract.names import CHAOS_LABEL
 
-pytestmark = pytest.mark.long  # a cluster of its own; what the gate tries of this is in test_cassandra_cluster.py
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.long,
+]  # a cluster of its own; what the gate tries of this is in test_cassandra_cluster.py
 NAMESPACE = f"cassandra-truth-{uuid.uuid4().hex[:6]}"
 
 

@@ -1,10 +1,9 @@
-"""The chart: linted, strict about its values, and gone without a trace."""
+"""The release: gone without a trace, upgraded, and mended."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.paths import CHART
 from caplab_cluster.session import built_tools
 from caplab_cluster.shell import CommandResult, ask
-from support.chart.chart_checks import CHECKS, Chart
 from support.kind.fault_objects import fault, phase_is
 from support.kind.kind_lab import Lab, run_make, session, wait_until
 from support.kind.lab_state import gate_files
@@ -22,30 +20,13 @@ from support.kind.postgres_cluster import await_status, is_ready, postgres
 
 from caplab.contract.names import API_VERSION, CHAOS_LABEL, GROUP
 
+pytestmark = pytest.mark.alone
+
 
 def helm(lab: Lab, *arguments: str) -> CommandResult:
     program = built_tools(session()).helm
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
     return ask([program, *arguments, *flags], timeout_seconds=120)
-
-
-def test_helm_lint_finds_nothing(lab: Lab) -> None:
-    answer = helm(lab, "lint", "--strict", str(CHART), "--values", str(lab.cache.cluster / "values.json"))
-    assert answer.ok, answer.out + answer.err
-
-
-def test_a_value_that_is_missing_or_misspelt_is_named(lab: Lab) -> None:
-    missing = helm(lab, "template", str(CHART))
-    assert "images" in missing.err
-    assert not missing.ok
-    misspelt = helm(lab, "template", str(CHART), "--values", str(lab.cache.cluster / "values.json"), "--set", "imges=1")
-    assert not misspelt.ok
-    assert "imges" in misspelt.err
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_what_helm_renders(check: Callable[[Chart], None]) -> None:
-    check(Chart(built_tools(session()).helm))
 
 
 def test_an_uninstall_leaves_nothing_not_even_a_live_fault_and_up_brings_it_all_back(lab: Lab, namespace: str) -> None:

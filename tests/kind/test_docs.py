@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from caplab_cluster.shell import ask
 from support.docs_examples import manifests, pages
 from support.kind.kind_lab import Lab
 
 from caplab.contract.names import API_VERSION, CHAOS_LABEL
+
+pytestmark = pytest.mark.beside
 
 
 def test_every_manifest_that_is_shown_is_taken(lab: Lab, namespace: str) -> None:

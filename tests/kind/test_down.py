@@ -12,6 +12,8 @@ from caplab_cluster.kind_cluster import NETWORK, NODES
 from support.kind.kind_lab import Lab, run_make
 from support.kind.lab_state import digest_of
 
+pytestmark = pytest.mark.last
+
 
 @pytest.fixture
 def foreign(lab: Lab) -> Iterator[str]:

@@ -18,6 +18,8 @@ from support.kind.redis_cluster import ask
 
 from caplab.contract.names import CLUSTERS_LABEL, PART_LABEL
 
+pytestmark = pytest.mark.beside
+
 AGAIN_SECONDS = 5.0
 # Told only of what is there to be told of: a follower, another member that replicates, a client that was refused.
 _OF_SOME = {"redis_master_link_up", "pg_stat_replication_pg_wal_lsn_diff", "pg_locks_count"}

@@ -5,61 +5,18 @@ On echo pods that pose as members (support.kind.echo_pods): only the fault is be
 
 from __future__ import annotations
 
-import os
 import time
-import uuid
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pytest
-from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import WORKERS, ZONES
 from chaoscaplab.server import Server
-from support.kind.echo_pods import PORT, EchoPods, Span, make_echo_pods
+from support.kind.echo_pods import PORT, EchoPods, Span
 from support.kind.fault_objects import await_phase, fault_on, fault_status, target_of
-from support.kind.kind_lab import Lab, caplab, wait_until
-from support.kind.lab_state import cuts, drop_rules, frozen_pods, gate_files, journals
+from support.kind.kind_lab import Lab, wait_until
 
-from caplab.contract.names import CHAOS_LABEL
 from caplab.run_context import current_run
 
-AGENT, OPERATOR = "app.kubernetes.io/name=caplab-agent", "app.kubernetes.io/name=caplab-operator"
-
-
-@pytest.fixture(scope="module")
-def echo_pods(lab: Lab) -> Iterator[EchoPods]:
-    os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
-    name = f"fault-conformance-{uuid.uuid4().hex[:6]}"
-    lab.kubectl("create", "namespace", name)
-    lab.kubectl("label", "namespace", name, f"{CHAOS_LABEL}=allowed")
-    yield make_echo_pods(lab, name)
-    lab.kubectl("delete", "faults", "--all", "-n", name, "--wait=true", "--timeout=30s")
-    lab.kubectl("delete", "namespace", name, "--wait=false")
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(lab: Lab, echo_pods: EchoPods) -> Iterator[None]:
-    yield
-    lab.kubectl("delete", "faults", "--all", "-n", echo_pods.namespace, "--wait=true", "--timeout=30s")
-    assert (drop_rules(lab), frozen_pods(lab), gate_files(lab), journals(lab)) == ([], [], [], [])
-
-
-def inject(echo_pods: EchoPods, name: str, zone: str, seconds: int, **what: Mapping[str, Any]) -> dict[str, Any]:
-    """The status of a fault that is live on a zone's echo pod."""
-    echo_pods.lab.apply(fault_on(echo_pods.namespace, name, {"zone": zone}, seconds, **what))
-    return await_phase(echo_pods.lab, echo_pods.namespace, name, "Active")
-
-
-def span_of(echo_pods: EchoPods, name: str, pod: str) -> Span:
-    """How long a fault was live on a pod, once it has healed."""
-    status = await_phase(echo_pods.lab, echo_pods.namespace, name, "Healed", within_seconds=30)
-    entry = target_of(status, pod)
-    # What is dropped where it comes from never gets to the target.
-    assert any(target["proven"] for target in status["targets"] if target["pod"] == pod or target["end"] == "other"), (
-        status
-    )
-    print(f"\n{name} on {pod}: {(entry['healedNs'] - entry['injectedNs']) / 1e9:.3f} s, {entry['evidence']}")
-    return Span(entry["injectedNs"], entry["healedNs"])
+pytestmark = [pytest.mark.beside, pytest.mark.usefixtures("nothing_left")]
 
 
 def silent_from(echo_pods: EchoPods, name: str, pod: str) -> int:
@@ -84,10 +41,10 @@ def test_a_cut_is_complete_on_both_routes_and_two_of_them_on_one_pod_end_by_them
     itself = echo_pods.start_client(
         a, {"service": ("tcp", echo_pods.service(b), PORT), "third": ("new", echo_pods.address("client-c"), PORT)}
     )
-    inject(echo_pods, "peers", "a", 6, partition={"from": "peers"})
+    echo_pods.inject("peers", "a", 6, partition={"from": "peers"})
     wait_until("3 s are over", lambda: seconds_live(echo_pods, "peers") > 3)
-    inject(echo_pods, "clients", "a", 6, partition={"from": "clients"})
-    peers, clients = span_of(echo_pods, "peers", a), span_of(echo_pods, "clients", a)
+    echo_pods.inject("clients", "a", 6, partition={"from": "clients"})
+    peers, clients = echo_pods.span_of("peers", a), echo_pods.span_of("clients", a)
     over_ns = after(clients).end_ns
     logs = {"peer": peer.end(over_ns), "client": client.end(over_ns)}
     for who, span in (("peer", peers), ("client", clients)):
@@ -119,8 +76,8 @@ def test_a_one_way_cut_passes_the_other_way(echo_pods: EchoPods, direction: str)
         echo_pods.start_client(a, {"b": ("udp", address_b, PORT)}),
         echo_pods.start_client(b, {"a": ("udp", address_a, PORT)}),
     ]
-    inject(echo_pods, direction, "a", 3, partition={"from": "peers", "direction": direction})
-    span = span_of(echo_pods, direction, a)
+    echo_pods.inject(direction, "a", 3, partition={"from": "peers", "direction": direction})
+    span = echo_pods.span_of(direction, a)
     for client in clients:
         client.end(after(span).end_ns)
     received = {"by the target": [ns for sender, ns in echo_pods.datagrams(a) if sender == address_b],
@@ -143,10 +100,10 @@ def test_a_group_is_cut_from_all_others_and_lives_on_inside(echo_pods: EchoPods)
               "client of its own": ("new", echo_pods.address("client-a"), PORT)}  # fmt: skip
     inside = echo_pods.start_client(a, routes)
     near, far = (echo_pods.start_client(f"client-{zone}", {"a": ("tcp", echo_pods.service(a), PORT)}) for zone in "ab")
-    inject(echo_pods, "group", "a", 5, partition={"from": "group", "dns": "Cut"})
+    echo_pods.inject("group", "a", 5, partition={"from": "group", "dns": "Cut"})
     assert Server(current_run()).fetch("a", "/metrics")  # the prober of the minority answers the lab
     assert echo_pods.ready(a)
-    span = span_of(echo_pods, "group", a)
+    span = echo_pods.span_of("group", a)
     logs = inside.end(after(span).end_ns)
     assert logs["api"].opened(span) == logs["dns"].opened(span) == {False}
     assert logs["client of its own"].opened(span) == {True}
@@ -165,8 +122,8 @@ def test_a_cut_from_the_control_plane_takes_nothing_else(echo_pods: EchoPods) ->
     routes = {"service": ("new", api, 443), "dns": ("new", dns, 53), "b": ("tcp", echo_pods.address(b), PORT),
               "endpoint": ("new", endpoints["addresses"][0]["ip"], endpoints["ports"][0]["port"])}  # fmt: skip
     client = echo_pods.start_client(a, routes)
-    inject(echo_pods, "control-plane", "a", 3, partition={"from": "controlPlane"})
-    span = span_of(echo_pods, "control-plane", a)
+    echo_pods.inject("control-plane", "a", 3, partition={"from": "controlPlane"})
+    span = echo_pods.span_of("control-plane", a)
     logs = client.end(after(span).end_ns)
     assert logs["service"].opened(span) == logs["endpoint"].opened(span) == {False}
     assert logs["dns"].opened(span) == {True}
@@ -190,12 +147,12 @@ def test_a_frozen_member_takes_no_cpu_and_answers_nobody_until_the_last_freeze_o
     uid, restarts = echo_pods.pods()[a]["metadata"]["uid"], echo_pods.restarts()
     to_a = {"direct": ("tcp", echo_pods.address(a), PORT), "service": ("tcp", echo_pods.service(a), PORT)}
     client = echo_pods.start_client("client-b", to_a)
-    inject(echo_pods, "first", "a", 4, freeze={})
+    echo_pods.inject("first", "a", 4, freeze={})
     used = cpu_ns(echo_pods.lab, uid)
-    inject(echo_pods, "second", "a", 5, freeze={})
+    echo_pods.inject("second", "a", 5, freeze={})
     await_phase(echo_pods.lab, echo_pods.namespace, "first", "Healed", within_seconds=10)
     assert cpu_ns(echo_pods.lab, uid) == used
-    first, second = span_of(echo_pods, "first", a), span_of(echo_pods, "second", a)
+    first, second = echo_pods.span_of("first", a), echo_pods.span_of("second", a)
     whole = Span(first.begin_ns, second.end_ns)
     logs = client.end(after(whole).end_ns)
     assert second.end_ns > first.end_ns
@@ -215,51 +172,15 @@ def test_a_killed_member_answers_nobody_until_heal_frozen_or_not(echo_pods: Echo
     )
     frozen = signal == "SIGKILL"
     if frozen:
-        inject(echo_pods, "freeze", "a", 3, freeze={})
-    inject(echo_pods, "kill", "a", 5, kill={"signal": signal})
-    span = span_of(echo_pods, "kill", a)
+        echo_pods.inject("freeze", "a", 3, freeze={})
+    echo_pods.inject("kill", "a", 5, kill={"signal": signal})
+    span = echo_pods.span_of("kill", a)
     if frozen:
-        span_of(echo_pods, "freeze", a)
+        echo_pods.span_of("freeze", a)
     wait_until("it is back", lambda: echo_pods.ready(a))
     down = Span(silent_from(echo_pods, "kill", a), span.end_ns)
     for route, log in client.end().items():
         assert log.opened(down) == {False}, route
-
-
-def test_a_pod_that_takes_the_place_of_one_under_a_fault_is_caught_within_a_second_of_its_first_word(
-    echo_pods: EchoPods,
-) -> None:
-    a, b, c = (echo_pods.in_zone(zone) for zone in "abc")
-    inject(echo_pods, "cut", "a", 12, partition={"from": "clients"})
-    inject(echo_pods, "freeze", "b", 12, freeze={})
-    inject(echo_pods, "kill", "c", 12, kill={})
-    faults = {"cut": a, "freeze": b, "kill": c}
-    client = echo_pods.start_client("client-b", {"cut": ("new", echo_pods.service(a), PORT)})
-    old = {name: echo_pods.pods()[name]["metadata"]["uid"] for name in (a, b, c)}
-    for name in (a, b, c):
-        echo_pods.replace(name)
-
-    def caught(fault: str, pod: str) -> bool:
-        entry = target_of(fault_status(echo_pods.lab, echo_pods.namespace, fault), pod)
-        return (entry.get("state"), entry.get("replaces")) == ("Active", old[pod])
-
-    wait_until("all three are caught again", lambda: all(caught(*each) for each in faults.items()), 10)
-    cut = span_of(echo_pods, "cut", a)
-    print(f"cut {(cut.begin_ns - echo_pods.began(a)) / 1e9:.3f} s after its process began")
-    assert cut.begin_ns - echo_pods.began(a) < 1e9
-    log = client.end()["cut"]
-    tries = [
-        (round((begin - cut.begin_ns) / 1e9, 3), round((cut.end_ns - end) / 1e9, 3), made)
-        for begin, end, made in log.fresh
-    ]
-    print("opened, seconds after its begin and before its end:", tries)
-    assert log.opened(cut) == {False}
-    for fault, pod in (("freeze", b), ("kill", c)):
-        span = span_of(echo_pods, fault, pod)
-        wait_until(f"{pod} goes on", lambda pod=pod: echo_pods.ready(pod))  # type: ignore[misc]
-        late = (span.begin_ns - echo_pods.began(pod)) / 1e9
-        print(f"{fault} {late:.3f} s after its process began")  # mostly before: then it is the one after the heal
-        assert late < 1, fault
 
 
 def test_a_fault_on_more_members_than_it_may_hit_is_refused_with_the_number(echo_pods: EchoPods) -> None:
@@ -278,63 +199,3 @@ def test_a_fault_on_more_members_than_it_may_hit_is_refused_with_the_number(echo
     finally:
         echo_pods.lab.kubectl("delete", "faults", "--all", "-n", echo_pods.namespace, "--timeout=20s")
         echo_pods.lab.kubectl("scale", *stateful_set, "--replicas=3")
-
-
-def test_caplab_heal_ends_everything_at_once_with_no_operator_running(echo_pods: EchoPods) -> None:
-    lab = echo_pods.lab
-    inject(echo_pods, "cut", "a", 600, partition={"from": "clients"})
-    inject(echo_pods, "freeze", "b", 600, freeze={})
-    inject(echo_pods, "kill", "c", 600, kill={})
-    lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=0")
-    try:
-        wait_until("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)
-        listed = caplab("faults")
-        assert all(
-            f"{echo_pods.namespace}/{name}" in listed.out or name in listed.out for name in ("cut", "freeze", "kill")
-        )
-        began = time.monotonic()
-        healed = caplab("heal")
-        print(f"\n{listed.out}\n{healed.out}\nhealed within {time.monotonic() - began:.1f} s")
-        assert healed.code == 0, healed
-        assert lab.get("faults", "-n", echo_pods.namespace)["items"] == []
-    finally:
-        lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=1")
-    lab.kubectl("rollout", "status", "deployment", "-n", NAMESPACE, "caplab-operator", "--timeout=60s")
-    wait_until("all three are Ready", lambda: all(echo_pods.ready(echo_pods.in_zone(zone)) for zone in "abc"))
-
-
-@pytest.mark.parametrize("victim", [AGENT, OPERATOR])
-def test_whoever_dies_in_the_midst_of_faults_they_end_in_time(echo_pods: EchoPods, victim: str) -> None:
-    lab, kinds = echo_pods.lab, {"kill": {}, "freeze": {}, "partition": {"from": "clients"}}
-    for zone, (kind, how) in zip("abc", kinds.items(), strict=True):
-        inject(echo_pods, kind, zone, 8, **{kind: how})
-    began = time.monotonic()
-    lab.kubectl("delete", "pod", "-n", NAMESPACE, "-l", victim, "--grace-period=0", "--force", "--wait=false")
-    wait_until("nothing is held", lambda: not held(lab), 15)
-    print(f"\nended {time.monotonic() - began:.1f} s after the death of {victim}")
-    assert time.monotonic() - began < 8 + 2
-    for kind in kinds:
-        await_phase(lab, echo_pods.namespace, kind, "Healed", within_seconds=20)
-    wait_until("all three are Ready", lambda: all(echo_pods.ready(echo_pods.in_zone(zone)) for zone in "abc"))
-
-
-def held(lab: Lab) -> list[str]:
-    """What is closed, frozen, or cut: rules whose addresses have run out by themselves cut nothing."""
-    return [*gate_files(lab), *frozen_pods(lab), *cuts(lab)]
-
-
-def test_a_namespace_that_was_closed_since_is_spared_by_the_agent(echo_pods: EchoPods) -> None:
-    """The policy sees a fault's creation only; the agent looks again before it acts."""
-    lab, namespace = echo_pods.lab, echo_pods.namespace
-    lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=0")
-    try:
-        wait_until("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)
-        lab.apply(fault_on(namespace, "late", {"zone": "a"}, 60, kill={}))
-        lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}-")
-    finally:
-        lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=1")
-    restarts = echo_pods.restarts()
-    status = await_phase(lab, namespace, "late", "Failed", within_seconds=30)
-    lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}=allowed")
-    assert f"{CHAOS_LABEL}=allowed" in status["targets"][0]["problem"]
-    assert echo_pods.restarts() == restarts

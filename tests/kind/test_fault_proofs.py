@@ -25,7 +25,7 @@ from chaoscaplab.server import Server
 from support.kind.cluster_object import ClusterObject
 from support.kind.echo_pods import CLUSTER, KIND, PORT, EchoPods, make_echo_pods
 from support.kind.kind_lab import Lab, wait_until
-from support.kind.lab_state import drop_rules, frozen_pods, gate_files, journals, thaw_timers
+from support.kind.lab_state import left_by_faults
 from support.kind.outside_client import OutsideClient
 
 from caplab.contract.names import API_VERSION, CHAOS_LABEL, FAULT
@@ -33,7 +33,7 @@ from caplab.kube.context import connect
 from caplab.kube.paths import path_of
 from caplab.run_context import current_run
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 MEDIAN_SECONDS, LONGEST_SECONDS = 0.15, 0.5
 # Fewer while a proof is being worked on: SHARE=10 is a tenth.
 SHARE = int(os.environ.get("SHARE", "1"))
@@ -182,11 +182,7 @@ def test_a_role_is_resolved_and_cut_within_a_moment(echo_pods: EchoPods, faults:
 def left(lab: Lab, echo_pods: EchoPods) -> dict[str, Any]:
     """Whatever faults may leave behind; {} where there is nothing."""
     leftovers = {
-        "rules": drop_rules(lab),
-        "frozen": frozen_pods(lab),
-        "gates": gate_files(lab),
-        "journals": journals(lab),
-        "timers": thaw_timers(lab),
+        "on nodes": left_by_faults(lab),
         "objects": [fault["metadata"]["name"] for fault in lab.get("faults", "-n", echo_pods.namespace)["items"]],
     }
     return {what: there for what, there in leftovers.items() if there}

@@ -11,11 +11,13 @@ from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.shell import CommandResult
 from support.kind.fault_objects import fault, fault_status, phase_is
 from support.kind.kind_lab import Lab, wait_until
-from support.kind.lab_state import gate_files, journals
+from support.kind.lab_state import left_by_faults
 from support.kind.redis_cluster import KIND, await_ready, await_status, redis, status
 from support.kind.scraped_metrics import of_agents, of_operator
 
 from caplab.contract.names import CHAOS_LABEL
+
+pytestmark = pytest.mark.alone
 
 FAULT_METRICS = ("caplab_fault_active", "caplab_fault_overdue_seconds")
 DOWN_SECONDS = 12  # the Sentinels promote another within two or three
@@ -111,5 +113,4 @@ def test_a_killed_primary_stays_down_until_the_time_is_over(lab: Lab, open_names
     assert (rd_status["lastFailover"]["from"], rd_status["lastFailover"]["cause"]) == (primary, "fault f")
     assert rd_status["epoch"] != epoch
     lab.kubectl("delete", "fault", "-n", open_namespace, "f", "--timeout=10s")
-    assert gate_files(lab) == []
-    assert journals(lab) == []
+    assert left_by_faults(lab) == []

@@ -19,6 +19,8 @@ from caplab.kube.context import connect
 from caplab.kube.errors import Refused
 from caplab.run_context import current_run
 
+pytestmark = pytest.mark.beside
+
 COUNTS: list[Any] = [60, pytest.param(200, marks=pytest.mark.long)]
 NO_PODS = {
     "apiVersion": "v1",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import NODES
 from caplab_cluster.machine import usage
 from support.kind.kind_lab import Lab
+
+pytestmark = pytest.mark.alone
 
 WINDOW_SECONDS = 10.0
 IDLE_WITHIN_SECONDS = 180.0

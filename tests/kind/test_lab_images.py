@@ -19,6 +19,8 @@ from caplab_cluster.progress import Progress
 from caplab_cluster.versions import DEBIAN_LAB
 from support.kind.kind_lab import Lab, in_namespace, log_folder, toolbox_pod
 
+pytestmark = pytest.mark.beside
+
 NODE = WORKERS[0]
 
 

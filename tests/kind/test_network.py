@@ -8,6 +8,8 @@ import pytest
 from caplab_cluster.kind_cluster import CONTROL_PLANE, NETWORK, WORKERS, ZONES
 from support.kind.kind_lab import Lab, in_namespace, service, toolbox_pod, wait_until
 
+pytestmark = pytest.mark.alone
+
 SQUATTERS_MAX = 3
 
 

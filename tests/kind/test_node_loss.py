@@ -18,6 +18,8 @@ from support.kind.kind_lab import Lab, caplab, wait_until
 
 from caplab.faults.commands import bring_nodes_back
 
+pytestmark = pytest.mark.alone
+
 WORKER = WORKERS[2]  # of zone c
 RUNNER = """
 import time

@@ -16,6 +16,8 @@ from support.kind.kind_lab import Lab, wait_until
 
 from caplab.contract.names import CLUSTER_LABEL
 
+pytestmark = pytest.mark.beside
+
 AGAIN_SECONDS = 5.0
 CREATING_SECONDS = {"CassandraCluster": 240.0, "PostgresCluster": 90.0, "RedisCluster": 90.0}
 LIGHT = pytest.param("RedisCluster", id="redis")

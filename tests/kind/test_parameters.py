@@ -14,6 +14,8 @@ from caplab.kube.context import connect
 from caplab.kube.errors import Refused
 from caplab.kube.paths import path_of
 
+pytestmark = pytest.mark.beside
+
 LONG = pytest.mark.long
 
 

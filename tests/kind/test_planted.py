@@ -9,7 +9,7 @@ from support.kind.kind_lab import Lab
 from support.kind.lab_runs import run
 from support.runs.planted_experiments import claiming
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 # The experiment, its settings, the mode that it claims to be, and what its row must find broken.
 PLANTED: list[tuple[str, dict[str, str], str, str]] = [

@@ -8,25 +8,28 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
-from support.kind.cluster_object import await_gone
+from support.kind.cluster_object import ClusterObject, await_gone
+from support.kind.frozen_and_cut import assert_acks_nothing_until_heal
 from support.kind.kind_lab import Lab, wait_until
 from support.kind.postgres_cluster import await_status, is_ready, postgres, sql, status
+from support.kind.workload_checks import assert_promises_are_kept
 
 from caplab.contract.names import PREFIX
+
+pytestmark = pytest.mark.beside
 
 
 def change(lab: Lab, namespace: str, **spec: Any) -> None:
     lab.kubectl("patch", "postgrescluster", "-n", namespace, "pg", "--type=merge", "-p", json.dumps({"spec": spec}))
 
 
-@pytest.fixture
-def pg(lab: Lab, namespace: str) -> str:
-    """A cluster named pg, Ready; the namespace it is in."""
-    lab.apply(postgres(namespace))
-    await_status(lab, namespace, "three members Ready", is_ready(3))
-    return namespace
+@pytest.fixture(scope="module")
+def pg(lab: Lab, shared_namespace: str) -> str:
+    """One cluster named pg for all tests here; the namespace it is in."""
+    lab.apply(postgres(shared_namespace))
+    await_status(lab, shared_namespace, "three members Ready", is_ready(3))
+    return shared_namespace
 
 
 def test_a_cluster_gets_a_member_a_zone_and_replicates_to_each(lab: Lab, pg: str) -> None:
@@ -70,6 +73,14 @@ def test_durability_is_switched_live_as_postgres_itself_says(lab: Lab, pg: str) 
         wait_until(f"the primary waits as {durability} asks", waits)
         assert sql(lab, pg, primary, "show synchronous_commit") == "on"
     assert {pod["metadata"]["uid"] for pod in lab.get("pods", "-n", pg)["items"]} == before
+
+
+def test_every_workload_and_read_routing_keeps_its_promises_in_the_steady_state(lab: Lab, pg: str) -> None:
+    assert_promises_are_kept(lab, "PostgresCluster", pg, "pg")
+
+
+def test_a_member_that_is_frozen_or_cut_off_from_clients_acks_nothing_until_heal(lab: Lab, pg: str) -> None:
+    assert_acks_nothing_until_heal(ClusterObject(lab, "PostgresCluster", pg, "pg"), "primary")
 
 
 def test_a_crashed_primary_is_replaced_and_the_status_says_so(lab: Lab, pg: str) -> None:
@@ -142,45 +153,9 @@ def test_deletion_removes_everything_and_keeps_volumes_only_where_asked(
     ],
 )
 def test_a_bad_spec_is_refused_with_its_field_named(
-    lab: Lab, namespace: str, spec: dict[str, Any], field: str, says: str
+    lab: Lab, shared_namespace: str, spec: dict[str, Any], field: str, says: str
 ) -> None:
-    refused = lab.try_apply(postgres(namespace, **spec))
+    refused = lab.try_apply(postgres(shared_namespace, **spec))
     assert not refused.ok
     assert field in refused.err
     assert says in refused.err
-
-
-def test_the_operator_is_back_within_seconds_of_its_death_and_disturbs_no_member(lab: Lab, pg: str) -> None:
-    before = {pod["metadata"]["uid"]: pod["status"] for pod in lab.get("pods", "-n", pg)["items"]}
-    selector = "app.kubernetes.io/name=caplab-operator"
-    lab.kubectl("delete", "pod", "-n", OPERATOR_NAMESPACE, "-l", selector, "--grace-period=0", "--force")
-    change(lab, pg, durability="quorum")
-    seconds = wait_until(
-        "the new operator applied the change", lambda: status(lab, pg).get("durability") == "quorum", 30
-    )
-    print(f"a change was applied {seconds:.1f} s after the operator died")
-    assert {pod["metadata"]["uid"] for pod in lab.get("pods", "-n", pg)["items"]} == set(before)
-    assert "finalizers" not in lab.get("postgrescluster", "-n", pg, "pg")["metadata"]
-
-
-def test_only_the_agents_run_as_root_and_nothing_may_do_everything(lab: Lab, pg: str) -> None:
-    pods = [*lab.get("pods", "-n", OPERATOR_NAMESPACE)["items"], *lab.get("pods", "-n", pg)["items"]]
-    agents = [pod for pod in pods if pod["metadata"]["name"].startswith("caplab-agent-")]
-    assert len(agents) == len(ZONES)
-    assert len(pods) == 2 + 2 * len(ZONES) + 3 + 1  # operator, Prometheus, probers, agents, members, their exporter
-    for pod in pods:
-        assert all(
-            container["securityContext"]["readOnlyRootFilesystem"] is True for container in pod["spec"]["containers"]
-        )
-        privileged = [container["securityContext"].get("privileged", False) for container in pod["spec"]["containers"]]
-        assert any(privileged) == (pod in agents), pod["metadata"]["name"]
-        if pod in agents:
-            continue
-        assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
-        for container in pod["spec"]["containers"]:
-            assert container["securityContext"]["allowPrivilegeEscalation"] is False
-            assert "livenessProbe" not in container or pod["metadata"]["namespace"] == OPERATOR_NAMESPACE
-    for binding in lab.get("clusterrolebindings")["items"]:
-        for subject in binding.get("subjects") or []:
-            if subject.get("namespace") == OPERATOR_NAMESPACE:
-                assert binding["roleRef"]["name"] != "cluster-admin"

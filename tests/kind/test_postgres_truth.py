@@ -13,6 +13,8 @@ from support.kind.postgres_cluster import sql
 
 from caplab.contract.names import ENGINE_LABEL
 
+pytestmark = pytest.mark.beside
+
 _SETTLED_SECONDS = 10.0  # a round a second, and Patroni's own loop
 
 

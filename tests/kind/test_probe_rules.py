@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import pytest
 from caplab_cluster.chart import NAMESPACE
 from support.kind.kind_lab import Lab
 
@@ -12,6 +13,8 @@ from caplab.contract.names import API_VERSION, PROBE
 from caplab.kube.context import connect
 from caplab.kube.errors import Refused
 from caplab.kube.paths import path_of
+
+pytestmark = pytest.mark.beside
 
 REPLICAS = {"kind": "PostgresCluster", "routes": ["service", "replica"]}
 CASSANDRA = {"kind": "CassandraCluster"}

@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import pytest
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.session import built_tools
@@ -18,6 +19,8 @@ from support.kind.postgres_cluster import await_status, is_ready, postgres, sql
 
 from caplab.contract.names import API_VERSION, VANTAGE_LABEL
 from caplab.model.history import validate
+
+pytestmark = pytest.mark.beside
 
 RATE = 60.0  # operations a second of each vantage, over both routes
 

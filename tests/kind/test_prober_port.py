@@ -16,6 +16,8 @@ from caplab.kube.context import connect
 from caplab.kube.errors import Forbidden
 from caplab.run_context import current_run
 
+pytestmark = pytest.mark.beside
+
 
 def probe(namespace: str, name: str, **spec: Any) -> dict[str, Any]:
     target = {"kind": "RedisCluster", "name": "absent"}

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from pathlib import Path
 
-import on_images_python
+import pytest
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
-from caplab_cluster.progress import Progress
-from support.chart import rule_checks
 from support.chart.rule_checks import alerts
-from support.kind.kind_lab import Lab, log_folder, session, wait_until
+from support.kind.kind_lab import Lab, wait_until
 from support.kind.lab_prometheus import ask
 from support.kind.lab_release import upgrade
 
+pytestmark = pytest.mark.alone
 WITH_IT = "serviceaccount,configmap,service,deployment,networkpolicy"
 OF_THE_LAB = {
     "caplab-prometheus": 1,
@@ -68,20 +65,3 @@ def test_an_upgrade_takes_it_away_and_adds_it_to_a_running_lab(lab: Lab) -> None
     wait_until("all targets of the lab are up", lambda: all_of_the_lab_are_up(lab), within_seconds=30)
     same = lab.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=caplab-operator")["items"]
     assert [pod["metadata"]["uid"] for pod in same] == [pod["metadata"]["uid"] for pod in operator]
-
-
-def test_the_rules_pass_their_tests_in_its_own_image_and_no_spoilt_rule_does(lab: Lab, tmp_path: Path) -> None:
-    """The spoilt ones only where the unit tests found no promtool to run them."""
-    with_spoilt = shutil.which("promtool") is None
-    image = on_images_python.image(session(), Progress(log_folder()), "prometheus")
-    tmp_path.chmod(0o755)
-
-    def in_image(folder: Path) -> str:
-        flags = ["--rm", "--network=none", "--security-opt=label=disable", f"--volume={folder}:/rules:ro"]
-        command = ["run", *flags, "--workdir=/rules", "--entrypoint=sh", image, "-c", rule_checks.SCRIPT]
-        answer = lab.engine.ask(*command, timeout_seconds=120)
-        print(answer.err)
-        return answer.out
-
-    outcomes = rule_checks.outcomes(tmp_path, in_image, with_spoilt)
-    assert rule_checks.wrong(outcomes, with_spoilt) == []

@@ -11,11 +11,15 @@ import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
 from support.kind.cluster_object import ClusterObject, await_gone
+from support.kind.frozen_and_cut import assert_acks_nothing_until_heal
 from support.kind.kind_lab import Lab, wait_until
 from support.kind.measured_load import Measured, load
 from support.kind.redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
+from support.kind.workload_checks import assert_promises_are_kept
 
-from caplab.contract.names import CLUSTER_LABEL, CLUSTERS_LABEL
+from caplab.contract.names import CLUSTER_LABEL
+
+pytestmark = pytest.mark.beside
 
 NAMESPACE = f"redis-tests-{uuid.uuid4().hex[:6]}"
 
@@ -24,7 +28,7 @@ NAMESPACE = f"redis-tests-{uuid.uuid4().hex[:6]}"
 def rd(lab: Lab) -> Iterator[str]:
     """One cluster named rd for all tests here, each leaves it Ready; the namespace it is in."""
     lab.kubectl("create", "namespace", NAMESPACE)
-    lab.kubectl("label", "namespace", NAMESPACE, f"{CLUSTERS_LABEL}=allowed")
+    lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/chaos=allowed")
     started = time.monotonic()
     lab.apply(redis(NAMESPACE))
     await_ready(lab, NAMESPACE)
@@ -58,12 +62,6 @@ def addresses(lab: Lab, service: str) -> set[str]:
 
 def address(lab: Lab, pod: str) -> str:
     return str(lab.get("pod", "-n", NAMESPACE, pod)["status"]["podIP"])
-
-
-def nothing_lost(measured: Measured) -> None:
-    for name in ("lost", "unexpected", "duplicated"):
-        assert measured.figure("durability", name) == 0, measured.findings["durability"].reason
-    assert measured.figure("durability", "acked") > 100
 
 
 def all_acked(measured: Measured, **where: str) -> None:
@@ -115,6 +113,14 @@ def test_nobody_comes_in_without_a_password_and_a_client_may_not_administer(
         assert "NOPERM" in client(lab, pod, port, *command), command
 
 
+def test_every_workload_and_read_routing_keeps_its_promises_in_the_steady_state(lab: Lab, rd: str) -> None:
+    assert_promises_are_kept(lab, KIND, rd, "rd")
+
+
+def test_a_member_that_is_frozen_or_cut_off_from_clients_acks_nothing_until_heal(lab: Lab, rd: str) -> None:
+    assert_acks_nothing_until_heal(ClusterObject(lab, KIND, rd, "rd"), "primary")
+
+
 def test_what_redis_can_change_live_is_changed_under_load_and_disturbs_nobody(lab: Lab, rd: str) -> None:
     before = uids(lab)
     with load(lab, KIND, rd, "rd") as measured:
@@ -148,7 +154,7 @@ def test_what_redis_can_change_live_is_changed_under_load_and_disturbs_nobody(la
         await_ready(lab, rd)
         assert {setting(lab, rd, name, "appendonly") for name in before} == {"no"}
     all_acked(measured, route="service")
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
     assert uids(lab) == before
     change(
         lab,
@@ -179,7 +185,7 @@ def test_the_number_of_sentinels_is_changed_under_load_and_none_that_is_gone_is_
                 knows = watched(lab, rd, f"rd-sentinel-{sentinel}")
                 assert (knows["num-other-sentinels"], knows["quorum"]) == (str(number - 1), str(number // 2 + 1))
     all_acked(measured, route="service")
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
     assert uids(lab) == before
 
 
@@ -196,7 +202,7 @@ def test_what_redis_cannot_change_live_is_rolled_replicas_first_and_the_primary_
     assert newest["metadata"]["name"] == primary, "the primary was not the last one"
     assert status(lab, rd)["primary"] != primary
     assert {setting(lab, rd, name, "databases") for name in after} == {"4"}
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
     print(f"\na rolling restart: {measured.outcomes(route='service')} by the Service")
 
 
@@ -207,7 +213,7 @@ def test_a_cluster_scales_up_and_down_under_load(lab: Lab, rd: str) -> None:
         change(lab, replicas=3)
         await_ready(lab, rd, 3)
     all_acked(measured, route="service")
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
     assert set(members(lab)) == {"rd-0", "rd-1", "rd-2"}
     wait_until("no volume is left over", lambda: len(lab.get("pvc", "-n", rd)["items"]) == 3)
 
@@ -230,7 +236,7 @@ def test_a_primary_that_is_to_go_hands_over_first(lab: Lab, rd: str) -> None:
         rd_status = await_ready(lab, rd, 3)
     assert rd_status["primary"] in {"rd-0", "rd-1", "rd-2"}
     assert set(members(lab)) == {"rd-0", "rd-1", "rd-2"}
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
 
 
 def operator_replicas(lab: Lab, replicas: int) -> None:
@@ -277,18 +283,6 @@ def test_all_members_at_once_come_back_with_their_data(lab: Lab, rd: str) -> Non
         wait_until(f"{name} has the data", lambda name=name: has(lab, name, "before-the-end"), 60)  # type: ignore[misc]
     await_ready(lab, rd)
     assert not set(before.values()) & set(uids(lab).values())
-
-
-def test_an_upgrade_of_the_operator_disturbs_no_client(lab: Lab, rd: str) -> None:
-    before = uids(lab)
-    with load(lab, KIND, rd, "rd") as measured:
-        lab.kubectl("rollout", "restart", "-n", OPERATOR_NAMESPACE, "deployment/caplab-operator")
-        lab.kubectl("rollout", "status", "-n", OPERATOR_NAMESPACE, "deployment/caplab-operator", "--timeout=60s")
-        change(lab, minReplicasMaxLagSeconds=9)
-        await_ready(lab, rd)
-    all_acked(measured, route="service")
-    nothing_lost(measured)
-    assert uids(lab) == before
 
 
 def test_deletion_removes_everything_and_keeps_volumes_only_where_asked(lab: Lab, rd: str) -> None:

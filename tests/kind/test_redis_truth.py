@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from support.kind.cluster_object import ClusterObject
 from support.kind.kind_lab import Lab, wait_until
-from support.kind.measured_load import Measured, load
+from support.kind.measured_load import load
 from support.kind.redis_cluster import KIND, ask, await_ready, redis, setting, status
 
 from caplab.contract.names import CLUSTER_LABEL, CLUSTERS_LABEL, PART_LABEL
+
+pytestmark = pytest.mark.beside
 
 NAMESPACE = f"redis-truth-{uuid.uuid4().hex[:6]}"
 _SECONDS = 5  # within which what somebody changed is as it was
@@ -93,12 +95,6 @@ def settle(lab: Lab, **spec: Any) -> dict[str, Any]:
     return await_ready(lab, NAMESPACE)
 
 
-def nothing_lost(measured: Measured) -> None:
-    durability = measured.findings["durability"]
-    assert [measured.figure("durability", name) for name in ("lost", "unexpected")] == [0, 0], durability.reason
-    assert measured.figure("durability", "acked") > 100
-
-
 def test_a_primary_whose_pod_is_deleted_hands_over_and_loses_nothing_though_nothing_is_on_disk(
     lab: Lab, rd: str
 ) -> None:
@@ -106,7 +102,7 @@ def test_a_primary_whose_pod_is_deleted_hands_over_and_loses_nothing_though_noth
     with load(lab, KIND, rd, "rd") as measured:
         lab.kubectl("delete", "pod", "-n", rd, primary)
         rd_status = await_ready(lab, rd)
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
     assert rd_status["primary"] != primary
     assert rd_status["lastFailover"]["cause"] == "its pod was deleted"
     print(f"\ndeleted under load: {measured.outcomes(route='service')} by the Service")
@@ -123,7 +119,7 @@ def test_a_primary_whose_node_is_drained_hands_over_and_loses_nothing(lab: Lab, 
             wait_until("another is primary", lambda: status(lab, rd).get("primary") not in (None, primary))
     finally:
         lab.kubectl("uncordon", node)
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
     await_ready(lab, rd)
 
 
@@ -207,7 +203,7 @@ def test_a_change_of_resources_restarts_the_replicas_first_though_the_primary_is
     assert len(primaries) == 2, primaries
     newest = max(cluster.pods().values(), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
     assert newest["metadata"]["name"] == "rd-2"
-    nothing_lost(measured)
+    measured.assert_nothing_lost()
 
 
 @pytest.mark.long

@@ -15,6 +15,8 @@ from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.shell import CommandResult
 from support.kind.kind_lab import Lab
 
+pytestmark = pytest.mark.beside
+
 linux_root = pytest.mark.skipif(
     os.geteuid() != 0 or not Path("/proc/mounts").exists() or shutil.which("unshare") is None,
     reason="needs root on Linux to take network, space or permission away",

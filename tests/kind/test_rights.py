@@ -37,6 +37,8 @@ from caplab.contract.names import (
     SCOPE_LABEL,
 )
 
+pytestmark = pytest.mark.beside
+
 Manifest = dict[str, Any]
 Attack = tuple[Manifest, str]  # what the operator is not to make, and the sentence that refuses it
 

@@ -19,6 +19,8 @@ from support.chart.rights_table import Right, difference, in_table, rights_of
 from support.kind import cluster_object
 from support.kind.kind_lab import Lab, in_namespace, session, wait_until
 
+pytestmark = pytest.mark.beside
+
 EVERYWHERE, AT_HOME, AT_A_CLUSTER = "everywhere", "the lab's namespace", "namespace of a cluster x"
 UNINSTALLING = "everywhere, while uninstalling"
 TABLE = in_table()

@@ -20,6 +20,8 @@ from support.runs.experiment_files import loaded
 from caplab.contract.names import CHAOS_LABEL, RUN_LABEL, SESSION_LABEL
 from caplab.judging import judge_folder
 
+pytestmark = pytest.mark.beside
+
 # Objects of clusters are there without any pod: it is about what becomes of them.
 NO_PODS = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"pods": "0"}}}
 KINDS = {"PostgresCluster": "orders", "RedisCluster": "sessions", "CassandraCluster": "events"}

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from caplab_cluster.chart import NAMESPACE, RELEASE
 from caplab_cluster.kind_cluster import CONTEXT, CONTROL_PLANE
 from caplab_cluster.paths import CHART
 from caplab_cluster.session import built_tools
 from caplab_cluster.shell import CommandResult, ask
-from support.chart.chart_checks import COMBINATIONS, Chart
 from support.chart.rights_table import Right, difference, in_table, rights_of
 from support.kind.kind_lab import Lab, session, wait_until
 from support.kind.lab_state import gate_files
 
+pytestmark = pytest.mark.alone
 RUNS = "caplab-nightly"
 JOBS = ("jobs", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=caplab-runner")
 KILL_SECONDS = 60  # the fault's own time: it must be live when its runner dies
@@ -84,27 +82,6 @@ def of_runs(lab: Lab, kinds: str) -> str:
 
 
 CLUSTERS = "postgresclusters,redisclusters,cassandraclusters"
-
-
-@pytest.mark.parametrize("settings", COMBINATIONS, ids=lambda settings: " ".join(settings) or "defaults")
-def test_the_api_server_takes_every_combination_of_values(lab: Lab, settings: tuple[str, ...], tmp_path: Path) -> None:
-    rendered = Chart(built_tools(session()).helm).render(*settings, "schedule.namespace=default")
-    file = tmp_path / "chart.yaml"
-    file.write_text(yaml.safe_dump_all(rendered))
-    tried = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", str(file)]
-    answer = ask([*lab.kubectl_command(), *tried], timeout_seconds=120)
-    assert answer.ok, answer.err
-
-
-def test_what_the_api_server_does_not_take_is_seen(lab: Lab, tmp_path: Path) -> None:
-    rendered = Chart(built_tools(session()).helm).render("schedule.enabled=true", "schedule.namespace=default")
-    (cron,) = (manifest for manifest in rendered if manifest["kind"] == "CronJob")
-    cron["spec"]["schedule"] = "61 * * * *"
-    file = tmp_path / "chart.yaml"
-    file.write_text(yaml.safe_dump(cron))
-    answer = ask([*lab.kubectl_command(), "apply", "--server-side", "--dry-run=server", "-f", str(file)])
-    assert not answer.ok
-    assert "spec.schedule" in answer.err
 
 
 def test_the_runner_may_do_what_the_page_says_and_no_more(lab: Lab, schedule: Callable[..., None]) -> None:

@@ -15,6 +15,8 @@ from caplab_cluster.paths import REPOSITORY
 from support.kind.kind_lab import Lab, connect, log_folder, run_make, wait_until
 from support.kind.lab_state import digest_of
 
+pytestmark = pytest.mark.alone
+
 
 def everything(lab: Lab) -> dict[str, str]:
     """What a `make up` that changes nothing must leave as it is: containers, starts, pods, images."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from support.kind.kind_lab import Lab, in_namespace
+
+pytestmark = pytest.mark.beside
 
 
 def writer(lab: Lab) -> list[dict[str, Any]]:

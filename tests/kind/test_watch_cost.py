@@ -31,7 +31,7 @@ WINDOW_SECONDS = 45.0
 ROUNDS = 3
 CLUSTERS = {"PostgresCluster": "pg", "RedisCluster": "rd", "CassandraCluster": "cs"}
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 
 @pytest.fixture

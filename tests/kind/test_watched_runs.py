@@ -18,7 +18,7 @@ FEW, MANY = 3, 30
 GROWTH = 1.05
 SECONDS = "14"  # of load, so that thirty runs take a quarter of an hour
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 
 def series(lab: Lab, namespace: str) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 from caplab_cluster.kind_cluster import ZONES
 
 from caplab.contract.names import CLUSTER_LABEL, ENGINE_LABEL, PART_LABEL
+from support.kind.fault_objects import await_phase, fault_on, target_of
 from support.kind.kind_lab import Lab, wait_until
 
 CLUSTER = "echo"
@@ -218,6 +219,21 @@ class EchoPods:
     def service(self, pod: str) -> str:
         """Return the ClusterIP of an echo pod's own Service."""
         return str(self.lab.get("service", "-n", self.namespace, pod)["spec"]["clusterIP"])
+
+    def inject(self, name: str, zone: str, seconds: int, **what: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a fault on a zone's echo pod. Returns its status once it is live."""
+        self.lab.apply(fault_on(self.namespace, name, {"zone": zone}, seconds, **what))
+        return await_phase(self.lab, self.namespace, name, "Active")
+
+    def span_of(self, name: str, pod: str) -> Span:
+        """Wait until a fault has healed. Returns how long it was live on a pod."""
+        status = await_phase(self.lab, self.namespace, name, "Healed", within_seconds=30)
+        entry = target_of(status, pod)
+        # What is dropped where it comes from never gets to the target.
+        ends = [target for target in status["targets"] if target["pod"] == pod or target["end"] == "other"]
+        assert any(target["proven"] for target in ends), status
+        print(f"\n{name} on {pod}: {(entry['healedNs'] - entry['injectedNs']) / 1e9:.3f} s, {entry['evidence']}")
+        return Span(entry["injectedNs"], entry["healedNs"])
 
     def start_client(self, pod: str, routes: Mapping[str, tuple[str, str, int]]) -> EchoClient:
         return EchoClient(self.lab, self.namespace, pod, routes)

@@ -19,6 +19,8 @@ from caplab_cluster.progress import Progress
 from caplab_cluster.session import Session, begin, built_tools
 from caplab_cluster.shell import CommandResult, ask
 
+from support.kind.api_reader import ApiReader
+
 
 def run_make(target: str, **environment: str) -> CommandResult:
     """Run one make target of this checkout, to its end."""
@@ -51,6 +53,7 @@ class Lab:
     engine: ContainerEngine
     cluster: KindCluster
     images: dict[str, str]
+    reader: ApiReader
 
     def kubectl(self, *arguments: str, timeout_seconds: float = 120) -> str:
         answer = self.cluster.kubectl(*arguments, timeout_seconds=timeout_seconds)
@@ -58,7 +61,8 @@ class Lab:
         return answer.out
 
     def get(self, *arguments: str) -> Any:
-        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+        """Return what `kubectl get` with these arguments would print as JSON."""
+        return self.reader.get(*arguments)
 
     def apply(self, *objects: dict[str, Any]) -> None:
         answer = self.try_apply(*objects)
@@ -86,7 +90,7 @@ def connect() -> Lab:
     engine = now.engine
     cluster = KindCluster(engine, now.cache, built_tools(now))
     images = json.loads((now.cache.cluster / "images.json").read_text())
-    return Lab(now.cache, engine, cluster, images)
+    return Lab(now.cache, engine, cluster, images, ApiReader(now.cache.kubeconfig))
 
 
 def toolbox_pod(lab: Lab, zone: str) -> dict[str, Any]:

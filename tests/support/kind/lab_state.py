@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +14,74 @@ from caplab_cluster.kind_cluster import WORKERS
 from support.kind.kind_lab import Lab
 
 ENDED = ("Healed", "Failed")
+_POD = "'pod[0-9a-f][0-9a-f_-]\\{30,\\}'"
+_EACH_NETWORK = (
+    "for net in $(stat -Lc '%i %n' /proc/[0-9]*/ns/net | sort -u -k1,1 | cut -d' ' -f2); do"
+    " pod=$(grep -om1 {pod} ${{net%ns/net}}cgroup);"
+    " nsenter --net=$net nft list {what} | grep '{wanted}' | sed \"s/^/$pod /\"; done"
+)
+# What faults leave on a node while they are live, and the shell that lists it, a line for each.
+_LEFT = {
+    "gate": "ls -d /var/lib/kubelet/pods/*/volumes/*empty-dir/gate/closed-*",
+    "journal": "cd /var/lib/caplab && tr -d '\\n' < faults.json && echo",
+    "rules": _EACH_NETWORK.format(pod=_POD, what="tables", wanted="caplab_"),
+    "cut": _EACH_NETWORK.format(pod=_POD, what="ruleset", wanted="elements = { [0-9.]* timeout"),
+    "frozen": (
+        "cd /sys/fs/cgroup; find freezer/kubelet* -name freezer.self_freezing -exec grep -l 1 {} +;"
+        " find kubelet* -name cgroup.freeze -exec grep -l 1 {} +"
+    ),
+    "timer": "systemctl list-units --all --plain --no-legend 'caplab-*'",
+}
 
 
-def gate_files(lab: Lab) -> list[str]:
-    """List the gates that are closed on any node."""
-    shell = "find /var/lib/kubelet/pods -path '*/volumes/*empty-dir/gate/closed-*'"
-    return [line for node in WORKERS for line in lab.engine.ask("exec", node, "sh", "-c", shell).out.split()]
+def gate_files(lab: Lab, namespace: str = "") -> list[str]:
+    """List the gates that are closed on any node, or those of a namespace's pods only."""
+    return _left_on_nodes(lab, namespace, "gate")
 
 
-def journals(lab: Lab) -> list[str]:
-    """List the entries of the agents' journals."""
-    contents = []
-    for node in WORKERS:
-        answer = lab.engine.ask("exec", node, "sh", "-c", "cat /var/lib/caplab/faults.json 2>/dev/null || true")
-        if answer.out.strip() and json.loads(answer.out).get("entries"):
-            contents.append(f"{node}: {answer.out}")
-    return contents
+def left_by_faults(lab: Lab, namespace: str = "") -> list[str]:
+    """List all that live faults have on any node, and ended ones must not."""
+    return _left_on_nodes(lab, namespace, "gate", "journal", "rules", "frozen", "timer")
 
 
-def live_faults(lab: Lab) -> list[str]:
-    """List the faults in any namespace that have not ended."""
-    faults: list[dict[str, Any]] = lab.get("faults", "-A")["items"]
+def held_by_faults(lab: Lab, namespace: str = "") -> list[str]:
+    """List what is closed, frozen or cut: rules whose addresses have run out by themselves cut nothing."""
+    return _left_on_nodes(lab, namespace, "gate", "frozen", "cut")
+
+
+def _left_on_nodes(lab: Lab, namespace: str, *kinds: str) -> list[str]:
+    """List these kinds of things with one command a node, on all nodes at once: 'node: kind what'.
+
+    With a namespace all but what names a pod of another one: what is left of a pod that is gone counts too.
+    """
+    shell = "; ".join(f"{{ {_LEFT[kind]}; }} 2>/dev/null | sed 's/^/{kind} /'" for kind in kinds)
+
+    def on_node(node: str) -> list[str]:
+        lines = lab.engine.must("exec", node, "sh", "-c", shell).splitlines()
+        return [f"{node}: {line}" for line in chain.from_iterable(map(_entries, lines))]
+
+    before = _pods_elsewhere(lab, namespace)
+    with ThreadPoolExecutor(len(WORKERS)) as pool:
+        lines = list(chain.from_iterable(pool.map(on_node, WORKERS)))
+    elsewhere = before | _pods_elsewhere(lab, namespace)
+    return [line for line in lines if not any(uid in line.replace("_", "-") for uid in elsewhere)]
+
+
+def _entries(line: str) -> list[str]:
+    """Return the line, or one for each entry if it is a journal."""
+    kind, _, content = line.partition(" ")
+    return [line] if kind != "journal" else [f"{kind} {json.dumps(entry)}" for entry in json.loads(content)["entries"]]
+
+
+def _pods_elsewhere(lab: Lab, namespace: str) -> set[str]:
+    """Return the uids of all pods outside a namespace; none where no namespace is named."""
+    pods = lab.get("pods", "-A")["items"] if namespace else []
+    return {pod["metadata"]["uid"] for pod in pods if pod["metadata"]["namespace"] != namespace}
+
+
+def live_faults(lab: Lab, namespace: str = "") -> list[str]:
+    """List the faults in any namespace, or in one, that have not ended."""
+    faults: list[dict[str, Any]] = lab.get("faults", *(["-n", namespace] if namespace else ["-A"]))["items"]
     return [
         f"{fault['metadata']['namespace']}/{fault['metadata']['name']}"
         for fault in faults
@@ -58,43 +107,3 @@ def digest_of(folder: Path) -> str:
         if not path.is_symlink():
             state.update(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode())
     return state.hexdigest()
-
-
-def drop_rules(lab: Lab) -> list[str]:
-    """List the lab's tables in the network namespace of any pod of any node."""
-    return _nft(lab, "nft list tables", "caplab_")
-
-
-def cuts(lab: Lab) -> list[str]:
-    """List the sets of addresses that are dropped, without those whose time is over."""
-    return _nft(lab, "nft list ruleset", "elements = { [0-9.]* timeout")
-
-
-def _nft(lab: Lab, command: str, wanted: str) -> list[str]:
-    """Run a command in each network namespace of each node. Returns the wanted lines."""
-    shell = (
-        "for net in $(for pid in /proc/[0-9]*; do readlink $pid/ns/net && echo $pid; done 2>/dev/null"
-        f" | paste - - | sort -u -k1,1 | cut -f2); do nsenter --net=$net/ns/net {command} 2>/dev/null; done"
-        f" | grep '{wanted}' || true"
-    )
-    return _lines_on_nodes(lab, shell)
-
-
-def frozen_pods(lab: Lab) -> list[str]:
-    """List the cgroups of pods that are frozen on any node, of cgroup v1 and v2."""
-    shell = (
-        "cd /sys/fs/cgroup; { find freezer/kubelet* -name freezer.self_freezing -exec grep -l 1 {} +;"
-        " find . -path './kubelet*' -name cgroup.freeze -exec grep -l 1 {} +; } 2>/dev/null || true"
-    )
-    return _lines_on_nodes(lab, shell)
-
-
-def thaw_timers(lab: Lab) -> list[str]:
-    """List the lab's timers on any node."""
-    shell = "systemctl list-units --all --plain --no-legend 'caplab-*' || true"
-    return _lines_on_nodes(lab, shell)
-
-
-def _lines_on_nodes(lab: Lab, shell: str) -> list[str]:
-    answers = {node: lab.engine.ask("exec", node, "sh", "-c", shell).out for node in WORKERS}
-    return [f"{node}: {line}" for node, out in answers.items() for line in out.splitlines()]

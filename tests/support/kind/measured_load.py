@@ -51,6 +51,12 @@ class Measured:
     def figure(self, checker: str, name: str) -> Any:
         return self.findings[checker].figures[name]
 
+    def assert_nothing_lost(self) -> None:
+        """Assert that each of many acked writes is there once, and nothing else is."""
+        for name in ("lost", "unexpected", "duplicated"):
+            assert self.figure("durability", name) == 0, self.findings["durability"].reason
+        assert self.figure("durability", "acked") > 100
+
     def outcomes(self, **where: str) -> dict[str, int]:
         """Count the outcomes of the operations with these columns; final scans are left out."""
         assert self.history is not None

@@ -100,11 +100,14 @@ def batched(probes: Probes, size: int) -> Iterator[Probes]:
         yield probes[begin : begin + size]
 
 
-def kept_or_broken(by_probe: Mapping[str, Mapping[str, Finding]]) -> Iterator[tuple[str, bool]]:
-    """Return a sentence for each finding, and whether all are as they must be."""
-    for probe, findings in by_probe.items():
+def assert_promises_are_kept(lab: Lab, kind: str, namespace: str, name: str) -> None:
+    """Run every workload and read routing on a cluster in its steady state, and print and check each finding."""
+    broken = []
+    for probe, findings in findings_of(lab, kind, namespace, name).items():
         for checker, finding in findings.items():
-            yield f"{probe}: {checker} {finding.state.value}: {finding.reason}", _is_kept(probe, finding)
+            print(sentence := f"{kind} {probe}: {checker} {finding.state.value}: {finding.reason}")
+            broken += [] if _is_kept(probe, finding) else [sentence]
+    assert broken == []
 
 
 def _is_kept(probe: str, finding: Finding) -> bool:

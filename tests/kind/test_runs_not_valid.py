@@ -1,0 +1,59 @@
+"""Whole runs on the real cluster that must not be valid: without their fault, too short, or of another row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from support.kind.kind_lab import Lab
+from support.kind.lab_runs import run
+from support.runs.experiment_files import loaded
+from support.runs.planted_experiments import claiming
+
+pytestmark = pytest.mark.beside
+
+
+def without_its_fault(tmp_path: Path) -> Path:
+    """crash-primary, but the action that should crash it does nothing."""
+    experiment = loaded("postgres/crash-primary")
+    (crash,) = [step for step in experiment["method"] if step["name"] == "crash-the-primary"]
+    crash["provider"] |= {"func": "nothing", "arguments": {"seconds": 1}}
+    file = tmp_path / "without-its-fault.yaml"
+    file.write_text(yaml.safe_dump(experiment))
+    return file
+
+
+def test_a_run_whose_kill_did_not_happen_is_unknown(lab: Lab, shared_namespace: str, tmp_path: Path) -> None:
+    file = without_its_fault(tmp_path)
+    code, verdict, _ = run(lab, tmp_path / "results", str(file), namespace=shared_namespace)
+    assert (code, verdict["verdict"]) == (2, "unknown")
+    assert any("no evidence of the fault" in reason for reason in verdict["runs"][0]["reasons"])
+
+
+def test_a_member_kept_down_for_less_than_its_row_gives_the_failover_is_refused(
+    lab: Lab, shared_namespace: str, tmp_path: Path
+) -> None:
+    code, verdict, _ = run(lab, tmp_path, "postgres/kill-primary", seconds="10", namespace=shared_namespace)
+    assert (code, verdict["verdict"]) == (2, "unknown")
+    assert any("could not be told from the heal" in reason for reason in verdict["runs"][0]["reasons"])
+
+
+def test_a_hot_key_that_nothing_protects_is_a_stampede_and_breaks_the_row_of_the_lock(
+    lab: Lab, shared_namespace: str, tmp_path: Path
+) -> None:
+    file = claiming("cache/expire-hot-key", "lock", tmp_path)
+    code, verdict, folder = run(lab, tmp_path / "results", str(file), protection="none", namespace=shared_namespace)
+    assert (code, verdict["verdict"]) == (1, "invalid")
+    (judged,) = verdict["runs"]
+    assert any(reason.startswith("stampedeMax") for reason in judged["reasons"]), judged["reasons"]
+    findings = {
+        finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())["findings"]
+    }
+    assert findings["load"]["figures"]["factor"]["max"] >= 20
+    assert findings["durability"]["figures"]["lost"] == 0
+    record = json.loads((folder / "run.json").read_text())
+    (window,) = record["fault_windows"]
+    print(f"\n{findings['load']['figures']} {window}")
+    assert window["proven"]
