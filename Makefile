@@ -9,7 +9,7 @@ REPEAT ?= 1
 RUN = $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status doctor dashboards clean chaos cap-table schemas workflow format test test-unit test-images-python test-pythons test-kind lint prove venv lock
+.PHONY: help up down status doctor dashboards clean chaos cap-table schemas workflow format test test-unit unit-tests test-images-python test-pythons test-kind lint prove venv lock
 
 # A virtual environment belongs to one Python: it is recreated for another one.
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -50,9 +50,17 @@ workflow: venv ## run the nightly workflow's job here, step by step, from a clea
 	@$(IN_VENV)python tests/run_workflow.py .github/workflows/resilience.yml --store $${CAPLAB_STORE:-results/workflow} \
 	  --input suite=$(or $(EXPERIMENT),$(SUITE)) --input repeat=$(REPEAT)
 
-test: test-unit test-images-python test-kind ## run the gate: lint, types, unit and property tests, then the tests on kind
+# The cluster comes up, which is much waiting, while lint and types are checked.
+test: ## run the gate: lint, types, unit and property tests, then the tests on kind
+	@$(MAKE) -s venv
+	@$(MAKE) -s -j2 lint up
+	@$(MAKE) -s unit-tests
+	@$(MAKE) -s -o up test-images-python
+	@$(MAKE) -s -o up test-kind
 
-test-unit: lint ## run the fast part of the gate
+test-unit: lint unit-tests ## run the fast part of the gate
+
+unit-tests: venv
 	@$(IN_VENV)pytest -q -n 2 --durations=15 tests/unit tests/property
 
 # What measures times runs alone, the rest side by side: half of the time each waits for databases. All groups run in any

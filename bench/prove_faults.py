@@ -13,7 +13,8 @@ from caplab_cluster.paths import REPOSITORY
 from evidence import made_by, printed_by_tests
 
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "faults.md"
-PROOFS, CONFORMANCE = "tests/kind/test_fault_proofs.py", "tests/kind/test_fault_conformance.py"
+PROOFS = "tests/kind/test_fault_proofs.py"
+CONFORMANCE, SURVIVAL = "tests/kind/test_fault_conformance.py", "tests/kind/test_fault_survival.py"
 
 
 def main() -> int:
@@ -21,7 +22,7 @@ def main() -> int:
     load = os.getloadavg()[0]
     parts = ["# Faults: how soon they are live, and that they end", "", made_by(__file__, load), ""]
     held = True
-    for file, options in ((PROOFS, ("-m", "long")), (CONFORMANCE, ())):
+    for file, options in ((PROOFS, ("-m", "long")), (CONFORMANCE, ()), (SURVIVAL, ())):
         passed, printed = printed_by_tests(file, *options)
         held = held and passed
         verdict = "all passed" if passed else "NOT all passed"

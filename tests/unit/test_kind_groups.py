@@ -46,7 +46,7 @@ def test_a_file_that_is_not_in_one_group_is_refused(tmp_path: Path, marks: str, 
     shutil.copy(REPOSITORY / "tests" / "kind" / "conftest.py", folder)
     listed = ", ".join(f"pytest.mark.{mark}" for mark in marks.split())
     (folder / "test_planted.py").write_text(f"import pytest\npytestmark = [{listed}]\ndef test_it(): pass\n")
-    collect = ["-m", "pytest", "-n0", "-q", "--collect-only", "-c", REPOSITORY / "pyproject.toml", folder]
+    collect = ["-m", "pytest", "-n0", "-q", "--collect-only", "-c", f"{REPOSITORY}/pyproject.toml", str(folder)]
     done = subprocess.run([sys.executable, *collect], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     assert ("test_planted.py: each file here is in one group" in done.stdout + done.stderr) == (code != 0)

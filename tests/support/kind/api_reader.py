@@ -77,7 +77,7 @@ class ApiReader:
     def _fetch(self, path: str, query: dict[str, str], accept: str = "application/json") -> dict[str, Any]:
         url = f"{self._api.configuration.host}{path}?{urlencode(query)}"
         answer = self._api.call_api("GET", url, {"Accept": accept})
-        content = answer.read()
+        content = answer.response.data
         assert answer.status == HTTPStatus.OK, f"{path}: {answer.status} {content.decode()}"
         document: dict[str, Any] = json.loads(content)
         return document
