@@ -12,6 +12,8 @@ from support.kind.echo_pods import EchoPods, make_echo_pods
 from support.kind.kind_lab import Lab, connect
 from support.kind.lab_state import left_by_faults
 
+from caplab.contract.names import ALLOWED, CHAOS_LABEL, CLUSTERS_LABEL
+
 # An idle cluster is measured before anything else has run on it, and the release is removed after all have used it.
 # Side by side, the longest come first.
 FIRST = ["test_idle.py", "test_cassandra_cluster.py", "test_runs_not_valid.py"]
@@ -45,10 +47,10 @@ def lab() -> Lab:
 def _namespace(lab: Lab, name: str, label: str) -> Iterator[str]:
     """A namespace that is open to clusters, or to faults too, and goes in the end."""
     name = f"{name}-{uuid.uuid4().hex[:8]}"
-    metadata = {"name": name, "labels": {f"caplab.dev/{label}": "allowed"}}
+    metadata = {"name": name, "labels": {label: ALLOWED}}
     lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     yield name
-    if label == "chaos":
+    if label == CHAOS_LABEL:
         lab.kubectl("delete", "faults", "--all", "-n", name, "--wait=true", "--timeout=30s")
     lab.kubectl("delete", "namespace", name, "--wait=false")
 
@@ -60,13 +62,13 @@ def _named_after(name: str) -> str:
 @pytest.fixture
 def namespace(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of the test's own, open to clusters, gone afterwards."""
-    yield from _namespace(lab, _named_after(request.node.name), "clusters")
+    yield from _namespace(lab, _named_after(request.node.name), CLUSTERS_LABEL)
 
 
 @pytest.fixture(scope="module")
 def shared_namespace(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace for all tests of a file, open to clusters and faults, gone afterwards."""
-    yield from _namespace(lab, _named_after(request.path.stem.removeprefix("test_")), "chaos")
+    yield from _namespace(lab, _named_after(request.path.stem.removeprefix("test_")), CHAOS_LABEL)
 
 
 @pytest.fixture(scope="module")

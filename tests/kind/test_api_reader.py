@@ -8,14 +8,16 @@ import pytest
 from caplab_cluster.chart import NAMESPACE
 from support.kind.kind_lab import Lab
 
+from caplab.contract.names import GROUP, PLURALS, POSTGRES_CLUSTER
+
 pytestmark = pytest.mark.beside
 
 QUESTIONS = [
     ("configmaps,svc", "-n", "kube-system"),
-    ("CustomResourceDefinition", "postgresclusters.caplab.dev"),
+    ("CustomResourceDefinition", f"{PLURALS[POSTGRES_CLUSTER]}.{GROUP}"),
     ("service", "-n", "default", "kubernetes"),
     ("daemonset/caplab-agent", "-n", NAMESPACE),
-    ("clusterroles", "-l", "app.kubernetes.io/instance=caplab"),
+    ("clusterroles", "-l", "app.kubernetes.io/managed-by=Helm"),
     ("sa", "-A", "--field-selector", "metadata.name=caplab-operator"),
 ]
 

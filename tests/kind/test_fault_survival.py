@@ -14,6 +14,8 @@ from support.kind.fault_objects import await_phase, fault_on, fault_status, targ
 from support.kind.kind_lab import caplab, wait_until
 from support.kind.lab_state import held_by_faults, left_by_faults
 
+from caplab.contract.names import CHAOS_LABEL
+
 pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("nothing_left")]
 AGENT, OPERATOR = "app.kubernetes.io/name=caplab-agent", "app.kubernetes.io/name=caplab-operator"
 
@@ -101,11 +103,11 @@ def test_a_namespace_that_was_closed_since_is_spared_by_the_agent(echo_pods: Ech
     try:
         wait_until("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)
         lab.apply(fault_on(namespace, "late", {"zone": "a"}, 60, kill={}))
-        lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos-")
+        lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}-")
     finally:
         lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=1")
     restarts = echo_pods.restarts()
     status = await_phase(lab, namespace, "late", "Failed", within_seconds=30)
-    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
-    assert "caplab.dev/chaos=allowed" in status["targets"][0]["problem"]
+    lab.kubectl("label", "namespace", namespace, f"{CHAOS_LABEL}=allowed")
+    assert f"{CHAOS_LABEL}=allowed" in status["targets"][0]["problem"]
     assert echo_pods.restarts() == restarts

@@ -17,7 +17,7 @@ from support.kind.measured_load import Measured, load
 from support.kind.redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
 from support.kind.workload_checks import assert_promises_are_kept
 
-from caplab.contract.names import CLUSTER_LABEL
+from caplab.contract.names import CHAOS_LABEL, CLUSTER_LABEL
 
 pytestmark = pytest.mark.beside
 
@@ -28,7 +28,7 @@ NAMESPACE = f"redis-tests-{uuid.uuid4().hex[:6]}"
 def rd(lab: Lab) -> Iterator[str]:
     """One cluster named rd for all tests here, each leaves it Ready; the namespace it is in."""
     lab.kubectl("create", "namespace", NAMESPACE)
-    lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/chaos=allowed")
+    lab.kubectl("label", "namespace", NAMESPACE, f"{CHAOS_LABEL}=allowed")
     started = time.monotonic()
     lab.apply(redis(NAMESPACE))
     await_ready(lab, NAMESPACE)

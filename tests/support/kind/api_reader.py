@@ -46,14 +46,14 @@ class ApiReader:
         resources = [self._resource(kind) for kind in kinds.split(",")]
         if names:
             ((resource,), (name,)) = resources, names
-            return self._fetch(_path(resource, namespace, name), {})
+            return _as_shown(self._fetch(_path(resource, namespace, name), {}))
         items = [item for resource in resources for item in self._items(resource, namespace, query)]
         return {"apiVersion": "v1", "kind": "List", "items": items}
 
     def _items(self, resource: Resource, namespace: str, query: dict[str, str]) -> list[dict[str, Any]]:
         listed = self._fetch(_path(resource, namespace), query)
         head = {"apiVersion": listed["apiVersion"], "kind": listed["kind"].removesuffix("List")}
-        return [{**head, **item} for item in listed["items"]]
+        return [_as_shown({**head, **item}) for item in listed["items"]]
 
     def _resource(self, kind: str) -> Resource:
         if kind.lower() not in self._resources:
@@ -81,6 +81,12 @@ class ApiReader:
         assert answer.status == HTTPStatus.OK, f"{path}: {answer.status} {content.decode()}"
         document: dict[str, Any] = json.loads(content)
         return document
+
+
+def _as_shown(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an object without what kubectl shows on request only."""
+    item["metadata"].pop("managedFields", None)
+    return item
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[list[str], dict[str, str], bool]:
