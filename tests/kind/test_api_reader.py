@@ -17,6 +17,7 @@ QUESTIONS = [
     ("CustomResourceDefinition", f"{PLURALS[POSTGRES_CLUSTER]}.{GROUP}"),
     ("service", "-n", "default", "kubernetes"),
     ("daemonset/caplab-agent", "-n", NAMESPACE),
+    ("sa/caplab-agent", "sa/caplab-operator", "-n", NAMESPACE),
     ("clusterroles", "-l", "app.kubernetes.io/managed-by=Helm"),
     ("sa", "-A", "--field-selector", "metadata.name=caplab-operator"),
 ]

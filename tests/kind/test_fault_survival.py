@@ -62,7 +62,9 @@ def test_caplab_heal_ends_everything_at_once_with_no_operator_running(echo_pods:
     echo_pods.inject("freeze", "b", 600, freeze={})
     echo_pods.inject("kill", "c", 600, kill={})
     seen = {line.split()[1] for line in [*left_by_faults(lab), *held_by_faults(lab)]}
-    assert seen == {"gate", "journal", "rules", "cut", "frozen"}, "what the other tests here look for is not seen"
+    assert seen == {"gate", "journal", "rules", "cut", "frozen", "timer"}, (
+        "what the other tests here look for is not seen"
+    )
     lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=0")
     try:
         wait_until("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)

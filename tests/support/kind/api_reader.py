@@ -40,15 +40,20 @@ class ApiReader:
     def get(self, *arguments: str) -> dict[str, Any]:
         """Return what `kubectl get ARGUMENTS -o json` prints. Raises AssertionError if there is no such object."""
         words, query, everywhere = _parsed(arguments)
-        kinds, _, name = words[0].partition("/")
-        names = [*words[1:], *([name] if name else [])]
         namespace = "" if everywhere else query.pop("namespace", "default")
-        resources = [self._resource(kind) for kind in kinds.split(",")]
-        if names:
-            ((resource,), (name,)) = resources, names
-            return _as_shown(self._fetch(_path(resource, namespace, name), {}))
-        items = [item for resource in resources for item in self._items(resource, namespace, query)]
+        named = words if "/" in words[0] else [f"{words[0]}/{name}" for name in words[1:]]
+        if len(named) == 1:
+            return self._named(namespace, named[0])
+        if named:
+            items = [self._named(namespace, word) for word in named]
+        else:
+            resources = [self._resource(kind) for kind in words[0].split(",")]
+            items = [item for resource in resources for item in self._items(resource, namespace, query)]
         return {"apiVersion": "v1", "kind": "List", "items": items}
+
+    def _named(self, namespace: str, word: str) -> dict[str, Any]:
+        kind, _, name = word.partition("/")
+        return _as_shown(self._fetch(_path(self._resource(kind), namespace, name), {}))
 
     def _items(self, resource: Resource, namespace: str, query: dict[str, str]) -> list[dict[str, Any]]:
         listed = self._fetch(_path(resource, namespace), query)

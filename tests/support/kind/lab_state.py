@@ -15,10 +15,12 @@ from support.kind.kind_lab import Lab
 
 ENDED = ("Healed", "Failed")
 _POD = "'pod[0-9a-f][0-9a-f_-]\\{30,\\}'"
+# By the agent's own nft: that of the nodes crashes on tables which a newer one has made.
 _EACH_NETWORK = (
-    "for net in $(stat -Lc '%i %n' /proc/[0-9]*/ns/net | sort -u -k1,1 | cut -d' ' -f2); do"
+    "agent=$(pgrep -of '[m] caplab_agent') || echo not known, there is no agent;"
+    " for net in $(stat -Lc '%i %n' /proc/[0-9]*/ns/net | sort -u -k1,1 | cut -d' ' -f2); do"
     " pod=$(grep -om1 {pod} ${{net%ns/net}}cgroup);"
-    " nsenter --net=$net nft list {what} | grep '{wanted}' | sed \"s/^/$pod /\"; done"
+    " nsenter --net=$net --mount=/proc/$agent/ns/mnt nft list {what} | grep '{wanted}' | sed \"s/^/$pod /\"; done"
 )
 # What faults leave on a node while they are live, and the shell that lists it, a line for each.
 _LEFT = {
