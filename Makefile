@@ -70,7 +70,7 @@ ON_KIND = $(IN_VENV)pytest -q --durations=20 tests/kind -m
 test-kind: venv up ## run the tests on the real cluster; the last one removes it
 	@failed=0; \
 	$(ON_KIND) "alone and not long" || failed=1; \
-	$(ON_KIND) "beside and not long" -n 3 --dist loadfile --no-loadscope-reorder || failed=1; \
+	$(ON_KIND) "beside and not long" -n 2 --dist loadfile --no-loadscope-reorder || failed=1; \
 	$(ON_KIND) last || failed=1; \
 	exit $$failed
 

@@ -8,13 +8,13 @@ import pytest
 from caplab_cluster.chart import NAMESPACE
 from support.kind.kind_lab import Lab
 
-from caplab.contract.names import GROUP, PLURALS, POSTGRES_CLUSTER
+from caplab.contract.names import GROUP
 
 pytestmark = pytest.mark.beside
 
 QUESTIONS = [
     ("configmaps,svc", "-n", "kube-system"),
-    ("CustomResourceDefinition", f"{PLURALS[POSTGRES_CLUSTER]}.{GROUP}"),
+    ("CustomResourceDefinition", f"faults.{GROUP}"),
     ("service", "-n", "default", "kubernetes"),
     ("daemonset/caplab-agent", "-n", NAMESPACE),
     ("sa/caplab-agent", "sa/caplab-operator", "-n", NAMESPACE),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.paths import CHART
 from caplab_cluster.session import built_tools
 from caplab_cluster.shell import CommandResult, ask
-from support.chart.chart_checks import CHECKS, COMBINATIONS, Chart
+from support.chart.chart_checks import COMBINATIONS, Chart
 from support.kind.kind_lab import Lab, session
 
 pytestmark = pytest.mark.beside
@@ -36,11 +35,6 @@ def test_a_value_that_is_missing_or_misspelt_is_named(lab: Lab) -> None:
     misspelt = helm(lab, "template", str(CHART), "--values", str(lab.cache.cluster / "values.json"), "--set", "imges=1")
     assert not misspelt.ok
     assert "imges" in misspelt.err
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_what_helm_renders(check: Callable[[Chart], None]) -> None:
-    check(Chart(built_tools(session()).helm))
 
 
 @pytest.mark.parametrize("settings", COMBINATIONS, ids=lambda settings: " ".join(settings) or "defaults")

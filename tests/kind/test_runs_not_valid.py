@@ -1,8 +1,7 @@
-"""Whole runs on the real cluster that must not be valid: without their fault, too short, or of another row."""
+"""Whole runs on the real cluster that must not be valid: without their fault, or too short."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import yaml
 from support.kind.kind_lab import Lab
 from support.kind.lab_runs import run
 from support.runs.experiment_files import loaded
-from support.runs.planted_experiments import claiming
 
 pytestmark = pytest.mark.beside
 
@@ -38,22 +36,3 @@ def test_a_member_kept_down_for_less_than_its_row_gives_the_failover_is_refused(
     code, verdict, _ = run(lab, tmp_path, "postgres/kill-primary", seconds="10", namespace=shared_namespace)
     assert (code, verdict["verdict"]) == (2, "unknown")
     assert any("could not be told from the heal" in reason for reason in verdict["runs"][0]["reasons"])
-
-
-def test_a_hot_key_that_nothing_protects_is_a_stampede_and_breaks_the_row_of_the_lock(
-    lab: Lab, shared_namespace: str, tmp_path: Path
-) -> None:
-    file = claiming("cache/expire-hot-key", "lock", tmp_path)
-    code, verdict, folder = run(lab, tmp_path / "results", str(file), protection="none", namespace=shared_namespace)
-    assert (code, verdict["verdict"]) == (1, "invalid")
-    (judged,) = verdict["runs"]
-    assert any(reason.startswith("stampedeMax") for reason in judged["reasons"]), judged["reasons"]
-    findings = {
-        finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())["findings"]
-    }
-    assert findings["load"]["figures"]["factor"]["max"] >= 20
-    assert findings["durability"]["figures"]["lost"] == 0
-    record = json.loads((folder / "run.json").read_text())
-    (window,) = record["fault_windows"]
-    print(f"\n{findings['load']['figures']} {window}")
-    assert window["proven"]

@@ -23,6 +23,7 @@ def assert_acks_nothing_until_heal(cluster: ClusterObject, role: str, **probe: A
             )
             status = await_phase(lab, namespace, f"{name}-{what}", "Healed", within_seconds=20)
             hit += [entry for entry in status["targets"] if entry["end"] == "target"]
+            lab.kubectl("delete", "fault", "-n", namespace, f"{name}-{what}")
         cluster.await_ready(3)
         time.sleep(3)
     assert all(entry["proven"] for entry in hit), hit
