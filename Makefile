@@ -60,7 +60,7 @@ test: ## run the gate: lint, types, unit and property tests, then the tests on k
 
 test-unit: lint unit-tests ## run the fast part of the gate
 
-unit-tests: venv
+unit-tests: venv ## run the unit and property tests only
 	@$(IN_VENV)pytest -q -n 2 --durations=15 tests/unit tests/property
 
 # What measures times runs alone, the rest side by side: half of the time each waits for databases. All groups run in any

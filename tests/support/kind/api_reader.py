@@ -5,14 +5,11 @@ Tests wait for objects by asking again and again; a kubectl each time would take
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from caplab_cluster.kind_cluster import CONTEXT
 
@@ -38,7 +35,7 @@ class ApiReader:
         self._api = connect(CONTEXT, kubeconfig)
 
     def get(self, *arguments: str) -> dict[str, Any]:
-        """Return what `kubectl get ARGUMENTS -o json` prints. Raises AssertionError if there is no such object."""
+        """Return what `kubectl get ARGUMENTS -o json` prints. Raises ApiError if there is no such object."""
         words, query, everywhere = _parsed(arguments)
         namespace = "" if everywhere else query.pop("namespace", "default")
         named = words if "/" in words[0] else [f"{words[0]}/{name}" for name in words[1:]]
@@ -53,10 +50,10 @@ class ApiReader:
 
     def _named(self, namespace: str, word: str) -> dict[str, Any]:
         kind, _, name = word.partition("/")
-        return _as_shown(self._fetch(_path(self._resource(kind), namespace, name), {}))
+        return _as_shown(self._api.call("GET", _path(self._resource(kind), namespace, name)))
 
     def _items(self, resource: Resource, namespace: str, query: dict[str, str]) -> list[dict[str, Any]]:
-        listed = self._fetch(_path(resource, namespace), query)
+        listed = self._api.call("GET", _path(resource, namespace), query)
         head = {"apiVersion": listed["apiVersion"], "kind": listed["kind"].removesuffix("List")}
         return [_as_shown({**head, **item}) for item in listed["items"]]
 
@@ -70,7 +67,7 @@ class ApiReader:
         """All that is served, by plural, singular and short names; the core's before those of groups."""
         resources: dict[str, Resource] = {}
         for root in ("/api", "/apis"):
-            for group in self._fetch(root, {}, _DISCOVERY)["items"]:
+            for group in self._api.call("GET", root, accept=_DISCOVERY)["items"]:
                 version = group["versions"][0]
                 path = "/".join(filter(None, (root, group["metadata"].get("name"), version["version"])))
                 for served in version["resources"]:
@@ -78,14 +75,6 @@ class ApiReader:
                     found = Resource(path, served["resource"], served["scope"] == "Namespaced")
                     resources |= {name: found for name in names if name not in resources}
         return resources
-
-    def _fetch(self, path: str, query: dict[str, str], accept: str = "application/json") -> dict[str, Any]:
-        url = f"{self._api.configuration.host}{path}?{urlencode(query)}"
-        answer = self._api.call_api("GET", url, {"Accept": accept})
-        content = answer.response.data
-        assert answer.status == HTTPStatus.OK, f"{path}: {answer.status} {content.decode()}"
-        document: dict[str, Any] = json.loads(content)
-        return document
 
 
 def _as_shown(item: dict[str, Any]) -> dict[str, Any]:
