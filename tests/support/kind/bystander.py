@@ -11,6 +11,7 @@ from typing import Any
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 
 from caplab.contract.names import VANTAGE_LABEL
+from caplab.kube.errors import NotFound
 from support.kind.cluster_object import ClusterObject
 from support.kind.kind_lab import Lab, in_namespace
 from support.kind.postgres_cluster import sql
@@ -81,7 +82,7 @@ class Bystander:
         """Return whether everything is there, and unchanged."""
         try:
             return self.state() == before
-        except AssertionError:  # something is gone
+        except NotFound:  # something is gone
             return False
 
     def _cluster(self, kind: str) -> ClusterObject:
