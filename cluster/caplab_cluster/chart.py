@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,7 @@ from .toolchain import Tools
 RELEASE = "caplab"
 NAMESPACE = "caplab-system"
 VALUES_VARIABLE = "CAPLAB_VALUES"  # files of Helm values that the user adds to the lab's own
-_ENGINES = json.loads((CHART / "files" / "engines.json").read_text())  # written by caplab/contract/engines.py
-EXPORTER_IMAGES = tuple(engine["exporter"] for engine in _ENGINES if engine["exporter"])
-USED_IMAGES = (
-    *("agent", "operator", "prober", "prometheus", "runner"),
-    *(engine["name"] for engine in _ENGINES),
-    *EXPORTER_IMAGES,
-)
+_ENGINES = CHART / "files" / "engines.json"  # written by caplab/contract/engines.py; an installed wheel has no chart
 _READY_SECONDS = 90
 _PROBERS = "app.kubernetes.io/name=caplab-prober"
 # The agents are privileged: they kill and freeze processes of other pods. Warnings show whatever else is not
@@ -68,9 +63,25 @@ def ensure(
         note.write_text(wanted)
 
 
+@cache
+def _engines() -> tuple[Mapping[str, Any], ...]:
+    return tuple(json.loads(_ENGINES.read_text()))
+
+
+def exporter_images() -> tuple[str, ...]:
+    """Name the images of the engines' exporters."""
+    return tuple(engine["exporter"] for engine in _engines() if engine["exporter"])
+
+
+def used_images() -> tuple[str, ...]:
+    """Name the images that the chart needs in any case."""
+    lab = ("agent", "operator", "prober", "prometheus", "runner")
+    return (*lab, *(engine["name"] for engine in _engines()), *exporter_images())
+
+
 def values_of(images: Mapping[str, str]) -> dict[str, Any]:
     """Return the chart's values for the images that exist: Grafana is installed if its image is there."""
-    used = [*USED_IMAGES, *(name for name in lab_images.ONLY_PULLED if name in images)]
+    used = [*used_images(), *(name for name in lab_images.ONLY_PULLED if name in images)]
     return {"images": {name: images[name] for name in used}, "grafana": {"enabled": "grafana" in images}}
 
 

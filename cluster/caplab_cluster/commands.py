@@ -35,7 +35,7 @@ from .progress import Progress
 from .session import Session, begin, built_tools
 from .toolchain import GoBuilder
 
-_ON_CONTROL_PLANE = ("grafana", "operator", "prometheus", "runner", *chart.EXPORTER_IMAGES)
+_ON_CONTROL_PLANE = ("grafana", "operator", "prometheus", "runner")  # and the engines' exporters
 
 
 def run_doctor(progress: Progress, cache: Cache) -> None:
@@ -99,9 +99,8 @@ def up(progress: Progress, cache: Cache) -> None:
 
 def images_of(node: str, references: Mapping[str, str]) -> list[str]:
     """Return which of the images named by references run on a node: faults leave those of the control plane alone."""
-    return [
-        reference for name, reference in references.items() if (name in _ON_CONTROL_PLANE) == (node == CONTROL_PLANE)
-    ]
+    there = {*_ON_CONTROL_PLANE, *chart.exporter_images()}
+    return [reference for name, reference in references.items() if (name in there) == (node == CONTROL_PLANE)]
 
 
 def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str) -> bool:

@@ -17,9 +17,9 @@ from caplab.ownership import MANAGER, labels_of, run_of
 from caplab.run_context import RunContext
 from caplab.run_lease import Leases
 
-_LIMITS = {"connect_seconds": 5.0, "read_seconds": 30.0}
 # Five times the compressed history of eight hours at 1,000 operations a second.
-_OF_HISTORIES = {"most_bytes": 1 << 30, "whole_seconds": 600.0}
+_MOST_BYTES_OF_A_HISTORY = 1 << 30
+_SECONDS_FOR_A_HISTORY = 600.0
 
 
 class NotOurs(Exception):
@@ -34,7 +34,7 @@ class Server(Leases):
 
     def __init__(self, run: RunContext, client: Client | None = None) -> None:
         self.run = run
-        self._client = (client or pinned().client).limited(**_LIMITS)
+        self._client = (client or pinned().client).limited(connect_seconds=5.0, read_seconds=30.0)
         super().__init__(self._client)
 
     def apply(self, kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Body:
@@ -134,7 +134,8 @@ class Server(Leases):
             raise LookupError(f"There is no prober in zone {vantage}. Hint: make up.")
         # The token is read each time anew: the probers may have been reinstalled with another one.
         token = {TOKEN_HEADER: read_token(self._client)}
-        return self._client.limited(**_OF_HISTORIES).proxy(SYSTEM_NAMESPACE, running[0], PROBER_METRICS, path, token)
+        client = self._client.limited(most_bytes=_MOST_BYTES_OF_A_HISTORY, whole_seconds=_SECONDS_FOR_A_HISTORY)
+        return client.proxy(SYSTEM_NAMESPACE, running[0], PROBER_METRICS, path, token)
 
 
 def not_removable(run: RunContext, body: Body) -> str:

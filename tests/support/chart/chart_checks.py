@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from caplab_cluster.chart import NAMESPACE, RELEASE, USED_IMAGES
+from caplab_cluster.chart import NAMESPACE, RELEASE, used_images
 from caplab_cluster.paths import CHART, DASHBOARDS, REPOSITORY
 from caplab_cluster.shell import CommandResult, ask
 
@@ -91,7 +91,7 @@ class Chart:
 
     def ask(self, *settings: str, texts: Sequence[str] = ()) -> CommandResult:
         """Run helm, with every image named; texts are settings that are texts, whatever they look like."""
-        images = [f"images.{name}=registry.example/{name}@sha256:0" for name in USED_IMAGES]
+        images = [f"images.{name}=registry.example/{name}@sha256:0" for name in used_images()]
         flags = [f"--set={setting}" for setting in (*images, *settings)]
         flags += [f"--set-string={setting}" for setting in texts]
         return ask(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from caplab_cluster import versions
-from caplab_cluster.chart import USED_IMAGES, grafana_or_why_not, values_of
+from caplab_cluster.chart import grafana_or_why_not, used_images, values_of
 from caplab_cluster.commands import images_of
 from caplab_cluster.failure import Failure
 from caplab_cluster.images import image_context
@@ -201,8 +201,8 @@ def test_what_is_only_pulled_is_there_where_images_are_pulled_and_missing_where_
 
 
 def test_the_chart_has_a_grafana_where_there_is_an_image_of_it() -> None:
-    without = dict.fromkeys((*USED_IMAGES, "toolbox"), "host/x")
-    assert values_of(without) == {"images": dict.fromkeys(USED_IMAGES, "host/x"), "grafana": {"enabled": False}}
+    without = dict.fromkeys((*used_images(), "toolbox"), "host/x")
+    assert values_of(without) == {"images": dict.fromkeys(used_images(), "host/x"), "grafana": {"enabled": False}}
     there = values_of({**without, "grafana": "host/g"})
     assert there["grafana"] == {"enabled": True}
     assert there["images"]["grafana"] == "host/g"

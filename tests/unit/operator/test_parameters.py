@@ -14,6 +14,7 @@ from parameters import files
 from parameters.asking import ENGINES, read_cassandra, read_postgres, read_redis
 from parameters.refusals import BOUNDS, REFUSALS, TEXT, reason
 from parameters.rules import rules
+from support.chart.templates import read_crd
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -187,7 +188,7 @@ def unbounded(schema: Any, where: str) -> list[str]:
 
 @pytest.mark.parametrize("file", CRDS, ids=lambda file: file.stem)
 def test_nothing_in_a_kind_may_be_of_any_length(file: Path) -> None:
-    for version in yaml.safe_load(file.read_text())["spec"]["versions"]:
+    for version in read_crd(file)["spec"]["versions"]:
         assert unbounded(version["schema"]["openAPIV3Schema"], file.stem) == []
 
 

@@ -137,7 +137,7 @@ JOB = """- job_name: caplab-toy
 REGISTRIES = ("caplab_operator.handlers.wiring", "caplab_probes.engines", "chaoscaplab.clusters.engines")
 DOES = """
 import json
-from caplab_cluster.chart import USED_IMAGES
+from caplab_cluster.chart import used_images
 from caplab_operator.handlers.engines import controllers
 from caplab_operator.uninstall import KINDS
 from caplab_probes.engines import factory_for
@@ -151,7 +151,7 @@ from caplab.watch.objects import cluster_of
 
 print(type(controllers()["ToyCluster"].handlers).__name__)
 print(factory_for("ToyCluster").engine.port, engine_named("toy").ENGINE.kind)
-print("ToyCluster" in KINDS, "toy" in USED_IMAGES, "ToyCluster" in schemas())
+print("ToyCluster" in KINDS, "toy" in used_images(), "ToyCluster" in schemas())
 spec = {"target": {"kind": "ToyCluster", "name": "t", "role": "any"}, "kill": {}, "durationSeconds": 5}
 print(problems({"apiVersion": API_VERSION, "kind": FAULT, "metadata": {"name": "x"}, "spec": spec}))
 print(FaultSpec.from_body(spec).target.kind)
