@@ -53,7 +53,7 @@ class Record:
     def from_body(cls, body: object, where: str = "object") -> Self:
         """Read a parsed body; fields of other names are left alone. Raises BodyError, which names the field."""
         if not isinstance(body, Mapping):
-            raise BodyError(f"{where}: expected an object with named fields, found {_shown(body)}.")
+            raise BodyError(f"{where}: expected an object with named fields, found {shown(body)}.")
         values = {}
         for attribute, (name, required, of_type, _) in _fields(cls).items():
             value = body.get(name)
@@ -121,12 +121,12 @@ def _without_none(hint: Any) -> Any:
 def _read(value: Any, of_type: Any, where: str) -> Any:
     if get_origin(of_type) is tuple:
         if not isinstance(value, list | tuple):
-            raise BodyError(f"{where}: must be a list, found {_shown(value)}.")
+            raise BodyError(f"{where}: must be a list, found {shown(value)}.")
         item = get_args(of_type)[0]
         return tuple(_read(each, item, f"{where}[{number}]") for number, each in enumerate(value))
     if get_origin(of_type) is not None:  # a map of texts
         if not isinstance(value, Mapping):
-            raise BodyError(f"{where}: expected an object with named fields, found {_shown(value)}.")
+            raise BodyError(f"{where}: expected an object with named fields, found {shown(value)}.")
         return {str(key): _read(each, str, f"{where}.{key}") for key, each in value.items()}
     if issubclass(of_type, Record):
         return of_type.from_body(value, where)
@@ -137,7 +137,7 @@ def _plain(value: Any, of_type: type, where: str) -> Any:
     is_bool = isinstance(value, bool)
     fits = isinstance(value, (int, float) if of_type is float else of_type) and is_bool == (of_type is bool)
     if not fits:
-        raise BodyError(f"{where}: must be {_WORDS[of_type]}, found {_shown(value)}.")
+        raise BodyError(f"{where}: must be {_WORDS[of_type]}, found {shown(value)}.")
     return value
 
 
@@ -161,6 +161,7 @@ def _schema(of_type: Any, rules: Rules) -> dict[str, Any]:
     return {"type": _TYPES[of_type], **own}
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as messages quote it: its first 57 characters if it is long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

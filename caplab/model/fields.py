@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from caplab.contract.records import shown
+
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 
@@ -24,7 +26,7 @@ class Fields:
     def of(cls, where: str, value: object) -> Fields:
         """Wrap a parsed object; FieldError if it is not an object with string keys."""
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise FieldError(f"{where}: expected an object with named fields, found {_shown(value)}.")
+            raise FieldError(f"{where}: expected an object with named fields, found {shown(value)}.")
         return cls(where, value)
 
     def only(self, *names: str) -> None:
@@ -102,13 +104,8 @@ class Fields:
         return value
 
     def _refuse(self, name: str, value: Json) -> str:
-        raise FieldError(f"{self.where}: field '{name}' must hold texts only, found {_shown(value)}.")
+        raise FieldError(f"{self.where}: field '{name}' must hold texts only, found {shown(value)}.")
 
     def error(self, name: str, expected: str) -> FieldError:
         """Return the error for a field that exists but is not what was expected."""
-        return FieldError(f"{self.where}: field '{name}' must be {expected}, found {_shown(self.values[name])}.")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return FieldError(f"{self.where}: field '{name}' must be {expected}, found {shown(self.values[name])}.")
