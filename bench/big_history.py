@@ -42,7 +42,7 @@ class GeneratedRun:
     context: Context
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Load:
     """Operations by their schedule; return_ns NEVER: no answer."""
 
@@ -66,9 +66,16 @@ def make(operations: int, seed: int = 1) -> GeneratedRun:
     load = _sent(sent, injected_ns, random)
     kept = _scanned(load, random)
     begun_ns = int(load.invoke_ns[-1]) + 10 * OUTAGE_NS
-    window = FaultWindow("kill", "pg-0", injected_ns, injected_ns + 2 * OUTAGE_NS, ("cgroup empty",), True)
-    final = FinalScan(True, len(kept), "pg-1", invoke_ns=begun_ns)
-    return GeneratedRun(_table(load, kept, begun_ns, injected_ns), Context((window,), final))
+    window = FaultWindow(
+        kind="kill",
+        target="pg-0",
+        injected_ns=injected_ns,
+        healed_ns=injected_ns + 2 * OUTAGE_NS,
+        evidence=("cgroup empty",),
+        proven=True,
+    )
+    final = FinalScan(converged=True, elements=len(kept), server="pg-1", invoke_ns=begun_ns)
+    return GeneratedRun(_table(load, kept, begun_ns, injected_ns), Context(fault_windows=(window,), final_scan=final))
 
 
 def _sent(count: int, injected_ns: int, random: np.random.Generator) -> _Load:
@@ -89,7 +96,16 @@ def _sent(count: int, injected_ns: int, random: np.random.Generator) -> _Load:
     key[read] = random.integers(0, len(VANTAGES) * KEYS, len(read))
     value = (vantage + 1) << 52 | index + 1
     load = _Load(
-        vantage, index % SESSIONS, op, key, value, op != READ, scheduled, invoke, returned, outcome.astype(np.int64)
+        vantage=vantage,
+        session=index % SESSIONS,
+        op=op,
+        key=key,
+        value=value,
+        present=op != READ,
+        scheduled_ns=scheduled,
+        invoke_ns=invoke,
+        return_ns=returned,
+        outcome=outcome.astype(np.int64),
     )
     return _read(load, random)
 

@@ -34,7 +34,7 @@ VALIDATION = "validation"  # and validated as a stored history
 MIB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """Cost of one checker: seconds by the clock and of processor time, peak memory in bytes, and its finding."""
 
@@ -49,7 +49,7 @@ def measure(file: Path, what: str) -> Cost:
     """Measure it in a process of its own."""
     command = [sys.executable, __file__, "--measure", what, str(file)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return Cost(what, **json.loads(done.stdout))
+    return Cost(what=what, **json.loads(done.stdout))
 
 
 def measured(file: Path, what: str) -> dict[str, object]:
@@ -84,8 +84,18 @@ def _peak_bytes() -> int:
 
 
 def _context(facts: dict[str, int]) -> Context:
-    window = FaultWindow("kill", "pg-0", facts["injected_ns"], facts["healed_ns"], ("cgroup empty",), True)
-    return Context((window,), FinalScan(True, facts["elements"], "pg-1", invoke_ns=facts["begun_ns"]))
+    window = FaultWindow(
+        kind="kill",
+        target="pg-0",
+        injected_ns=facts["injected_ns"],
+        healed_ns=facts["healed_ns"],
+        evidence=("cgroup empty",),
+        proven=True,
+    )
+    return Context(
+        fault_windows=(window,),
+        final_scan=FinalScan(converged=True, elements=facts["elements"], server="pg-1", invoke_ns=facts["begun_ns"]),
+    )
 
 
 def write(folder: Path, operations: int, seed: int) -> Path:

@@ -100,7 +100,7 @@ class Variable:
     values: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueryResult:
     """One query with one filling, and how many series came back.
 
@@ -173,7 +173,7 @@ def _each(
         if query in queries:
             continue
         queries.add(query)
-        result = QueryResult(board["title"], where, query, used)
+        result = QueryResult(dashboard=board["title"], where=where, query=query, filling=used)
         try:
             if count := len(prometheus.series(query, window, bool(target.get("instant")))):
                 yield replace(result, series=count)

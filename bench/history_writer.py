@@ -67,10 +67,14 @@ class CpuTime:
 
 async def put_on_load(folder: Path, port: int, rate: float, seconds: float | None) -> dict[str, object]:
     """Run a prober in this process; returns what it cost, and its memory (bytes) every second."""
-    spec = ProbeSpec(RUN, "set", rate, ("service", "direct"), ("a",), seed=1, seconds=seconds)
+    spec = ProbeSpec(
+        run_id=RUN, workload="set", rate=rate, routes=("service", "direct"), vantages=("a",), seed=1, seconds=seconds
+    )
     topology = Topology(Endpoint("service", "127.0.0.1", port), (Endpoint("m0", "127.0.0.1", port),))
     limits = Limits(in_flight=64)  # the writer is measured, whatever else this machine does
-    around = probe.ProberContext("a", folder, limits, Exporter("a"), session_numbers())
+    around = probe.ProberContext(
+        vantage="a", folder=folder, limits=limits, exporter=Exporter("a"), numbers=session_numbers()
+    )
     client = factory_for(REDIS.kind).client(_LOGIN, limits, lambda: topology, spec.client)
     running = asyncio.create_task(probe.Probe(spec, around, client, lambda: topology).run())
     memory: list[int] = []
@@ -102,8 +106,15 @@ def seconds_a_row() -> float:
     """Return the time to make a row and hand it over; measured alone, since reading the clock takes as long."""
     rows, idle = 100_000, mock.create_autospec(SegmentWriter, instance=True)
     taken = Recorder(idle)
-    operation = Operation(1, "add", "service", value=5, workload="set")
-    attempt = Attempt(operation, 7, 1, 2, 3, Result(OK, server="m0", epoch="8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb"))
+    operation = Operation(index=1, op="add", route="service", value=5, workload="set")
+    attempt = Attempt(
+        operation=operation,
+        session=7,
+        scheduled_ns=1,
+        invoke_ns=2,
+        return_ns=3,
+        result=Result(outcome=OK, server="m0", epoch="8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb"),
+    )
     begun = time.thread_time()
     for _ in range(rows):
         taken.add(probe.row_of(attempt, "a"))

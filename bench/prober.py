@@ -47,7 +47,7 @@ class Bench:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """Lateness of starts in milliseconds, and processor time as a share of one core."""
 
@@ -71,7 +71,16 @@ def figures(what: str, late_seconds: list[float], cores: float, acked: str = "")
     late = sorted(1000 * seconds for seconds in late_seconds)
     on_time = sum(milliseconds <= ON_TIME_MS for milliseconds in late) / len(late)
     median, p99 = statistics.median(late), late[int(0.99 * len(late))]
-    return Figures(what, len(late), on_time, median, p99, late[-1], cores, acked)
+    return Figures(
+        what=what,
+        operations=len(late),
+        on_time=on_time,
+        median_ms=median,
+        p99_ms=p99,
+        worst_ms=late[-1],
+        cores=cores,
+        acked=acked,
+    )
 
 
 def prober(bench: Bench, workload: str, *options: str) -> Figures:

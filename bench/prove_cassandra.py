@@ -37,7 +37,10 @@ TESTS = "tests/kind/test_cassandra_cluster.py"
 
 def start(server: Server, engines: Sequence[str]) -> dict[str, float]:
     """Apply clusters at one moment; returns for each the seconds until it was Ready by its status."""
-    clusters = {engine: Cluster(server, engine_named(engine), NAMESPACE, ENGINES[engine], {}) for engine in engines}
+    clusters = {
+        engine: Cluster(server=server, engine=engine_named(engine), namespace=NAMESPACE, name=ENGINES[engine], spec={})
+        for engine in engines
+    }
     started = time.monotonic()
     for cluster in clusters.values():
         server.apply(cluster.engine.ENGINE.kind, NAMESPACE, cluster.name, {})

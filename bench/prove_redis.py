@@ -46,7 +46,7 @@ FULL_RATE, FULL_SECONDS, FULL_RUNS = 1000.0, 30.0, 3
 
 def ready_seconds(server: Server) -> float:
     """Return the seconds from applying a new object to Ready by its status."""
-    cluster = Cluster(server, engine_named("redis"), NAMESPACE, NAME, {})
+    cluster = Cluster(server=server, engine=engine_named("redis"), namespace=NAMESPACE, name=NAME, spec={})
     started = time.monotonic()
     server.apply(KIND, NAMESPACE, NAME, {})
     cluster.await_ready()
@@ -103,9 +103,11 @@ def delays(history: Table, promotions: Sequence[tuple[str, int]]) -> list[float]
 
 def service_delays(server: Server) -> list[float]:
     """Return the seconds from promotions to the Service, over all failovers and zones."""
-    cluster = Cluster(server, engine_named("redis"), NAMESPACE, NAME, {})
+    cluster = Cluster(server=server, engine=engine_named("redis"), namespace=NAMESPACE, name=NAME, spec={})
     run = f"service-{uuid.uuid4().hex[:6]}"
-    loads = Loads(server, NAMESPACE, {"kind": KIND, "name": NAME}, run, ZONES, 0)
+    loads = Loads(
+        server=server, namespace=NAMESPACE, target={"kind": KIND, "name": NAME}, run_id=run, vantages=ZONES, seed=0
+    )
     # 100 a second: a client finds the Service switched at most 10 ms after it is.
     probes = [{"name": "set", "workload": "set", "rate": 100, "routes": ["service"], "seconds": 900}]
     loads.start(probes)
@@ -122,7 +124,9 @@ def service_delays(server: Server) -> list[float]:
 def full_rate(server: Server) -> tuple[float, float, float]:
     """Run one zone's prober at FULL_RATE; returns acknowledged operations a second, the share on time, cores."""
     run, zone = f"full-{uuid.uuid4().hex[:6]}", ZONES[:1]
-    loads = Loads(server, NAMESPACE, {"kind": KIND, "name": NAME}, run, zone, 0)
+    loads = Loads(
+        server=server, namespace=NAMESPACE, target={"kind": KIND, "name": NAME}, run_id=run, vantages=zone, seed=0
+    )
     probes = [{"name": "set", "workload": "set", "rate": FULL_RATE, "seconds": 900}]
     loads.start(probes)
     before = {zone[0]: prober_usage(server, zone[0])}

@@ -34,7 +34,7 @@ PROMISES = {"read-your-writes": "read_your_writes", "monotonic": "monotonic_read
 OPTIONS = {"lag-aware": ("--max-lag-bytes", "2000"), "causal": ("--replica-wait-ms", "50")}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """Acked reads, the share that a replica answered, violations by guarantee, and latencies in milliseconds."""
 

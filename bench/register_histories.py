@@ -18,7 +18,7 @@ from caplab.model.history import Table, validate
 _ABSENT = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a history must contain; stale is the share of reads, info that of writes."""
 

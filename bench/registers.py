@@ -20,7 +20,7 @@ from caplab.model.history import Table
 
 REPEATS = 3  # the best of so many counts, of both
 BESIDE = [
-    Plan(name, operations, keys, stale=stale, info=info)
+    Plan(name=name, operations=operations, keys=keys, stale=stale, info=info)
     for operations in (100_000, 1_000_000)
     for name, keys, stale, info in (
         ("valid", 50, 0.0, 0.0),
@@ -31,7 +31,10 @@ BESIDE = [
     )
 ]
 # Not beside Porcupine, which ran out of memory on 100,000 operations of one key.
-ALONE = [Plan("one hot key", 1_000_000, 1), *(Plan("valid", count * 1_000_000, 200) for count in (1, 2, 5, 10))]
+ALONE = [
+    Plan(name="one hot key", operations=1_000_000, keys=1),
+    *(Plan(name="valid", operations=count * 1_000_000, keys=200) for count in (1, 2, 5, 10)),
+]
 
 
 def ours(history: Table) -> tuple[float, Finding]:

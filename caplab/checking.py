@@ -27,7 +27,7 @@ class NotChecked(Exception):
     """There is no history to check, or none that can be trusted; the message says where, why and how to fix it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedHistory:
     """The findings of one history, and why each checker that was left out has nothing to check."""
 
@@ -133,7 +133,13 @@ def _check(place: Path, names: Sequence[str], enough: int | None, bounds: Bounds
     left_out = {} if names else _left_out(subject)
     chosen = names or [name for name in CHECKERS if name not in left_out]
     findings = check_history(subject.history, context, chosen)
-    return CheckedHistory(place.name, subject.history.num_rows, context.injected_ns is not None, findings, left_out)
+    return CheckedHistory(
+        name=place.name,
+        operations=subject.history.num_rows,
+        with_fault=context.injected_ns is not None,
+        findings=findings,
+        left_out=left_out,
+    )
 
 
 def _of_run(folder: Path, bounds: Bounds) -> _Subject:

@@ -134,7 +134,14 @@ def _run(parsed: argparse.Namespace) -> int:
               "Hint: leave out --set and --repeat.", file=sys.stderr)  # fmt: skip
         return LAB_FAILED
     settings = dict(parsed.settings)
-    options = RunOptions(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
+    options = RunOptions(
+        name=parsed.name,
+        repeat=parsed.repeat or 1,
+        settings=settings,
+        folder=parsed.results,
+        keep=parsed.keep,
+        resume=parsed.resume,
+    )
     runs = planned(options)
     if parsed.plan:
         print("\n".join(runs))

@@ -15,7 +15,7 @@ from caplab.model.fields import Fields, Json
 from caplab.model.runs import CONTROL, RunRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """One property of the row: what was promised, what was measured, and whether it holds.
 
@@ -65,9 +65,9 @@ class Judgement:
             route=fields.optional_text("route"),
         )
         return cls(
-            expected,
-            state_of(fields, "state"),
-            str(fields.values.get("reason") or ""),
+            expected=expected,
+            state=state_of(fields, "state"),
+            reason=str(fields.values.get("reason") or ""),
             measured=number(fields, "measured"),
             of=number(fields, "of"),
             at_least=fields.boolean("at_least") if "at_least" in fields.values else False,
@@ -176,9 +176,17 @@ def _judge(expected: PropertyExpectation, settings: Mapping[str, Json], findings
         measured = _measured(expected, findings)
         limit = budgets.evaluate(expected.budget, settings) if expected.budget is not None else None
     except (_Unmeasured, budgets.BudgetError) as problem:
-        return Judgement(expected, State.UNKNOWN, str(problem))
+        return Judgement(expected=expected, state=State.UNKNOWN, reason=str(problem))
     state, reason = _weigh(expected, measured, limit)
-    return Judgement(expected, state, reason, measured.value, measured.of, measured.at_least, limit)
+    return Judgement(
+        expected=expected,
+        state=state,
+        reason=reason,
+        measured=measured.value,
+        of=measured.of,
+        at_least=measured.at_least,
+        limit=limit,
+    )
 
 
 class _Unmeasured(Exception):

@@ -35,7 +35,7 @@ class Refused(Exception):
     """A workflow that cannot be run here; the message says why."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Run:
     """A running job. store: what GitHub keeps between jobs, caches and artifacts."""
 
@@ -289,7 +289,7 @@ def main(arguments: list[str] | None = None) -> int:
     inputs = dict(pair.split("=", 1) for pair in parsed.input)
     with tempfile.TemporaryDirectory(prefix="workflow-") as folder:
         store = (parsed.store or Path(folder) / "store").absolute()
-        run = Run(REPOSITORY, Path(folder) / "workspace", store, parsed.event)
+        run = Run(source=REPOSITORY, workspace=Path(folder) / "workspace", store=store, event=parsed.event)
         try:
             code = run_job(run, parsed.workflow, parsed.job, inputs)
         except (Refused, NotKnown) as error:

@@ -14,7 +14,7 @@ SHARE = "share"
 RATIO = "times"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Property:
     """A property that a row of expectations may name: its words in reports, and the checker's figure that measures it.
 
@@ -64,4 +64,4 @@ def run_checker(checker: Checker, history: Table, context: Context) -> Finding:
         return checker.check(history, context)
     except Exception as error:
         reason = f"The checker '{checker.name}' failed: {type(error).__name__}: {error}"
-        return Finding(checker.name, State.UNKNOWN, reason, error=traceback.format_exc())
+        return Finding(property=checker.name, state=State.UNKNOWN, reason=reason, error=traceback.format_exc())

@@ -36,7 +36,7 @@ def merge(states: Iterable[State]) -> State:
     return State.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """A checker's finding: the property by name, its state, one sentence, and the figures behind it.
 
@@ -65,10 +65,16 @@ class Finding:
         """Read what `to_json` gives; FieldError names a field that is missing or wrong."""
         reason, error = (str(fields.values.get(name) or "") for name in ("reason", "error"))
         figures = fields.object("figures").values
-        return cls(fields.text("property"), state_of(fields, "state"), reason, figures, error)
+        return cls(
+            property=fields.text("property"),
+            state=state_of(fields, "state"),
+            reason=reason,
+            figures=figures,
+            error=error,
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a checker knows beside the history; the defaults fit a history without a run record.
 
@@ -88,7 +94,14 @@ class Context:
     @classmethod
     def of(cls, run: RunRecord) -> Context:
         """Build the context from a run's record."""
-        return cls(run.fault_windows, run.final_scan, run.settled_ns, run.steady_ns, run.has_primary, run.sides)
+        return cls(
+            fault_windows=run.fault_windows,
+            final_scan=run.final_scan,
+            settled_ns=run.settled_ns,
+            steady_ns=run.steady_ns,
+            has_primary=run.has_primary,
+            sides=run.sides,
+        )
 
     @property
     def injected_ns(self) -> int | None:

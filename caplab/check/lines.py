@@ -61,7 +61,7 @@ def dense(code: Integers) -> tuple[Integers, Integers]:
     return (np.cumsum(there, dtype=np.int64) - 1)[code], np.flatnonzero(there)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Climbs:
     """Heights on each line in their order of arrival, searched for the first one above a level.
 
@@ -82,7 +82,13 @@ class Climbs:
         line, height = line[order], height[order]
         span = int(height.max(initial=0)) + 2
         highest = np.maximum.accumulate(line * span + height)
-        return cls(np.append(place[order], NEVER), distinct, np.append(line, -1), highest, span), order
+        return cls(
+            place=np.append(place[order], NEVER),
+            codes=distinct,
+            _line=np.append(line, -1),
+            _highest=highest,
+            _span=span,
+        ), order
 
     def first_above(self, code: Integers, level: Integers) -> Integers:
         """Return, for each line by its code and level (from -1), the index of the first height above the level."""

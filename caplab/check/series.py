@@ -15,7 +15,7 @@ from .lines import by_line
 UNNAMED = "unnamed"  # the route of operations without one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """The operations of one vantage, op and route, sorted by scheduled_ns; return_ns is NEVER where null."""
 
@@ -65,8 +65,12 @@ def split(history: Table) -> Iterator[Series]:
         due = columns[0][rows]
         if (due[1:] < due[:-1]).any():
             rows = rows[np.argsort(due, kind="stable")]
-        scheduled, invoked, returned = (column[rows] for column in columns)
-        yield Series(*labels[which], scheduled, invoked, returned, acked[rows])
+        vantage, op, route = labels[which]
+        scheduled_ns, invoke_ns, return_ns = (column[rows] for column in columns)
+        yield Series(
+            vantage=vantage, op=op, route=route, scheduled_ns=scheduled_ns, invoke_ns=invoke_ns, return_ns=return_ns,
+            acked=acked[rows],
+        )  # fmt: skip
 
 
 def groups(history: Table, rows: Mask) -> tuple[Integers, list[tuple[str, str, str]]]:

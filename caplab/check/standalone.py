@@ -43,7 +43,7 @@ def final_scan(history: Table) -> FinalScan | None:
     return deciding.judged(f"{count} acked operations had not returned when it began")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Scans:
     """Rows of scans, a row for each element; server -1: no server is named."""
 
@@ -59,14 +59,14 @@ class _Scans:
     def where(self, rows: Mask) -> _Scans:
         """Return only some of the rows."""
         return _Scans(
-            self.row[rows],
-            self.invoke_ns[rows],
-            self.server[rows],
-            self.words,
-            self.key[rows],
-            self.value[rows],
-            self.has_element[rows],
-            self.ok[rows],
+            row=self.row[rows],
+            invoke_ns=self.invoke_ns[rows],
+            server=self.server[rows],
+            words=self.words,
+            key=self.key[rows],
+            value=self.value[rows],
+            has_element=self.has_element[rows],
+            ok=self.ok[rows],
         )
 
     def preferred(self, history: Table) -> _Scans:
@@ -93,7 +93,13 @@ class _Scans:
 
     def judged(self, problem: str = "") -> FinalScan:
         """Return the record of one scan; problem: why it was made too early, or differs from another."""
-        return FinalScan(not problem, len(self.elements()), self.last_server(), problem, invoke_ns=self.began_ns())
+        return FinalScan(
+            converged=not problem,
+            elements=len(self.elements()),
+            server=self.last_server(),
+            problem=problem,
+            invoke_ns=self.began_ns(),
+        )
 
     def elements(self) -> Integers:
         """Return the elements as sorted rows of key and value."""
@@ -109,7 +115,9 @@ def _decided(scans: _Scans) -> FinalScan:
     server = scans.last_server()
     deciding = scans.of(server)
     if not deciding.ok.all():
-        return FinalScan(True, None, server, f"{int((~deciding.ok).sum())} rows of it are not ok")
+        return FinalScan(
+            converged=True, elements=None, server=server, problem=f"{int((~deciding.ok).sum())} rows of it are not ok"
+        )
     elements = deciding.elements()
     for other in scans.servers():
         scan = scans.of(other)
@@ -129,14 +137,14 @@ def _scans(history: Table) -> _Scans:
     row = np.flatnonzero(scan)
     server, words = codes(history, "server")
     return _Scans(
-        row,
-        integers(history, "invoke_ns", 0)[row],
-        server[row],
-        words,
-        key[row],
-        integers(history, "value", 0)[row],
-        present(history, "value")[row],
-        among(history, "outcome", ["ok"])[row],
+        row=row,
+        invoke_ns=integers(history, "invoke_ns", 0)[row],
+        server=server[row],
+        words=words,
+        key=key[row],
+        value=integers(history, "value", 0)[row],
+        has_element=present(history, "value")[row],
+        ok=among(history, "outcome", ["ok"])[row],
     )
 
 

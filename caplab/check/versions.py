@@ -27,7 +27,7 @@ UNBOUNDED = NEVER  # the returned version of a write that may have taken effect 
 _OTHERS = ("add", "incr", "cas", "id")  # a key with any of these has no versions; a load changes nothing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Writes:
     """The writes of ordered keys that took effect or may have, by key and value."""
 
@@ -50,7 +50,7 @@ class Acks:
     return_ns: Integers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reads:
     """The ok reads of ordered keys whose value may have been written by then, by key and invocation."""
 
@@ -63,7 +63,7 @@ class Reads:
     required_version: Integers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
     """Ordered keys and the operations on them.
 
@@ -113,10 +113,19 @@ def versions_of(history: Table) -> Versions:
     keys = _keys_of(history)
     nothing, writes, acks = _number(history, keys.key, keys.writes, len(keys.ordered))
     reads, unexpected = _reads(history, keys.key, keys.ordered, nothing, writes)
-    return Versions(keys.count, keys.skipped, keys.ordered, nothing, writes, acks, reads, unexpected)
+    return Versions(
+        keys=keys.count,
+        skipped=keys.skipped,
+        ordered=keys.ordered,
+        nothing=nothing,
+        writes=writes,
+        acks=acks,
+        reads=reads,
+        unexpected=unexpected,
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Keys:
     """Each row's key, which keys are ordered, how many written keys are and are not; and the rows of their writes."""
 
@@ -139,7 +148,7 @@ def _keys_of(history: Table) -> _Keys:
     ordered[_disordered(history, key, rows)] = False
     has_writes, has_effects = (np.bincount(key[of], minlength=len(names)) > 0 for of in (written, effective))
     count, skipped = int((ordered & has_writes).sum()), int((has_effects & ~ordered).sum())
-    return _Keys(key, ordered, count, skipped, rows[ordered[key[rows]]])
+    return _Keys(key=key, ordered=ordered, count=count, skipped=skipped, writes=rows[ordered[key[rows]]])
 
 
 def _no_versions(history: Table, effective: Mask) -> Mask:
@@ -175,7 +184,20 @@ def _number(history: Table, key: Integers, rows: Integers, keys: int) -> tuple[I
     required_version[~ok] = acked_before(acks, line[~ok], invoke_ns[~ok]) + 1
     returned_version = np.where(ok, newest, UNBOUNDED)
     value = integers(history, "value", 0)[rows]
-    return nothing, Writes(rows, line, value, invoke_ns, ok, returned_version, required_version, newest), acks
+    return (
+        nothing,
+        Writes(
+            row=rows,
+            key=line,
+            value=value,
+            invoke_ns=invoke_ns,
+            ok=ok,
+            returned_version=returned_version,
+            required_version=required_version,
+            newest=newest,
+        ),
+        acks,
+    )
 
 
 def acked_before(acks: Acks, key: Integers, moment_ns: Integers) -> Integers:
@@ -199,7 +221,13 @@ def _reads(history: Table, key: Integers, ordered: Mask, nothing: Integers, writ
     )
     return_ns = integers(history, "return_ns", NEVER)[explained]
     return Reads(
-        explained, line, write, invoke_ns[explained], return_ns, returned_version, required_version
+        row=explained,
+        key=line,
+        write=write,
+        invoke_ns=invoke_ns[explained],
+        return_ns=return_ns,
+        returned_version=returned_version,
+        required_version=required_version,
     ), unexpected
 
 

@@ -44,7 +44,14 @@ def compare(options: CompareOptions) -> tuple[str, int]:
             f"{options.new}: there is no run with a verdict{unread}. Hint: name the folder of a suite, or one of many."
         )
     chosen = choose(base, new, options.last, options.newest, options.least)
-    comparison = Comparison(base, new, chosen, options.rule, differences(chosen), weigh(chosen, options.rule))
+    comparison = Comparison(
+        base=base,
+        new=new,
+        chosen=chosen,
+        rule=options.rule,
+        differences=differences(chosen),
+        table=weigh(chosen, options.rule),
+    )
     forms = {
         "text": text(comparison, options.every, options.width),
         "markdown": markdown(comparison),

@@ -26,7 +26,7 @@ _NOTHING_LEFT = " Every run is among those to judge. Hint: judge the newest of e
 _NOTABLE = (Result.REGRESSED, Result.IMPROVED, Result.CHANGED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Everything that is reported of two sides."""
 

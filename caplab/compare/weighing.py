@@ -92,7 +92,7 @@ class Table:
     only_new: tuple[str, ...]  # rows without one before
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pair:
     key: Key
     base: tuple[Figure, ...]
@@ -128,7 +128,7 @@ def _pairs(chosen: ChosenRuns) -> Iterable[_Pair]:
             unit = new[key][-1].unit
             old, now = (_in_unit(figures, unit) for figures in (base.get(key, ()), new[key]))
             if old:
-                yield _Pair(key, old, now, has_primary, _test(old, now))
+                yield _Pair(key=key, base=old, new=now, has_primary=has_primary, test=_test(old, now))
 
 
 def _in_unit(figures: Iterable[Figure], unit: str) -> tuple[Figure, ...]:

@@ -18,7 +18,7 @@ UNREADABLE = "Unreadable"  # in place of a phase
 Lost = Mapping[str, Any]  # a lost node, in the form of caplab_cluster.node_loss.store.NodeLoss.to_json
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One fault; namespace '' for a lost node, since_unix and left_seconds None if the object does not have them."""
 

@@ -53,7 +53,14 @@ def _row(numbered: Fields) -> Expectation:
     ]
     if not properties:
         raise fields.error("properties", "at least one property: a row that promises nothing judges nothing")
-    return Expectation(engine, mode, fault, tuple(properties), fields.text("why"), fields.text("source"))
+    return Expectation(
+        engine=engine,
+        mode=mode,
+        fault=fault,
+        properties=tuple(properties),
+        why=fields.text("why"),
+        source=fields.text("source"),
+    )
 
 
 def _sides(fields: Fields) -> list[tuple[Fields, str | None]]:
@@ -90,7 +97,7 @@ def _property_expectations(fields: Fields, side: str | None) -> list[PropertyExp
 def _property_expectation(properties: Fields, name: str) -> PropertyExpectation:
     value = properties.values[name]
     if isinstance(value, str) and value in _WORDS:
-        return PropertyExpectation(name, _WORDS[value])
+        return PropertyExpectation(property=name, promise=_WORDS[value])
     if not isinstance(value, dict):
         raise FieldError(f"{properties.where}: field '{name}' is {value!r}. {_HINT}")
     bound = properties.object(name)
@@ -104,4 +111,4 @@ def _property_expectation(properties: Fields, name: str) -> PropertyExpectation:
         (budgets.names if PROPERTIES[name].unit == RATIO else budgets.check)(budget)
     except budgets.BudgetError as error:
         raise FieldError(f"{bound.where}.{side}: {error}") from error
-    return PropertyExpectation(name, _BOUNDS[side], budget)
+    return PropertyExpectation(property=name, promise=_BOUNDS[side], budget=budget)

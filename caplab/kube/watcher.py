@@ -23,7 +23,7 @@ Body: TypeAlias = Mapping[str, Any]
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Watcher:
     """Lists and watches one kind in a thread, and calls changed with all objects after every change.
 

@@ -16,7 +16,7 @@ class Promise(Enum):
     MUST_SHOW = "must-show"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PropertyExpectation:
     """A row's promise for one property; budget over settings: the most (BOUNDED), the least (MUST_SHOW).
 
@@ -35,7 +35,7 @@ class PropertyExpectation:
         return f"{self.property} ({where})" if where else self.property
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
     """One row. Only the properties that it names count."""
 

@@ -13,7 +13,7 @@ SET_SCAN, REGISTER_SCAN, COUNTER_SCAN = "set-scan", "register-scan", "counter-sc
 MINORITY, MAJORITY = "minority", "majority"  # sides of a cut: those with the fault's targets, and the others
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultWindow:
     """One target under fault, from injection to heal.
 
@@ -37,7 +37,7 @@ class WallAnchor:
     unix_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FinalScan:
     """What the scan's maker knows of a final scan beyond its rows.
 
@@ -74,7 +74,7 @@ class FirstCommit:
     unix_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """Everything about a run except its operations.
 

@@ -14,7 +14,7 @@ from .grid import Grid
 from .values import ClockCheck, RunReport, is_lower_bound, number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
     """The n runs in which a figure was measured; None if n is 0. at_least: one was only a lower bound."""
 
@@ -25,7 +25,7 @@ class Spread:
     at_least: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repeats:
     """Runs of one name: failover time in seconds at the worst vantage, acked writes lost, share acked."""
 
@@ -43,11 +43,11 @@ def repeats(reports: Iterable[RunReport]) -> tuple[Repeats, ...]:
         by_name.setdefault(report.name, []).append(report)
     return tuple(
         Repeats(
-            name,
-            len(runs),
-            _spread(runs, "availability", "failover_seconds"),
-            _spread(runs, "durability", "lost"),
-            _spread(runs, "availability", "ack_ratio"),
+            name=name,
+            n=len(runs),
+            failover_seconds=_spread(runs, "availability", "failover_seconds"),
+            lost=_spread(runs, "durability", "lost"),
+            ack_ratio=_spread(runs, "availability", "ack_ratio"),
         )
         for name, runs in by_name.items()
         if len(runs) > 1
@@ -57,10 +57,12 @@ def repeats(reports: Iterable[RunReport]) -> tuple[Repeats, ...]:
 def _spread(runs: Sequence[RunReport], checker: str, figure: str) -> Spread:
     measured = [(run, value) for run in runs if (value := run.measured(checker, figure)) is not None]
     if not measured:
-        return Spread(0)
+        return Spread(n=0)
     values = [value for _, value in measured]
     at_least = any(is_lower_bound(run.figures(checker), figure) for run, _ in measured)
-    return Spread(len(values), min(values), round(statistics.median(values), 9), max(values), at_least)
+    return Spread(
+        n=len(values), low=min(values), median=round(statistics.median(values), 9), high=max(values), at_least=at_least
+    )
 
 
 def every_run(reports: Iterable[RunReport]) -> Grid:

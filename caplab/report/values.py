@@ -27,7 +27,7 @@ class ClockCheck:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """One run with everything that is concluded from it; runs of one name are repeats of each other.
 

@@ -21,7 +21,7 @@ from .timings import earlier_runs
 __all__ = ["LAB_FAILED", "RunOptions", "exit_code", "planned", "run"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """The command line's options; a run's settings override its suite's.
 

@@ -17,7 +17,7 @@ from .suites import Suite, described
 PLAN = "plan.json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRun:
     """One run: number and repeat from 1 on; digest is that of its experiment's file (SHA-256)."""
 
@@ -38,7 +38,7 @@ class PlannedRun:
         return f"{self.number:02d}-{self.experiment.replace('/', '-')}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """The machine on which a suite began; load is the load average of the minute before.
 
@@ -57,7 +57,14 @@ class Machine:
         """Describe the current machine."""
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         load = round(os.getloadavg()[0], 2)
-        return cls(os.cpu_count() or 1, memory, load, _cpu(), platform.machine(), platform.release())
+        return cls(
+            cores=os.cpu_count() or 1,
+            memory_bytes=memory,
+            load=load,
+            cpu=_cpu(),
+            architecture=platform.machine(),
+            kernel=platform.release(),
+        )
 
 
 def _cpu(file: Path = Path("/proc/cpuinfo")) -> str:
@@ -70,7 +77,7 @@ def _cpu(file: Path = Path("/proc/cpuinfo")) -> str:
     return " ".join(next(models, "").split())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuitePlan:
     """The plan. name is what the command line asked for, settings and repeat what it added to the suite's own."""
 
@@ -87,15 +94,15 @@ def plan_of(suite: Suite, name: str, settings: Mapping[str, str], repeat: int, m
     every = [(planned, again) for planned in suite.runs for again in range(1, repeat + 1)]
     runs = tuple(
         PlannedRun(
-            number,
-            planned_run.experiment,
-            dict(planned_run.settings),
-            again,
-            hashlib.sha256(planned_run.file.read_bytes()).hexdigest(),
+            number=number,
+            experiment=planned_run.experiment,
+            settings=dict(planned_run.settings),
+            repeat=again,
+            digest=hashlib.sha256(planned_run.file.read_bytes()).hexdigest(),
         )
         for number, (planned_run, again) in enumerate(every, 1)
     )
-    return SuitePlan(suite.name, name, dict(settings), repeat, machine, runs)
+    return SuitePlan(suite=suite.name, name=name, settings=dict(settings), repeat=repeat, machine=machine, runs=runs)
 
 
 def write(folder: Path, plan: SuitePlan) -> None:
@@ -131,13 +138,26 @@ def _plan(fields: Fields) -> SuitePlan:
     runs = tuple(_run(run) for run in fields.objects("runs"))
     machine = _machine(fields.object("machine"))
     settings = fields.text_map("settings")
-    return SuitePlan(fields.text("suite"), fields.text("name"), settings, fields.integer("repeat"), machine, runs)
+    return SuitePlan(
+        suite=fields.text("suite"),
+        name=fields.text("name"),
+        settings=settings,
+        repeat=fields.integer("repeat"),
+        machine=machine,
+        runs=runs,
+    )
 
 
 def _run(fields: Fields) -> PlannedRun:
     fields.only(*PlannedRun.__dataclass_fields__)
     number, repeat = fields.integer("number"), fields.integer("repeat")
-    return PlannedRun(number, fields.text("experiment"), fields.text_map("settings"), repeat, fields.text("digest"))
+    return PlannedRun(
+        number=number,
+        experiment=fields.text("experiment"),
+        settings=fields.text_map("settings"),
+        repeat=repeat,
+        digest=fields.text("digest"),
+    )
 
 
 def _machine(fields: Fields) -> Machine:
@@ -145,5 +165,7 @@ def _machine(fields: Fields) -> Machine:
     load: Json = fields.values.get("load")
     if not isinstance(load, int | float) or isinstance(load, bool):
         raise FieldError(f"{fields.where}: field 'load' must be a number. Hint: begin the suite anew.")
-    names = (fields.optional_text(name) or "" for name in ("cpu", "architecture", "kernel"))  # not in older plans
-    return Machine(fields.integer("cores"), fields.integer("memory_bytes"), float(load), *names)
+    names = {name: fields.optional_text(name) or "" for name in ("cpu", "architecture", "kernel")}  # not in older plans
+    return Machine(
+        cores=fields.integer("cores"), memory_bytes=fields.integer("memory_bytes"), load=float(load), **names
+    )

@@ -215,7 +215,15 @@ def rendered(folder: Path, outcome: Mapping[str, Any], judged: JudgedRun) -> Run
     clock = clock_check(judged.record, judged.findings)
     seconds = dict(outcome.get("seconds") or {})
     verdict = judged.verdict
-    report = RunReport(verdict.row, outcome["run"], judged.record, verdict, judged.findings, clock, seconds)
+    report = RunReport(
+        name=verdict.row,
+        run_id=outcome["run"],
+        record=judged.record,
+        verdict=verdict,
+        findings=judged.findings,
+        clock=clock,
+        seconds=seconds,
+    )
     with suppress(FileNotFoundError):
         results.write_picture(folder, timeline(results.read_history(folder), report))
     return report

@@ -16,7 +16,7 @@ GOOD, POOR, BAD, DOUBT, QUIET, FIGURE = "green", "yellow", "bold red", "bold mag
 ENOUGH_RATIO = 0.95  # below that it is an outage, as in the availability checker
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Glyphs:
     """Characters of a line: bars from the lowest to the highest, and one for a missing figure."""
 
@@ -27,8 +27,8 @@ class Glyphs:
     cut: str  # for a name that is too long
 
 
-FINE = Glyphs("▁▂▃▄▅▆▇█", "x", "·", " · ", "…")
-ASCII = Glyphs("_.,-=+*#", "x", ":", " | ", "~")
+FINE = Glyphs(bars="▁▂▃▄▅▆▇█", unacknowledged="x", idle="·", dot=" · ", cut="…")
+ASCII = Glyphs(bars="_.,-=+*#", unacknowledged="x", idle=":", dot=" | ", cut="~")
 UNKNOWN = "?"
 
 

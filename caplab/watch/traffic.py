@@ -14,7 +14,7 @@ _MOST_GAP_SECONDS = 2.5  # between two readings: a longer gap is unknown
 _QUANTILE = 0.99
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
     """Operations of one route that ended between two readings.
 
@@ -30,7 +30,13 @@ class Delta:
     @classmethod
     def of(cls, ended: float, acked: float, buckets: Mapping[float, float]) -> Delta:
         """Compute the derived values once, as each delta is read a hundred times."""
-        return cls(ended, acked, buckets, acked / ended if ended > 0 else None, quantile(buckets, _QUANTILE))
+        return cls(
+            ended=ended,
+            acked=acked,
+            buckets=buckets,
+            ratio=acked / ended if ended > 0 else None,
+            p99_seconds=quantile(buckets, _QUANTILE),
+        )
 
 
 Slot = Mapping[Route, Delta]

@@ -27,7 +27,7 @@ class SourceState:
         return not self.problem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemberLine:
     """A member as its cluster's status shows it; lag_bytes None if that does not say."""
 
@@ -72,7 +72,7 @@ class RunLine:
     acked: int | None
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class Route:
     """A client route: vantage, way, target and purpose; access is 'read' or 'write'."""
 

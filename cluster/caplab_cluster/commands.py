@@ -53,7 +53,9 @@ def up(progress: Progress, cache: Cache) -> None:
     """Bring the cluster up with all images in; changes nothing if it is up already."""
     machine, options = inspect_machine(cache.root), options_from(os.environ)
     _examine(progress, machine, options)
-    session = Session(progress, cache, machine, options, choose_engine(machine, options))
+    session = Session(
+        progress=progress, cache=cache, machine=machine, options=options, choice=choose_engine(machine, options)
+    )
     if session.choice.install:
         podman.install(progress)
     engine = session.engine

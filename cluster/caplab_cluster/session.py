@@ -14,7 +14,7 @@ from .progress import Progress
 from .toolchain import GoBuilder, Tools
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """What every command starts from."""
 
@@ -36,7 +36,9 @@ def begin(progress: Progress, cache: Cache) -> Session:
     """Inspect the machine and choose the engine."""
     options = options_from(os.environ)
     machine = inspect_machine(cache.root)
-    return Session(progress, cache, machine, options, choose_engine(machine, options))
+    return Session(
+        progress=progress, cache=cache, machine=machine, options=options, choice=choose_engine(machine, options)
+    )
 
 
 def built_tools(session: Session) -> Tools:

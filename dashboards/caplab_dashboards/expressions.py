@@ -20,7 +20,7 @@ _KEYWORDS = frozenset({"and", "or", "unless", "bool", "offset", "atan2", "inf", 
 VARIABLE = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expression:
     """The result of parsing one expression."""
 

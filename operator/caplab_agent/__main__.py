@@ -62,11 +62,18 @@ def main() -> int:
         start=commands.start,
         read_pod=api.pod,
     )
-    agent = Agent(location, clock, Journal(JOURNAL), api, injectors_on(node), Reporter(api.report))
+    agent = Agent(
+        location=location,
+        clock=clock,
+        journal=Journal(JOURNAL),
+        reader=api,
+        injectors=injectors_on(node),
+        reporter=Reporter(api.report),
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     exporter.serve(exporter.registry_of(location.node, agent.live, lambda: agent.seconds_since_event))
-    Watcher(client, FAULT, "", agent.on_faults).start()
+    Watcher(client=client, kind=FAULT, namespace="", changed=agent.on_faults).start()
     agent.run()
     return 0
 

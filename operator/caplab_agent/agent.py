@@ -32,7 +32,7 @@ Event: TypeAlias = "list[ListedFault] | InjectionResult | None"  # all Faults; a
 _T = TypeVar("_T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Agent:
     """Carries out what Faults assign to this node, until stop.
 
@@ -57,7 +57,9 @@ class Agent:
     _workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="injectors"))
 
     def __post_init__(self) -> None:
-        self._injections = Injections(self.location, self.reader, self.injectors, self._events.put)
+        self._injections = Injections(
+            location=self.location, reader=self.reader, injectors=self.injectors, done=self._events.put
+        )
 
     def on_faults(self, objects: list[Body]) -> None:
         """Take in a list of all Faults that exist."""

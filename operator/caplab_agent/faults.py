@@ -23,7 +23,7 @@ BEGUN = ""  # the state of a target whose injection has begun at most
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,39}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """The action that one Fault asks for on one pod of this node.
 
@@ -46,7 +46,7 @@ class Assignment:
         return self.fault_uid, self.pod_uid
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRecord:
     """An assignment and what became of it so far.
 
@@ -79,7 +79,7 @@ class FaultRecord:
         return self.state in TARGET_ENDED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedFault:
     """An entry of status.targets, parsed; problem: why it cannot be carried out, '' if it can."""
 

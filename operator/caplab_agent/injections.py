@@ -47,7 +47,7 @@ class InjectionResult:
     record: FaultRecord | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Injections:
     """Runs the guard, then the injector, for each new fault record.
 

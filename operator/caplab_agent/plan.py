@@ -29,7 +29,7 @@ class DecisionContext:
     now: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The steps that a decision asks for.
 
@@ -96,7 +96,7 @@ def _changed(
 
 
 def _record(requested: RequestedFault, deleted: bool, context: DecisionContext) -> FaultRecord:
-    record = FaultRecord(requested.assignment, context.boot_id, context.now.ns)
+    record = FaultRecord(assignment=requested.assignment, boot_id=context.boot_id, deadline_ns=context.now.ns)
     if not is_uid(requested.assignment.pod_uid):  # nothing was done to it, and nothing must be
         return replace(record, state=FAILED, problem=requested.problem)
     if requested.state == ACTIVE:  # recorded as begun, so that the next decision heals what may be left of it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from caplab.contract.objects import Fault, FaultHeader, FaultSpec, Metadata, TargetStatus
@@ -60,18 +60,21 @@ def requested_faults(fault: ListedFault, node: str) -> Iterator[RequestedFault]:
 def _read(fault: ListedFault, target: TargetStatus) -> RequestedFault:
     metadata, spec = fault.header.metadata, fault.spec
     cluster = (spec and spec.target.name) or target.cluster or ""
-    names = fault.uid, str(metadata.namespace), metadata.name, cluster
-    pod, state = (target.uid, target.pod or ""), target.state or BEGUN
+    state = target.state or BEGUN
+    nothing = Assignment(
+        fault_uid=fault.uid, namespace=str(metadata.namespace), name=metadata.name, cluster=cluster,
+        pod_uid=target.uid, pod=target.pod or "",
+    )  # fmt: skip
     try:
-        for field, uid in (("metadata.uid", names[0]), ("status.targets[].uid", pod[0])):
+        for field, uid in (("metadata.uid", fault.uid), ("status.targets[].uid", target.uid)):
             if not is_uid(uid):
                 raise ValueError(f"{field} is {uid!r}, not a uid. Hint: leave this field to the operator")
         if spec is None:
             raise ValueError(fault.problem)
-        assignment = Assignment(*names, *pod, _action(spec, target), target.replaces or "")
-        return RequestedFault(assignment, state, _seconds(spec), _until(fault.header))
+        assignment = replace(nothing, action=_action(spec, target), replaces=target.replaces or "")
+        return RequestedFault(assignment=assignment, state=state, seconds=_seconds(spec), until=_until(fault.header))
     except ValueError as error:
-        return RequestedFault(Assignment(*names, *pod), state, problem=str(error))
+        return RequestedFault(assignment=nothing, state=state, problem=str(error))
 
 
 def _action(spec: FaultSpec, target: TargetStatus) -> PodAction:

@@ -163,7 +163,7 @@ def _as_chosen(config: MemberConfig, view: ClusterView) -> Start | Wait:
     return Wait("the Sentinels")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Startup:
     """The wait of a member until it may start; pause and clock are those of the module time."""
 
@@ -282,7 +282,7 @@ def main() -> None:
     record = read_record(data_folder(), config.host, keeps)
     log = partial(print, file=sys.stderr, flush=True)
     with published(json.dumps(asdict(record)), config.password):
-        start = Startup(load_config, record, log).run()
+        start = Startup(load_config=load_config, record=record, log=log).run()
     print(start.primary, "confirmed" if start.confirmed else "unconfirmed")
 
 

@@ -127,7 +127,13 @@ def _prober_context(parsed: argparse.Namespace) -> ProberContext:
     if not parsed.vantage:
         raise ValueError("The vantage is missing. Hint: give --vantage or CAPLAB_VANTAGE.")
     limits = Limits(**{name: getattr(parsed, name) for name in Limits.__dataclass_fields__})
-    context = ProberContext(parsed.vantage, parsed.folder, limits, Exporter(parsed.vantage), session_numbers())
+    context = ProberContext(
+        vantage=parsed.vantage,
+        folder=parsed.folder,
+        limits=limits,
+        exporter=Exporter(parsed.vantage),
+        numbers=session_numbers(),
+    )
     if parsed.metrics_port:
         serve(
             context.exporter, context.folder, parsed.metrics_port, _token(parsed.token_file), parsed.command == "serve"
@@ -158,12 +164,12 @@ async def _run(parsed: argparse.Namespace) -> int:
         seconds=parsed.seconds,
         levels=Levels(read=parsed.read_level, write=parsed.write_level),
         client=ClientOptions(
-            not parsed.server_timestamps,
-            parsed.speculative_delay_ms,
-            parsed.read_routing,
-            parsed.max_lag_bytes,
-            parsed.replica_wait_ms,
-            parsed.clock_skew_ms,
+            client_timestamps=not parsed.server_timestamps,
+            speculative_delay_ms=parsed.speculative_delay_ms,
+            read_routing=parsed.read_routing,
+            max_lag_bytes=parsed.max_lag_bytes,
+            replica_wait_ms=parsed.replica_wait_ms,
+            clock_skew_ms=parsed.clock_skew_ms,
             timeout_ms=parsed.timeout_ms,
         ),
     )

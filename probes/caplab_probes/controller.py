@@ -32,7 +32,7 @@ _RETRY_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Running:
     """A probe that was started here, from looking for its target until its object is deleted."""
 
@@ -87,7 +87,7 @@ class Controller:
         self._loop = asyncio.get_running_loop()
         # The API server may be slow, so its calls have threads of their own, and few of them.
         self._executor = ThreadPoolExecutor(2, thread_name_prefix="api")
-        self._watcher = Watcher(api, PROBE, namespace, self._on_objects)
+        self._watcher = Watcher(client=api, kind=PROBE, namespace=namespace, changed=self._on_objects)
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Watch and run probes until stopped, then stop them all in order.
@@ -119,7 +119,7 @@ class Controller:
         for uid in actions.stop:
             self._running[uid].stop()
         for wanted in actions.start:
-            running = self._running[wanted.uid] = _Running(wanted, now())
+            running = self._running[wanted.uid] = _Running(wanted=wanted, since=now())
             running.task = asyncio.create_task(self._run_probe(running))
         for refused in actions.refuse:
             status = Status(FAILED, 0, now(), refused.problem)

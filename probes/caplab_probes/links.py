@@ -35,7 +35,7 @@ class Topology:
         return next((member.name for member in self.members if member.host == address), address)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The result of an operation. server and epoch are as they answered, None if unknown.
 
@@ -56,8 +56,8 @@ def result_of(
 ) -> Result:
     """Make an operation's result from the number that came back, which means what the operation asked for."""
     if operation.op == "cas":
-        return Result(outcome, None, server, epoch, observed=value)
-    return Result(outcome, value, server, epoch)
+        return Result(outcome=outcome, value=None, server=server, epoch=epoch, observed=value)
+    return Result(outcome=outcome, value=value, server=server, epoch=epoch)
 
 
 @dataclass(frozen=True, slots=True)

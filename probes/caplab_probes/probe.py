@@ -46,7 +46,7 @@ class Status:
     last_error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProberContext:
     """What a prober gives to each of its probes. folder holds a folder for each run, or for each namespace."""
 
@@ -250,10 +250,24 @@ class Probe:
         """Record a load in a session of its own: nothing is known of what came before."""
         cache = self.spec.cache
         op = Operation(
-            0, "load", "service", load.key, level=cache.protection if cache else None, workload=self.spec.workload
+            index=0,
+            op="load",
+            route="service",
+            key=load.key,
+            level=cache.protection if cache else None,
+            workload=self.spec.workload,
         )
         session = next(self._context.numbers)
-        self._record_attempt(Attempt(op, session, load.invoke_ns, load.invoke_ns, load.return_ns, load.result))
+        self._record_attempt(
+            Attempt(
+                operation=op,
+                session=session,
+                scheduled_ns=load.invoke_ns,
+                invoke_ns=load.invoke_ns,
+                return_ns=load.return_ns,
+                result=load.result,
+            )
+        )
 
     def _record_attempt(self, attempt: Attempt) -> None:
         assert self._recorder is not None

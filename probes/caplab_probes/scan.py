@@ -24,7 +24,7 @@ _TRIES = 5
 _RETRY_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointScan:
     """The result of one endpoint's scan, by its workload. elements is None if it failed; problem then says why."""
 
@@ -87,8 +87,25 @@ async def _scan_endpoint(
         for key, value in scan.elements:
             recorder.add(_row(writer, route, scan, key, value, invoke_ns))
         count = len(scan.elements)
-        return EndpointScan(workload, endpoint.name, scan.server, scan.epoch, scan.primary, invoke_ns, count)
-    return EndpointScan(workload, endpoint.name, None, None, False, invoke_ns, None, problem)
+        return EndpointScan(
+            workload=workload,
+            endpoint=endpoint.name,
+            server=scan.server,
+            epoch=scan.epoch,
+            primary=scan.primary,
+            invoke_ns=invoke_ns,
+            elements=count,
+        )
+    return EndpointScan(
+        workload=workload,
+        endpoint=endpoint.name,
+        server=None,
+        epoch=None,
+        primary=False,
+        invoke_ns=invoke_ns,
+        elements=None,
+        problem=problem,
+    )
 
 
 def _row(writer: Writer, route: str, scan: Scan, key: str | None, value: int, invoke_ns: int) -> Row:

@@ -32,7 +32,7 @@ def _refuse_unless(fine: bool, field: str, value: object, hint: str) -> None:
         raise ValueError(f"{field} is {value!r}. Hint: {hint}.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """A client's limits: seconds, and how many operations may hang.
 
@@ -47,7 +47,7 @@ class Limits:
     in_flight: int = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientOptions:
     """How the client itself works, where an engine's client leaves a choice.
 
@@ -131,7 +131,7 @@ CLIENT_FIELDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSpec:
     """One probe as every vantage runs it; rate is operations a second of one vantage, over all its routes.
 

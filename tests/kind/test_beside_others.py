@@ -77,7 +77,9 @@ class Neighbour:
         return self._collide(self.random.choice(sorted(DATABASES)), "shop")
 
     def cluster_made_and_deleted(self) -> str:
-        cluster = ClusterObject(self.lab, "RedisCluster", self.namespace, f"brief-{uuid.uuid4().hex[:6]}")
+        cluster = ClusterObject(
+            lab=self.lab, kind="RedisCluster", namespace=self.namespace, name=f"brief-{uuid.uuid4().hex[:6]}"
+        )
         cluster.apply(replicas=2)
         time.sleep(self.random.uniform(0, 5))  # into whatever is under way
         self.lab.kubectl("delete", cluster.kind, "-n", self.namespace, cluster.name)
@@ -123,7 +125,7 @@ class Neighbour:
 
     def _collide(self, kind: str, name: str) -> str:
         """A cluster that wants objects of somebody else's says which, for as long as it is there."""
-        cluster = ClusterObject(self.lab, kind, self.namespace, name)
+        cluster = ClusterObject(lab=self.lab, kind=kind, namespace=self.namespace, name=name)
         cluster.apply()
         status = cluster.await_status("it says that there is a conflict", lambda status: bool(conflict(status)))
         self.lab.kubectl("delete", kind, "-n", self.namespace, name)

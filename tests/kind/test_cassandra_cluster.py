@@ -41,7 +41,7 @@ def cs(lab: Lab) -> Iterator[ClusterObject]:
     """One cluster named cs for all tests here; each leaves it Ready with three members."""
     lab.kubectl("create", "namespace", NAMESPACE)
     lab.kubectl("label", "namespace", NAMESPACE, f"{CHAOS_LABEL}=allowed")
-    cluster = ClusterObject(lab, KIND, NAMESPACE, "cs", timeout_seconds=READY_SECONDS)
+    cluster = ClusterObject(lab=lab, kind=KIND, namespace=NAMESPACE, name="cs", timeout_seconds=READY_SECONDS)
     started = time.monotonic()
     cluster.apply()
     cluster.await_ready(3)

@@ -25,7 +25,7 @@ def cs(lab: Lab) -> Iterator[ClusterObject]:
     """One cluster named cs for all tests here; each leaves it Ready with three members."""
     lab.kubectl("create", "namespace", NAMESPACE)
     lab.kubectl("label", "namespace", NAMESPACE, f"{CHAOS_LABEL}=allowed")
-    cluster = ClusterObject(lab, KIND, NAMESPACE, "cs", timeout_seconds=120)
+    cluster = ClusterObject(lab=lab, kind=KIND, namespace=NAMESPACE, name="cs", timeout_seconds=120)
     cluster.apply()
     cluster.await_ready(3)
     yield cluster

@@ -34,7 +34,7 @@ class Watched:
 
     def cluster(self, name: str) -> ClusterObject:
         kind = {"pg": "PostgresCluster", "rd": "RedisCluster"}[name]
-        return ClusterObject(self.lab, kind, self.namespace, name)
+        return ClusterObject(lab=self.lab, kind=kind, namespace=self.namespace, name=name)
 
     def metrics(self, name: str, member: str) -> str:
         """What the exporter tells of a member; '' where it does not."""
@@ -162,7 +162,7 @@ def test_switched_off_and_on_again_exporters_go_and_come_and_no_member_restarts(
 
 @pytest.mark.long
 def test_members_of_cassandra_tell_themselves(lab: Lab, namespace: str) -> None:
-    cluster = ClusterObject(lab, "CassandraCluster", namespace, "cs", 240.0)
+    cluster = ClusterObject(lab=lab, kind="CassandraCluster", namespace=namespace, name="cs", timeout_seconds=240.0)
     cluster.apply(replicas=1, replicationFactor=1)
     cluster.await_ready(1)
     text = raw(lab, f"/api/v1/namespaces/{namespace}/pods/cs-0:7070/proxy/metrics")

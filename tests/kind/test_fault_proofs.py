@@ -48,9 +48,9 @@ def echo_pods(lab: Lab) -> Iterator[EchoPods]:
     name = f"fault-proofs-{uuid.uuid4().hex[:6]}"
     lab.kubectl("create", "namespace", name)
     lab.kubectl("label", "namespace", name, f"{CHAOS_LABEL}=allowed")
-    ClusterObject(lab, "RedisCluster", name, "rd").apply()
+    ClusterObject(lab=lab, kind="RedisCluster", namespace=name, name="rd").apply()
     made = make_echo_pods(lab, name)
-    ClusterObject(lab, "RedisCluster", name, "rd").await_ready(3)
+    ClusterObject(lab=lab, kind="RedisCluster", namespace=name, name="rd").await_ready(3)
     yield made
     lab.kubectl("delete", "faults", "--all", "-n", name, "--wait=true", "--timeout=60s")
     lab.kubectl("delete", "namespace", name, "--wait=false")
@@ -258,7 +258,7 @@ def test_two_hundred_random_faults_leave_nothing(lab: Lab, echo_pods: EchoPods, 
     assert left(lab, echo_pods) == {}
     for zone in ZONES:
         echo_pod_is_back(echo_pods, echo_pods.in_zone(zone))
-    ClusterObject(lab, "RedisCluster", echo_pods.namespace, "rd").await_ready(3)
+    ClusterObject(lab=lab, kind="RedisCluster", namespace=echo_pods.namespace, name="rd").await_ready(3)
     assert phases.count("Failed") < len(phases) / 4
 
 

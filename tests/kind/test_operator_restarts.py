@@ -15,8 +15,8 @@ pytestmark = pytest.mark.alone
 @pytest.fixture(scope="module")
 def both(lab: Lab, shared_namespace: str) -> tuple[ClusterObject, ClusterObject]:
     """A Postgres and a Redis cluster, which become Ready at the same time."""
-    pg = ClusterObject(lab, "PostgresCluster", shared_namespace, "pg")
-    rd = ClusterObject(lab, "RedisCluster", shared_namespace, "rd")
+    pg = ClusterObject(lab=lab, kind="PostgresCluster", namespace=shared_namespace, name="pg")
+    rd = ClusterObject(lab=lab, kind="RedisCluster", namespace=shared_namespace, name="rd")
     pg.apply()
     rd.apply()
     pg.await_ready(3)

@@ -39,7 +39,7 @@ EDITS: dict[str, dict[str, Any]] = {
 
 
 def cluster_of(lab: Lab, namespace: str, kind: str, name: str = "db") -> ClusterObject:
-    return ClusterObject(lab, kind, namespace, name, CREATING_SECONDS[kind])
+    return ClusterObject(lab=lab, kind=kind, namespace=namespace, name=name, timeout_seconds=CREATING_SECONDS[kind])
 
 
 def own(cluster: ClusterObject) -> dict[str, dict[str, Any]]:

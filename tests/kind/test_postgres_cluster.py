@@ -80,7 +80,7 @@ def test_every_workload_and_read_routing_keeps_its_promises_in_the_steady_state(
 
 
 def test_a_member_that_is_frozen_or_cut_off_from_clients_acks_nothing_until_heal(lab: Lab, pg: str) -> None:
-    assert_acks_nothing_until_heal(ClusterObject(lab, "PostgresCluster", pg, "pg"), "primary")
+    assert_acks_nothing_until_heal(ClusterObject(lab=lab, kind="PostgresCluster", namespace=pg, name="pg"), "primary")
 
 
 def test_a_crashed_primary_is_replaced_and_the_status_says_so(lab: Lab, pg: str) -> None:

@@ -85,7 +85,7 @@ class Writer:
 
 
 def made(lab: Lab, namespace: str, **spec: Any) -> Postgres:
-    pg = Postgres(lab, "PostgresCluster", namespace, "pg", timeout_seconds=150.0)
+    pg = Postgres(lab=lab, kind="PostgresCluster", namespace=namespace, name="pg", timeout_seconds=150.0)
     pg.apply(**spec)
     pg.await_ready(spec.get("replicas", 3))
     return pg

@@ -38,15 +38,15 @@ def rd(lab: Lab) -> Iterator[str]:
 
 
 def change(lab: Lab, **spec: Any) -> None:
-    ClusterObject(lab, KIND, NAMESPACE, "rd").change(**spec)
+    ClusterObject(lab=lab, kind=KIND, namespace=NAMESPACE, name="rd").change(**spec)
 
 
 def members(lab: Lab) -> dict[str, dict[str, Any]]:
-    return ClusterObject(lab, KIND, NAMESPACE, "rd").pods()
+    return ClusterObject(lab=lab, kind=KIND, namespace=NAMESPACE, name="rd").pods()
 
 
 def uids(lab: Lab) -> dict[str, str]:
-    return ClusterObject(lab, KIND, NAMESPACE, "rd").uids()
+    return ClusterObject(lab=lab, kind=KIND, namespace=NAMESPACE, name="rd").uids()
 
 
 def addresses(lab: Lab, service: str) -> set[str]:
@@ -118,7 +118,7 @@ def test_every_workload_and_read_routing_keeps_its_promises_in_the_steady_state(
 
 
 def test_a_member_that_is_frozen_or_cut_off_from_clients_acks_nothing_until_heal(lab: Lab, rd: str) -> None:
-    assert_acks_nothing_until_heal(ClusterObject(lab, KIND, rd, "rd"), "primary")
+    assert_acks_nothing_until_heal(ClusterObject(lab=lab, kind=KIND, namespace=rd, name="rd"), "primary")
 
 
 def test_what_redis_can_change_live_is_changed_under_load_and_disturbs_nobody(lab: Lab, rd: str) -> None:
@@ -257,7 +257,7 @@ def test_a_wiped_replica_catches_up(lab: Lab, rd: str) -> None:
     rd_status = status(lab, rd)
     replica = next(member["name"] for member in rd_status["members"] if member["role"] == "replica")
     ask(lab, rd, rd_status["primary"], "set", "before-the-wipe", "42")
-    ClusterObject(lab, KIND, rd, "rd").wipe(replica)
+    ClusterObject(lab=lab, kind=KIND, namespace=rd, name="rd").wipe(replica)
     wait_until("it has the data", lambda: has(lab, replica, "before-the-wipe"), 60)
     assert await_ready(lab, rd)["primary"] == rd_status["primary"]
 

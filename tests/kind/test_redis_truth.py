@@ -80,7 +80,7 @@ def test_users_changed_by_hand_can_log_in_again_and_no_others(
 def test_a_member_whose_operator_login_is_off_is_told_and_not_taken_for_well(lab: Lab, rd: str) -> None:
     replica = next(member["name"] for member in status(lab, rd)["members"] if member["role"] == "replica")
     ask(lab, rd, replica, "acl", "setuser", "operator", "off")
-    rd_status = ClusterObject(lab, KIND, rd, "rd").await_status(
+    rd_status = ClusterObject(lab=lab, kind=KIND, namespace=rd, name="rd").await_status(
         "it is told", lambda observed: observed["persistence"] == "unknown" and observed["phase"] == "Degraded"
     )
     state = {member["name"]: member["state"] for member in rd_status["members"]}
@@ -91,7 +91,7 @@ def test_a_member_whose_operator_login_is_off_is_told_and_not_taken_for_well(lab
 
 
 def settle(lab: Lab, **spec: Any) -> dict[str, Any]:
-    ClusterObject(lab, KIND, NAMESPACE, "rd").change(**spec)
+    ClusterObject(lab=lab, kind=KIND, namespace=NAMESPACE, name="rd").change(**spec)
     return await_ready(lab, NAMESPACE)
 
 
@@ -151,7 +151,7 @@ def test_all_members_at_once_and_the_one_with_the_most_data_leads(lab: Lab, rd: 
         ask(lab, rd, replica, "replicaof", "nowhere.invalid", "6379")
     write_to(lab, rd, primary, 200)
     assert {replica: keys(lab, rd, replica) for replica in replicas} == before, "a replica has what it should not have"
-    cluster = ClusterObject(lab, KIND, rd, "rd")
+    cluster = ClusterObject(lab=lab, kind=KIND, namespace=rd, name="rd")
     written, uids = keys(lab, rd, primary), cluster.uids()
     assert written == before[replicas[0]] + 200
     lab.kubectl("delete", "pod", "-n", rd, "-l", which, "--wait=false")
@@ -165,7 +165,7 @@ def test_all_members_at_once_and_the_one_with_the_most_data_leads(lab: Lab, rd: 
 def test_all_members_at_once_and_the_primary_has_lost_its_disk(lab: Lab, rd: str) -> None:
     primary = settle(lab, persistence="always", minReplicasToWrite=0)["primary"]
     write_to(lab, rd, primary, 200)
-    written, cluster = keys(lab, rd, primary), ClusterObject(lab, KIND, rd, "rd")
+    written, cluster = keys(lab, rd, primary), ClusterObject(lab=lab, kind=KIND, namespace=rd, name="rd")
     wait_until("all have it", lambda: all(keys(lab, rd, name) == written for name in cluster.uids()))
     uids = cluster.uids()
     lab.inside(rd, primary, "find", "/data", "-mindepth", "1", "-delete")
@@ -180,7 +180,7 @@ def test_all_members_at_once_and_the_primary_has_lost_its_disk(lab: Lab, rd: str
 def test_a_change_of_resources_restarts_the_replicas_first_though_the_primary_is_the_last_by_number(
     lab: Lab, rd: str
 ) -> None:
-    cluster = ClusterObject(lab, KIND, rd, "rd")
+    cluster = ClusterObject(lab=lab, kind=KIND, namespace=rd, name="rd")
     for _ in range(6):
         if (primary := settle(lab, persistence="everysec")["primary"]) == "rd-2":
             break
@@ -218,7 +218,7 @@ def test_a_cluster_made_again_over_kept_volumes_is_led_by_who_has_the_data(lab: 
         ask(lab, rd, replica, "replicaof", "nowhere.invalid", "6379")
     ask(lab, rd, primary, "set", "the-last-one", "42")
     lab.kubectl("delete", KIND, "-n", rd, "rd", "--wait=true")
-    wait_until("its pods are gone", lambda: not ClusterObject(lab, KIND, rd, "rd").pods())
+    wait_until("its pods are gone", lambda: not ClusterObject(lab=lab, kind=KIND, namespace=rd, name="rd").pods())
     lab.apply(redis(rd, persistence="always", storage={"onDeletion": "Delete"}))
     rd_status = await_ready(lab, rd)
     assert keys(lab, rd, rd_status["primary"]) == written + 1

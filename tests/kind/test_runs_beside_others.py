@@ -38,7 +38,7 @@ def bystanders(lab: Lab, open_namespace: str) -> dict[str, Any]:
     """A database of each engine that no run made, without pods; what their objects are."""
     lab.apply({**NO_PODS, "metadata": {"name": "no-pods", "namespace": open_namespace}})
     for kind, name in KINDS.items():
-        ClusterObject(lab, kind, open_namespace, name).apply(replicas=3)
+        ClusterObject(lab=lab, kind=kind, namespace=open_namespace, name=name).apply(replicas=3)
     return standing(lab, open_namespace)
 
 
@@ -96,7 +96,7 @@ def test_a_cluster_a_load_and_a_fault_that_no_run_made_are_in_a_runs_way_and_sta
         "cassandra": ("CassandraCluster", "cs"),
     }[engine]
     control = f"{engine}/control"
-    ClusterObject(lab, kind, open_namespace, name).apply(replicas=3)
+    ClusterObject(lab=lab, kind=kind, namespace=open_namespace, name=name).apply(replicas=3)
     before = standing(lab, open_namespace)
     done = caplab_run(lab, control, tmp_path, namespace=open_namespace)
     assert done.returncode == 3
@@ -118,7 +118,7 @@ def test_a_cluster_a_load_and_a_fault_that_no_run_made_are_in_a_runs_way_and_sta
 def test_a_run_that_fails_beside_one_that_is_under_way_takes_nothing_of_it_and_each_removes_its_own(
     lab: Lab, open_namespace: str, tmp_path: Path
 ) -> None:
-    bystander = ClusterObject(lab, "RedisCluster", open_namespace, "sessions")
+    bystander = ClusterObject(lab=lab, kind="RedisCluster", namespace=open_namespace, name="sessions")
     bystander.apply(replicas=1)
     before = standing(lab, open_namespace)
     first = subprocess.Popen(

@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.long]
 @pytest.fixture
 def clusters(lab: Lab, namespace: str) -> str:
     """A namespace with a cluster of three of each engine."""
-    objects = [ClusterObject(lab, kind, namespace, name) for kind, name in CLUSTERS.items()]
+    objects = [ClusterObject(lab=lab, kind=kind, namespace=namespace, name=name) for kind, name in CLUSTERS.items()]
     for cluster in objects:
         cluster.apply(replicas=3)
     for cluster in objects:

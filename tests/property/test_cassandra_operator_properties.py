@@ -105,12 +105,22 @@ works = st.builds(
     st.sampled_from(["", "running", "done", "failed"]), st.just("why"),
 )  # fmt: skip
 members = st.builds(
-    Member, st.sampled_from(["waiting", "starting", "running", "failed", "odd"]), st.just(""), st.booleans(), works,
-    st.sampled_from(["", "NORMAL", "LEAVING", "DECOMMISSIONED", "JOINING"]), hosts, st.booleans(),
-    st.frozensets(addresses), st.frozensets(addresses, max_size=1), st.frozensets(addresses, max_size=1),
-    st.dictionaries(addresses, hosts), st.dictionaries(addresses, st.floats(0, 1)),
-    st.dictionaries(addresses, st.sampled_from(["s", "t"])), st.just(configuration.settings(SPEC)),
-)  # fmt: skip
+    Member,
+    stage=st.sampled_from(["waiting", "starting", "running", "failed", "odd"]),
+    problem=st.just(""),
+    fresh=st.booleans(),
+    work=works,
+    mode=st.sampled_from(["", "NORMAL", "LEAVING", "DECOMMISSIONED", "JOINING"]),
+    host_id=hosts,
+    native=st.booleans(),
+    live=st.frozensets(addresses),
+    joining=st.frozensets(addresses, max_size=1),
+    leaving=st.frozensets(addresses, max_size=1),
+    host_ids=st.dictionaries(addresses, hosts),
+    owns=st.dictionaries(addresses, st.floats(0, 1)),
+    schemas=st.dictionaries(addresses, st.sampled_from(["s", "t"])),
+    settings=st.just(configuration.settings(SPEC)),
+)
 
 
 @st.composite
@@ -150,7 +160,7 @@ def two_members(waiting: Member, running: Member, *others: Member, at: str = "10
 
 
 def running(host: str, host_ids: Mapping[str, str], live: set[str]) -> Member:
-    return Member("running", mode="NORMAL", host_id=host, native=True, live=frozenset(live), host_ids=host_ids)
+    return Member(stage="running", mode="NORMAL", host_id=host, native=True, live=frozenset(live), host_ids=host_ids)
 
 
 def takes_part(row: RingMember) -> bool:
@@ -159,8 +169,8 @@ def takes_part(row: RingMember) -> bool:
     return row.stage == "running" and not has_left
 
 
-WAITS = Member("waiting", fresh=True)
-LEFT = Member("running", mode="DECOMMISSIONED", host_id="h1", native=True)
+WAITS = Member(stage="waiting", fresh=True)
+LEFT = Member(stage="running", mode="DECOMMISSIONED", host_id="h1", native=True)
 WAS_H1: dict[str, Any] = {"members": [{"name": "cs-0", "hostId": "h1", "address": "10.0.0.1"}]}
 
 
@@ -198,13 +208,15 @@ def test_whatever_is_seen_has_a_status_and_no_step_that_could_lose_data(
     ring = ring_of(look, so_far)
     repair = repairs.repair_of(spec, ring, so_far, "2026-01-01T00:00:00Z")
     step = rollout.next_step(spec, ring, Deployed(PersistedState(size), "r1", is_current), repair)
-    done = status.RoundResult({}, step.why if step else "", step is None or step.is_maintenance, repair)
+    done = status.RoundResult(
+        refusals={}, rollout=step.why if step else "", is_settled=step is None or step.is_maintenance, repair=repair
+    )
     written = status.build(spec, look, ring, so_far, "2026-01-01T00:00:00Z", done)
     assert {row["state"] for row in written["members"]} <= {"UN", "DN", "UJ", "UL", ""}
     assert (written["phase"] == "Ready") <= (written["readyMembers"] == wanted)
     rows = {row.name: row for row in ring.rows}
     match step:
-        case Send(chosen, "/start", query):
+        case Send(pod=chosen, path="/start", query=query):
             assert rows[chosen.name].waits
             if query.get("as") == "first":
                 assert all(row.waits for row in ring.rows)
@@ -215,7 +227,7 @@ def test_whatever_is_seen_has_a_status_and_no_step_that_could_lose_data(
                 assert not any(view.host_ids.get(at) == host for view in ring.views.values() for at in view.live)
             else:
                 assert all(row.is_up for row in ring.rows if row.host_id and not row.waits and takes_part(row))
-        case Send(chosen, "/decommission", _):
+        case Send(pod=chosen, path="/decommission", query=_):
             assert all(row.is_up for row in ring.rows if row.name != chosen.name)
             assert ordinal(chosen.name) == size - 1 >= wanted
         case Persist(standing) if standing.replicas < size:
@@ -260,7 +272,7 @@ def happen(cluster: SimulatedCluster, what: str, number: int, wipe: bool) -> Non
 @given(st.integers(1, 4), st.lists(events, max_size=12))
 def test_whatever_happens_to_a_cluster_it_becomes_what_was_asked_for(size: int, happens: list[Any]) -> None:
     spec = replace(SPEC, replicas=size)
-    cluster = SimulatedCluster(spec)
+    cluster = SimulatedCluster(spec=spec)
     cluster.reconcile(spec)
     for what, number, wipe in happens:
         happen(cluster, what, number, wipe)

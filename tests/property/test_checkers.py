@@ -79,7 +79,9 @@ def slow_durability(rows: list[Row], elements: list[int]) -> dict[str, Any]:
 @given(sets())
 def test_durability_agrees_with_counting_one_by_one(made: tuple[list[Row], list[int]]) -> None:
     rows, elements = made
-    finding = durability.check(history(rows + scan(elements)), Context(final_scan=FinalScan(True, len(elements))))
+    finding = durability.check(
+        history(rows + scan(elements)), Context(final_scan=FinalScan(converged=True, elements=len(elements)))
+    )
     expected = slow_durability(rows, elements)
     assert {name: finding.figures[name] for name in expected} == expected
     wrong = expected["lost"] or expected["unexpected"] or expected["duplicated"]
@@ -92,13 +94,15 @@ def test_every_witness_of_durability_alone_is_one_anomaly_of_the_kind_it_names(
     made: tuple[list[Row], list[int]],
 ) -> None:
     rows, elements = made
-    finding = durability.check(history(rows + scan(elements)), Context(final_scan=FinalScan(True, len(elements))))
+    finding = durability.check(
+        history(rows + scan(elements)), Context(final_scan=FinalScan(converged=True, elements=len(elements)))
+    )
     kinds = Counter[str]()
     for witness in as_list(finding.figures.get("witnesses", [])):
         alone = shown(witness["operations"])
         scanned = [row["value"] for row in alone if row["op"] == "scan"]
         figures = slow_durability([row for row in alone if row["op"] == "add"], scanned)
-        again = durability.check(history(alone), Context(final_scan=FinalScan(True, len(scanned))))
+        again = durability.check(history(alone), Context(final_scan=FinalScan(converged=True, elements=len(scanned))))
         assert again.state is State.VIOLATED
         (kind,) = {kind for word, kind in KINDS.items() if word in witness["what"]}
         assert figures[kind] == 1
@@ -117,7 +121,7 @@ def test_the_vantages_and_routes_sum_to_the_totals_and_each_is_what_it_would_be_
     made: tuple[list[Row], list[int]],
 ) -> None:
     rows, elements = made
-    scanned = Context(final_scan=FinalScan(True, len(elements)))
+    scanned = Context(final_scan=FinalScan(converged=True, elements=len(elements)))
     figures = durability.check(history(rows + scan(elements)), scanned).figures
     by_vantage = as_list(figures["by_vantage"])
     assert {name: sum(part[name] for part in by_vantage) for name in COUNTS} == {name: figures[name] for name in COUNTS}
@@ -133,7 +137,7 @@ def test_two_sides_that_part_all_vantages_sum_to_the_totals_and_each_is_what_it_
     made: tuple[list[Row], list[int]],
 ) -> None:
     rows, elements = made
-    context = Context(final_scan=FinalScan(True, len(elements)), sides=SIDES)
+    context = Context(final_scan=FinalScan(converged=True, elements=len(elements)), sides=SIDES)
     figures: Any = durability.check(history(rows + scan(elements)), context).figures
     whole = [routes["all"] for routes in figures["by_side"].values()]
     assert {name: sum(side[name] for side in whole) for name in COUNTS} == {name: figures[name] for name in COUNTS}
@@ -161,7 +165,9 @@ def test_one_planted_loss_is_always_found(count: int, data: st.DataObject) -> No
     gone = data.draw(st.integers(0, count - 1))
     rows = [operation(value, op="add", value=value) for value in range(count)]
     left = [value for value in range(count) if value != gone]
-    finding = durability.check(history(rows + scan(left)), Context(final_scan=FinalScan(True, len(left))))
+    finding = durability.check(
+        history(rows + scan(left)), Context(final_scan=FinalScan(converged=True, elements=len(left)))
+    )
     assert (finding.state, finding.figures["lost_values"]) == (State.VIOLATED, [gone])
 
 
@@ -266,9 +272,16 @@ def loads(draw: st.DrawFn) -> tuple[list[Row], Context]:
         return rows, Context()
     injected = draw(st.integers(0, last))
     healed = draw(st.one_of(st.none(), st.integers(injected, last + 100)))
-    window = FaultWindow("kill", "pg-0", at(injected), None if healed is None else at(healed), (), True)
+    window = FaultWindow(
+        kind="kill",
+        target="pg-0",
+        injected_ns=at(injected),
+        healed_ns=None if healed is None else at(healed),
+        evidence=(),
+        proven=True,
+    )
     settled = draw(st.one_of(st.none(), st.integers(injected, last)))
-    return rows, Context((window,), settled_ns=None if settled is None else at(settled))
+    return rows, Context(fault_windows=(window,), settled_ns=None if settled is None else at(settled))
 
 
 def slow_outages(rows: list[Row], origin: int, injected: int | None) -> list[tuple[int, float]]:
@@ -436,7 +449,13 @@ def as_list(value: Any) -> list[Any]:
 def test_a_planted_outage_is_found_to_the_operation(first: int, length: int) -> None:
     """An operation every 10 ms, acked in 1 ms; `length` of them fail."""
     rows = [operation(10 * n, "fail" if first <= n < first + length else "ok", 1) for n in range(first + length + 20)]
-    context = Context((FaultWindow("kill", "pg-0", at(10 * first), None, (), True),))
+    context = Context(
+        fault_windows=(
+            FaultWindow(
+                kind="kill", target="pg-0", injected_ns=at(10 * first), healed_ns=None, evidence=(), proven=True
+            ),
+        )
+    )
     finding = availability.check(history(rows), context)
     assert finding.figures["failover_seconds"] == (10 * length + 1) * MS / 1e9
 
@@ -455,13 +474,13 @@ def test_the_order_of_rows_does_not_matter(rows: list[Row], random: Any) -> None
 
 
 def sayings(rows: list[Row]) -> dict[str, Any]:
-    findings = check_history(table(rows), Context(final_scan=FinalScan(True, 0)), HERE)
+    findings = check_history(table(rows), Context(final_scan=FinalScan(converged=True, elements=0)), HERE)
     return {finding.property: finding.to_json() for finding in findings}
 
 
 @given(st.lists(WRITES, max_size=40))
 def test_every_state_can_be_said_and_no_checker_fails(rows: list[Row]) -> None:
-    for finding in check_history(table(rows), Context(final_scan=FinalScan(True, 0)), HERE):
+    for finding in check_history(table(rows), Context(final_scan=FinalScan(converged=True, elements=0)), HERE):
         assert not finding.error
         assert finding.reason
 

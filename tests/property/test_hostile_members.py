@@ -105,9 +105,14 @@ def test_whatever_postgres_and_patroni_say_has_a_status(
     own_answers = {name: own_answer for name, own_answer in parsed.items() if own_answer is not None}
     own_readings = {} if (own := read(reading)) is None else {"pg-0": own, "pg-1": own}
     look = ObservedPostgres(
-        tuple(pod(f"pg-{number}") for number in range(3)), "pg-0", own_answers, answers.topology_from(topology),
-        answers.config_from(config), answers.history_from(history), own_readings,
-    )  # fmt: skip
+        pods=tuple(pod(f"pg-{number}") for number in range(3)),
+        leader="pg-0",
+        answers=own_answers,
+        topology=answers.topology_from(topology),
+        config=answers.config_from(config),
+        history=answers.history_from(history),
+        readings=own_readings,
+    )
     rollout.next_step(spec, look, CURRENT, settings.gaps(spec, look))
     if look.config is not None:
         json.dumps(patroni.drift(patroni.dynamic_settings(spec), look.config))
@@ -147,7 +152,9 @@ def test_whatever_redis_and_sentinel_say_has_a_status(
     with suppress(*redis._NO_ANSWER):
         sentinels["rd-sentinel-0"] = redis.sentinel_from(master, replicas, debug)
     pods = tuple(redis_pod(f"rd-{number}", number) for number in range(3))
-    look = redis.ObservedRedis(redis.Place(pods, (redis_pod("rd-sentinel-0", 0),), "pw"), 0.0, members, sentinels)
+    look = redis.ObservedRedis(
+        place=redis.Place(pods, (redis_pod("rd-sentinel-0", 0),), "pw"), began=0.0, members=members, sentinels=sentinels
+    )
     written = redis_status.build(REDIS, look, primary_of(look), {"phase": "Ready"}, NOW, {}, redis_status.RoundResult())
     assert misfits(REDIS_STATUS, written) == []
 

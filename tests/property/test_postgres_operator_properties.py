@@ -19,7 +19,7 @@ pytestmark = pytest.mark.property
 MOST_STEPS = 40
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SimulatedCluster:
     """A cluster as it stands: each member's pod revision, and how many connections its Postgres has."""
 
@@ -83,7 +83,13 @@ def clusters(draw: st.DrawFn) -> SimulatedCluster:
         SPEC, replicas=replicas, durability=durability, parameters={"max_connections": str(wanted_connections)}
     )
     revisions = draw(st.lists(st.sampled_from(["r0", "r1"]), min_size=members, max_size=members))
-    return SimulatedCluster(spec, revisions, [had] * members, draw(st.integers(0, members - 1)), wanted_connections)
+    return SimulatedCluster(
+        spec=spec,
+        revisions=revisions,
+        connections=[had] * members,
+        primary=draw(st.integers(0, members - 1)),
+        wanted_connections=wanted_connections,
+    )
 
 
 @given(clusters())

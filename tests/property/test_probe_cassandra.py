@@ -64,7 +64,9 @@ errors = st.sampled_from(
     ]
 ) | st.integers(0, 0xFFFF).map(lambda code: ErrorMessage(code, "x", None))
 rows = st.lists(st.tuples(st.none() | st.integers(-5, 5)), max_size=2).map(tuple)
-answers = st.builds(Answer, rows, st.none() | errors, st.integers(0, 3)) | st.sampled_from(NoAnswer).map(not_sent)
+answers = st.builds(Answer, rows=rows, error=st.none() | errors, asked=st.integers(0, 3)) | st.sampled_from(
+    NoAnswer
+).map(not_sent)
 SHARED = replace(WRITE, workload="register-multi")
 operations = (
     st.builds(replace, st.sampled_from([ADD, WRITE, SHARED]), level=st.sampled_from([None, *WRITE_LEVELS]))
@@ -126,7 +128,9 @@ def test_a_statement_says_which_run_its_data_is_of_and_fits_its_table(operation:
 @given(st.integers(0, 1 << 20), st.integers(-30, 30), st.sampled_from(sorted(combinations(range(5), 2))))
 def test_zones_that_count_alike_do_not_meet_in_one_partition(index: int, apart: int, two: tuple[int, int]) -> None:
     """Lightweight transactions on one partition are in each other's way; a zone's own are 256 apart in one."""
-    spec = ProbeSpec("run-1", "set", 40.0, ("service",), ("a", "b", "c", "d", "e"), seed=0)
+    spec = ProbeSpec(
+        run_id="run-1", workload="set", rate=40.0, routes=("service",), vantages=("a", "b", "c", "d", "e"), seed=0
+    )
     first, second = (Writer(spec, vantage) for vantage in two)
     assert bucket_of(value_of(first, index + 30)) != bucket_of(value_of(second, index + 30 + apart))
     assert len({bucket_of(value_of(first, index + number)) for number in range(BUCKETS)}) == BUCKETS

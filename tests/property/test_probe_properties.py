@@ -29,7 +29,9 @@ specs = st.builds(
     vantages=st.lists(st.sampled_from("abcdef"), min_size=1, unique=True).map(tuple),
     seed=st.integers(),
     levels=st.builds(Levels, write=st.sampled_from([None, "wait-1", "wait-8"])),
-    client=st.builds(ClientOptions, st.booleans(), st.none() | st.integers(1, 10_000)),
+    client=st.builds(
+        ClientOptions, client_timestamps=st.booleans(), speculative_delay_ms=st.none() | st.integers(1, 10_000)
+    ),
 )
 
 

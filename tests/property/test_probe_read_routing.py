@@ -19,10 +19,13 @@ from caplab.contract.objects import READ_ROUTINGS
 pytestmark = pytest.mark.property
 
 REPLICAS = ("r0", "r1", "r2")
-WRITE, READ = Operation(0, "write", "replica", key="k", value=1), Operation(0, "read", "replica", key="k")
+WRITE, READ = (
+    Operation(index=0, op="write", route="replica", key="k", value=1),
+    Operation(index=0, op="read", route="replica", key="k"),
+)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class World:
     """A log of a primary (its length is what a read there shows), replicas that follow, and what is known of them."""
 
@@ -45,7 +48,9 @@ class World:
         elif action in ("write", "write without position"):
             self.log += number
             self.written[session] = self.log
-            self._observed(session).learn(WRITE, Result(OK, epoch="1", lsn=self._lsn(action)), self.now, self.now)
+            self._observed(session).learn(
+                WRITE, Result(outcome=OK, epoch="1", lsn=self._lsn(action)), self.now, self.now
+            )
         else:
             self._read(session, replica)
 
@@ -65,7 +70,7 @@ class World:
         self._check(session, shows)
         self.shown[session] = max(self.shown[session], shows)
         epoch = "1" if server == "p" else None
-        self._observed(session).learn(READ, Result(OK, epoch=epoch, lsn=shows), self.now, self.now)
+        self._observed(session).learn(READ, Result(outcome=OK, epoch=epoch, lsn=shows), self.now, self.now)
 
     def _check(self, session: int, shows: int) -> None:
         if self.routing_name == "read-your-writes":
@@ -84,7 +89,7 @@ actions = st.sampled_from(["replay", "look", "write", "write without position", 
     st.lists(st.tuples(actions, st.integers(1, 3), st.sampled_from(REPLICAS), st.integers(1, 5)), max_size=40),
 )
 def test_no_read_shows_less_than_its_routing_promises(name: str, steps: list[tuple[str, int, str, int]]) -> None:
-    world = World(name)
+    world = World(routing_name=name)
     for step in steps:
         world.step(*step)
 

@@ -78,9 +78,9 @@ class ScriptedLink:
             await asyncio.sleep(0.03)
         if answer in ("hang", "closed"):
             self.close()
-            return Result(Outcome("info", "closed"), server="m0")
+            return Result(outcome=Outcome("info", "closed"), server="m0")
         await asyncio.sleep(0.001)
-        return Result(OK if answer != "fail" else Outcome("fail", "readonly"), server="m0", epoch="1")
+        return Result(outcome=OK if answer != "fail" else Outcome("fail", "readonly"), server="m0", epoch="1")
 
 
 @given(
@@ -101,7 +101,7 @@ def test_whatever_happens_every_operation_is_recorded_once_by_a_session_that_did
         sessions = Sessions(server, Router(lambda: topology), limits, count(1), attempts.append)
         tasks = []
         for index, nap in enumerate(naps_ms):
-            op = Operation(index, "add", ("service", "direct")[index % 2], value=index)
+            op = Operation(index=index, op="add", route=("service", "direct")[index % 2], value=index)
             tasks.append(asyncio.create_task(sessions.carry_out(op, clock.now_ns())))
             await asyncio.sleep(nap / 1000)
         sessions.shorten_deadline(0.02)

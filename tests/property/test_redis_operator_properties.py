@@ -95,11 +95,26 @@ def host(name: str) -> str:
 hosts = st.sampled_from([*map(host, pod_names), "10.0.0.0", "10.0.0.1", "10.9.9.9", "", "rd", "rd-10.x"])
 settings = st.dictionaries(st.sampled_from(["hz", "save", "appendonly"]), st.sampled_from(["", "1", "yes"]))
 members = st.builds(
-    Member, st.booleans(), st.just("a" * 40), st.integers(0, 9), hosts, st.booleans(), st.booleans(), settings
+    Member,
+    is_master=st.booleans(),
+    replication_id=st.just("a" * 40),
+    offset=st.integers(0, 9),
+    follows=hosts,
+    link_up=st.booleans(),
+    loading=st.booleans(),
+    settings=settings,
 )
 flags = st.frozensets(st.sampled_from(["master", "slave", "o_down", "failover_in_progress", "promoted"]))
 replica_views = st.lists(st.builds(KnownReplica, hosts, flags, st.sampled_from([0, 100])), max_size=4).map(tuple)
-sentinels = st.builds(Sentinel, hosts, flags, replica_views, st.integers(0, 4), settings, settings)
+sentinels = st.builds(
+    Sentinel,
+    names=hosts,
+    flags=flags,
+    replicas=replica_views,
+    others=st.integers(0, 4),
+    settings=settings,
+    periods=settings,
+)
 
 
 @st.composite
@@ -114,7 +129,10 @@ def looks(draw: st.DrawFn) -> ObservedRedis:
     member_answers = {name: answer for name in there if (answer := draw(st.none() | members))}
     sentinel_answers = {name: view for name in watchers if (view := draw(st.none() | sentinels))}
     return ObservedRedis(
-        Place(pods, tuple(pod(name) for name in watchers), "pw"), 0.0, member_answers, sentinel_answers
+        place=Place(pods, tuple(pod(name) for name in watchers), "pw"),
+        began=0.0,
+        members=member_answers,
+        sentinels=sentinel_answers,
     )
 
 
@@ -141,7 +159,7 @@ def test_whatever_is_seen_has_a_status_and_no_step_removes_the_primary_while_oth
     spec = spec_of(spec_fields)
     primary = primary_of(look)
     step = rollout.next_step(spec, look, primary, Deployed(size, "r1", is_current))
-    done = status.RoundResult({}, step.why if step else "")
+    done = status.RoundResult(refusals={}, rollout=step.why if step else "")
     written = status.build(spec, look, primary, {"phase": "Ready"}, "2026-01-01T00:00:00Z", {}, done)
     assert written.get("primary") == primary
     assert written["phase"] in {"Ready", "Degraded", "Down"}

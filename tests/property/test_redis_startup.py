@@ -16,7 +16,7 @@ HOSTS = ("rd-0", "rd-1", "rd-2", "rd-3")
 EVENTS = st.sampled_from(["write", "replicate", "die", "return", "fail over", "wipe"])
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SimulatedCluster:
     """What each member has on its disk, each write as it was acknowledged: with fsync always, by the primary alone."""
 

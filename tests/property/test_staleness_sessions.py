@@ -251,7 +251,7 @@ def test_sides_of_staleness_that_part_all_vantages_sum_to_the_totals_and_each_is
     scans = {name: final_scan(rows, rng) for name, rows in made.items()}
     table = history([row for name in made for row in made[name] + scans[name]])
     window = kill(rng.randint(0, 12), rng.choice([15, None]))
-    figures: Any = staleness.check(table, Context((window,), sides=sides)).figures
+    figures: Any = staleness.check(table, Context(fault_windows=(window,), sides=sides)).figures
     during = [row["stale"] for row in figures["by_phase"] if row["phase"] == "during"]
     assert figures["stale_in_fault"] == sum(during)
     compare_sums(figures, sides, ("reads", "stale", "stale_in_fault", "missing_lost", "dirty"))

@@ -44,7 +44,9 @@ def check(history: Table, context: Context) -> Finding:
     total = sum(len(series.acked) for series in every)
     if total < context.enough:
         return Finding(
-            NAME, State.UNKNOWN, f"Only {total} operations; {context.enough} are needed to judge availability."
+            property=NAME,
+            state=State.UNKNOWN,
+            reason=f"Only {total} operations; {context.enough} are needed to judge availability.",
         )
     origin_ns = min(int(series.scheduled_ns[0]) for series in every)
     end_ns = max(series.end_ns for series in every)
@@ -55,8 +57,9 @@ def check(history: Table, context: Context) -> Finding:
     }
     if silent := _silent(every, context.injected_ns):
         reason = f"Nothing was scheduled after the injection by vantage {', '.join(silent)}."
-        return Finding(NAME, State.UNKNOWN, reason, figures)
-    return Finding(NAME, *_judge(figures, context), figures)
+        return Finding(property=NAME, state=State.UNKNOWN, reason=reason, figures=figures)
+    state, reason = _judge(figures, context)
+    return Finding(property=NAME, state=state, reason=reason, figures=figures)
 
 
 def applies(history: Table) -> str:
@@ -76,7 +79,15 @@ def _availability_of(series: Series, context: Context, origin_ns: int, end_ns: i
         failover_ns = (end_ns if last is None else last) - injected
     first_ack_ns = _first_ack_after_ns(series, parts, injected)
     in_fault = None if injected is None else InFault.of(series, injected, healed)
-    return SeriesAvailability(series, parts, phase, failover_ns, first_ack_ns, in_fault, context.has_primary)
+    return SeriesAvailability(
+        series=series,
+        parts=parts,
+        phase=phase,
+        failover_ns=failover_ns,
+        first_ack_ns=first_ack_ns,
+        in_fault=in_fault,
+        has_primary=context.has_primary,
+    )
 
 
 def _first_ack_after_ns(series: Series, parts: Sorted, injected_ns: int | None) -> int | None:
@@ -119,14 +130,20 @@ CHECKER = Checker(
     check=check,
     applies=applies,
     properties=(
-        Property("failoverTime", "failover time", figure="failover_seconds", unit="s", without_primary="outage time"),
-        Property("writeOutage", "outage of writes", figure="write_outage_seconds", unit="s"),
-        Property("readOutage", "outage of reads", figure="read_outage_seconds", unit="s"),
-        Property("outages", "outages", figure="outages"),
-        Property("laterOutages", "outages after heal", figure="later_outages"),
-        Property("writesServed", "writes served into the fault", figure="writes_served_seconds", unit="s"),
-        Property("readsServed", "reads served into the fault", figure="reads_served_seconds", unit="s"),
-        Property("unackedShare", "share unacked under the fault", figure="unacked_share", unit=SHARE),
+        Property(
+            name="failoverTime",
+            words="failover time",
+            figure="failover_seconds",
+            unit="s",
+            without_primary="outage time",
+        ),
+        Property(name="writeOutage", words="outage of writes", figure="write_outage_seconds", unit="s"),
+        Property(name="readOutage", words="outage of reads", figure="read_outage_seconds", unit="s"),
+        Property(name="outages", words="outages", figure="outages"),
+        Property(name="laterOutages", words="outages after heal", figure="later_outages"),
+        Property(name="writesServed", words="writes served into the fault", figure="writes_served_seconds", unit="s"),
+        Property(name="readsServed", words="reads served into the fault", figure="reads_served_seconds", unit="s"),
+        Property(name="unackedShare", words="share unacked under the fault", figure="unacked_share", unit=SHARE),
     ),
     of_time=True,
     applies_to_file=_applies_to_file,

@@ -20,7 +20,7 @@ _MEMBERS = ("direct", "replica")  # routes on which reads take the members in tu
 _READS = ("read", "load")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesAvailability:
     """A series, its outages and phases; times count from the injection, failover_ns is a lower bound if open.
 

@@ -47,9 +47,14 @@ def check(history: Table, context: Context) -> Finding:
     """
     rows = Rows.of(history, context.steady_ns)
     if len(rows.scheduled_ns) < context.enough:
-        return Finding(NAME, State.UNKNOWN, f"Only {len(rows.scheduled_ns)} reads; {context.enough} are needed.")
+        return Finding(
+            property=NAME,
+            state=State.UNKNOWN,
+            reason=f"Only {len(rows.scheduled_ns)} reads; {context.enough} are needed.",
+        )
     figures = _figures(rows, context)
-    return Finding(NAME, *_judge(figures), figures)
+    state, reason = _judge(figures)
+    return Finding(property=NAME, state=state, reason=reason, figures=figures)
 
 
 def applies(history: Table) -> str:
@@ -116,23 +121,30 @@ CHECKER = Checker(
     applies=applies,
     properties=(
         Property(
-            "loadPeak",
-            "peak of loads over their mean",
+            name="loadPeak",
+            words="peak of loads over their mean",
             figure="peak_to_mean",
             unit=RATIO,
             by_side=False,
             by_route=False,
         ),
         Property(
-            "readP99Ratio",
-            "p99 of reads over the normal p99",
+            name="readP99Ratio",
+            words="p99 of reads over the normal p99",
             figure="read_p99_ratio",
             unit=RATIO,
             by_side=False,
             by_route=False,
         ),
-        Property("timeToRecover", "time to recover", figure="calm_seconds", unit="s", by_side=False, by_route=False),
-        Property("metastable", "does not end by itself", figure="metastable", by_side=False, by_route=False),
+        Property(
+            name="timeToRecover",
+            words="time to recover",
+            figure="calm_seconds",
+            unit="s",
+            by_side=False,
+            by_route=False,
+        ),
+        Property(name="metastable", words="does not end by itself", figure="metastable", by_side=False, by_route=False),
     ),
     of_time=True,
 )

@@ -12,7 +12,7 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """Reads by their schedule, with their latency from there; loads by the time at which they were sent.
 
@@ -36,7 +36,14 @@ class Rows:
         acked = among(history, "outcome", ["ok"])[reads]
         took = np.where(acked, integers(history, "return_ns", NEVER)[reads], end_ns) - scheduled[reads]
         wasted = (among(history, "error", ["timeout"]) & loads)[loads]
-        return cls(scheduled[reads], took, acked, scheduled[loads], wasted, end_ns)
+        return cls(
+            scheduled_ns=scheduled[reads],
+            took_ns=took,
+            acked=acked,
+            sent_ns=scheduled[loads],
+            wasted=wasted,
+            end_ns=end_ns,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ class Wait:
     at_least: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """A span's reads and loads; wasted: loads that came too late. The waits are None without reads."""
 
@@ -113,7 +120,16 @@ def phase_of(name: str, rows: Rows, span: Span) -> Phase:
     reads, loads = span.of(rows.scheduled_ns), span.of(rows.sent_ns)
     p50, p99 = _waits(rows.took_ns[reads], rows.acked[reads]) if reads.any() else (None, None)
     acked, wasted = int(rows.acked[reads].sum()), int(rows.wasted[loads].sum())
-    return Phase(name, span.seconds, int(reads.sum()), acked, p50, p99, int(loads.sum()), wasted)
+    return Phase(
+        name=name,
+        seconds=span.seconds,
+        reads=int(reads.sum()),
+        acked=acked,
+        p50=p50,
+        p99=p99,
+        loads=int(loads.sum()),
+        wasted=wasted,
+    )
 
 
 def _waits(took_ns: Integers, acked: Mask) -> list[Wait]:

@@ -44,7 +44,7 @@ def check(history: Table, context: Context) -> Finding:
     counter, other, skipped = _counters(history, key, len(names))
     if not counter.any():
         problem = f"None of {skipped} keys is a counter." if skipped else "No operation is an incr."
-        return Finding(NAME, State.UNKNOWN, problem, {"keys": 0, "keys_skipped": skipped})
+        return Finding(property=NAME, state=State.UNKNOWN, reason=problem, figures={"keys": 0, "keys_skipped": skipped})
     counter_reads, scan_problem = _all_reads(history, context, key, counter, other)
     counter_reads = _bounded(history, key, effective & counter[key], counter_reads)
     figures: dict[str, Json] = {
@@ -57,7 +57,8 @@ def check(history: Table, context: Context) -> Finding:
         "scan_problem": scan_problem,
         "witnesses": witnesses(history, counter_reads, key, names, context),
     }
-    return Finding(NAME, *_judge(figures, len(counter_reads.row), context.enough), figures)
+    state, reason = _judge(figures, len(counter_reads.row), context.enough)
+    return Finding(property=NAME, state=state, reason=reason, figures=figures)
 
 
 def applies(history: Table) -> str:

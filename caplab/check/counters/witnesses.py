@@ -16,7 +16,7 @@ from caplab.model.history import Table
 MOST_OPERATIONS = 50  # of one witness: enough to read
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CounterReads:
     """Values of counters with their bounds: the least and the most that they may be.
 
@@ -63,7 +63,11 @@ def witnesses(history: Table, reads: CounterReads, key: Integers, names: Sequenc
     many = shares([len(place) for place in places])
     chosen = [place[:shown] for place, shown in zip(places, many, strict=True)]
     builder = _WitnessBuilder(
-        history, reads, _increments(history, key, reads.key[np.concatenate(chosen)]), names, context
+        history=history,
+        reads=reads,
+        increments=_increments(history, key, reads.key[np.concatenate(chosen)]),
+        names=names,
+        context=context,
     )
     return [*map(builder.below, chosen[0].tolist()), *map(builder.above, chosen[1].tolist())]
 
@@ -73,7 +77,7 @@ def _in_order(reads: CounterReads, mask: Mask) -> Integers:
     return places[np.argsort(reads.invoke_ns[places], kind="stable")]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Increments:
     """Increments of some keys, by invocation, failed ones too."""
 
@@ -90,10 +94,12 @@ def _increments(history: Table, key: Integers, wanted: Integers) -> _Increments:
     row = np.flatnonzero(among(history, "op", ["incr"]) & there[key])
     returned_ns, ok = integers(history, "return_ns", NEVER)[row], among(history, "outcome", ["ok"])[row]
     amount, invoke_ns = integers(history, "value", 1)[row], integers(history, "invoke_ns", 0)[row]
-    return _Increments(row, key[row], amount, invoke_ns, np.where(ok, returned_ns, NEVER))
+    return _Increments(
+        row=row, key=key[row], amount=amount, invoke_ns=invoke_ns, acked_ns=np.where(ok, returned_ns, NEVER)
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _WitnessBuilder:
     history: Table
     reads: CounterReads

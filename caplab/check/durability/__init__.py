@@ -43,7 +43,7 @@ def check(history: Table, context: Context) -> Finding:
     """
     adds = adds_of(history)
     if problem := problem_of(adds):
-        return Finding(NAME, State.UNKNOWN, problem)
+        return Finding(property=NAME, state=State.UNKNOWN, reason=problem)
     scan = context.final_scan
     scanned = scan_of(history, scan.server if scan else None, scan.invoke_ns if scan else None)
     fates = _fates(adds, scanned.element)
@@ -55,7 +55,7 @@ def check(history: Table, context: Context) -> Finding:
     if state is State.VIOLATED:
         anomalies = fates.lost, fates.unexpected, fates.duplicated
         shown["witnesses"] = witnesses(history, context, adds, *anomalies, scanned)
-    return Finding(NAME, state, reason, {**figures, **_samples(adds, fates), **shown})
+    return Finding(property=NAME, state=state, reason=reason, figures={**figures, **_samples(adds, fates), **shown})
 
 
 def applies(history: Table) -> str:
@@ -63,7 +63,7 @@ def applies(history: Table) -> str:
     return "" if among(history, "op", ["add"]).any() else "no operation is an add"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _AddOutcomes:
     """The outcome of each add, and the elements that are wrong."""
 
@@ -87,7 +87,11 @@ def _fates(adds: Adds, elements: Integers) -> _AddOutcomes:
     strange = ~within(elements, adds.value[~adds.failed])
     unacked_found = ~adds.ok & ~adds.failed & there
     return _AddOutcomes(
-        there, adds.ok & ~there, unacked_found, _distinct(elements[strange]), _distinct(elements[again])
+        there=there,
+        lost=adds.ok & ~there,
+        unacked_found=unacked_found,
+        unexpected=_distinct(elements[strange]),
+        duplicated=_distinct(elements[again]),
     )
 
 
@@ -162,10 +166,14 @@ CHECKER = Checker(
     check=check,
     applies=applies,
     properties=(
-        Property("lost", "acked writes lost", figure="lost", of="acked", by_route=False),
-        Property("lostWindow", "lost window", figure="lost_window_seconds", unit="s", by_route=False),
-        Property("unackedFound", "unacked writes found", figure="unacked_found", by_route=False),
-        Property("unexpected", "unexpected values", figure="unexpected", of="acked", by_side=False, by_route=False),
-        Property("duplicated", "duplicated values", figure="duplicated", of="acked", by_side=False, by_route=False),
+        Property(name="lost", words="acked writes lost", figure="lost", of="acked", by_route=False),
+        Property(name="lostWindow", words="lost window", figure="lost_window_seconds", unit="s", by_route=False),
+        Property(name="unackedFound", words="unacked writes found", figure="unacked_found", by_route=False),
+        Property(
+            name="unexpected", words="unexpected values", figure="unexpected", of="acked", by_side=False, by_route=False
+        ),
+        Property(
+            name="duplicated", words="duplicated values", figure="duplicated", of="acked", by_side=False, by_route=False
+        ),
     ),
 )

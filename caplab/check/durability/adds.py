@@ -12,7 +12,7 @@ from caplab.check.series import groups
 from caplab.model.history import Table
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adds:
     """The adds that were sent, sorted by value."""
 
@@ -38,15 +38,15 @@ def adds_of(history: Table) -> Adds:
     order = np.argsort(value, kind="stable")
     row = row[order]
     return Adds(
-        row,
-        value[order],
-        integers(history, "invoke_ns", 0)[row],
-        integers(history, "return_ns", NEVER)[row],
-        among(history, "outcome", ["ok"])[row],
-        among(history, "outcome", ["fail"])[row],
-        group[named[every]][order],
-        labels,
-        int(sent.sum() - named.sum()),
+        row=row,
+        value=value[order],
+        invoke_ns=integers(history, "invoke_ns", 0)[row],
+        return_ns=integers(history, "return_ns", NEVER)[row],
+        ok=among(history, "outcome", ["ok"])[row],
+        failed=among(history, "outcome", ["fail"])[row],
+        group=group[named[every]][order],
+        labels=labels,
+        nameless=int(sent.sum() - named.sum()),
     )
 
 

@@ -42,13 +42,16 @@ def check(history: Table, context: Context) -> Finding:
     no primary.
     """
     if not context.has_primary:
-        return Finding(NAME, State.UNKNOWN, "There is no primary here, and so there are no epochs.")
+        return Finding(
+            property=NAME, state=State.UNKNOWN, reason="There is no primary here, and so there are no epochs."
+        )
     writes = _acked_writes(history)
     overlaps = _overlaps(writes)
     figures = _figures(writes, overlaps)
     if len(overlaps.place):
         figures["witnesses"] = _witnesses(history, context, writes, overlaps)
-    return Finding(NAME, *_judge(figures, context.enough), figures)
+    state, reason = _judge(figures, context.enough)
+    return Finding(property=NAME, state=state, reason=reason, figures=figures)
 
 
 def applies(history: Table) -> str:
@@ -56,7 +59,7 @@ def applies(history: Table) -> str:
     return "" if (_acked(history) & present(history, "epoch")).any() else "no acked write has its epoch"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Writes:
     """Acked writes with an epoch, as they were invoked."""
 
@@ -96,7 +99,14 @@ def _acked_writes(history: Table) -> _Writes:
     epoch, words = codes(history, "epoch")
     row = np.flatnonzero(acked & (epoch >= 0))
     invoke_ns, return_ns = integers(history, "invoke_ns", 0)[row], integers(history, "return_ns", NEVER)[row]
-    return _Writes(row, epoch[row], words, invoke_ns, return_ns, int(acked.sum()) - len(row))
+    return _Writes(
+        row=row,
+        epoch=epoch[row],
+        words=words,
+        invoke_ns=invoke_ns,
+        return_ns=return_ns,
+        without_epoch=int(acked.sum()) - len(row),
+    )
 
 
 def _overlaps(writes: _Writes) -> _Overlaps:
@@ -185,8 +195,13 @@ CHECKER = Checker(
     applies=applies,
     properties=(
         Property(
-            "twoPrimaries", "writes of two primaries", figure="overlaps", of="acked", by_side=False, by_route=False
+            name="twoPrimaries",
+            words="writes of two primaries",
+            figure="overlaps",
+            of="acked",
+            by_side=False,
+            by_route=False,
         ),
-        Property("failovers", "failovers", figure="changes", by_side=False, by_route=False),
+        Property(name="failovers", words="failovers", figure="changes", by_side=False, by_route=False),
     ),
 )

@@ -45,7 +45,8 @@ def check(history: Table, context: Context) -> Finding:
         *_witnesses(history, "handed out twice", again[: many[0]], first[: many[0]], context),
         *_witnesses(history, "handed out after a greater one was acked", late[: many[1]], greater[: many[1]], context),
     ]
-    return Finding(NAME, *_judge(figures, context.enough), figures)
+    state, reason = _judge(figures, context.enough)
+    return Finding(property=NAME, state=state, reason=reason, figures=figures)
 
 
 def applies(history: Table) -> str:
@@ -53,7 +54,7 @@ def applies(history: Table) -> str:
     return "" if among(history, "op", ["id"]).any() else "no operation is an id"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Ids:
     """Ids that were handed out, by invocation."""
 
@@ -66,7 +67,13 @@ class _Ids:
 
 def _ids(history: Table, rows: Integers) -> _Ids:
     value, invoke_ns = (integers(history, name, 0)[rows] for name in ("value", "invoke_ns"))
-    return _Ids(rows, key_codes(history)[0][rows], value, invoke_ns, integers(history, "return_ns", NEVER)[rows])
+    return _Ids(
+        row=rows,
+        key=key_codes(history)[0][rows],
+        value=value,
+        invoke_ns=invoke_ns,
+        return_ns=integers(history, "return_ns", NEVER)[rows],
+    )
 
 
 def _duplicates(ids: _Ids) -> tuple[Integers, Integers]:

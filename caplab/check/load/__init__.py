@@ -43,7 +43,8 @@ def check(history: Table, context: Context) -> Finding:
     largest = np.argsort(-miss.loads, kind="stable")[:MOST]
     shown = [number for number in largest if miss.loads[number] > 1]
     figures["witnesses"] = [_witness(history, rows[miss.order], miss, int(number), context) for number in shown]
-    return Finding(NAME, *_judge(figures, context.enough), figures)
+    state, reason = _judge(figures, context.enough)
+    return Finding(property=NAME, state=state, reason=reason, figures=figures)
 
 
 def applies(history: Table) -> str:
@@ -118,9 +119,16 @@ CHECKER = Checker(
     check=check,
     applies=applies,
     properties=(
-        Property("stampedeMean", "loads a miss", figure="factor_mean", unit=RATIO, by_side=False, by_route=False),
         Property(
-            "stampedeMax", "loads of the worst miss", figure="factor_max", unit=RATIO, by_side=False, by_route=False
+            name="stampedeMean", words="loads a miss", figure="factor_mean", unit=RATIO, by_side=False, by_route=False
+        ),
+        Property(
+            name="stampedeMax",
+            words="loads of the worst miss",
+            figure="factor_max",
+            unit=RATIO,
+            by_side=False,
+            by_route=False,
         ),
     ),
 )

@@ -63,7 +63,8 @@ def check(history: Table, context: Context) -> Finding:
         "witness": shown[0]["operations"] if shown else [],
         "witnesses": shown,
     }
-    return Finding(NAME, *_state(tally, shown, context), figures)
+    state, reason = _state(tally, shown, context)
+    return Finding(property=NAME, state=state, reason=reason, figures=figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,8 @@ CHECKER = Checker(
     applies=applies,
     properties=(
         Property(
-            "notLinearizable",
-            "keys not linearizable",
+            name="notLinearizable",
+            words="keys not linearizable",
             figure="violating_keys",
             of="keys",
             by_side=False,

@@ -17,7 +17,7 @@ from .sources import NOBODY, sources
 BEGINNING = -NEVER  # when absent was written: before all
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clusters:
     """A cluster for each writer, in their order, then one for the beginning of each key, in which it is absent."""
 
@@ -44,16 +44,23 @@ def clusters_of(operations: Operations) -> Clusters:
     writers, readers, keys = operations.writers, operations.readers, len(operations.keys)
     beginnings = np.full(keys, BEGINNING)
     cas = operations.writers.where(operations.cas)
-    expected = Part(cas.row, cas.key, operations.expected, operations.expected_null, cas.invoke_ns, cas.return_ns)
+    expected = Part(
+        row=cas.row,
+        key=cas.key,
+        value=operations.expected,
+        null=operations.expected_null,
+        invoke_ns=cas.invoke_ns,
+        return_ns=cas.return_ns,
+    )
     (source, expects), shared = sources(writers, [readers, expected], keys)
     repeated = np.zeros(keys, dtype=np.bool_)
     for key, writer_places in ((readers.key, source), (expected.key, expects)):
         repeated[key[shared[writer_places]]] = True
     return Clusters(
-        np.concatenate([writers.key, np.arange(keys)]),
-        np.concatenate([writers.invoke_ns, beginnings]),
-        np.concatenate([writers.return_ns, beginnings]),
-        source,
-        expects,
-        repeated,
+        key=np.concatenate([writers.key, np.arange(keys)]),
+        invoke_ns=np.concatenate([writers.invoke_ns, beginnings]),
+        return_ns=np.concatenate([writers.return_ns, beginnings]),
+        source=source,
+        expects=expects,
+        repeated=repeated,
     )

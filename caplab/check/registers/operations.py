@@ -25,7 +25,7 @@ _ROLES = {
 _OTHER_OPS = ("add", "incr", "id", "load")  # a key that has one of these is not a register
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """Some operations, in the order of invocation. return_ns is NEVER if an operation may take effect at any time."""
 
@@ -38,14 +38,14 @@ class Part:
 
     def where(self, which: Mask | Integers) -> Part:
         """Select some of them."""
-        return Part(*(getattr(self, name)[which] for name in self.__slots__))
+        return Part(**{name: getattr(self, name)[which] for name in self.__slots__})
 
     def __len__(self) -> int:
         """Return their number."""
         return len(self.row)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
     """Writers (writes and cas that took effect, or may have), and readers (reads, and cas that found another value).
 
@@ -122,15 +122,23 @@ def operations_of(history: Table) -> Operations:
     if others.any():
         role[others[key]] = _NONE
     columns = Part(
-        np.arange(len(role)),
-        key,
-        integers(history, "value", 0),
-        ~present(history, "value"),
-        integers(history, "invoke_ns", 0),
-        integers(history, "return_ns", NEVER),
+        row=np.arange(len(role)),
+        key=key,
+        value=integers(history, "value", 0),
+        null=~present(history, "value"),
+        invoke_ns=integers(history, "invoke_ns", 0),
+        return_ns=integers(history, "return_ns", NEVER),
     )
-    parts = _split(history, columns, role)
-    return Operations(*parts, keys=(*words, ""), other_keys=int(others.sum()))
+    writers, readers, cas, expected, expected_null = _split(history, columns, role)
+    return Operations(
+        writers=writers,
+        readers=readers,
+        cas=cas,
+        expected=expected,
+        expected_null=expected_null,
+        keys=(*words, ""),
+        other_keys=int(others.sum()),
+    )
 
 
 def _roles(history: Table) -> _Roles:
@@ -162,5 +170,12 @@ def _cas(history: Table, columns: Part, role: _Roles) -> tuple[_Roles, Part, Int
     expected_null, observed_null = (~present(history, name) for name in ("expected", "observed"))
     refused = (role == _CAS) & ~found_expected(history)
     value, null = np.where(refused, observed, columns.value), np.where(refused, observed_null, columns.null)
-    observed_part = Part(columns.row, columns.key, value, null, columns.invoke_ns, columns.return_ns)
+    observed_part = Part(
+        row=columns.row,
+        key=columns.key,
+        value=value,
+        null=null,
+        invoke_ns=columns.invoke_ns,
+        return_ns=columns.return_ns,
+    )
     return np.where(refused, np.uint8(_READ), role), observed_part, expected, expected_null

@@ -22,7 +22,7 @@ _NONE = -1
 _PAIRS = ((1, 2), (2, 2), (1, 3), (2, 3), (3, 3))  # by what they cost together
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Choice:
     """Parts of clusters, all of one cost, and their constraints: the first return and the last invocation."""
 
@@ -36,7 +36,9 @@ class _Choice:
         """Return the choice without these keys."""
         kept = ~keys[self.key]
         rows = tuple(row[kept] for row in self.rows)
-        return _Choice(self.key[kept], self.cluster[kept], self.first[kept], self.last[kept], rows)
+        return _Choice(
+            key=self.key[kept], cluster=self.cluster[kept], first=self.first[kept], last=self.last[kept], rows=rows
+        )
 
     def rows_of(self, place: int) -> set[int]:
         """Return the rows of one cluster's part."""
@@ -78,7 +80,7 @@ def of_more(operations: Operations) -> dict[int, list[int]]:
     first, last = clusters.edges(readers)
     returned = np.concatenate([first, clusters.return_ns, readers.return_ns])
     line = Line.over(len(operations.keys), returned, np.concatenate([last, clusters.invoke_ns, readers.invoke_ns]))
-    every = _Choice(clusters.key, np.arange(len(first)), first, last, ())
+    every = _Choice(key=clusters.key, cluster=np.arange(len(first)), first=first, last=last, rows=())
     conflicting = _partners(line, every, every) != _NONE
     choices = _choices(operations, clusters, conflicting)
     smallest: dict[int, list[int]] = {}
@@ -101,13 +103,15 @@ def _choices(operations: Operations, clusters: Clusters, conflicting: Mask) -> d
     first = np.minimum(of_values.return_ns, writers.return_ns[source])
     last = np.maximum(of_values.invoke_ns, writers.invoke_ns[source])
     of_writers = _Choice(
-        np.concatenate([writers.key[written], absent.key]),
-        np.concatenate([written, absent_source]),
-        np.concatenate([writers.return_ns[written], np.full(len(absent), BEGINNING)]),
-        np.concatenate([writers.invoke_ns[written], absent.invoke_ns]),
-        (np.concatenate([writers.row[written], absent.row]),),
+        key=np.concatenate([writers.key[written], absent.key]),
+        cluster=np.concatenate([written, absent_source]),
+        first=np.concatenate([writers.return_ns[written], np.full(len(absent), BEGINNING)]),
+        last=np.concatenate([writers.invoke_ns[written], absent.invoke_ns]),
+        rows=(np.concatenate([writers.row[written], absent.row]),),
     )
-    with_read = _Choice(of_values.key, source, first, last, (writers.row[source], of_values.row))
+    with_read = _Choice(
+        key=of_values.key, cluster=source, first=first, last=last, rows=(writers.row[source], of_values.row)
+    )
     return {1: of_writers, 2: with_read, 3: _joined(with_read)}
 
 
@@ -119,7 +123,9 @@ def _joined(with_read: _Choice) -> _Choice:
     early, late = by_first[begin], by_last[begin]
     writer, read = with_read.rows
     rows = (writer[early], read[early], read[late])
-    return _Choice(with_read.key[early], cluster, with_read.first[early], with_read.last[late], rows)
+    return _Choice(
+        key=with_read.key[early], cluster=cluster, first=with_read.first[early], last=with_read.last[late], rows=rows
+    )
 
 
 def _conflicts(line: Line, some: _Choice, others: _Choice) -> dict[int, list[int]]:

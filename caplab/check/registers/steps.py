@@ -10,7 +10,7 @@ from caplab.check.columns import NEVER, Integers, Mask
 from .operations import Operations, Part
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """An operation: what it needs to observe (if it observes) and what it writes (if it writes). None is absent.
 
@@ -35,11 +35,21 @@ def steps_of(operations: Operations) -> list[Step]:
     """Return all operations by invocation; they must be of one key."""
     expected = dict(zip(operations.cas.tolist(), _values(operations.expected, operations.expected_null), strict=True))
     writers = [
-        Step(row, place in expected, expected.get(place), True, value, invoke_ns, return_ns)
+        Step(
+            row=row,
+            observes=place in expected,
+            observed=expected.get(place),
+            writes=True,
+            written=value,
+            invoke_ns=invoke_ns,
+            return_ns=return_ns,
+        )
         for place, (row, value, invoke_ns, return_ns) in enumerate(_rows(operations.writers))
     ]
     readers = [
-        Step(row, True, value, False, None, invoke_ns, return_ns)
+        Step(
+            row=row, observes=True, observed=value, writes=False, written=None, invoke_ns=invoke_ns, return_ns=return_ns
+        )
         for row, value, invoke_ns, return_ns in _rows(operations.readers)
     ]
     return sorted(writers + readers, key=lambda step: (step.invoke_ns, step.row))

@@ -31,7 +31,7 @@ def check(history: Table, context: Context) -> Finding:
     late_ns = _lateness(history, context)
     if len(late_ns) < context.enough:
         reason = f"Only {len(late_ns)} operations in the steady state; {context.enough} are needed."
-        return Finding(NAME, State.UNKNOWN, reason)
+        return Finding(property=NAME, state=State.UNKNOWN, reason=reason)
     p50, p99, worst = (float(value) / 1e9 for value in np.quantile(late_ns, [0.5, 0.99, 1], method="inverted_cdf"))
     on_time = float((late_ns <= LATE_NS).mean())
     figures: dict[str, Json] = {
@@ -42,7 +42,9 @@ def check(history: Table, context: Context) -> Finding:
         "late_max_seconds": worst,
     }
     text = f"{on_time:.2%} of {len(late_ns)} operations started within 5 ms of their schedule."
-    return Finding(NAME, State.HOLDS if on_time >= _ON_TIME else State.UNKNOWN, text, figures)
+    return Finding(
+        property=NAME, state=State.HOLDS if on_time >= _ON_TIME else State.UNKNOWN, reason=text, figures=figures
+    )
 
 
 def applies(history: Table) -> str:

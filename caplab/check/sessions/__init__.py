@@ -48,13 +48,19 @@ def check(history: Table, context: Context) -> Finding:
     """
     versions = versions_of(history)
     if versions.problem:
-        return Finding(NAME, State.UNKNOWN, versions.problem, {"keys": 0, "keys_skipped": versions.skipped})
+        return Finding(
+            property=NAME,
+            state=State.UNKNOWN,
+            reason=versions.problem,
+            figures={"keys": 0, "keys_skipped": versions.skipped},
+        )
     sessions = sessions_of(history, versions)
     violations = search(versions, sessions)
     figures = _figures(history, versions, sessions, violations)
     figures["by_side"] = by_side(history, context, versions.reads.row, lambda which: _of_reads(violations, which))
     figures["witnesses"] = witnesses(history, versions, violations, context)
-    return Finding(NAME, *_judge(figures, violations, context.enough), figures)
+    state, reason = _judge(figures, violations, context.enough)
+    return Finding(property=NAME, state=state, reason=reason, figures=figures)
 
 
 def _figures(history: Table, versions: Versions, sessions: Sessions, violations: Violations) -> dict[str, Json]:
@@ -101,9 +107,11 @@ CHECKER = Checker(
     check=check,
     applies=applies,
     properties=(
-        Property("readYourWrites", "reads that miss own writes", figure="read_your_writes", of="reads"),
-        Property("monotonicReads", "reads that go back", figure="monotonic_reads", of="reads"),
-        Property("monotonicWrites", "writes seen out of order", figure="monotonic_writes", of="reads"),
-        Property("writesFollowReads", "writes seen before their causes", figure="writes_follow_reads", of="reads"),
+        Property(name="readYourWrites", words="reads that miss own writes", figure="read_your_writes", of="reads"),
+        Property(name="monotonicReads", words="reads that go back", figure="monotonic_reads", of="reads"),
+        Property(name="monotonicWrites", words="writes seen out of order", figure="monotonic_writes", of="reads"),
+        Property(
+            name="writesFollowReads", words="writes seen before their causes", figure="writes_follow_reads", of="reads"
+        ),
     ),
 )

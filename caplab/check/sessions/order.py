@@ -14,7 +14,7 @@ from caplab.model.history import Table
 _NULL = int(np.iinfo(np.int64).min)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sessions:
     """The session (from 0 to count) of each of Versions.reads and Versions.writes, and its turn there.
 
@@ -40,13 +40,13 @@ def sessions_of(history: Table, versions: Versions) -> Sessions:
     turn, order = _turns(session, integers(history, "invoke_ns", 0)[rows], integers(history, "return_ns", _NULL)[rows])
     many = len(reads)
     return Sessions(
-        len(distinct),
-        session[:many],
-        session[many:],
-        turn[:many],
-        turn[many:],
-        order[order < many],
-        order[order >= many] - many,
+        count=len(distinct),
+        of_read=session[:many],
+        of_write=session[many:],
+        read_turn=turn[:many],
+        write_turn=turn[many:],
+        reads=order[order < many],
+        writes=order[order >= many] - many,
     )
 
 

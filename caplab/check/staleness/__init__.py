@@ -51,13 +51,19 @@ def check(history: Table, context: Context) -> Finding:
     shown = scan if isinstance(scan, str) else shown_at_the_end(history, versions, scan)
     # A value that nobody wrote is wrong even if there are no writes at all.
     if versions.problem and not len(versions.unexpected) and (isinstance(shown, str) or not len(shown.unexpected)):
-        return Finding(NAME, State.UNKNOWN, versions.problem, {"keys": 0, "keys_skipped": versions.skipped})
+        return Finding(
+            property=NAME,
+            state=State.UNKNOWN,
+            reason=versions.problem,
+            figures={"keys": 0, "keys_skipped": versions.skipped},
+        )
     judged = _judge_reads(history, context, versions, None if isinstance(shown, str) else shown)
     figures = {**_figures(versions, shown, judged), **by_label(history, judged)}
     figures["by_side"] = by_side(history, context, judged.row, lambda which: figures_of(judged, which))
     anomalies = Anomalies(judged.stale, judged.dirty, versions.unexpected)
     figures["witnesses"] = witnesses(history, versions, anomalies, None if isinstance(shown, str) else shown, context)
-    return Finding(NAME, *_judge(figures, context.enough), figures)
+    state, reason = _judge(figures, context.enough)
+    return Finding(property=NAME, state=state, reason=reason, figures=figures)
 
 
 def _judge_reads(history: Table, context: Context, versions: Versions, shown: ScannedVersions | None) -> JudgedReads:
@@ -80,13 +86,13 @@ def _judge_reads(history: Table, context: Context, versions: Versions, shown: Sc
     row = np.concatenate((reads.row, versions.unexpected))
     none = np.zeros(len(versions.unexpected), dtype=np.bool_)
     return JudgedReads(
-        row,
-        phases(history, row, context),
-        np.append(stale, none),
-        None if missing_lost is None else np.append(missing_lost, none),
-        None if dirty is None else np.append(dirty, none),
-        behind_ns,
-        acked[stale] - reads.returned_version[stale],
+        row=row,
+        phase=phases(history, row, context),
+        stale=np.append(stale, none),
+        missing_lost=None if missing_lost is None else np.append(missing_lost, none),
+        dirty=None if dirty is None else np.append(dirty, none),
+        behind_ns=behind_ns,
+        behind_versions=acked[stale] - reads.returned_version[stale],
     )
 
 
@@ -137,9 +143,9 @@ CHECKER = Checker(
     check=check,
     applies=applies,
     properties=(
-        Property("stale", "stale reads", figure="stale", of="reads"),
-        Property("staleBehind", "stale reads at most behind by", figure="max_behind_seconds", unit="s"),
-        Property("missingLost", "reads that miss lost writes", figure="missing_lost", of="reads"),
-        Property("dirty", "reads of what was rolled back", figure="dirty", of="reads"),
+        Property(name="stale", words="stale reads", figure="stale", of="reads"),
+        Property(name="staleBehind", words="stale reads at most behind by", figure="max_behind_seconds", unit="s"),
+        Property(name="missingLost", words="reads that miss lost writes", figure="missing_lost", of="reads"),
+        Property(name="dirty", words="reads of what was rolled back", figure="dirty", of="reads"),
     ),
 )

@@ -17,7 +17,7 @@ PHASES = ("before", "during", "after")  # the fault
 _QUANTILES = (0.5, 0.99, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedReads:
     """The ok reads of ordered keys by their rows, each judged: those of Versions.reads, then the unexpected ones.
 

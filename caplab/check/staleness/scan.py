@@ -12,7 +12,7 @@ from caplab.check.versions import UNBOUNDED, Acks, Versions, key_codes
 from caplab.model.history import Table
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScannedVersions:
     """The version of each key that the final scan shows, and its row.
 
@@ -53,4 +53,6 @@ def shown_at_the_end(history: Table, versions: Versions, scan: KeyedScan) -> Sca
     newest = some.copy()
     newest[some] = versions.writes.returned_version[write[some]] == returned_version[keys[rows[some]]]
     row[keys[rows[newest]]] = rows[newest]
-    return ScannedVersions(returned_version, row, unexpected, scan.rows, scan.begin_ns)
+    return ScannedVersions(
+        returned_version=returned_version, row=row, unexpected=unexpected, rows=scan.rows, begin_ns=scan.begin_ns
+    )

@@ -22,7 +22,7 @@ def where(expected: PropertyExpectation) -> str:
 def promised(expected: PropertyExpectation, judged: Sequence[Judgement]) -> str:
     """Format the promise; a budget as its expression, with its value under the settings of the judged runs."""
     if expected.budget is None:
-        return predicted(Judgement(expected, State.UNKNOWN, ""))
+        return predicted(Judgement(expected=expected, state=State.UNKNOWN, reason=""))
     limited = [judgement for judgement in judged if judgement.limit is not None]
     if not limited:
         return f"{'≤' if expected.promise is Promise.BOUNDED else 'must show >='} {expected.budget}"

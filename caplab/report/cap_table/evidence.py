@@ -24,7 +24,7 @@ class MeasuredRun:
     judgements: tuple[Judgement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """The evidence of one suite. date is that of its beginning (ISO, UTC); load None: it was not measured."""
 

@@ -21,7 +21,7 @@ _MOST_CELLS = 9_000  # over all strips: some 250 KB of SVG at worst
 _READS = frozenset({"read", "load"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
     """The reads or the writes of one vantage on one route, a value for each bin.
 
@@ -104,7 +104,9 @@ def _strip(key: _Key, parts: Sequence[Series], bins: tuple[int, int, int], lost:
     scheduled = np.bincount(where, minlength=count).astype(np.float64)
     share = np.full(count, np.nan)
     np.divide(np.bincount(where[acked], minlength=count), scheduled, out=share, where=scheduled > 0)
-    return Strip(*key, share, _p99_seconds(where[acked], (returned_ns - scheduled_ns)[acked], count), lost)
+    vantage, kind, route = key
+    p99_seconds = _p99_seconds(where[acked], (returned_ns - scheduled_ns)[acked], count)
+    return Strip(vantage=vantage, kind=kind, route=route, share=share, p99_seconds=p99_seconds, lost_seconds=lost)
 
 
 def _p99_seconds(where: Integers, latency_ns: Integers, count: int) -> Floats:

@@ -18,7 +18,7 @@ LABEL_ROW = 16  # pixels
 _SIZE = 11.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """A moment, or with until_seconds a window; seconds from the injection."""
 
@@ -29,7 +29,7 @@ class Mark:
     until_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedMark:
     """A mark with its label: its rows are counted upwards from the plot."""
 
@@ -51,9 +51,16 @@ def marks(report: RunReport, end_seconds: float) -> list[Mark]:
     if failover:
         at_least = is_lower_bound(report.figures("availability"), "failover_seconds")
         label = f"not served again for {words.seconds(failover)}" if at_least else _served(failover)
-        moments.append(Mark(failover, label, DOUBT if at_least else SERVED))
+        moments.append(Mark(seconds=failover, text=label, colour=DOUBT if at_least else SERVED))
     if report.record.settled_ns is not None:
-        moments.append(Mark((report.record.settled_ns - injected_ns) / 1e9, "all members back", SETTLED, "6 3"))
+        moments.append(
+            Mark(
+                seconds=(report.record.settled_ns - injected_ns) / 1e9,
+                text="all members back",
+                colour=SETTLED,
+                dash="6 3",
+            )
+        )
     return moments
 
 
@@ -72,7 +79,13 @@ def _faults(windows: Sequence[FaultWindow], injected_ns: int, end_seconds: float
         end = end_seconds if healed_ns is None else (healed_ns - injected_ns) / 1e9
         label = f"{kind} of {', '.join(targets)}{doubts}"
         moments.append(
-            Mark((begin_ns - injected_ns) / 1e9, label, INK if proven else DOUBT, "" if proven else "3 3", end)
+            Mark(
+                seconds=(begin_ns - injected_ns) / 1e9,
+                text=label,
+                colour=INK if proven else DOUBT,
+                dash="" if proven else "3 3",
+                until_seconds=end,
+            )
         )
     return moments
 
@@ -88,7 +101,7 @@ def placed(unplaced: Sequence[Mark], frame: Frame, limit: float) -> list[PlacedM
         label = fitted(mark.text, limit - frame.left, _SIZE, bold=True)
         wide = width(label, _SIZE, bold=True) + 8
         left = x if x + wide <= limit else max(frame.left, x - wide)
-        done.append(_free(PlacedMark(mark, x, left, left + wide, label, 0), done))
+        done.append(_free(PlacedMark(mark=mark, x=x, left=left, right=left + wide, text=label, row=0), done))
     return done
 
 
@@ -99,7 +112,7 @@ def _free(label: PlacedMark, others: Sequence[PlacedMark]) -> PlacedMark:
         if not any(_overlap(label, row, other) for other in others):
             top = row
             break
-    return PlacedMark(label.mark, label.x, label.left, label.right, label.text, top)
+    return PlacedMark(mark=label.mark, x=label.x, left=label.left, right=label.right, text=label.text, row=top)
 
 
 def _overlap(label: PlacedMark, row: int, other: PlacedMark) -> bool:

@@ -65,7 +65,14 @@ def _labels(report: RunReport, bins: BinnedRun) -> list[marks.PlacedMark]:
 def _frame(bins: BinnedRun, label_rows: int) -> Frame:
     top = title.HEIGHT + 8 + marks.LABEL_ROW * label_rows
     bottom = top + max(strips.height(bins.strips), 20)
-    return Frame(_LEFT, WIDTH - _RIGHT, top, bottom, bins.begin_seconds, bins.end_seconds)
+    return Frame(
+        left=_LEFT,
+        right=WIDTH - _RIGHT,
+        top=top,
+        bottom=bottom,
+        begin_seconds=bins.begin_seconds,
+        end_seconds=bins.end_seconds,
+    )
 
 
 def _plot(

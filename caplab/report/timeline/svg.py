@@ -19,7 +19,7 @@ INK, MUTED, FAINT = "#1f2328", "#57606a", "#d8dee4"
 FONTS = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """The position of the plot, in pixels, and its span in seconds."""
 

@@ -32,7 +32,7 @@ _HOSTS_FOLDER = f"/etc/containerd/certs.d/{HOST}"
 _HOSTS_FILE = f'server = "http://{HOST}"\n\n[host."http://{HOST}"]\n  capabilities = ["pull", "resolve"]\n'
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabImage:
     """One folder of images/; its tag changes with anything it is made from."""
 
@@ -89,13 +89,17 @@ def discover(folder: Path, bases: Mapping[str, str], official: Mapping[str, str]
     images: dict[str, LabImage] = {}
     for name in in_build_order(parents):
         if name in pulled:
-            images[name] = LabImage(name, folder / name, (), digest([], pulled[name]), pulled[name])
+            images[name] = LabImage(
+                name=name, folder=folder / name, parents=(), tag=digest([], pulled[name]), official=pulled[name]
+            )
             continue
         stands_on = [bases[parent] if parent in bases else images[parent].tag for parent in parents[name]]
         tag = digest([folder / name, *image_context.read(folder / name).sources], *stands_on)
-        images[name] = LabImage(name, folder / name, parents[name], tag)
+        images[name] = LabImage(name=name, folder=folder / name, parents=parents[name], tag=tag)
     for name in sorted(pulled.keys() - parents.keys()):
-        images[name] = LabImage(name, folder / name, (), digest([], pulled[name]), pulled[name])
+        images[name] = LabImage(
+            name=name, folder=folder / name, parents=(), tag=digest([], pulled[name]), official=pulled[name]
+        )
     return list(images.values())
 
 

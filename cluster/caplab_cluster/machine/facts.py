@@ -33,7 +33,7 @@ class DetectedEngine:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """Facts only: sizes in bytes, None if this system does not report them."""
 

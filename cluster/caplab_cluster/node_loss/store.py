@@ -43,7 +43,7 @@ class Clock:
         time.sleep(seconds)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeLoss:
     """A node that is taken away for a bounded time; recorded before anything is done to it.
 

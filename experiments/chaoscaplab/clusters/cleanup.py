@@ -17,7 +17,7 @@ def remove_other_clusters(server: Server, namespace: str, needed: Collection[tup
     A cluster that no run made stays. Raises NotInTime, and NotOurs if the run does not hold the namespace any more.
     """
     others = [
-        Cluster(server, engine, namespace, body["metadata"]["name"], body["spec"])
+        Cluster(server=server, engine=engine, namespace=namespace, name=body["metadata"]["name"], spec=body["spec"])
         for engine in MODULES.values()
         for body in server.list(engine.ENGINE.kind, namespace)
         if (engine.ENGINE.kind, body["metadata"]["name"]) not in needed and run_of(body)

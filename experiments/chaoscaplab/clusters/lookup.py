@@ -16,4 +16,10 @@ def lookup_cluster(
     run: RunContext, name: str, namespace: str, kind: str, configuration: Configuration | None
 ) -> Cluster:
     """Look up a cluster by name; kind and namespace default to those of the run. Raises ActivityFailed."""
-    return Cluster(Server(run), engine_for_kind(run, kind), namespace_of(run, configuration, namespace), name, {})
+    return Cluster(
+        server=Server(run),
+        engine=engine_for_kind(run, kind),
+        namespace=namespace_of(run, configuration, namespace),
+        name=name,
+        spec={},
+    )

@@ -23,7 +23,7 @@ _BACK_SECONDS = 90.0  # for a cluster of an earlier run to be steady again
 _log = logging.getLogger("caplab.run")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """The cluster that an experiment names, in the run's namespace: its engine, name and spec."""
 

@@ -103,7 +103,7 @@ def _change(name: str, before: tuple[str, int, bool], after: tuple[str, int, boo
     return f"the pod {name} is being deleted" if after[2] and not before[2] else ""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class MarkTracker:
     """The marks of one run, as its steps begin and end."""
 

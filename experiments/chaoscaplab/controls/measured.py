@@ -65,16 +65,26 @@ class MeasuredRun:
         self.stages = Stages()
         self._server, self._plan, self._experiment = server, plan, experiment
         self._engine = plan.cluster_engine
-        self._cluster = Cluster(server, self._engine, plan.namespace, plan.cluster, plan.spec)
+        self._cluster = Cluster(
+            server=server, engine=self._engine, namespace=plan.namespace, name=plan.cluster, spec=plan.spec
+        )
         self._store = _store(server, plan)
         store = _target(self._store) if self._store else None
-        self._loads = Loads(server, plan.namespace, _target(self._cluster), run.run_id, plan.vantages, plan.seed, store)
+        self._loads = Loads(
+            server=server,
+            namespace=plan.namespace,
+            target=_target(self._cluster),
+            run_id=run.run_id,
+            vantages=plan.vantages,
+            seed=plan.seed,
+            store=store,
+        )
         # Beats are commits too: only a run with a failover needs them.
         fails_over = self._engine.ENGINE.has_primary and plan.fault != CONTROL and not plan.store
         self._probes = [*plan.loads, *([_CLOCK] if fails_over else [])]
         self._lease = RunLease(server, plan.namespace, run.run_id)
         self._loaded = False
-        self.mark_tracker = MarkTracker(plan.marks, lambda: ClusterObservation.of(self._cluster))
+        self.mark_tracker = MarkTracker(marks=plan.marks, look=lambda: ClusterObservation.of(self._cluster))
         self._body: Body = {}
         self._settings: dict[str, Json] = {}
         self._epoch: Json = None  # before the fault
@@ -257,7 +267,17 @@ class MeasuredRun:
 def _store(server: Server, plan: Plan) -> Cluster | None:
     """Return the database behind a cache; None if the run has no cache."""
     store = plan.store
-    return Cluster(server, engine_named(POSTGRES.name), plan.namespace, store.name, store.spec) if store else None
+    return (
+        Cluster(
+            server=server,
+            engine=engine_named(POSTGRES.name),
+            namespace=plan.namespace,
+            name=store.name,
+            spec=store.spec,
+        )
+        if store
+        else None
+    )
 
 
 def settings_of_cache(plan: Plan) -> dict[str, Json]:

@@ -28,7 +28,7 @@ class Store:
     spec: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One run: the cluster that it needs, the loads on it, and the row that judges it. The engine exists.
 

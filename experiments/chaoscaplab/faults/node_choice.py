@@ -22,7 +22,7 @@ from ..server import Server
 _ROLES = ("primary", "replica", "any")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeChoice:
     """The arguments of an action: one of node, zone and cluster; the others belong to cluster."""
 

@@ -55,7 +55,12 @@ def pause_node(
     run = current_run()
     refuse_short(run, "keep the node away", seconds)
     return _take(
-        run, PAUSE, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration
+        run,
+        PAUSE,
+        NodeChoice(node=node, zone=zone, cluster=cluster, role=role, seed=seed, namespace=namespace, kind=kind),
+        seconds,
+        max_nodes,
+        configuration,
     )
 
 
@@ -82,7 +87,12 @@ def stop_node(
     run = current_run()
     refuse_short(run, "keep the node away", seconds)
     return _take(
-        run, STOP, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration
+        run,
+        STOP,
+        NodeChoice(node=node, zone=zone, cluster=cluster, role=role, seed=seed, namespace=namespace, kind=kind),
+        seconds,
+        max_nodes,
+        configuration,
     )
 
 
@@ -109,7 +119,12 @@ def kill_node(
     run = current_run()
     refuse_short(run, "keep the node away", seconds)
     return _take(
-        run, KILL, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration
+        run,
+        KILL,
+        NodeChoice(node=node, zone=zone, cluster=cluster, role=role, seed=seed, namespace=namespace, kind=kind),
+        seconds,
+        max_nodes,
+        configuration,
     )
 
 
@@ -139,7 +154,7 @@ def restart_node(
     return _take(
         current_run(),
         way,
-        NodeChoice(node, zone, cluster, role, seed, namespace, kind),
+        NodeChoice(node=node, zone=zone, cluster=cluster, role=role, seed=seed, namespace=namespace, kind=kind),
         seconds,
         max_nodes,
         configuration,

@@ -24,7 +24,7 @@ class LoadFailed(Exception):
     """A prober could not do what its Probe requests; the message is the prober's own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loads:
     """The loads of one run: what all of its Probe objects share.
 

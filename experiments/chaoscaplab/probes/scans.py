@@ -52,7 +52,16 @@ def _record(notes: Sequence[Note], unconverged: str, failed: str) -> FinalScan:
     deciding = [note for note in notes if note["primary"]]
     problem = unconverged or "; ".join(note["problem"] for note in notes if note["problem"]) or failed
     if not deciding:
-        return FinalScan(not unconverged, None, None, problem or "no primary was scanned")
+        return FinalScan(
+            converged=not unconverged, elements=None, server=None, problem=problem or "no primary was scanned"
+        )
     last = deciding[-1]
     local = {note["server"]: note["elements"] for note in notes if not note["primary"] and note["elements"] is not None}
-    return FinalScan(not unconverged, last["elements"], last["server"], problem, local, last["invoke_ns"])
+    return FinalScan(
+        converged=not unconverged,
+        elements=last["elements"],
+        server=last["server"],
+        problem=problem,
+        local=local,
+        invoke_ns=last["invoke_ns"],
+    )

@@ -82,7 +82,13 @@ class CassandraClusters:
         progress = self._take_step(api, spec, observed, step) if step else ""
         outdated = rollout.outdated(ring, deployed) if deployed else ()
         names = tuple(row.name for row in outdated)
-        done = status.RoundResult(refusals, progress, step is None or step.is_maintenance, repair, names)
+        done = status.RoundResult(
+            refusals=refusals,
+            rollout=progress,
+            is_settled=step is None or step.is_maintenance,
+            repair=repair,
+            outdated=names,
+        )
         return status.build(spec, observed, ring, before, at, done)
 
     async def follow(self, api: Api, body: Body) -> None:
@@ -100,7 +106,7 @@ class CassandraClusters:
         if not isinstance(step, steps.Wait) and step.why:
             _log.info("%s/%s: %s", spec.namespace, spec.name, step.why)
         match step:
-            case steps.Send(pod, path, query):
+            case steps.Send(pod=pod, path=path, query=query):
                 if refused := observe.send(observed.place, pod, path, query):
                     _log.warning("%s/%s refused %s: %s", spec.namespace, pod.name, path, refused)
                     return f"{step.why}: refused: {refused}"

@@ -44,7 +44,7 @@ Metadata = Mapping[str, Any]
 _log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class OwnedWatch:
     """Watches the namespaces that have clusters; clusters_in returns a namespace's."""
 

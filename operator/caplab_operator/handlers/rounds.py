@@ -32,7 +32,7 @@ Body = Mapping[str, Any]
 _log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Rounds:
     """The rounds of all clusters; active_faults names the fault of each member of a namespace that is under one."""
 

@@ -35,7 +35,7 @@ _KINDS_SECONDS = 60.0  # for which the operator waits for its kinds, before it e
 _log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Lab:
     """State that all handlers share: the API server's client, and the objects as last seen."""
 
@@ -58,9 +58,17 @@ class Lab:
         self.fault_handlers = FaultHandlers(
             self.api, lambda kind: self.controllers[kind].handlers.roles, Reader(self.api)
         )
-        self.live_faults = LiveFaults(self.faults, self.fault_handlers, self.threads, self.health)
-        self.rounds = Rounds(self.api, self.controllers, self.clusters, self._active_faults, self.health)
-        self.owned = OwnedWatch(self.api, self.rounds.clusters_in)
+        self.live_faults = LiveFaults(
+            watched=self.faults, handlers=self.fault_handlers, threads=self.threads, health=self.health
+        )
+        self.rounds = Rounds(
+            api=self.api,
+            controllers=self.controllers,
+            watched=self.clusters,
+            active_faults=self._active_faults,
+            health=self.health,
+        )
+        self.owned = OwnedWatch(api=self.api, clusters_in=self.rounds.clusters_in)
 
     def snapshot(self) -> exporter.Snapshot:
         """Take the objects as last seen; safe to call from any thread."""

@@ -67,7 +67,7 @@ class Database:
             async with self._writing.link() as link:
                 return await link.perform(operation)
         except NotOpened as refused:
-            return Result(refused.outcome)
+            return Result(outcome=refused.outcome)
 
     def close(self) -> None:
         """Close every link; operations under way end."""
@@ -94,7 +94,7 @@ class Database:
         invoke_ns = clock.now_ns()
         result = await link.load(key, self._cost.milliseconds, self._cost.places)
         if result.outcome == OK and not waiter.is_there:
-            result = Result(_ABANDONED, server=result.server, epoch=result.epoch)
+            result = Result(outcome=_ABANDONED, server=result.server, epoch=result.epoch)
         load = Load(key, invoke_ns, clock.now_ns(), result)
         self._record(load)
         return load

@@ -22,7 +22,7 @@ class ReadAction(Enum):
     LOAD = "load"  # wait for a load
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheTiming:
     """How long an entry is good for, and how each protection uses that.
 

@@ -19,7 +19,7 @@ from .entries import Entry
 from .protections import CacheTiming, Protection, ReadAction
 
 _POLL_SECONDS = 0.01  # how often a reader that waits for another's load checks for its entry
-_TIMED_OUT = Result(Outcome("fail", "timeout"))
+_TIMED_OUT = Result(outcome=Outcome("fail", "timeout"))
 
 
 class CacheUnavailable(Exception):
@@ -92,7 +92,7 @@ class Reader:
         except TimeoutError:
             return _TIMED_OUT
         except LoadFailed as problem:
-            return Result(problem.outcome)
+            return Result(outcome=problem.outcome)
 
     def close(self) -> None:
         """Cancel the loads that nobody waits for; no more reads may follow."""
@@ -109,7 +109,7 @@ class Reader:
             return _result(await self._load(key))
         if action is ReadAction.REFRESH:
             self._refresh(key)
-        return Result(OK, entry.version, server)
+        return Result(outcome=OK, value=entry.version, server=server)
 
     async def _load(self, key: str) -> Loaded:
         if ReadAction.LOAD not in self._protection.exclusive:
@@ -169,7 +169,7 @@ class Reader:
 
 
 def _result(loaded: Loaded) -> Result:
-    return Result(OK, loaded.version, loaded.server)
+    return Result(outcome=OK, value=loaded.version, server=loaded.server)
 
 
 def _discard_task(

@@ -10,7 +10,7 @@ from caplab.contract.objects import CacheSettings
 from .protections import PROTECTIONS, CacheTiming, Protection
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheSpec:
     """A cache in front of a database, and its readers.
 
@@ -58,7 +58,7 @@ class CacheSpec:
     @property
     def timing(self) -> CacheTiming:
         """The timing of its entries."""
-        return CacheTiming(self.ttl_ms / 1000, grace_seconds=self.grace_ms / 1000)
+        return CacheTiming(ttl_seconds=self.ttl_ms / 1000, grace_seconds=self.grace_ms / 1000)
 
 
 def cache_from(cache: CacheSettings) -> CacheSpec:

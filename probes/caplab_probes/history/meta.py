@@ -17,7 +17,7 @@ from ..load.workloads import INCARNATIONS, Writer
 from ..spec import ClientOptions, ProbeSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
     """One incarnation: its writer, its clock and its schedule. closed: it ended in order, with all rows written."""
 
@@ -42,7 +42,7 @@ def reserve(folder: Path) -> int:
 
 def begin(writer: Writer, schedule: Schedule) -> Meta:
     """Make the meta of an incarnation that begins now."""
-    return Meta(writer, schedule, clock.boot_id(), clock.wall_anchor())
+    return Meta(writer=writer, schedule=schedule, boot_id=clock.boot_id(), wall_anchor=clock.wall_anchor())
 
 
 def write_meta(folder: Path, meta: Meta) -> None:
@@ -78,11 +78,11 @@ def _from_json(plain: dict[str, Any]) -> Meta:
         "cache": CacheSpec(**spec["cache"]) if spec.get("cache") else None,
     }
     return Meta(
-        Writer(ProbeSpec(**{**spec, **parts}), writer["vantage"], writer["incarnation"]),
-        Schedule(**plain["schedule"]),
-        plain["boot_id"],
-        WallAnchor(**plain["wall_anchor"]),
-        plain["closed"],
+        writer=Writer(ProbeSpec(**{**spec, **parts}), writer["vantage"], writer["incarnation"]),
+        schedule=Schedule(**plain["schedule"]),
+        boot_id=plain["boot_id"],
+        wall_anchor=WallAnchor(**plain["wall_anchor"]),
+        closed=plain["closed"],
     )
 
 

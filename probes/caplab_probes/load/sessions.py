@@ -31,10 +31,10 @@ from .workloads import Operation
 
 NO_SESSION = 0  # of an operation that never had one
 _TIMED_OUT = Outcome("info", "timeout")
-_NO_ENDPOINT = Result(Outcome("fail", "refused"))
+_NO_ENDPOINT = Result(outcome=Outcome("fail", "refused"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One operation with all that is known of it; times are those of the history."""
 
@@ -70,7 +70,7 @@ class _Session:
         return None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _PendingOperation:
     """An operation that has a session and a slot. ended: it has given them back, and is recorded."""
 
@@ -115,8 +115,17 @@ class Sessions:
     def overload(self, operation: Operation, scheduled_ns: int, server: str | None = None) -> None:
         """Record an operation that is not started."""
         now = clock.now_ns()
-        result = Result(OVERLOAD, server=server)
-        self._record(Attempt(operation, NO_SESSION, scheduled_ns, now, now, result))
+        result = Result(outcome=OVERLOAD, server=server)
+        self._record(
+            Attempt(
+                operation=operation,
+                session=NO_SESSION,
+                scheduled_ns=scheduled_ns,
+                invoke_ns=now,
+                return_ns=now,
+                result=result,
+            )
+        )
 
     async def carry_out(self, operation: Operation, scheduled_ns: int) -> None:
         """Start an operation as soon as there is a slot for it, and record its outcome.
@@ -131,7 +140,16 @@ class Sessions:
         if endpoint is not None and slots is not None:
             session = self._session(operation.route)
             operation = session.state.with_expected(operation)
-            await self._begin(_PendingOperation(operation, scheduled_ns, clock.now_ns(), endpoint, session, slots))
+            await self._begin(
+                _PendingOperation(
+                    operation=operation,
+                    scheduled_ns=scheduled_ns,
+                    invoke_ns=clock.now_ns(),
+                    endpoint=endpoint,
+                    session=session,
+                    slots=slots,
+                )
+            )
 
     async def _carry_out_routed(self, operation: Operation, scheduled_ns: int, reads: ReplicaReads) -> None:
         """Take the session first, since what it has observed decides where it may read."""
@@ -141,7 +159,16 @@ class Sessions:
         if endpoint is None or slots is None:
             self._idle[operation.route].append(session)
         else:
-            await self._begin(_PendingOperation(operation, scheduled_ns, invoke_ns, endpoint, session, slots))
+            await self._begin(
+                _PendingOperation(
+                    operation=operation,
+                    scheduled_ns=scheduled_ns,
+                    invoke_ns=invoke_ns,
+                    endpoint=endpoint,
+                    session=session,
+                    slots=slots,
+                )
+            )
 
     async def _admit(
         self, operation: Operation, scheduled_ns: int, endpoint: Endpoint | None
@@ -152,7 +179,16 @@ class Sessions:
         """
         if endpoint is None:
             now = clock.now_ns()
-            self._record(Attempt(operation, NO_SESSION, scheduled_ns, now, now, _NO_ENDPOINT))
+            self._record(
+                Attempt(
+                    operation=operation,
+                    session=NO_SESSION,
+                    scheduled_ns=scheduled_ns,
+                    invoke_ns=now,
+                    return_ns=now,
+                    result=_NO_ENDPOINT,
+                )
+            )
             return None
         slots = self._slots[operation.route, operation.op, endpoint.name]
         wait_seconds = self._limits.start_seconds - (clock.now_ns() - scheduled_ns) / 1e9
@@ -170,12 +206,12 @@ class Sessions:
         if link is None and self._opening[pending.endpoint.name] and self._is_full(pending.operation, pending.endpoint):
             # One at a time checks whether it still is: if all connected again at once, the server would do nothing
             # else.
-            self._finish(pending, Result(OVERLOAD, server=self._server_at[pending.endpoint.name]))
+            self._finish(pending, Result(outcome=OVERLOAD, server=self._server_at[pending.endpoint.name]))
             return
         try:
             link = link or await self._open(pending.session, pending.endpoint)
         except NotOpened as refused:
-            self._finish(pending, Result(refused.outcome))
+            self._finish(pending, Result(outcome=refused.outcome))
         else:
             await self._perform(pending, link)
 
@@ -207,7 +243,7 @@ class Sessions:
     async def _perform(self, pending: _PendingOperation, link: Link) -> None:
         key = (pending.operation.route, pending.operation.op, link.server)
         if self._hanging[key] >= self._limits.in_flight:
-            self._finish(pending, Result(OVERLOAD, server=link.server))
+            self._finish(pending, Result(outcome=OVERLOAD, server=link.server))
             return
         self._hanging[key] += 1
         give_up = partial(self._give_up, pending, link)
@@ -226,14 +262,19 @@ class Sessions:
     def _give_up(self, pending: _PendingOperation, link: Link) -> None:
         del pending.session.links[pending.endpoint.name]
         self._abandoned.add(link)
-        self._finish(pending, Result(_TIMED_OUT, server=link.server))
+        self._finish(pending, Result(outcome=_TIMED_OUT, server=link.server))
 
     def _finish(self, pending: _PendingOperation, result: Result) -> None:
         """Record an operation, and free its slot and its session."""
         pending.ended = True
         return_ns = None if result.outcome == _TIMED_OUT else clock.now_ns()
         attempt = Attempt(
-            pending.operation, pending.session.number, pending.scheduled_ns, pending.invoke_ns, return_ns, result
+            operation=pending.operation,
+            session=pending.session.number,
+            scheduled_ns=pending.scheduled_ns,
+            invoke_ns=pending.invoke_ns,
+            return_ns=return_ns,
+            result=result,
         )
         if result.outcome.outcome == "info":
             pending.session.number, pending.session.state = next(self._numbers), SessionState()

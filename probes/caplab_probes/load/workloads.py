@@ -28,7 +28,7 @@ CLOCK_KEY = "clock"  # key of beats; a register's key has slashes
 _READ_SHARE = 50  # per cent of reads in a workload that reads
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One operation before it is sent. op and route are words of the history, level is one of the engine's.
 
@@ -204,8 +204,16 @@ def _read(writer: Writer, index: int, route: str, key: str) -> Operation:
     spec = writer.spec
     # A read that is routed has the routing's name as its level: figures by level are then by routing.
     level = spec.client.read_routing if route == REPLICA and spec.client.read_routing else spec.levels.read
-    return Operation(index, "read", route, key, level=level, workload=spec.workload)
+    return Operation(index=index, op="read", route=route, key=key, level=level, workload=spec.workload)
 
 
 def _change(writer: Writer, index: int, route: str, op: str, key: str | None, value: int | None) -> Operation:
-    return Operation(index, op, route, key, value, writer.spec.levels.write, writer.spec.workload)
+    return Operation(
+        index=index,
+        op=op,
+        route=route,
+        key=key,
+        value=value,
+        level=writer.spec.levels.write,
+        workload=writer.spec.workload,
+    )

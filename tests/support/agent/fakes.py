@@ -54,7 +54,7 @@ class Programs:
         return [argv for argv in self.begun if name in argv]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Kernel:
     """A pod's cgroup on a node of cgroup v1 or v2; a write has its real effect, or none if stuck."""
 

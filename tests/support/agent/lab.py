@@ -166,7 +166,7 @@ class Handler(BaseHTTPRequestHandler):
             super().handle()
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Lab:
     """A node with one member, and agents that start and stop on it."""
 
@@ -247,11 +247,16 @@ class Lab:
         injectors = {**injectors_on(node), Kill: kill}
         reporter = Reporter(calls.report, again_seconds=0.1)
         self.agent = Agent(
-            AgentLocation("node-1", "caplab-system"), self.clock, self.journal, calls, injectors, reporter
+            location=AgentLocation("node-1", "caplab-system"),
+            clock=self.clock,
+            journal=self.journal,
+            reader=calls,
+            injectors=injectors,
+            reporter=reporter,
         )
         self.thread = threading.Thread(target=self.agent.run, daemon=True)
         self.thread.start()
-        self.watcher = Watcher(api, FAULT, "", self.agent.on_faults)
+        self.watcher = Watcher(client=api, kind=FAULT, namespace="", changed=self.agent.on_faults)
         self.watcher.start()
 
     def stop(self) -> None:
@@ -270,7 +275,7 @@ class Lab:
 def lab_in(folder: Path) -> Iterator[Lab]:
     """Provide a lab, and end it afterwards."""
     api = FakeApi()
-    made = Lab(folder, api)
+    made = Lab(root=folder, api=api)
     made.make()
     yield made
     api.silent.set()

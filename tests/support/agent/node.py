@@ -25,7 +25,9 @@ from caplab_agent.injectors.kill.injector import KillInjector
 from caplab.contract.objects import Kill
 from support.agent.fakes import ID, POD_UID, SLICE
 
-ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", POD_UID, "pg-0", Kill())
+ASSIGNMENT = Assignment(
+    fault_uid="f1", namespace="lab", name="kill-it", cluster="pg", pod_uid=POD_UID, pod="pg-0", action=Kill()
+)
 POD = {"status": {"containerStatuses": [{"name": "member", "containerID": f"containerd://{ID}"}]}}
 
 
@@ -42,7 +44,7 @@ def living(session: int) -> list[int]:
     return pids
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Node:
     """A node's folders and the processes in its cgroups."""
 
@@ -91,7 +93,7 @@ class Node:
 
 def node_in(folder: Path) -> Iterator[Node]:
     """Provide a node, and end all that ran on it."""
-    made = Node(folder)
+    made = Node(root=folder)
     made.gate.mkdir(parents=True)
     (folder / "cgroup/freezer/other.slice").mkdir(parents=True)
     yield made
@@ -105,7 +107,7 @@ def node_in(folder: Path) -> Iterator[Node]:
 def new_record(kill: Kill | None = None, seconds: float = 10, replaces: str = "") -> FaultRecord:
     clock = Clock()
     assignment = replace(ASSIGNMENT, action=kill or Kill(), replaces=replaces)
-    return FaultRecord(assignment, clock.boot_id, clock.now().ns + int(seconds * 1e9))
+    return FaultRecord(assignment=assignment, boot_id=clock.boot_id, deadline_ns=clock.now().ns + int(seconds * 1e9))
 
 
 def inject(node: Node, kill: Kill | None = None, pod: Any = POD) -> FaultRecord:

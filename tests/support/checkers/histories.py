@@ -100,12 +100,19 @@ def history(rows: Iterable[Row]) -> Table:
 def kill(injected_ms: float = 1000, healed_ms: float | None = 10_000, proven: bool = True) -> FaultWindow:
     """Make the window of a kill of a primary."""
     healed_ns = None if healed_ms is None else at(healed_ms)
-    return FaultWindow("kill", "pg-0", at(injected_ms), healed_ns, ("cgroup empty",) if proven else (), proven)
+    return FaultWindow(
+        kind="kill",
+        target="pg-0",
+        injected_ns=at(injected_ms),
+        healed_ns=healed_ns,
+        evidence=("cgroup empty",) if proven else (),
+        proven=proven,
+    )
 
 
 def scanned(elements: int, server: str | None = None) -> Context:
     """Make the record of a final scan that succeeded."""
-    return Context(final_scan=FinalScan(True, elements, server))
+    return Context(final_scan=FinalScan(converged=True, elements=elements, server=server))
 
 
 def run_record(**fields: Any) -> RunRecord:
@@ -188,7 +195,12 @@ def node_kill_report(name: str = "", run_id: str = "run-c", mode: str = "QUORUM-
     write, read = mode.split("-")
     rows = node_kill_run((write, read), **how)
     scans = [row["server"] for row in rows if row["op"] == "scan"]
-    final = FinalScan(True, scans.count("all"), "all", local={member: scans.count(member) for member in MEMBERS})
+    final = FinalScan(
+        converged=True,
+        elements=scans.count("all"),
+        server="all",
+        local={member: scans.count(member) for member in MEMBERS},
+    )
     window = replace(kill(10_000, 25_000), target="cs-1")
     fields = CASSANDRA | {"mode": mode, "fault_windows": (window,), "final_scan": final, "settled_ns": at(52_000)}
     return report_of(rows, name, run_id, **fields)
@@ -199,7 +211,14 @@ def report_of(rows: Iterable[Row], name: str = "", run_id: str = "run-1", **fiel
     beside = {"clock": fields.pop("clock", None), "seconds": fields.pop("seconds", {})}
     made = table(rows)
     elements = sum(op == "scan" for op in made["op"].to_pylist())
-    record = run_record(**({"final_scan": FinalScan(True, elements), "mode": "quorum"} | fields))
+    record = run_record(**({"final_scan": FinalScan(converged=True, elements=elements), "mode": "quorum"} | fields))
     findings = check_history(made, Context.of(record))
     row = EXPECTATIONS.find(record.engine, record.mode, record.fault)
-    return RunReport(name or row.name, run_id, record, judge(row, record, findings), findings, **beside)
+    return RunReport(
+        name=name or row.name,
+        run_id=run_id,
+        record=record,
+        verdict=judge(row, record, findings),
+        findings=findings,
+        **beside,
+    )

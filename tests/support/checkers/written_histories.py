@@ -20,10 +20,10 @@ from support.checkers.histories import Row, at
 
 # Records of a final scan of keys that prove nothing, if the history has one row of it; and the resulting messages.
 USELESS_SCANS = [
-    (FinalScan(False, 1, problem="pg-2 did not rejoin"), "had not converged .* pg-2 did not rejoin"),
-    (FinalScan(True, None, problem="timed out"), "final scan failed: timed out"),
-    (FinalScan(True, 2), "returned 2 elements, but the history holds 1"),
-    (FinalScan(True, 1, server="pg-1"), "no final scan of keys"),
+    (FinalScan(converged=False, elements=1, problem="pg-2 did not rejoin"), "had not converged .* pg-2 did not rejoin"),
+    (FinalScan(converged=True, elements=None, problem="timed out"), "final scan failed: timed out"),
+    (FinalScan(converged=True, elements=2), "returned 2 elements, but the history holds 1"),
+    (FinalScan(converged=True, elements=1, server="pg-1"), "no final scan of keys"),
 ]
 
 

@@ -27,14 +27,14 @@ ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 MEMBERS = tuple(Endpoint(f"cs-{number}", address, PORT) for number, address in enumerate(ADDRESSES))
 SERVICE = Endpoint("service", "localhost", PORT)  # a name that resolves everywhere
 RUN = 9
-ADD = Operation(0, "add", "service", value=(RUN << 37) + 5)
+ADD = Operation(index=0, op="add", route="service", value=(RUN << 37) + 5)
 REGISTER = f"{RUN:07x}/probe/a/service/1"
-WRITE = Operation(0, "write", "service", key=REGISTER, value=(RUN << 37) + 5)
-READ = Operation(0, "read", "service", key=REGISTER)
-CAS = Operation(0, "cas", "service", key=REGISTER, value=(RUN << 37) + 6, workload="cas")
-INCR = Operation(0, "incr", "service", key=REGISTER, value=1, workload="counter")
-COUNT = Operation(0, "read", "service", key=REGISTER, workload="counter")
-ID = Operation(0, "id", "service", key=f"{RUN:07x}/probe", workload="ids")
+WRITE = Operation(index=0, op="write", route="service", key=REGISTER, value=(RUN << 37) + 5)
+READ = Operation(index=0, op="read", route="service", key=REGISTER)
+CAS = Operation(index=0, op="cas", route="service", key=REGISTER, value=(RUN << 37) + 6, workload="cas")
+INCR = Operation(index=0, op="incr", route="service", key=REGISTER, value=1, workload="counter")
+COUNT = Operation(index=0, op="read", route="service", key=REGISTER, workload="counter")
+ID = Operation(index=0, op="id", route="service", key=f"{RUN:07x}/probe", workload="ids")
 _ADD, _ADD_SERIAL, _WRITE, _WRITE_FIRST, _WRITE_SERIAL, _READ, _SCAN_SET, _SCAN_REGISTERS = TEXTS[:8]
 _CAS, _WRITE_ANY_SERIAL, _INCR, _NEXT_ID, _READ_COUNTER, _SCAN_COUNTERS = TEXTS[8:]
 Registers = dict[str, dict[tuple[int, str], int]]
@@ -47,7 +47,7 @@ class Host:
     address: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Bound:
     """A statement with its values, like the driver's."""
 
@@ -64,10 +64,10 @@ class Prepared:
     text: str
 
     def bind(self, values: tuple[Any, ...]) -> Bound:
-        return Bound(self.text, tuple(values))
+        return Bound(text=self.text, values=tuple(values))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sent:
     """A statement as sent: its levels, its profile, and its host (None: the driver's choice).
 
@@ -112,7 +112,7 @@ class Request:
             errback(error) if error else callback(rows)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FakeRing:
     """The hosts, the data of each, and the requests to the driver."""
 
@@ -307,7 +307,11 @@ class Session:
     ) -> Request:
         # The driver's own session stamps a request in the same way, for any statement.
         stamp = self._cluster.timestamp_generator() if self.use_client_timestamp else None
-        ring, request, sent = self._ring, Request(), Sent(bound, execution_profile, host, timeout, stamp)
+        ring, request, sent = (
+            self._ring,
+            Request(),
+            Sent(bound=bound, profile=execution_profile, host=host, seconds=timeout, stamp=stamp),
+        )
         ring.sent.append(sent)
         planted = ring.planted.pop(0) if ring.planted else None
         if planted is None and host is not None and host.address in ring.down:

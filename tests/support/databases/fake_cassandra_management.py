@@ -11,7 +11,7 @@ from typing import Any
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized", 409: "Conflict", 500: "Error"}
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FakeManagement:
     """A management port: GET /state answers state, a POST answers refusal or nothing; raw replaces any answer."""
 

@@ -15,16 +15,16 @@ from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits
 from support.databases.loopback import listening
 
 LIMITS = Limits(connect_seconds=1.0, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
-ADD = Operation(0, "add", "service", value=5)
-BEAT = Operation(0, "write", "service", key="clock", value=(9 << 37) + 5)
-WRITE = Operation(0, "write", "service", key="k", value=5)
-READ = Operation(0, "read", "service", key="k")
-MULTI = Operation(0, "write", "service", key="k", value=5, workload="register-multi")
-CAS = Operation(0, "cas", "service", key="k", value=6, workload="cas", expected=5)
-CAS_FIRST = Operation(0, "cas", "service", key="k", value=6, workload="cas")
-INCR = Operation(0, "incr", "service", key="k", value=1, workload="counter")
-COUNT = Operation(0, "read", "service", key="k", workload="counter")
-ID = Operation(0, "id", "service", key="9/probe", workload="ids")
+ADD = Operation(index=0, op="add", route="service", value=5)
+BEAT = Operation(index=0, op="write", route="service", key="clock", value=(9 << 37) + 5)
+WRITE = Operation(index=0, op="write", route="service", key="k", value=5)
+READ = Operation(index=0, op="read", route="service", key="k")
+MULTI = Operation(index=0, op="write", route="service", key="k", value=5, workload="register-multi")
+CAS = Operation(index=0, op="cas", route="service", key="k", value=6, workload="cas", expected=5)
+CAS_FIRST = Operation(index=0, op="cas", route="service", key="k", value=6, workload="cas")
+INCR = Operation(index=0, op="incr", route="service", key="k", value=1, workload="counter")
+COUNT = Operation(index=0, op="read", route="service", key="k", workload="counter")
+ID = Operation(index=0, op="id", route="service", key="9/probe", workload="ids")
 
 
 def message(kind: bytes, body: bytes = b"") -> bytes:
@@ -72,7 +72,7 @@ CALLED = message(b"C", b"CALL\0")
 NOTHING_DONE = message(b"C", b"INSERT 0 0\0")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FakeServer:
     """A server that answers with the replies set on it; statements are as received, with their values in bound."""
 

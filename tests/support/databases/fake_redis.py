@@ -23,16 +23,16 @@ from support.databases.loopback import listening
 
 LIMITS = Limits(connect_seconds=1.0, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
 RUN = 9
-ADD = Operation(0, "add", "service", value=(RUN << 37) + 5)
-BEAT_ONCE = Operation(0, "write", "service", key="clock", value=(RUN << 37) + 5)
+ADD = Operation(index=0, op="add", route="service", value=(RUN << 37) + 5)
+BEAT_ONCE = Operation(index=0, op="write", route="service", key="clock", value=(RUN << 37) + 5)
 REGISTER = f"{RUN:07x}/probe/a/service/1"
-WRITE_ONCE = Operation(0, "write", "service", key=REGISTER, value=(RUN << 37) + 5)
-READ = Operation(0, "read", "service", key=REGISTER)
-CAS_ONCE = Operation(0, "cas", "service", key=REGISTER, value=(RUN << 37) + 6, workload="cas")
-MULTI = Operation(0, "write", "service", key=REGISTER, value=(RUN << 37) + 4, workload="register-multi")
-INCR = Operation(0, "incr", "service", key=REGISTER, value=1, workload="counter")
-COUNT = Operation(0, "read", "service", key=REGISTER, workload="counter")
-ID = Operation(0, "id", "service", key=f"{RUN:07x}/probe", workload="ids")
+WRITE_ONCE = Operation(index=0, op="write", route="service", key=REGISTER, value=(RUN << 37) + 5)
+READ = Operation(index=0, op="read", route="service", key=REGISTER)
+CAS_ONCE = Operation(index=0, op="cas", route="service", key=REGISTER, value=(RUN << 37) + 6, workload="cas")
+MULTI = Operation(index=0, op="write", route="service", key=REGISTER, value=(RUN << 37) + 4, workload="register-multi")
+INCR = Operation(index=0, op="incr", route="service", key=REGISTER, value=1, workload="counter")
+COUNT = Operation(index=0, op="read", route="service", key=REGISTER, workload="counter")
+ID = Operation(index=0, op="id", route="service", key=f"{RUN:07x}/probe", workload="ids")
 REPLID = "8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb"
 AROUND = frozenset({b"AUTH", b"CLIENT", b"INFO", b"WAIT"})  # commands that are not operations
 
@@ -50,7 +50,7 @@ def reply_of(value: object) -> bytes:
     return b"$%d\r\n%s\r\n" % (len(value), value) if isinstance(value, bytes) else b"$-1\r\n"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FakeRedis:
     """A server that does what it is asked, or answers with reply instead; seen has all commands as they came."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from caplab_redis_member.config import RECORD_PORT, SENTINEL_PORT, MemberConfig
 from caplab_wire.resp import Answer, Refusal
@@ -41,7 +42,7 @@ class Member:
         )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FakeCluster:
     """A cluster; missing members do not answer. on_failover: what a Sentinel does when asked for one."""
 
@@ -90,10 +91,11 @@ class FakeCluster:
         return self.now
 
 
-def fake_cluster(members: Mapping[str, Member] | None = None, names: str = HOSTS[0], **fields: object) -> FakeCluster:
+def fake_cluster(members: Mapping[str, Member] | None = None, names: str = HOSTS[0], **fields: Any) -> FakeCluster:
     """Make a cluster with rd-0 as primary; the others have its data, and all Sentinels name the same member."""
     usual = {HOSTS[0]: Member(), HOSTS[1]: Member(HOSTS[0]), HOSTS[2]: Member(HOSTS[0])}
-    return FakeCluster(dict(usual if members is None else members), dict.fromkeys(SENTINELS, names), **fields)  # type: ignore[arg-type]
+    every = dict(usual if members is None else members)
+    return FakeCluster(members=every, names=dict.fromkeys(SENTINELS, names), **fields)
 
 
 def promote(host: str) -> Callable[[FakeCluster], None]:

@@ -86,7 +86,7 @@ class Bystander:
             return False
 
     def _cluster(self, kind: str) -> ClusterObject:
-        return ClusterObject(self.lab, kind, self.namespace, DATABASES[kind])
+        return ClusterObject(lab=self.lab, kind=kind, namespace=self.namespace, name=DATABASES[kind])
 
     def _own(self) -> list[dict[str, Any]]:
         names = [f"{item['kind'].lower()}/{item['metadata']['name']}" for item in _OBJECTS]

@@ -50,7 +50,7 @@ def await_gone(lab: Lab, namespace: str, *more: str, within_seconds: float = 90)
         raise AssertionError(f"{late}; left: {sorted(leftovers(lab, namespace, *more))}") from late
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClusterObject:
     """One cluster: kind, namespace and name."""
 

@@ -45,7 +45,7 @@ def wait_until(what: str, condition: Callable[[], bool], within_seconds: float =
     return time.monotonic() - started
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lab:
     """The cluster, and the means to query it."""
 
@@ -90,7 +90,7 @@ def connect() -> Lab:
     engine = now.engine
     cluster = KindCluster(engine, now.cache, built_tools(now))
     images = json.loads((now.cache.cluster / "images.json").read_text())
-    return Lab(now.cache, engine, cluster, images, ApiReader(now.cache.kubeconfig))
+    return Lab(cache=now.cache, engine=engine, cluster=cluster, images=images, reader=ApiReader(now.cache.kubeconfig))
 
 
 def toolbox_pod(lab: Lab, zone: str) -> dict[str, Any]:

@@ -44,7 +44,12 @@ class Measured:
         self.history = validate(fetch_history(server, self.loads.namespace, run_id, ZONES))
         windows: tuple[FaultWindow, ...] = ()
         findings = check_history(
-            self.history, Context(windows, fetch_scan(server, self.loads.namespace, run_id, ZONES[0], ""), None)
+            self.history,
+            Context(
+                fault_windows=windows,
+                final_scan=fetch_scan(server, self.loads.namespace, run_id, ZONES[0], ""),
+                settled_ns=None,
+            ),
         )
         self.findings = {finding.property: finding for finding in findings}
 
@@ -98,4 +103,11 @@ def record(
 def loads_on(lab: Lab, kind: str, namespace: str, name: str, vantages: Sequence[str]) -> Loads:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     run_id = f"test-{uuid.uuid4().hex[:8]}"
-    return Loads(Server(current_run()), namespace, {"kind": kind, "name": name}, run_id, vantages, 0)
+    return Loads(
+        server=Server(current_run()),
+        namespace=namespace,
+        target={"kind": kind, "name": name},
+        run_id=run_id,
+        vantages=vantages,
+        seed=0,
+    )

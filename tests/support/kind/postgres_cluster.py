@@ -14,7 +14,7 @@ def postgres(namespace: str, name: str = "pg", **spec: Any) -> dict[str, Any]:
 
 
 def status(lab: Lab, namespace: str, name: str = "pg") -> dict[str, Any]:
-    return ClusterObject(lab, "PostgresCluster", namespace, name).status()
+    return ClusterObject(lab=lab, kind="PostgresCluster", namespace=namespace, name=name).status()
 
 
 def sql(lab: Lab, namespace: str, member: str, statement: str) -> str:
@@ -24,7 +24,7 @@ def sql(lab: Lab, namespace: str, member: str, statement: str) -> str:
 
 
 def await_status(lab: Lab, namespace: str, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    return ClusterObject(lab, "PostgresCluster", namespace, "pg").await_status(what, holds)
+    return ClusterObject(lab=lab, kind="PostgresCluster", namespace=namespace, name="pg").await_status(what, holds)
 
 
 def is_ready(members: int) -> Callable[[dict[str, Any]], bool]:

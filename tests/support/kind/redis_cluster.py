@@ -16,7 +16,7 @@ def redis(namespace: str, name: str = "rd", **spec: Any) -> dict[str, Any]:
 
 
 def status(lab: Lab, namespace: str, name: str = "rd") -> dict[str, Any]:
-    return ClusterObject(lab, KIND, namespace, name).status()
+    return ClusterObject(lab=lab, kind=KIND, namespace=namespace, name=name).status()
 
 
 def ask(lab: Lab, namespace: str, pod: str, *command: str) -> list[str]:
@@ -38,12 +38,12 @@ def setting(lab: Lab, namespace: str, pod: str, name: str) -> str:
 
 
 def await_status(lab: Lab, namespace: str, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    return ClusterObject(lab, KIND, namespace, "rd").await_status(what, holds)
+    return ClusterObject(lab=lab, kind=KIND, namespace=namespace, name="rd").await_status(what, holds)
 
 
 def await_ready(lab: Lab, namespace: str, members: int = 3, sentinels: int = 3) -> dict[str, Any]:
     """Wait until it is Ready by the latest spec."""
-    ClusterObject(lab, KIND, namespace, "rd").await_ready(members)
+    ClusterObject(lab=lab, kind=KIND, namespace=namespace, name="rd").await_ready(members)
     return await_status(
         lab, namespace, f"{sentinels} Sentinels are ready", lambda status: status.get("readySentinels") == sentinels
     )

@@ -90,7 +90,14 @@ def of_agent(records: Sequence[FaultRecord] = ()) -> CollectorRegistry:
 
 def fault_record(action: Kill | Freeze | Partition, pod: str = "pg-0") -> FaultRecord:
     """Make a record of a live fault."""
-    return FaultRecord(Assignment("f", "demo", "f", "pg", f"u-{pod}", pod, action), "boot", 1, "Active")
+    return FaultRecord(
+        assignment=Assignment(
+            fault_uid="f", namespace="demo", name="f", cluster="pg", pod_uid=f"u-{pod}", pod=pod, action=action
+        ),
+        boot_id="boot",
+        deadline_ns=1,
+        state="Active",
+    )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ KIND = ("kind://docker/caplab/caplab-worker", "kind://docker/caplab/caplab-contr
 PRODUCTION = ("aws:///eu-central-1a/i-0123456789", "aws:///eu-central-1b/i-0123456780")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FakeApiServer:
     """An API server, with its answers and the requests that it got."""
 

@@ -106,8 +106,8 @@ def leaving(number: int, state: str = "running", **changes: Any) -> Member:
     return up(number, mode="LEAVING", work=Work("decommission", f"cs-{number}", state), **changes)
 
 
-WAITS = Member("waiting", fresh=True)
-STARTS = Member("starting")
+WAITS = Member(stage="waiting", fresh=True)
+STARTS = Member(stage="starting")
 
 
 def observed(members: Mapping[int, Member | None] | None = None, pods: Sequence[Pod] = PODS) -> ObservedCassandra:

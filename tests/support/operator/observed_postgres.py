@@ -21,7 +21,14 @@ SPEC = PostgresSpec(
     generation=3,
     replicas=3,
     durability="async",
-    failover=Failover(20, 1, 3, 0, 1048576, False),
+    failover=Failover(
+        ttl_seconds=20,
+        loop_wait_seconds=1,
+        retry_timeout_seconds=3,
+        primary_start_timeout_seconds=0,
+        maximum_lag_on_failover_bytes=1048576,
+        failsafe_mode=False,
+    ),
     storage_size="1Gi",
     keep_volumes=False,
     memory_request="192Mi",
@@ -80,7 +87,7 @@ def setting(name: str, value: str, **more: Any) -> Setting:
 
 
 def by_alter_system(name: str, value: str, applied: bool = True) -> Line:
-    return Line(name, value, AUTO_CONF, applied, "")
+    return Line(name=name, value=value, file=AUTO_CONF, applied=applied, error="")
 
 
 def override(name: str, value: str, role: str = "", database: str = "") -> Override:
@@ -114,11 +121,11 @@ def observed(
         for member in pods
     ]
     return ObservedPostgres(
-        pods,
-        primary,
-        {name: own_answer for name, own_answer in own_answers.items() if own_answer is not None},
-        {"members": rows},
-        patroni.dynamic_settings(spec),
+        pods=pods,
+        leader=primary,
+        answers={name: own_answer for name, own_answer in own_answers.items() if own_answer is not None},
+        topology={"members": rows},
+        config=patroni.dynamic_settings(spec),
         readings={name: own_reading for name, own_reading in read.items() if own_reading is not None},
     )
 

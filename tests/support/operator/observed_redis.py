@@ -78,12 +78,28 @@ def host(name: str) -> str:
 
 
 def master(**changes: Any) -> Member:
-    member = Member(True, "a" * 40, 500, "", False, False, configuration.directives(SPEC))
+    member = Member(
+        is_master=True,
+        replication_id="a" * 40,
+        offset=500,
+        follows="",
+        link_up=False,
+        loading=False,
+        settings=configuration.directives(SPEC),
+    )
     return replace(member, **changes)
 
 
 def replica(of: str = "rd-0", **changes: Any) -> Member:
-    member = Member(False, "a" * 40, 490, host(of), True, False, configuration.directives(SPEC))
+    member = Member(
+        is_master=False,
+        replication_id="a" * 40,
+        offset=490,
+        follows=host(of),
+        link_up=True,
+        loading=False,
+        settings=configuration.directives(SPEC),
+    )
     return replace(member, **changes)
 
 
@@ -93,12 +109,12 @@ def sentinel(
     usual = [KnownReplica(host(f"rd-{i}"), frozenset({"slave"}), 100) for i in range(3) if f"rd-{i}" != names]
     settings = configuration.sentinel_settings(SPEC)
     view = Sentinel(
-        host(names),
-        frozenset(flags.split(",")),
-        tuple(replicas or usual),
-        others,
-        settings,
-        configuration.sentinel_periods(SPEC),
+        names=host(names),
+        flags=frozenset(flags.split(",")),
+        replicas=tuple(replicas or usual),
+        others=others,
+        settings=settings,
+        periods=configuration.sentinel_periods(SPEC),
     )
     return replace(view, **changes)
 
@@ -128,14 +144,14 @@ def observed(
     member_answers = {"rd-0": master(), "rd-1": replica(), "rd-2": replica(), **(members or {})}
     sentinel_answers = {f"rd-sentinel-{i}": sentinel() for i in range(3)} | dict(sentinels or {})
     return ObservedRedis(
-        Place(tuple(pods), tuple(watchers), "pw"),
-        began,
-        {
+        place=Place(tuple(pods), tuple(watchers), "pw"),
+        began=began,
+        members={
             name: answer
             for name, answer in member_answers.items()
             if answer and name in {member.name for member in pods}
         },
-        {
+        sentinels={
             name: answer
             for name, answer in sentinel_answers.items()
             if answer and name in {member.name for member in watchers}

@@ -25,7 +25,7 @@ class Life:
     replaces: str = ""  # the host whose place it takes
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SimulatedCluster:
     """A cluster in which news reaches all members in the next tick; host ids and addresses are never reused."""
 
@@ -67,7 +67,9 @@ class SimulatedCluster:
         ring = ring_of(observed, self.status)
         repair = repair_of(self.spec, ring, self.status, "2026-01-01T00:00:00Z")
         step = rollout.next_step(self.spec, ring, Deployed(self.standing, self.revision, True), repair)
-        done = status.RoundResult({}, step.why if step else "", step is None or step.is_maintenance, repair)
+        done = status.RoundResult(
+            refusals={}, rollout=step.why if step else "", is_settled=step is None or step.is_maintenance, repair=repair
+        )
         self.status = status.build(self.spec, observed, ring, self.status, "2026-01-01T00:00:00Z", done)
         return step
 
@@ -115,8 +117,8 @@ class SimulatedCluster:
             revision=self.revision, files="", ready=False, terminating=False,
         )  # fmt: skip
         if host := self.volumes.get(name):
-            return Life(pod, Member("starting", host_id=host))
-        return Life(pod, Member("waiting", fresh=True))
+            return Life(pod, Member(stage="starting", host_id=host))
+        return Life(pod, Member(stage="waiting", fresh=True))
 
     def _go_on(self, life: Life) -> None:
         name, member = life.pod.name, life.member
@@ -125,7 +127,7 @@ class SimulatedCluster:
             self.hosts.pop(life.replaces, None)
             self.hosts[host] = life.pod.address or ""
             self.volumes[name] = host
-            life.member = Member("running", mode="NORMAL", native=True, host_id=host)
+            life.member = Member(stage="running", mode="NORMAL", native=True, host_id=host)
             life.pod = replace(life.pod, ready=True)
         elif member.work.state == "running":
             work = replace(member.work, state="done")
@@ -159,7 +161,7 @@ class SimulatedCluster:
             assert life.replaces not in self.volumes.values(), "somebody else's place is taken"
         else:
             assert self.hosts, "there is nobody to join"
-        life.member = Member("starting")
+        life.member = Member(stage="starting")
 
     def _resize(self, standing: PersistedState) -> None:
         assert self.standing

@@ -39,7 +39,7 @@ def left_behind(folder: Path, record: RunRecord, lost: bool = False) -> dict[str
     if record.fault == "none":
         rows = [*adds(range(100), route="direct", epoch="1"), *scan(range(1, 100) if lost else range(100))]
     elements = sum(row["op"] == "scan" for row in rows)
-    results.write_run(folder, replace(record, final_scan=FinalScan(True, elements)), table(rows))
+    results.write_run(folder, replace(record, final_scan=FinalScan(converged=True, elements=elements)), table(rows))
     return judge_folder(folder).verdict.to_json()
 
 

@@ -23,14 +23,16 @@ from support.agent.fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel, P
 from caplab.contract.objects import Freeze
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
-ASSIGNMENT = Assignment("f1", "lab", "freeze-it", "pg", POD_UID, "pg-0", Freeze())
+ASSIGNMENT = Assignment(
+    fault_uid="f1", namespace="lab", name="freeze-it", cluster="pg", pod_uid=POD_UID, pod="pg-0", action=Freeze()
+)
 OTHER = replace(ASSIGNMENT, fault_uid="f2")
 HEAL = Heal(ASSIGNMENT.key)
 
 
 @pytest.fixture(params=[1, 2], ids=["v1", "v2"])
 def kernel(request: pytest.FixtureRequest, tmp_path: Path) -> Kernel:
-    made = Kernel(tmp_path, request.param)
+    made = Kernel(root=tmp_path, version=request.param)
     made.make()
     made.container(PAUSE, 100)
     made.container(ID, 101, 102)
@@ -59,7 +61,7 @@ def injector(kernel: Kernel, clock: FakeClock, programs: Programs) -> FreezeInje
 
 
 def new_record(assignment: Assignment = ASSIGNMENT, seconds: float = 10) -> FaultRecord:
-    return FaultRecord(assignment, "boot-1", 1000 * SECOND + int(seconds * SECOND))
+    return FaultRecord(assignment=assignment, boot_id="boot-1", deadline_ns=1000 * SECOND + int(seconds * SECOND))
 
 
 def inject(injector: FreezeInjector, record: FaultRecord | None = None) -> FaultRecord:

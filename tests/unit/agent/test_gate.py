@@ -21,7 +21,9 @@ from caplab_agent.injectors.kill.gate import GRACE_CENTISECONDS, Gates, GateStat
 from caplab.contract.objects import Kill
 
 IMAGES = Path(__file__).parents[3] / "images"
-ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill())
+ASSIGNMENT = Assignment(
+    fault_uid="f1", namespace="lab", name="kill-it", cluster="pg", pod_uid="p1", pod="pg-0", action=Kill()
+)
 OTHER = replace(ASSIGNMENT, fault_uid="f2")
 
 

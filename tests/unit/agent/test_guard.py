@@ -13,7 +13,9 @@ from caplab_agent.injectors.partition.addresses import Partition
 from caplab.contract.names import CHAOS_LABEL, CLUSTER_LABEL, PART_LABEL
 from caplab.contract.objects import Freeze, Kill
 
-ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill())
+ASSIGNMENT = Assignment(
+    fault_uid="f1", namespace="lab", name="kill-it", cluster="pg", pod_uid="p1", pod="pg-0", action=Kill()
+)
 
 NAMESPACE: Any = {"metadata": {"name": "lab", "labels": {CHAOS_LABEL: "allowed"}}}
 POD: Any = {

@@ -144,8 +144,18 @@ class Net:
         )
 
     def new_record(self, action: Partition, fault_uid: str = "f1", seconds: float = 30) -> FaultRecord:
-        assignment = Assignment(fault_uid, "lab", "cut-it", "pg", POD_UID, "pg-0", action)
-        return FaultRecord(assignment, self.clock.boot_id, self.clock.now().ns + int(seconds * 1e9))
+        assignment = Assignment(
+            fault_uid=fault_uid,
+            namespace="lab",
+            name="cut-it",
+            cluster="pg",
+            pod_uid=POD_UID,
+            pod="pg-0",
+            action=action,
+        )
+        return FaultRecord(
+            assignment=assignment, boot_id=self.clock.boot_id, deadline_ns=self.clock.now().ns + int(seconds * 1e9)
+        )
 
     def cut(
         self, injector: PartitionInjector, action: Partition, fault_uid: str = "f1", seconds: float = 30
@@ -314,8 +324,12 @@ class Group:
         return process
 
     def new_record(self, action: Freeze | Kill) -> FaultRecord:
-        assignment = Assignment("f1", "lab", "f", "pg", POD_UID, "pg-0", action)
-        return FaultRecord(assignment, self.clock.boot_id, self.clock.now().ns + 30_000_000_000)
+        assignment = Assignment(
+            fault_uid="f1", namespace="lab", name="f", cluster="pg", pod_uid=POD_UID, pod="pg-0", action=action
+        )
+        return FaultRecord(
+            assignment=assignment, boot_id=self.clock.boot_id, deadline_ns=self.clock.now().ns + 30_000_000_000
+        )
 
     def remove(self) -> None:
         Freezer().thaw(self.top / f"pod{POD_UID}")

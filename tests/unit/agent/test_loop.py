@@ -203,9 +203,16 @@ def test_an_agent_that_is_stopped_in_the_midst_of_an_injection_writes_down_what_
 
 def journalled(lab: Lab, boot_id: str = "", **fields: Any) -> FaultRecord:
     """A record that an agent left behind, its gate closed."""
-    assignment = Assignment("f1", "lab", "kill-f1", "pg", POD_UID, "pg-0", Kill())
+    assignment = Assignment(
+        fault_uid="f1", namespace="lab", name="kill-f1", cluster="pg", pod_uid=POD_UID, pod="pg-0", action=Kill()
+    )
     Gates(lab.root / "pods", lab.clock).close(assignment, 60)
-    record = FaultRecord(assignment, boot_id or lab.clock.boot_id, lab.clock.now().ns + 60_000_000_000, **fields)
+    record = FaultRecord(
+        assignment=assignment,
+        boot_id=boot_id or lab.clock.boot_id,
+        deadline_ns=lab.clock.now().ns + 60_000_000_000,
+        **fields,
+    )
     lab.journal.write([record])
     return record
 

@@ -21,7 +21,15 @@ from support.agent.fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
 PEER, OTHER, SIX = "10.244.1.5", "10.244.2.6", "fd00::5"
-ASSIGNMENT = Assignment("f1-a", "lab", "cut-it", "pg", POD_UID, "pg-0", Partition((PEER, SIX), (PEER,)))
+ASSIGNMENT = Assignment(
+    fault_uid="f1-a",
+    namespace="lab",
+    name="cut-it",
+    cluster="pg",
+    pod_uid=POD_UID,
+    pod="pg-0",
+    action=Partition((PEER, SIX), (PEER,)),
+)
 HEAL = Heal(ASSIGNMENT.key)
 POD: Any = {
     "status": {"podIP": "10.244.1.7", "podIPs": [{"ip": "10.244.1.7"}, {"ip": "fd00::7"}], "hostIP": "10.89.0.3"}
@@ -37,7 +45,7 @@ class Node:
     pod_bodies: list[Any] = field(default_factory=list)  # what the API server answers, one a time the pod is read
 
     def make(self) -> None:
-        self.kernel = Kernel(self.root / "cgroup")
+        self.kernel = Kernel(root=self.root / "cgroup")
         self.kernel.make()
         self.nft = FakeNft(self.clock)
         self.enter(1, "node")
@@ -90,7 +98,7 @@ def injector(node: Node) -> PartitionInjector:
 
 
 def new_record(assignment: Assignment = ASSIGNMENT, seconds: float = 10) -> FaultRecord:
-    return FaultRecord(assignment, "boot-1", 1000 * SECOND + int(seconds * SECOND))
+    return FaultRecord(assignment=assignment, boot_id="boot-1", deadline_ns=1000 * SECOND + int(seconds * SECOND))
 
 
 def inject(injector: PartitionInjector, record: FaultRecord | None = None, pod: Any = POD) -> FaultRecord:

@@ -22,7 +22,9 @@ from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 WALL = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = 1_000_000_000
 HERE = DecisionContext("node-1", "boot-1", Instant(100 * SECOND, WALL))
-ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill())
+ASSIGNMENT = Assignment(
+    fault_uid="f1", namespace="lab", name="kill-it", cluster="pg", pod_uid="p1", pod="pg-0", action=Kill()
+)
 
 
 def fault(
@@ -46,7 +48,12 @@ def fault(
 def new_record(
     state: str = ACTIVE, deadline: float = 110.0, boot_id: str = "boot-1", pod_uid: str = "p1"
 ) -> FaultRecord:
-    return FaultRecord(replace(ASSIGNMENT, pod_uid=pod_uid), boot_id, int(deadline * SECOND), state)
+    return FaultRecord(
+        assignment=replace(ASSIGNMENT, pod_uid=pod_uid),
+        boot_id=boot_id,
+        deadline_ns=int(deadline * SECOND),
+        state=state,
+    )
 
 
 def plan_of(objects: list[dict[str, Any]] | None, *records: FaultRecord, busy: bool = False) -> Plan:

@@ -19,9 +19,24 @@ from caplab_agent.report import Reporter, report_body
 from caplab.contract.objects import Freeze, Kill
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
 
-ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill(signal="SIGTERM", keep_down=False))
+ASSIGNMENT = Assignment(
+    fault_uid="f1",
+    namespace="lab",
+    name="kill-it",
+    cluster="pg",
+    pod_uid="p1",
+    pod="pg-0",
+    action=Kill(signal="SIGTERM", keep_down=False),
+)
 RECORD = FaultRecord(
-    ASSIGNMENT, "boot-1", 5, ACTIVE, 3, "2026-01-01T12:00:00.123Z", proven=True, evidence=("SIGKILL to 3 processes",)
+    assignment=ASSIGNMENT,
+    boot_id="boot-1",
+    deadline_ns=5,
+    state=ACTIVE,
+    injected_ns=3,
+    injected_at="2026-01-01T12:00:00.123Z",
+    proven=True,
+    evidence=("SIGKILL to 3 processes",),
 )
 
 
@@ -103,7 +118,7 @@ def test_a_report_names_every_begun_record_of_its_fault_and_no_field_of_the_oper
     other = replace(
         RECORD, assignment=replace(ASSIGNMENT, pod_uid="p2"), state=HEALED, healed_ns=9, healed_at="t", problem="p"
     )
-    waiting = FaultRecord(replace(ASSIGNMENT, pod_uid="p3"), "boot-1", 5)
+    waiting = FaultRecord(assignment=replace(ASSIGNMENT, pod_uid="p3"), boot_id="boot-1", deadline_ns=5)
     body = report_body([RECORD, other, waiting])
     assert body
     assert body["metadata"] == {"namespace": "lab", "name": "kill-it", "uid": "f1"}

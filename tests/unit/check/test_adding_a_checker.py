@@ -32,7 +32,8 @@ def check(history: Table, context: Context) -> Finding:
     figures = {"empty": int((reads & ~present(history, "value")).sum()), "reads": int(reads.sum())}
     state = State.HOLDS if figures["reads"] >= context.enough else State.UNKNOWN
     state = State.VIOLATED if figures["empty"] else state
-    return Finding(NAME, state, f"Of {figures['reads']} reads {figures['empty']} came back empty.", figures)
+    reason = f"Of {figures['reads']} reads {figures['empty']} came back empty."
+    return Finding(property=NAME, state=state, reason=reason, figures=figures)
 
 
 def applies(history: Table) -> str:
@@ -44,7 +45,9 @@ CHECKER = Checker(
     name=NAME,
     check=check,
     applies=applies,
-    properties=(Property("emptyReads", "reads that came back empty", figure="empty", of="reads", by_side=False),),
+    properties=(
+        Property(name="emptyReads", words="reads that came back empty", figure="empty", of="reads", by_side=False),
+    ),
 )
 '''
 HISTORY = """\

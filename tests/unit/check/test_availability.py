@@ -9,7 +9,7 @@ from support.checkers.histories import MS, SIDES, at, history, kill, operation
 from caplab.check import Context, State
 from caplab.check.availability import check
 
-KILLED = Context((kill(1000, 6000),))  # injected at 1 s, healed at 6 s
+KILLED = Context(fault_windows=(kill(1000, 6000),))  # injected at 1 s, healed at 6 s
 
 
 def load(down: list[tuple[int, int]] = [], last_ms: int = 10_000, every_ms: int = 10, **columns: Any) -> list[Any]:  # noqa: B006  # read only
@@ -101,12 +101,12 @@ def test_a_history_that_ends_in_the_outage_gives_only_a_lower_bound() -> None:
 
 
 def test_while_the_fault_is_not_known_to_have_healed_no_outage_is_a_later_one() -> None:
-    figures = figures_of(load([(9000, 9100)]), Context((kill(1000, None),)))
+    figures = figures_of(load([(9000, 9100)]), Context(fault_windows=(kill(1000, None),)))
     assert (figures["failover_seconds"], figures["later_outages"]) == (8.102, 0)
 
 
 def test_the_fault_lasts_from_the_first_injection_to_the_last_heal() -> None:
-    context = Context((kill(2000, 3000), kill(1000, 6000)))
+    context = Context(fault_windows=(kill(2000, 3000), kill(1000, 6000)))
     assert (context.injected_ns, context.healed_ns) == (at(1000), at(6000))
     assert figures_of(load([(5000, 5500)]), context)["failover_seconds"] == 4.502
 
@@ -145,7 +145,7 @@ def phases_of(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_phases_are_cut_by_the_schedule() -> None:
-    context = Context((kill(1000, 6000),), settled_ns=at(7000))
+    context = Context(fault_windows=(kill(1000, 6000),), settled_ns=at(7000))
     phases = phases_of(figures_of(load([(1000, 3000)]), context))
     assert {name: row["operations"] for name, row in phases.items()} == {
         "before": 100,
@@ -297,7 +297,7 @@ def test_slow_and_shuffled_operations_that_are_all_acked_are_no_outage() -> None
     assert check(history(rows[::-1]), KILLED).state is State.HOLDS
 
 
-CUT = Context((kill(1000, 11_000),), sides=SIDES)
+CUT = Context(fault_windows=(kill(1000, 11_000),), sides=SIDES)
 
 
 def cut_load(**columns: Any) -> list[Any]:
@@ -359,7 +359,7 @@ def test_the_fault_lasts_from_the_injection_itself_to_just_before_heal() -> None
 def test_a_fault_that_is_not_known_to_have_healed_has_no_end_and_without_one_there_is_nothing_to_tell() -> None:
     names = ("writes_served_seconds", "reads_served_seconds", "unacked_share", "writes_acked_in_fault")
     rows = load() + load(op="read")
-    still = figures_of(rows, Context((kill(1000, None),)))
+    still = figures_of(rows, Context(fault_windows=(kill(1000, None),)))
     assert [still[name] for name in names] == [8.992, 8.992, 0, 900]
     assert [figures_of(rows, Context())[name] for name in names] == [None] * 4
 

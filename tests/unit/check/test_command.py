@@ -221,7 +221,7 @@ def kept(folder: Path, rows: list[Row], **fields: Any) -> Path:
 
 def test_a_run_is_checked_with_what_its_record_knows(run_check: RunCheck, tmp_path: Path) -> None:
     rows = adds(range(150)) + scan(range(1, 150), server="pg-0") + scan([7], 2_000_000, server="pg-1")
-    folder = kept(tmp_path / "run", rows, final_scan=FinalScan(True, 149, "pg-0"))
+    folder = kept(tmp_path / "run", rows, final_scan=FinalScan(converged=True, elements=149, server="pg-0"))
     code, out, _ = run_check(folder, "--json")
     findings = findings_of(out)
     assert (code, findings["durability"]["lost"]) == (1, 1)
@@ -231,14 +231,24 @@ def test_a_run_is_checked_with_what_its_record_knows(run_check: RunCheck, tmp_pa
 
 
 def test_a_run_takes_as_many_operations_as_in_its_verdict(run_check: RunCheck, tmp_path: Path) -> None:
-    folder = kept(tmp_path, CLEAN, final_scan=FinalScan(True, 3), fault_windows=())
+    folder = kept(tmp_path, CLEAN, final_scan=FinalScan(converged=True, elements=3), fault_windows=())
     assert run_check(folder, "--checker", "durability")[0] == 2
     assert run_check(folder, "--checker", "durability", "--enough", 1)[0] == 0
 
 
 def test_a_folder_of_runs_is_every_run_by_its_name(run_check: RunCheck, tmp_path: Path) -> None:
-    kept(tmp_path / "01-good", adds(range(30)) + scan(range(30)), final_scan=FinalScan(True, 30), fault_windows=())
-    kept(tmp_path / "02-bad", adds(range(30)) + scan(range(9)), final_scan=FinalScan(True, 9), fault_windows=())
+    kept(
+        tmp_path / "01-good",
+        adds(range(30)) + scan(range(30)),
+        final_scan=FinalScan(converged=True, elements=30),
+        fault_windows=(),
+    )
+    kept(
+        tmp_path / "02-bad",
+        adds(range(30)) + scan(range(9)),
+        final_scan=FinalScan(converged=True, elements=9),
+        fault_windows=(),
+    )
     code, out, _ = run_check(tmp_path, "--json", "--checker", "durability")
     document = json.loads(out)
     assert (code, document["validity"], list(document)) == (1, "invalid", ["validity", "runs"])
@@ -270,7 +280,7 @@ def test_a_run_without_a_primary_has_one_scan_of_all_members(run_check: RunCheck
     rows = node_kill_run(lost=[60_010])
     fields = CASSANDRA | {"fault_windows": (kill(10_000, 25_000),), "settled_ns": at(52_000)}
     elements = sum(row["op"] == "scan" and row.get("server") == "all" for row in rows)
-    folder = kept(tmp_path, rows, final_scan=FinalScan(True, elements, "all"), **fields)
+    folder = kept(tmp_path, rows, final_scan=FinalScan(converged=True, elements=elements, server="all"), **fields)
     of_run, of_file = (
         run_check(path, "--checker", "durability", "--json") for path in (folder, folder / results.HISTORY)
     )

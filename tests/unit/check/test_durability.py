@@ -82,10 +82,13 @@ def test_an_empty_scan_that_went_well_means_that_all_is_lost() -> None:
     ("scan_record", "says"),
     [
         (None, "no record of a final scan"),
-        (FinalScan(False, 29, problem="pg-2 did not rejoin"), "had not converged .* pg-2 did not rejoin"),
-        (FinalScan(True, None, problem="timed out"), "final scan failed: timed out"),
-        (FinalScan(True, 30), "returned 30 elements, but the history holds 29"),
-        (FinalScan(True, 29, server="pg-1"), "returned 29 elements, but the history holds 0"),
+        (
+            FinalScan(converged=False, elements=29, problem="pg-2 did not rejoin"),
+            "had not converged .* pg-2 did not rejoin",
+        ),
+        (FinalScan(converged=True, elements=None, problem="timed out"), "final scan failed: timed out"),
+        (FinalScan(converged=True, elements=30), "returned 30 elements, but the history holds 29"),
+        (FinalScan(converged=True, elements=29, server="pg-1"), "returned 29 elements, but the history holds 0"),
     ],
 )
 def test_without_a_whole_final_scan_after_convergence_nothing_is_known(
@@ -110,7 +113,7 @@ def test_every_members_own_copy_is_held_against_what_was_acked() -> None:
     rows = adds(THIRTY) + adds([7], "info", error="timeout")
     rows += scan(THIRTY[2:], 1_000_000, server="cs-0") + scan([*THIRTY, 7], 1_000_001, server="cs-1")
     rows += scan([*THIRTY, 7], 1_000_010, server="all")
-    final = FinalScan(True, 31, "all", local={"cs-0": 28, "cs-1": 31, "cs-2": 0, "cs-3": 5})
+    final = FinalScan(converged=True, elements=31, server="all", local={"cs-0": 28, "cs-1": 31, "cs-2": 0, "cs-3": 5})
     state, figures = figures_of(rows, Context(final_scan=final))
     assert state is State.HOLDS  # what a copy lacks is divergence, and no loss
     assert figures["by_member"] == [
@@ -244,7 +247,7 @@ def test_scans_of_registers_in_the_same_history_are_no_elements() -> None:
 
 def test_a_scan_that_is_known_by_its_beginning_is_judged_by_whatever_came_after() -> None:
     rows = adds(THIRTY) + scan(THIRTY) + scan(THIRTY[1:], 2_000_000)
-    scan_record = FinalScan(True, 30, invoke_ns=rows[30]["invoke_ns"])
+    scan_record = FinalScan(converged=True, elements=30, invoke_ns=rows[30]["invoke_ns"])
     assert figures_of(rows, Context(final_scan=scan_record))[0] is State.HOLDS
     assert figures_of(rows, scanned(29))[0] is State.VIOLATED
 

@@ -33,7 +33,7 @@ def figures_of(text: str, final: FinalScan, **columns: Any) -> Any:
 
 
 def test_registers_are_judged_by_their_own_scan_and_sets_by_theirs() -> None:
-    final = record(FinalScan(True, 1, invoke_ns=at(50)))
+    final = record(FinalScan(converged=True, elements=1, invoke_ns=at(50)))
     figures = figures_of(f"{REGISTERS}\n{SHOWN}", final)
     assert (figures["lost"], figures["missing_lost"], figures["dirty"], figures["stale"]) == (1, 1, 1, 0)
     assert figures["scan_problem"] == ""
@@ -42,18 +42,21 @@ def test_registers_are_judged_by_their_own_scan_and_sets_by_theirs() -> None:
 
 
 def test_a_scan_of_registers_that_found_nothing_beside_one_of_sets_means_that_all_is_lost() -> None:
-    figures = figures_of(REGISTERS, record(FinalScan(True, 0, invoke_ns=at(50))))
+    figures = figures_of(REGISTERS, record(FinalScan(converged=True, elements=0, invoke_ns=at(50))))
     assert (figures["lost"], figures["dirty"], figures["missing_lost"]) == (2, 2, 1)
 
 
 @pytest.mark.parametrize(
     ("registers", "says"),
     [
-        (FinalScan(True, None, None, "pg-0: timed out"), "final scan failed: pg-0: timed out"),
-        (FinalScan(False, 1, problem="pg-2 is behind"), "had not converged .* pg-2 is behind"),
-        (FinalScan(True, 2, invoke_ns=at(50)), "returned 2 elements, but the history holds 1"),
-        (FinalScan(True, 1, invoke_ns=at(60)), "no final scan of keys"),
-        (FinalScan(True, 1, "pg-1", invoke_ns=at(50)), "no final scan of keys"),
+        (
+            FinalScan(converged=True, elements=None, server=None, problem="pg-0: timed out"),
+            "final scan failed: pg-0: timed out",
+        ),
+        (FinalScan(converged=False, elements=1, problem="pg-2 is behind"), "had not converged .* pg-2 is behind"),
+        (FinalScan(converged=True, elements=2, invoke_ns=at(50)), "returned 2 elements, but the history holds 1"),
+        (FinalScan(converged=True, elements=1, invoke_ns=at(60)), "no final scan of keys"),
+        (FinalScan(converged=True, elements=1, server="pg-1", invoke_ns=at(50)), "no final scan of keys"),
     ],
 )
 def test_a_scan_of_registers_that_went_wrong_is_said_and_not_judged_by(registers: FinalScan, says: str) -> None:
@@ -63,7 +66,7 @@ def test_a_scan_of_registers_that_went_wrong_is_said_and_not_judged_by(registers
 
 
 def test_a_scan_of_sets_that_failed_says_nothing_of_registers() -> None:
-    final = record(FinalScan(True, 1, invoke_ns=at(50)), elements=None, problem="pg-0: timed out")
+    final = record(FinalScan(converged=True, elements=1, invoke_ns=at(50)), elements=None, problem="pg-0: timed out")
     assert figures_of(f"{REGISTERS}\n{SHOWN}", final)["lost"] == 1
     assert (
         "timed out"
@@ -73,18 +76,29 @@ def test_a_scan_of_sets_that_failed_says_nothing_of_registers() -> None:
 
 def test_counters_are_judged_by_theirs_also_where_the_record_is_of_registers() -> None:
     rows = history(written(f"{REGISTERS}\n{SHOWN}\na1 incr n 1 0-1\na1 incr n 1 2-3\nc0 scan n 1 60-61"))
-    counted = FinalScan(True, 1, invoke_ns=at(60))
-    final = FinalScan(True, 1, invoke_ns=at(50), keyed={"counter-scan": counted})
+    counted = FinalScan(converged=True, elements=1, invoke_ns=at(60))
+    final = FinalScan(converged=True, elements=1, invoke_ns=at(50), keyed={"counter-scan": counted})
     assert staleness.check(rows, Context(final_scan=final)).figures["lost"] == 1
     figures = counters.check(rows, Context(final_scan=final)).figures
     assert (figures["scanned"], figures["below"], figures["scan_problem"]) == (1, 1, "")
-    failed = FinalScan(True, 1, invoke_ns=at(50), keyed={"counter-scan": FinalScan(True, None, problem="timed out")})
+    failed = FinalScan(
+        converged=True,
+        elements=1,
+        invoke_ns=at(50),
+        keyed={"counter-scan": FinalScan(converged=True, elements=None, problem="timed out")},
+    )
     figures = counters.check(rows, Context(final_scan=failed)).figures
     assert (figures["scanned"], figures["scan_problem"]) == (0, "The final scan failed: timed out.")
 
 
 def test_the_records_of_all_scans_come_back_from_run_json() -> None:
-    run = run_record(final_scan=record(FinalScan(False, 3, "pg-0", "pg-1 is behind", {"pg-1": 2}, 12)))
+    run = run_record(
+        final_scan=record(
+            FinalScan(
+                converged=False, elements=3, server="pg-0", problem="pg-1 is behind", local={"pg-1": 2}, invoke_ns=12
+            )
+        )
+    )
     assert RunRecord.from_json(json.loads(json.dumps(run.to_json()))) == run
     plain: Any = run.to_json()
     plain["final_scan"]["keyed"][SCAN]["elements"] = "3"

@@ -282,8 +282,13 @@ def test_a_key_beyond_the_budget_is_unknown_and_others_still_decide(monkeypatch:
 
 
 def test_the_search_stops_at_its_budget() -> None:
-    steps = [Step(n, False, None, True, n, 0, 100 * MS) for n in range(20)]
-    steps.append(Step(20, True, 5, False, None, 200 * MS, 201 * MS))
+    steps = [
+        Step(row=n, observes=False, observed=None, writes=True, written=n, invoke_ns=0, return_ns=100 * MS)
+        for n in range(20)
+    ]
+    steps.append(
+        Step(row=20, observes=True, observed=5, writes=False, written=None, invoke_ns=200 * MS, return_ns=201 * MS)
+    )
     with pytest.raises(search.OutOfBudgetError):
         search.violation_ns(steps, budget=1000)
     assert search.violation_ns(steps[:8] + steps[-1:], budget=10_000) is None

@@ -38,8 +38,8 @@ def test_a_load_on_time_holds_and_a_late_one_is_doubtful() -> None:
 
 def test_only_the_steady_state_counts() -> None:
     late = [9.0] * 30 + [1.0] * 100 + [9.0] * 300
-    window = FaultWindow("kill", "pg-0", 130 * 10_000_000, None)
-    assert outcome_of(late, Context((window,), steady_ns=30 * 10_000_000)) == (State.HOLDS, 1.0)
+    window = FaultWindow(kind="kill", target="pg-0", injected_ns=130 * 10_000_000, healed_ns=None)
+    assert outcome_of(late, Context(fault_windows=(window,), steady_ns=30 * 10_000_000)) == (State.HOLDS, 1.0)
     assert outcome_of(late)[0] is State.UNKNOWN
 
 

@@ -183,7 +183,7 @@ def test_every_label_has_its_own_row() -> None:
     text = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 1 10-11 | b1 read x 2 20-21 | c1 read x 1 30-31"
     labels = [{}, {}, {"route": "replica", "level": "ONE"}, {"route": "replica"}, {"level": "ONE"}]
     rows = [row | label for row, label in zip(written(text.replace("|", "\n")), labels, strict=True)]
-    context = Context((kill(15, 25),))
+    context = Context(fault_windows=(kill(15, 25),))
     figures: Any = check(history(rows), context).figures
     assert _counts(figures, "route") == {"replica": (2, 1), "unnamed": (1, 1)}
     assert _counts(figures, "level") == {"ONE": (2, 2), "unnamed": (1, 0)}
@@ -262,7 +262,7 @@ def test_stale_reads_of_one_side_only_are_of_that_side_and_its_route() -> None:
     rows = written(text.replace("|", "\n"))
     for row in rows:
         row["route"] = "direct" if (row["vantage"], row["session"]) == ("b", 1) else "service"
-    figures: Any = check(history(rows), Context((kill(15, 35),), sides=SIDES)).figures
+    figures: Any = check(history(rows), Context(fault_windows=(kill(15, 35),), sides=SIDES)).figures
     names = ("reads", "stale", "fraction", "max_behind_seconds", "stale_in_fault")
     figures_of = {
         (side, route): tuple(part[name] for name in names)
@@ -283,8 +283,8 @@ def test_stale_reads_of_one_side_only_are_of_that_side_and_its_route() -> None:
 
 def test_a_fault_begins_with_the_read_invoked_at_the_injection_and_is_over_for_the_one_at_heal() -> None:
     text = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 1 14-15 | b1 read x 1 15-16 | b1 read x 1 25-26"
-    assert finding_of(text, Context((kill(15, 25),))).figures["stale_in_fault"] == 1
-    assert finding_of(text, Context((kill(15, None),))).figures["stale_in_fault"] == 2
+    assert finding_of(text, Context(fault_windows=(kill(15, 25),))).figures["stale_in_fault"] == 1
+    assert finding_of(text, Context(fault_windows=(kill(15, None),))).figures["stale_in_fault"] == 2
     assert finding_of(text).figures["stale_in_fault"] == 0
 
 

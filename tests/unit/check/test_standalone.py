@@ -37,7 +37,7 @@ def test_without_a_scan_there_is_none() -> None:
 
 def test_the_last_scan_counts_and_one_before_the_end_of_the_load_does_not() -> None:
     rows = adds(VALUES) + some([0], 20) + some(VALUES)
-    assert scan_of(rows) == FinalScan(True, 5, invoke_ns=at(1000))
+    assert scan_of(rows) == FinalScan(converged=True, elements=5, invoke_ns=at(1000))
     assert judged(rows)[0] is State.HOLDS
 
 
@@ -49,7 +49,7 @@ def test_one_operation_is_enough_unless_more_are_asked_for() -> None:
 
 def test_a_scan_that_found_nothing_may_say_so_in_a_row_without_a_value() -> None:
     nothing = [operation(1000, op="scan")]
-    assert scan_of(adds(VALUES) + nothing) == FinalScan(True, 0, invoke_ns=at(1000))
+    assert scan_of(adds(VALUES) + nothing) == FinalScan(converged=True, elements=0, invoke_ns=at(1000))
     assert judged(adds(VALUES) + nothing) == (State.VIOLATED, "Of 5 acked elements: 5 lost.")
 
 
@@ -78,15 +78,21 @@ def test_a_scan_of_all_members_together_counts_and_else_one_through_the_service(
     service = some(VALUES, 1500, server="m-1", route="service")
     together = some(range(4), 1000, server="all", route="service")
     assert scan_of(adds(VALUES) + direct).elements == 1
-    assert scan_of(adds(VALUES) + direct + service) == FinalScan(True, 5, "m-1", invoke_ns=at(1500))
-    assert scan_of(adds(VALUES) + direct + service + together) == FinalScan(True, 4, "all", invoke_ns=at(1000))
+    assert scan_of(adds(VALUES) + direct + service) == FinalScan(
+        converged=True, elements=5, server="m-1", invoke_ns=at(1500)
+    )
+    assert scan_of(adds(VALUES) + direct + service + together) == FinalScan(
+        converged=True, elements=4, server="all", invoke_ns=at(1000)
+    )
     nameless = [{**row, "server": None} for row in direct + service]
     assert judged(adds(VALUES) + nameless)[0] is State.HOLDS  # and not by what came later, straight to a member
 
 
 def test_members_whose_last_scans_differ_have_not_converged() -> None:
     members = [some(VALUES, 1000, server="m-0"), some([4, 3, 2, 1, 0], 1001, server="m-1")]
-    assert scan_of(adds(VALUES) + members[0] + members[1]) == FinalScan(True, 5, "m-1", invoke_ns=at(1001))
+    assert scan_of(adds(VALUES) + members[0] + members[1]) == FinalScan(
+        converged=True, elements=5, server="m-1", invoke_ns=at(1001)
+    )
     differ = adds(VALUES) + members[0] + members[1] + some([0, 1, 2, 3, 7], 1002, server="m-2")
     assert judged(differ)[0] is State.UNKNOWN
     assert "the last scans of 'm-2' and 'm-0' differ (5 and 5 elements)" in judged(differ)[1]
@@ -97,6 +103,6 @@ def test_members_whose_last_scans_differ_have_not_converged() -> None:
 
 def test_of_sets_and_registers_in_one_history_the_scan_of_the_sets_counts() -> None:
     registers = [operation(0, key="x", value=9, latency_ms=5000), *some([9], 6000, key="x")]
-    assert scan_of(adds(VALUES) + some(VALUES) + registers) == FinalScan(True, 5, invoke_ns=at(1000))
+    assert scan_of(adds(VALUES) + some(VALUES) + registers) == FinalScan(converged=True, elements=5, invoke_ns=at(1000))
     assert judged(adds(VALUES) + some(VALUES) + registers)[0] is State.HOLDS
-    assert scan_of(registers) == FinalScan(True, 1, invoke_ns=at(6000))
+    assert scan_of(registers) == FinalScan(converged=True, elements=1, invoke_ns=at(6000))

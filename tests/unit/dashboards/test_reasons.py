@@ -8,7 +8,10 @@ import pytest
 from dashboard_queries import GONE, IDLE, Findings, QueryResult, reason_of, table, unexplained
 
 EPOCH = QueryResult(
-    "Run", "Changes of the primary's term A", 'changes(caplab_cluster_epoch{cluster="x"}[3s])', {"cluster": "x"}
+    dashboard="Run",
+    where="Changes of the primary's term A",
+    query='changes(caplab_cluster_epoch{cluster="x"}[3s])',
+    filling={"cluster": "x"},
 )
 
 

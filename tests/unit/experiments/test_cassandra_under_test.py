@@ -177,12 +177,12 @@ def test_a_member_that_is_not_running_has_no_settings_and_is_waited_for(answer: 
     server = fake({"cs-1": answer})
     with pytest.raises(ExecFailed, match=says):
         settings_of(server)
-    (problem,) = Cluster(server, cassandra, "ns", "cs", {})._differences()
+    (problem,) = Cluster(server=server, engine=cassandra, namespace="ns", name="cs", spec={})._differences()
     assert says in problem
 
 
 def test_settings_are_compared_though_there_is_no_primary() -> None:
-    assert Cluster(fake(), cassandra, "ns", "cs", {})._differences() == []
+    assert Cluster(server=fake(), engine=cassandra, namespace="ns", name="cs", spec={})._differences() == []
 
 
 # --- steady state -----------------------------------------------------------------------------------------
@@ -264,7 +264,14 @@ def test_each_copy_is_scanned_before_all_together_and_alone_only_where_it_is_who
 
 def test_the_scan_takes_the_engines_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[str, Any]] = []
-    loads = Loads(fake(), "ns", {"kind": cassandra.ENGINE.kind, "name": "cs"}, "r-1", ("a", "b", "c"), 0)
+    loads = Loads(
+        server=fake(),
+        namespace="ns",
+        target={"kind": cassandra.ENGINE.kind, "name": "cs"},
+        run_id="r-1",
+        vantages=("a", "b", "c"),
+        seed=0,
+    )
     monkeypatch.setattr(Loads, "_make", lambda self, name, probe: made.append((name, probe)))
     monkeypatch.setattr(Loads, "_not_in_phase", lambda *_: "")
     loads.scan("set-scan", "b", cassandra.SCAN_ROUTES)
@@ -277,7 +284,17 @@ def test_the_scan_takes_the_engines_routes(monkeypatch: pytest.MonkeyPatch) -> N
 
 def measured(engine: str, mode: str, fault: str) -> MeasuredRun:
     load = {"name": "set", "workload": "set", "rate": 40.0}
-    plan = Plan("ns", "cs", {"replicas": 3}, [load], ("a", "b", "c"), engine, mode, fault, 0)
+    plan = Plan(
+        namespace="ns",
+        cluster="cs",
+        spec={"replicas": 3},
+        loads=[load],
+        vantages=("a", "b", "c"),
+        engine=engine,
+        mode=mode,
+        fault=fault,
+        seed=0,
+    )
     nothing: Any = None
     return MeasuredRun(begin_run("CassandraCluster", "r-1", "ns"), nothing, plan, "title", nothing)
 

@@ -88,7 +88,10 @@ def test_a_cluster_is_ready_only_as_its_latest_spec_asks() -> None:
 
 @pytest.mark.parametrize("engine", MODULES.values())
 def test_a_cluster_that_is_gone_is_not_steady(engine: EngineModule) -> None:
-    assert Cluster(server(), engine, "ns", "rd", {}).not_steady() == "there is no such cluster"
+    assert (
+        Cluster(server=server(), engine=engine, namespace="ns", name="rd", spec={}).not_steady()
+        == "there is no such cluster"
+    )
 
 
 @pytest.mark.parametrize("engine", [module for module in MODULES.values() if module.ENGINE.has_primary])
@@ -96,13 +99,15 @@ def test_a_cluster_without_its_primary_has_not_caught_up_and_shows_no_settings(e
     body = cluster()
     del body["status"]["primary"]
     assert engine.not_caught_up(server(), "ns", body) == "there is no primary"
-    assert Cluster(server(body=body), engine, "ns", "rd", {})._differences() == ["there is no primary"]
+    assert Cluster(server=server(body=body), engine=engine, namespace="ns", name="rd", spec={})._differences() == [
+        "there is no primary"
+    ]
     assert scan_routes(engine, body["spec"]) == ["direct"]
 
 
 def test_only_members_are_looked_at_and_not_what_else_belongs_to_a_cluster() -> None:
     fake = server()
-    assert list(Cluster(fake, redis, "ns", "rd", {}).members()) == []
+    assert list(Cluster(server=fake, engine=redis, namespace="ns", name="rd", spec={}).members()) == []
     assert fake.selectors == [f"{CLUSTER_LABEL}=rd,{PART_LABEL}=member"]
 
 
@@ -111,7 +116,7 @@ def test_members_that_a_fault_restarted_are_those_with_a_restarted_container(mon
         statuses = {"containerStatuses": [{"restartCount": count} for count in restarts]} if restarts else {}
         return {"metadata": {"name": name}, "status": statuses}
 
-    rd = Cluster(server(), redis, "ns", "rd", {})
+    rd = Cluster(server=server(), engine=redis, namespace="ns", name="rd", spec={})
     monkeypatch.setattr(FakeServer, "pods", lambda *_: [pod("rd-0", 0), pod("rd-1", 0, 2), pod("rd-2")])
     assert [pod["metadata"]["name"] for pod in rd._restarted_pods()] == ["rd-1"]
 

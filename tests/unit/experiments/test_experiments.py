@@ -514,8 +514,12 @@ def test_figures_that_were_not_measured_are_missing() -> None:
         {"vantage": "a", "route": "direct", "op": "read", "failover_seconds": 9.0},
     ]
     findings = {
-        "durability": Finding("durability", State.HOLDS, "", {"acked": 5, "lost": 0, "by_vantage": rows}),
-        "availability": Finding("availability", State.HOLDS, "", {"failover_seconds": 1.0, "series": series}),
+        "durability": Finding(
+            property="durability", state=State.HOLDS, reason="", figures={"acked": 5, "lost": 0, "by_vantage": rows}
+        ),
+        "availability": Finding(
+            property="availability", state=State.HOLDS, reason="", figures={"failover_seconds": 1.0, "series": series}
+        ),
     }
     assert figures_of(findings).to_body() == {"acked": 5, "lost": 0, "failoverSeconds": 1.0}
     assert [row.to_body() for row in by_vantage(findings)] == [

@@ -54,7 +54,7 @@ def test_a_pod_that_went_and_the_one_in_its_place_are_two_windows_of_one_fault()
         ("pg-0 (recreated)", 90, 200),
     ]
     # Whoever measures sees one fault: from the first injection to the last heal.
-    context = Context(tuple(windows))
+    context = Context(fault_windows=tuple(windows))
     assert (context.injected_ns, context.healed_ns) == (5, 200)
 
 

@@ -122,7 +122,14 @@ class Objects(Server):
 
 
 def loads_on(server: Server) -> Loads:
-    return Loads(server, "ns", {"kind": "PostgresCluster", "name": "pg"}, "r-9", ("a", "b"), 0)
+    return Loads(
+        server=server,
+        namespace="ns",
+        target={"kind": "PostgresCluster", "name": "pg"},
+        run_id="r-9",
+        vantages=("a", "b"),
+        seed=0,
+    )
 
 
 def test_all_scans_are_under_way_before_one_is_waited_for_and_only_at_their_vantage() -> None:

@@ -75,7 +75,7 @@ def tracker(*looks: ClusterObservation | Exception, mark: Mark | None = None) ->
             raise now
         return now
 
-    return MarkTracker((mark or Mark("delete-it", "delete-it"),), look)
+    return MarkTracker(marks=(mark or Mark("delete-it", "delete-it"),), look=look)
 
 
 GONE = ClusterObservation("rd-1", "e2", {"rd-1": ("u1", 0, False)})

@@ -44,7 +44,17 @@ class Scanned:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> MeasuredRun:
     loads = [{"name": name, "workload": name, "rate": 30.0} for name in WORKLOADS]
-    plan = Plan("ns", "pg", {"replicas": 3}, loads, ("a", "b", "c"), "postgres", "quorum", "partition", 0)
+    plan = Plan(
+        namespace="ns",
+        cluster="pg",
+        spec={"replicas": 3},
+        loads=loads,
+        vantages=("a", "b", "c"),
+        engine="postgres",
+        mode="quorum",
+        fault="partition",
+        seed=0,
+    )
     nothing: Any = None
     made = MeasuredRun(begin_run("PostgresCluster", "r-1", "ns"), nothing, plan, "title", nothing)
     made._body = {"spec": {"replicas": 3}}
@@ -64,8 +74,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> MeasuredRun:
 def fetch_scan(
     server: Any, namespace: str, run_id: str, vantage: str, unconverged: str, scans: Any, failed: Any
 ) -> FinalScan:
-    keyed = {scan: FinalScan(True, None, problem=failed.get(scan, "")) for scan in scans[1:]}
-    return FinalScan(True, 1, "pg-0", unconverged, keyed=keyed)
+    keyed = {scan: FinalScan(converged=True, elements=None, problem=failed.get(scan, "")) for scan in scans[1:]}
+    return FinalScan(converged=True, elements=1, server="pg-0", problem=unconverged, keyed=keyed)
 
 
 def ended(run: MeasuredRun) -> RunRecord:

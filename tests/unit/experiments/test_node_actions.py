@@ -240,7 +240,17 @@ def test_a_node_that_does_not_come_back_is_told_and_hinders_no_other(
 
 def run() -> MeasuredRun:
     load = {"name": "set", "workload": "set", "rate": 40.0}
-    plan = Plan("ns", "pg", {"replicas": 3}, [load], ("a", "b", "c"), "postgres", "quorum", "pause-node", 0)
+    plan = Plan(
+        namespace="ns",
+        cluster="pg",
+        spec={"replicas": 3},
+        loads=[load],
+        vantages=("a", "b", "c"),
+        engine="postgres",
+        mode="quorum",
+        fault="pause-node",
+        seed=0,
+    )
     nothing: Any = None
     server: Any = FakeServer()
     return MeasuredRun(begin_run("PostgresCluster", "r-1", "ns"), server, plan, "title", nothing)

@@ -161,7 +161,7 @@ def cluster(server: Server, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(Cluster, "_not_ready", lambda _: "")
     monkeypatch.setattr(Cluster, "not_steady", lambda _: "")
     monkeypatch.setattr(Cluster, "_differences", lambda _: [])
-    return Cluster(server, postgres, "ns", "pg", {"replicas": 3})
+    return Cluster(server=server, engine=postgres, namespace="ns", name="pg", spec={"replicas": 3})
 
 
 def test_a_cluster_that_no_run_made_is_never_applied_over(objects: FakeObjects, cluster: Cluster) -> None:

@@ -66,7 +66,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def brought_up(server: Any) -> dict[str, Any]:
-    return Cluster(server, postgres, "runs", "pg", {"replicas": 1}).provision()[1]
+    return Cluster(server=server, engine=postgres, namespace="runs", name="pg", spec={"replicas": 1}).provision()[1]
 
 
 def test_a_cluster_that_comes_back_by_itself_stays() -> None:

@@ -23,16 +23,20 @@ from caplab.verdict import judge
 _ADDS: Json = [{"vantage": "a", "route": "direct", "lost": 0}]
 _OUTAGES: Json = [{"vantage": vantage, "route": "direct", "op": "add", "failover_seconds": 12.0} for vantage in "ac"]
 FINDINGS = (
-    Finding("durability", State.HOLDS, "", {"lost": 0, "acked": 5, "by_vantage": _ADDS}),
-    Finding("availability", State.HOLDS, "", {"failover_seconds": 12.0, "series": _OUTAGES}),
-    Finding("staleness", State.VIOLATED, "", {"stale": 3, "reads": 9}),
+    Finding(property="durability", state=State.HOLDS, reason="", figures={"lost": 0, "acked": 5, "by_vantage": _ADDS}),
+    Finding(
+        property="availability", state=State.HOLDS, reason="", figures={"failover_seconds": 12.0, "series": _OUTAGES}
+    ),
+    Finding(property="staleness", state=State.VIOLATED, reason="", figures={"stale": 3, "reads": 9}),
 )
 SIDES = {"minority": ("c",), "majority": ("a", "b")}
 
 
 def judged(*properties: PropertyExpectation, sides: Any = None) -> JudgedRun:
     record = replace(run_record(), sides=sides or {})
-    row = Expectation("postgres", "async", "kill-primary", properties, "why", "source")
+    row = Expectation(
+        engine="postgres", mode="async", fault="kill-primary", properties=properties, why="why", source="source"
+    )
     by_side = {side: {"all": {"failover_seconds": 1.0}, "direct": {"failover_seconds": 1.0}} for side in sides or ()}
     findings = [replace(finding, figures={**finding.figures, "by_side": by_side}) for finding in FINDINGS]
     return JudgedRun(record, tuple(findings), judge(row, record, findings))
@@ -48,13 +52,19 @@ def bounds(
 @pytest.mark.parametrize(
     ("expected", "bound"),
     [
-        (PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + 2s"), {"failoverSeconds": 22.0}),
-        (PropertyExpectation("failoverTime", Promise.FORBIDDEN), {"failoverSeconds": 0.0}),
-        (PropertyExpectation("lost", Promise.FORBIDDEN), {"lost": 0.0}),
-        (PropertyExpectation("stale", Promise.FORBIDDEN), {"staleReads": 0.0}),
-        (PropertyExpectation("lost", Promise.POSSIBLE), {}),
-        (PropertyExpectation("failoverTime", Promise.MUST_SHOW, "ttl"), {}),  # the least, and no most
-        (PropertyExpectation("failovers", Promise.FORBIDDEN), {}),
+        (
+            PropertyExpectation(property="failoverTime", promise=Promise.BOUNDED, budget="ttl + 2s"),
+            {"failoverSeconds": 22.0},
+        ),
+        (PropertyExpectation(property="failoverTime", promise=Promise.FORBIDDEN), {"failoverSeconds": 0.0}),
+        (PropertyExpectation(property="lost", promise=Promise.FORBIDDEN), {"lost": 0.0}),
+        (PropertyExpectation(property="stale", promise=Promise.FORBIDDEN), {"staleReads": 0.0}),
+        (PropertyExpectation(property="lost", promise=Promise.POSSIBLE), {}),
+        (
+            PropertyExpectation(property="failoverTime", promise=Promise.MUST_SHOW, budget="ttl"),
+            {},
+        ),  # the least, and no most
+        (PropertyExpectation(property="failovers", promise=Promise.FORBIDDEN), {}),
     ],
 )
 def test_a_bound_is_the_most_that_the_row_promises(expected: PropertyExpectation, bound: dict[str, float]) -> None:
@@ -62,8 +72,10 @@ def test_a_bound_is_the_most_that_the_row_promises(expected: PropertyExpectation
 
 
 def test_a_side_and_a_route_have_bounds_of_their_own_and_the_run_as_a_whole_has_none_of_them() -> None:
-    majority = PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority")
-    direct = PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl", side="majority", route="direct")
+    majority = PropertyExpectation(property="failoverTime", promise=Promise.BOUNDED, budget="ttl + 2s", side="majority")
+    direct = PropertyExpectation(
+        property="failoverTime", promise=Promise.BOUNDED, budget="ttl", side="majority", route="direct"
+    )
     both = (majority, direct)
     assert bounds(*both, sides=SIDES) == {}
     assert bounds(*both, side="minority", route="direct", sides=SIDES) == {}
@@ -73,17 +85,23 @@ def test_a_side_and_a_route_have_bounds_of_their_own_and_the_run_as_a_whole_has_
 
 def test_what_is_judged_of_a_part_of_the_clients_is_told_with_its_bound() -> None:
     properties = (
-        PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority", route="direct"),
-        PropertyExpectation("lost", Promise.MUST_SHOW, side="minority", route="direct"),  # nothing was measured there
-        PropertyExpectation("lost", Promise.FORBIDDEN),
-        PropertyExpectation("failovers", Promise.POSSIBLE, route="direct"),
+        PropertyExpectation(
+            property="failoverTime", promise=Promise.BOUNDED, budget="ttl + 2s", side="majority", route="direct"
+        ),
+        PropertyExpectation(
+            property="lost", promise=Promise.MUST_SHOW, side="minority", route="direct"
+        ),  # nothing was measured there
+        PropertyExpectation(property="lost", promise=Promise.FORBIDDEN),
+        PropertyExpectation(property="failovers", promise=Promise.POSSIBLE, route="direct"),
     )
     assert [row.to_body() for row in by_side(judged(*properties, sides=SIDES).verdict.judgements)] == [
         {"side": "majority", "route": "direct", "failoverSeconds": 1.0, "bounds": {"failoverSeconds": 22.0}},
         {"side": "minority", "route": "direct"},
     ]
     (forbidden,) = by_side(
-        judged(PropertyExpectation("stale", Promise.FORBIDDEN, route="service"), sides={}).verdict.judgements
+        judged(
+            PropertyExpectation(property="stale", promise=Promise.FORBIDDEN, route="service"), sides={}
+        ).verdict.judgements
     )
     assert forbidden.to_body() == {"side": "all", "route": "service", "staleReads": 3, "bounds": {"staleReads": 0.0}}
 
@@ -104,8 +122,8 @@ def status_of(of: JudgedRun) -> Any:
 
 
 def test_a_judged_run_says_its_figures_and_bounds() -> None:
-    majority = PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority")
-    status = status_of(judged(PropertyExpectation("lost", Promise.FORBIDDEN), majority, sides=SIDES))
+    majority = PropertyExpectation(property="failoverTime", promise=Promise.BOUNDED, budget="ttl + 2s", side="majority")
+    status = status_of(judged(PropertyExpectation(property="lost", promise=Promise.FORBIDDEN), majority, sides=SIDES))
     assert status["figures"] == {"acked": 5, "lost": 0, "failoverSeconds": 12.0, "staleReads": 3}
     assert status["bounds"] == {"lost": 0.0}
     assert [row["bounds"] for row in status["byVantage"]] == [{"failoverSeconds": 22.0, "lost": 0.0}, {"lost": 0.0}]
@@ -118,10 +136,13 @@ def test_the_schema_knows_all_that_is_said() -> None:
     schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
     status = status_of(
         judged(
-            PropertyExpectation("lost", Promise.FORBIDDEN), PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl")
+            PropertyExpectation(property="lost", promise=Promise.FORBIDDEN),
+            PropertyExpectation(property="failoverTime", promise=Promise.BOUNDED, budget="ttl"),
         )
     )
-    status["bySide"] = status_of(judged(PropertyExpectation("stale", Promise.FORBIDDEN, route="service")))["bySide"]
+    status["bySide"] = status_of(
+        judged(PropertyExpectation(property="stale", promise=Promise.FORBIDDEN, route="service"))
+    )["bySide"]
     assert set(status) <= set(schema)
     for field in ("figures", "bounds"):
         assert set(status[field]) <= set(schema[field]["properties"])

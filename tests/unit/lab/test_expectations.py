@@ -199,10 +199,12 @@ def test_what_is_asked_of_a_side_and_a_route_is_a_demand_of_its_own() -> None:
         "    - {side: majority, properties: {writeOutage: {atMost: ttl}}}"
     )
     assert parse(text).rows[0].properties == (
-        PropertyExpectation("lost", Promise.POSSIBLE),
-        PropertyExpectation("writesServed", Promise.BOUNDED, "ttl", "minority", "direct"),
-        PropertyExpectation("stale", Promise.MUST_SHOW, None, "minority", "direct"),
-        PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl", "majority"),
+        PropertyExpectation(property="lost", promise=Promise.POSSIBLE),
+        PropertyExpectation(
+            property="writesServed", promise=Promise.BOUNDED, budget="ttl", side="minority", route="direct"
+        ),
+        PropertyExpectation(property="stale", promise=Promise.MUST_SHOW, budget=None, side="minority", route="direct"),
+        PropertyExpectation(property="writeOutage", promise=Promise.BOUNDED, budget="ttl", side="majority"),
     )
 
 
@@ -217,11 +219,11 @@ def test_every_promise_can_be_written() -> None:
         " writeOutage: {atLeast: ttl}}"
     )
     assert parse(text).rows[0].properties == (
-        PropertyExpectation("lost", Promise.POSSIBLE),
-        PropertyExpectation("outages", Promise.FORBIDDEN),
-        PropertyExpectation("failovers", Promise.MUST_SHOW),
-        PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl"),
-        PropertyExpectation("writeOutage", Promise.MUST_SHOW, "ttl"),
+        PropertyExpectation(property="lost", promise=Promise.POSSIBLE),
+        PropertyExpectation(property="outages", promise=Promise.FORBIDDEN),
+        PropertyExpectation(property="failovers", promise=Promise.MUST_SHOW),
+        PropertyExpectation(property="failoverTime", promise=Promise.BOUNDED, budget="ttl"),
+        PropertyExpectation(property="writeOutage", promise=Promise.MUST_SHOW, budget="ttl"),
     )
 
 

@@ -147,7 +147,9 @@ def test_a_validated_history_is_left_as_it_is() -> None:
 RUN = run_record(
     fault_windows=(kill(), kill(healed_ms=None, proven=False)),
     has_primary=False,
-    final_scan=FinalScan(False, None, "pg-1", "pg-0 did not rejoin", {"pg-2": 7}, 12),
+    final_scan=FinalScan(
+        converged=False, elements=None, server="pg-1", problem="pg-0 did not rejoin", local={"pg-2": 7}, invoke_ns=12
+    ),
     settled_ns=12,
     images={"postgres": "caplab-registry:5000/postgres:1"},
     specs={"pg": {"replicas": 3}},
@@ -169,7 +171,7 @@ def test_a_run_record_from_before_there_were_engines_without_a_primary_has_one()
     older["final_scan"] = {"converged": True, "elements": 9, "server": "pg-1", "problem": ""}
     read = RunRecord.from_json(older)
     assert read.has_primary
-    assert read.final_scan == FinalScan(True, 9, "pg-1")
+    assert read.final_scan == FinalScan(converged=True, elements=9, server="pg-1")
 
 
 @pytest.mark.parametrize(

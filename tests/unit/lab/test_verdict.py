@@ -19,19 +19,23 @@ TABLE = read(Path(__file__).parents[3] / "experiments" / "expectations.yaml")
 
 def row(*properties: PropertyExpectation, fault: str = "kill-primary", route: str | None = None) -> Expectation:
     of_route = tuple(replace(expected, route=expected.route or route) for expected in properties)
-    return Expectation("postgres", "async", fault, of_route, "why", "source")
+    return Expectation(engine="postgres", mode="async", fault=fault, properties=of_route, why="why", source="source")
 
 
 def durability(state: State = State.HOLDS, **figures: Any) -> Finding:
-    return Finding("durability", state, "as found", {"lost": 0, **figures})
+    return Finding(property="durability", state=state, reason="as found", figures={"lost": 0, **figures})
 
 
 def availability(**figures: Any) -> Finding:
-    return Finding("availability", State.VIOLATED, "as found", {"failover_seconds": 12.0, **figures})
+    return Finding(
+        property="availability", state=State.VIOLATED, reason="as found", figures={"failover_seconds": 12.0, **figures}
+    )
 
 
-FORBIDDEN = row(PropertyExpectation("lost", Promise.FORBIDDEN))
-BOUNDED = row(PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + loopWait + 2s"))  # 27 s
+FORBIDDEN = row(PropertyExpectation(property="lost", promise=Promise.FORBIDDEN))
+BOUNDED = row(
+    PropertyExpectation(property="failoverTime", promise=Promise.BOUNDED, budget="ttl + loopWait + 2s")
+)  # 27 s
 
 
 @pytest.mark.parametrize(
@@ -46,13 +50,16 @@ BOUNDED = row(PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + loopWa
     ],
 )
 def test_a_promise_is_held_against_its_figure(promise: Promise, lost: int, state: State) -> None:
-    assert judge(row(PropertyExpectation("lost", promise)), run_record(), [durability(lost=lost)]).state is state
+    assert (
+        judge(row(PropertyExpectation(property="lost", promise=promise)), run_record(), [durability(lost=lost)]).state
+        is state
+    )
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(19.9, State.UNKNOWN), (20.0, State.HOLDS), (95.0, State.HOLDS)])
 def test_what_must_show_for_so_long_is_unknown_where_it_was_shorter(seconds: float, state: State) -> None:
     verdict = judge(
-        row(PropertyExpectation("failoverTime", Promise.MUST_SHOW, "ttl")),
+        row(PropertyExpectation(property="failoverTime", promise=Promise.MUST_SHOW, budget="ttl")),
         run_record(),
         [availability(failover_seconds=seconds)],
     )
@@ -96,7 +103,9 @@ def test_a_row_with_a_route_is_judged_by_that_route() -> None:
     for route, state in (("service", State.VIOLATED), ("direct", State.HOLDS), ("replica", State.UNKNOWN)):
         assert judge(row(expected, route=route), run_record(), [availability(by_route=by_route)]).state is state
     assert judge(
-        row(PropertyExpectation("lost", Promise.FORBIDDEN), route="service"), run_record(), [durability()]
+        row(PropertyExpectation(property="lost", promise=Promise.FORBIDDEN), route="service"),
+        run_record(),
+        [durability()],
     ).state is (State.HOLDS)
 
 
@@ -110,7 +119,7 @@ def test_a_row_with_a_route_is_judged_by_that_route() -> None:
 )
 def test_what_was_not_measured_is_unknown(findings: list[Finding], says: str) -> None:
     for promise in (Promise.FORBIDDEN, Promise.POSSIBLE):
-        verdict = judge(row(PropertyExpectation("lost", promise)), run_record(), findings)
+        verdict = judge(row(PropertyExpectation(property="lost", promise=promise)), run_record(), findings)
         assert verdict.state is State.UNKNOWN
         assert says in verdict.reasons[0]
 
@@ -144,7 +153,7 @@ def test_a_run_that_is_no_case_of_its_row_is_unknown_whatever_it_measured(
 
 
 def test_a_control_run_that_had_a_fault_is_no_control_run() -> None:
-    control = row(PropertyExpectation("lost", Promise.FORBIDDEN), fault="none")
+    control = row(PropertyExpectation(property="lost", promise=Promise.FORBIDDEN), fault="none")
     assert judge(control, run_record(fault="none", fault_windows=()), [durability()]).state is State.HOLDS
     verdict = judge(control, run_record(fault="none"), [durability()])
     assert verdict.state is State.UNKNOWN
@@ -173,7 +182,13 @@ def whole_run(mode: str, fault: str, down: range, lose: range = range(0), **reco
     left = [n for n in every if n not in down and n not in lose]
     windows = (kill(5000, 40_000),) if fault == "kill-primary" else ()
     run = run_record(
-        **{"mode": mode, "fault": fault, "fault_windows": windows, "final_scan": FinalScan(True, len(left))} | record
+        **{
+            "mode": mode,
+            "fault": fault,
+            "fault_windows": windows,
+            "final_scan": FinalScan(converged=True, elements=len(left)),
+        }
+        | record
     )
     findings = check_history(table(rows + scan(left)), Context.of(run))
     return judge(TABLE.find("postgres", mode, fault), run, findings)
@@ -232,7 +247,7 @@ def redis_run(mode: str, fault: str, down: range, lose: range = range(0)) -> Ver
     settings = {"downAfterMilliseconds": 5000, "writesPerSecond": 10}
     windows = (kill(5000, 17_000),)
     own = {"mode": mode, "fault": fault, "fault_windows": windows, "settings": settings}
-    run = run_record(**{**REDIS, **own, "final_scan": FinalScan(True, len(left))})
+    run = run_record(**{**REDIS, **own, "final_scan": FinalScan(converged=True, elements=len(left))})
     return judge(TABLE.find("redis", mode, fault), run, check_history(table(rows + scan(left)), Context.of(run)))
 
 
@@ -281,17 +296,49 @@ SIDES = {
 @pytest.mark.parametrize(
     ("expected", "state", "measured"),
     [
-        (PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl / 4", "minority"), State.VIOLATED, 9.0),
-        (PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl / 4", "majority"), State.HOLDS, 1.0),
         (
-            PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl / 4", "minority", "direct"),
+            PropertyExpectation(property="writeOutage", promise=Promise.BOUNDED, budget="ttl / 4", side="minority"),
+            State.VIOLATED,
+            9.0,
+        ),
+        (
+            PropertyExpectation(property="writeOutage", promise=Promise.BOUNDED, budget="ttl / 4", side="majority"),
+            State.HOLDS,
+            1.0,
+        ),
+        (
+            PropertyExpectation(
+                property="writeOutage", promise=Promise.BOUNDED, budget="ttl / 4", side="minority", route="direct"
+            ),
             State.UNKNOWN,
             0.5,
         ),  # a lower bound
-        (PropertyExpectation("writesServed", Promise.BOUNDED, "ttl / 4", "minority", "direct"), State.HOLDS, 4.0),
-        (PropertyExpectation("writesServed", Promise.MUST_SHOW, "ttl", "minority", "direct"), State.UNKNOWN, 4.0),
-        (PropertyExpectation("writeOutage", Promise.FORBIDDEN, None, "minority", "service"), State.UNKNOWN, None),
-        (PropertyExpectation("writeOutage", Promise.FORBIDDEN, None, "elsewhere"), State.UNKNOWN, None),
+        (
+            PropertyExpectation(
+                property="writesServed", promise=Promise.BOUNDED, budget="ttl / 4", side="minority", route="direct"
+            ),
+            State.HOLDS,
+            4.0,
+        ),
+        (
+            PropertyExpectation(
+                property="writesServed", promise=Promise.MUST_SHOW, budget="ttl", side="minority", route="direct"
+            ),
+            State.UNKNOWN,
+            4.0,
+        ),
+        (
+            PropertyExpectation(
+                property="writeOutage", promise=Promise.FORBIDDEN, budget=None, side="minority", route="service"
+            ),
+            State.UNKNOWN,
+            None,
+        ),
+        (
+            PropertyExpectation(property="writeOutage", promise=Promise.FORBIDDEN, budget=None, side="elsewhere"),
+            State.UNKNOWN,
+            None,
+        ),
     ],
 )
 def test_a_demand_on_a_side_and_a_route_is_held_against_the_figures_there(
@@ -305,22 +352,38 @@ def test_a_demand_on_a_side_and_a_route_is_held_against_the_figures_there(
 
 def test_a_route_may_be_a_row_of_figures_too() -> None:
     stale = Finding(
-        "staleness", State.VIOLATED, "", {"stale": 9, "by_route": [{"route": "replica", "stale": 4, "reads": 8}]}
+        property="staleness",
+        state=State.VIOLATED,
+        reason="",
+        figures={"stale": 9, "by_route": [{"route": "replica", "stale": 4, "reads": 8}]},
     )
-    verdict = judge(row(PropertyExpectation("stale", Promise.FORBIDDEN, route="replica")), run_record(), [stale])
+    verdict = judge(
+        row(PropertyExpectation(property="stale", promise=Promise.FORBIDDEN, route="replica")), run_record(), [stale]
+    )
     assert verdict.reasons == ("stale (replica): 4 of 8; forbidden.",)
-    absent = judge(row(PropertyExpectation("stale", Promise.FORBIDDEN, route="direct")), run_record(), [stale])
+    absent = judge(
+        row(PropertyExpectation(property="stale", promise=Promise.FORBIDDEN, route="direct")), run_record(), [stale]
+    )
     assert absent.reasons == ("stale (direct): no operation took the route 'direct'.",)
 
 
 def test_a_list_of_what_violates_counts_as_how_many_they_are() -> None:
-    finding = Finding("registers", State.VIOLATED, "", {"violating_keys": ["x", "y"], "keys": 48, "operations": 900})
-    verdict = judge(row(PropertyExpectation("notLinearizable", Promise.FORBIDDEN)), run_record(), [finding])
+    finding = Finding(
+        property="registers",
+        state=State.VIOLATED,
+        reason="",
+        figures={"violating_keys": ["x", "y"], "keys": 48, "operations": 900},
+    )
+    verdict = judge(
+        row(PropertyExpectation(property="notLinearizable", promise=Promise.FORBIDDEN)), run_record(), [finding]
+    )
     assert verdict.reasons == ("notLinearizable: 2 of 48; forbidden.",)
 
 
 CONTROL = row(
-    PropertyExpectation("outages", Promise.FORBIDDEN), PropertyExpectation("lost", Promise.FORBIDDEN), fault="none"
+    PropertyExpectation(property="outages", promise=Promise.FORBIDDEN),
+    PropertyExpectation(property="lost", promise=Promise.FORBIDDEN),
+    fault="none",
 )
 
 

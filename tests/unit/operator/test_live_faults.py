@@ -39,7 +39,7 @@ async def wait_until(what: str, holds: Callable[[], bool]) -> None:
 
 def in_rounds(api: FakeFaultApi, watched: WatchedRecords[Fault], scenario: Callable[[LiveFaults], Any]) -> None:
     async def main() -> None:
-        rounds = LiveFaults(watched, handlers_of(api), ThreadPoolExecutor(4))
+        rounds = LiveFaults(watched=watched, handlers=handlers_of(api), threads=ThreadPoolExecutor(4))
         task = asyncio.create_task(rounds.run())
         try:
             await scenario(rounds)
@@ -85,7 +85,7 @@ def test_all_faults_of_a_namespace_share_a_list_and_each_is_followed() -> None:
             watched.on_event("ADDED", live(KILL, name=f"f{number}"))
         served: Any = api
         handlers = Failing(served, handlers_of(api).roles_of, Reader(served))
-        rounds = LiveFaults(watched, handlers, ThreadPoolExecutor(4))
+        rounds = LiveFaults(watched=watched, handlers=handlers, threads=ThreadPoolExecutor(4))
         (faults,) = rounds._live().values()
         await rounds._sync("demo", faults)
         assert (api.lists, sorted(caught)) == (1, ["f0", "f1", "f2"])  # in threads, so in any order
@@ -141,7 +141,7 @@ def test_another_fault_of_the_same_name_is_not_followed_by_what_was_read_for_the
     api, watched, read_for_old = FakeFaultApi(new), WatchedRecords(record=Fault), Inventory(pods=INVENTORY.pods)
 
     async def main() -> None:
-        rounds = LiveFaults(watched, handlers_of(api), ThreadPoolExecutor(4))
+        rounds = LiveFaults(watched=watched, handlers=handlers_of(api), threads=ThreadPoolExecutor(4))
         watched.on_event("ADDED", new)
         key = key_of(new)
         await rounds._sync_one(key, Fault.from_body(old), read_for_old)

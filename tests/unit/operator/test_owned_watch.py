@@ -49,7 +49,7 @@ class FakeApi:
 def watching(*clusters: Cluster, port: int = 0) -> OwnedWatch:
     api: Any = FakeApi(port)
     of_demo: Any = list(clusters)
-    return OwnedWatch(api, lambda namespace: of_demo if namespace == "demo" else [])
+    return OwnedWatch(api=api, clusters_in=lambda namespace: of_demo if namespace == "demo" else [])
 
 
 def test_a_deleted_and_a_changed_object_are_applied_again_once() -> None:

@@ -99,7 +99,9 @@ class FakeLab:
         controllers = {"RedisCluster": ClusterController(self.handlers)}
         api: Any = self.api
         self.health = Health(lambda: self.seconds)
-        self.rounds = Rounds(api, controllers, self.watched, lambda _: {}, self.health)
+        self.rounds = Rounds(
+            api=api, controllers=controllers, watched=self.watched, active_faults=lambda _: {}, health=self.health
+        )
 
     def on_event(self, of: Mapping[str, Any], event: str = "ADDED") -> None:
         self.watched.on_event(event, of)

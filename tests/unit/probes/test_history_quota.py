@@ -15,7 +15,9 @@ from caplab.contract.bounds import ROOM_BYTES, ROW_BYTES
 
 
 def spec(rate: float, seconds: float | None, workload: str = "set") -> ProbeSpec:
-    return ProbeSpec("r1", workload, rate, ("service",), ("a",), seed=1, seconds=seconds)
+    return ProbeSpec(
+        run_id="r1", workload=workload, rate=rate, routes=("service",), vantages=("a",), seed=1, seconds=seconds
+    )
 
 
 def test_what_does_not_fit_is_refused_with_the_arithmetic() -> None:

@@ -44,7 +44,7 @@ def probe_of(fake: Fake, folder: Path, options: ClientOptions, **spec: object) -
     settings: dict[str, Any] = {"run_id": "run-1", "workload": "set", "rate": 20, "seconds": 1.0, **spec}
     whole = ProbeSpec(routes=("service",), vantages=("a",), seed=1, client=options, **settings)
     topology = Topology(Endpoint("service", "127.0.0.1", fake.port), ())
-    around = ProberContext("a", folder, LIMITS, Exporter("a"), session_numbers())
+    around = ProberContext(vantage="a", folder=folder, limits=LIMITS, exporter=Exporter("a"), numbers=session_numbers())
     return Probe(whole, around, client_of(fake, options.limits(LIMITS)), lambda: topology)
 
 

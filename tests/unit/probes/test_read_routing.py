@@ -25,8 +25,8 @@ LIMITS = Limits(connect_seconds=0.2, statement_seconds=0.2, start_seconds=0.1, i
 SERVICE = Endpoint("service", "s", 1)
 MEMBERS = tuple(Endpoint(f"pg-{number}", f"h{number}", 1) for number in range(3))
 TOPOLOGY = Topology(SERVICE, MEMBERS)
-WRITE = Operation(0, "write", "replica", key="k", value=1)
-READ = Operation(1, "read", "replica", key="k")
+WRITE = Operation(index=0, op="write", route="replica", key="k", value=1)
+READ = Operation(index=1, op="read", route="replica", key="k")
 POSITIONS = {"pg-0": Position(1000, True, 0), "pg-1": Position(1000, False, 0), "pg-2": Position(700, False, 0)}
 
 
@@ -91,17 +91,19 @@ def test_which_routings_ask_for_something() -> None:
 
 def test_a_write_without_a_position_is_covered_by_what_a_primary_says_later() -> None:
     observed = ObservedLsns()
-    observed.learn(WRITE, Result(OK, lsn=500, epoch="1"), 1, 2)
-    observed.learn(WRITE, Result(OK, epoch="1"), 3, 4)
+    observed.learn(WRITE, Result(outcome=OK, lsn=500, epoch="1"), 1, 2)
+    observed.learn(WRITE, Result(outcome=OK, epoch="1"), 3, 4)
     assert observed.unknown_ns == 4
-    observed.learn(READ, Result(OK, lsn=600, epoch="1"), 3, 5)  # it was asked for before that write was acknowledged
-    observed.learn(READ, Result(OK, lsn=900, epoch=None), 5, 6)  # a replica's
+    observed.learn(
+        READ, Result(outcome=OK, lsn=600, epoch="1"), 3, 5
+    )  # it was asked for before that write was acknowledged
+    observed.learn(READ, Result(outcome=OK, lsn=900, epoch=None), 5, 6)  # a replica's
     assert observed == ObservedLsns(500, 900, 4)
-    observed.learn(READ, Result(OK, lsn=650, epoch="1"), 7, 8)
+    observed.learn(READ, Result(outcome=OK, lsn=650, epoch="1"), 7, 8)
     assert observed == ObservedLsns(650, 900, None)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Member:
     """A database member: how far it is, what it has, how it answers."""
 
@@ -121,7 +123,8 @@ class Cluster:
 
     members: Mapping[str, Member] = field(
         default_factory=lambda: {
-            member.name: member for member in (Member("pg-0", primary=True), Member("pg-1"), Member("pg-2"))
+            member.name: member
+            for member in (Member(name="pg-0", primary=True), Member(name="pg-1"), Member(name="pg-2"))
         }
     )
     open_links: int = 0
@@ -162,10 +165,10 @@ class MemberLink:
         epoch = "1" if self.member.primary else None
         if operation.op == "read":
             self.member.reads += 1
-            return Result(OK, self.member.value, self.server, epoch, lsn=self.member.lsn)
+            return Result(outcome=OK, value=self.member.value, server=self.server, epoch=epoch, lsn=self.member.lsn)
         self.member.value = operation.value
         self.member.lsn += 10
-        return Result(OK, None, self.server, epoch, lsn=self.member.lsn)
+        return Result(outcome=OK, value=None, server=self.server, epoch=epoch, lsn=self.member.lsn)
 
 
 async def ask(link: object) -> Position:

@@ -14,7 +14,7 @@ READONLY, OK = Outcome("fail", "readonly"), Outcome("ok")
 def names(router: Router, op: str, route: str, count: int, outcome: Outcome = OK) -> list[str]:
     endpoints = []
     for index in range(count):
-        operation = Operation(index, op, route)
+        operation = Operation(index=index, op=op, route=route)
         endpoint = router.choose(operation)
         assert endpoint
         router.learn(operation, endpoint, outcome)
@@ -45,7 +45,7 @@ def test_direct_writes_stay_with_the_member_that_takes_them_and_go_on_from_one_t
 
 def test_many_writes_that_hang_on_one_member_move_the_choice_by_one() -> None:
     direct_router = router()
-    operations = [Operation(index, "add", "direct") for index in range(4)]
+    operations = [Operation(index=index, op="add", route="direct") for index in range(4)]
     assert {direct_router.choose(operation) for operation in operations} == {MEMBERS[0]}
     for operation in operations:
         direct_router.learn(operation, MEMBERS[0], Outcome("info", "timeout"))
@@ -108,9 +108,9 @@ def test_without_a_service_the_writes_of_route_replica_find_the_primary_as_direc
 def test_a_primary_alone_has_no_replica() -> None:
     replica_router = Router(lambda: Topology(SERVICE, MEMBERS[:1]))
     replica_router.note_role("pg-0", primary=True)
-    assert replica_router.choose(Operation(0, "read", "replica")) is None
+    assert replica_router.choose(Operation(index=0, op="read", route="replica")) is None
 
 
 @pytest.mark.parametrize("route", ["service", "direct", "any", "replica"])
 def test_while_no_endpoint_is_known_there_is_none(route: str) -> None:
-    assert Router(lambda: Topology(None, ())).choose(Operation(0, "add", route)) is None
+    assert Router(lambda: Topology(None, ())).choose(Operation(index=0, op="add", route=route)) is None

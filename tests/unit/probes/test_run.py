@@ -37,8 +37,8 @@ async def run_probe(
     **spec: object,
 ) -> Probe:
     settings: dict[str, object] = {"workload": "set", "rate": 50, "routes": ("service",), "seconds": 1.0, **spec}
-    probe_spec = ProbeSpec("run-1", vantages=("a",), seed=1, **settings)  # type: ignore[arg-type]
-    around = ProberContext("a", folder, limits, Exporter("a"), session_numbers())
+    probe_spec = ProbeSpec(run_id="run-1", vantages=("a",), seed=1, **settings)  # type: ignore[arg-type]
+    around = ProberContext(vantage="a", folder=folder, limits=limits, exporter=Exporter("a"), numbers=session_numbers())
     topology = Topology(Endpoint("service", "localhost", fake.port), (Endpoint("pg-1", "127.0.0.1", fake.port),))
     probe = Probe(probe_spec, around, client_of(fake, limits), lambda: topology)
     task = asyncio.create_task(probe.run())

@@ -34,7 +34,7 @@ from caplab_probes.spec import ProbeSpec
 from caplab.model.history import validate
 
 ROW = Row("a", 1, "add", None, 7, None, None, None, "service", "m0", "1", 10, 11, 12, "ok", None)
-WRITER = Writer(ProbeSpec("r1", "set", 10, ("service",), ("a",), seed=1), 0)
+WRITER = Writer(ProbeSpec(run_id="r1", workload="set", rate=10, routes=("service",), vantages=("a",), seed=1), 0)
 RECORD = meta.begin(WRITER, Schedule(anchor_ns=SECOND_NS, rate=10))
 NOTE = {"endpoint": "pg-0", "server": "pg-0", "epoch": "3", "primary": True, "elements": 2, "problem": ""}
 

@@ -20,39 +20,43 @@ from support.databases.fake_redis import LIMITS, FakeRedis, fake_redis, member_o
 
 from caplab.model.history import validate
 
-READ = Operation(0, "read", "service", key="k", workload="cas")
-CAS = Operation(0, "cas", "service", key="k", value=5, workload="cas")
+READ = Operation(index=0, op="read", route="service", key="k", workload="cas")
+CAS = Operation(index=0, op="cas", route="service", key="k", value=5, workload="cas")
 
 
 def test_a_cas_expects_what_its_session_read_set_or_found_last_and_first_nothing() -> None:
     state = SessionState()
     assert state.with_expected(CAS) == CAS
-    state.learn(READ, Result(OK, 3))
+    state.learn(READ, Result(outcome=OK, value=3))
     assert state.with_expected(CAS) == replace(CAS, expected=3)
     assert state.with_expected(replace(CAS, key="other")).expected is None
-    state.learn(state.with_expected(CAS), Result(OK, observed=3))
+    state.learn(state.with_expected(CAS), Result(outcome=OK, observed=3))
     assert state.with_expected(CAS).expected == 5
-    state.learn(state.with_expected(CAS), Result(OK, observed=7))
+    state.learn(state.with_expected(CAS), Result(outcome=OK, observed=7))
     assert state.with_expected(CAS).expected == 7
-    state.learn(state.with_expected(CAS), Result(OK, observed=None))
+    state.learn(state.with_expected(CAS), Result(outcome=OK, observed=None))
     assert state.with_expected(CAS).expected is None
-    state.learn(state.with_expected(CAS), Result(OK, observed=None))
+    state.learn(state.with_expected(CAS), Result(outcome=OK, observed=None))
     assert state.with_expected(CAS).expected == 5
 
 
 def test_other_operations_are_as_they_were_and_teach_nothing() -> None:
     state = SessionState()
-    for op in (replace(READ, workload="register"), Operation(0, "add", "service", value=1)):
-        state.learn(op, Result(OK, 3))
+    for op in (replace(READ, workload="register"), Operation(index=0, op="add", route="service", value=1)):
+        state.learn(op, Result(outcome=OK, value=3))
         assert state.with_expected(op) is op
     assert state.with_expected(CAS).expected is None
 
 
 async def run(fake: FakeRedis, folder: Path, vantage: str) -> None:
-    spec = ProbeSpec("run-1", "cas", 100, ("service",), ("a", "b"), seed=1, seconds=1.0)
+    spec = ProbeSpec(
+        run_id="run-1", workload="cas", rate=100, routes=("service",), vantages=("a", "b"), seed=1, seconds=1.0
+    )
     topology = Topology(service_of(fake), (member_of(fake),))
     login = {"username": "caplab", "password": "secret"}
-    around = ProberContext(vantage, folder / vantage, LIMITS, Exporter(vantage), session_numbers())
+    around = ProberContext(
+        vantage=vantage, folder=folder / vantage, limits=LIMITS, exporter=Exporter(vantage), numbers=session_numbers()
+    )
     probe = Probe(spec, around, client(login, LIMITS, lambda: topology), lambda: topology)
     await probe.run()
     assert probe.status.phase == "Done"

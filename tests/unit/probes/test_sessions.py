@@ -31,7 +31,7 @@ class SlowLink:
 
     async def perform(self, operation: Operation) -> Result:
         await self._of.may_answer.wait()
-        return Result(OK, server=self.server)
+        return Result(outcome=OK, server=self.server)
 
 
 class CountingClient:
@@ -72,7 +72,7 @@ def test_while_all_places_hang_one_session_at_a_time_looks_whether_they_still_do
 
         def burst() -> list[asyncio.Task[None]]:
             first = len(attempts) + BURST
-            adds = [Operation(first + index, "add", "service", value=index) for index in range(BURST)]
+            adds = [Operation(index=first + index, op="add", route="service", value=index) for index in range(BURST)]
             return [asyncio.create_task(of.carry_out(add, clock.now_ns())) for add in adds]
 
         hanging = burst()

@@ -318,7 +318,9 @@ def asked_for_clients(
     monkeypatch.setattr(controller, "factory_for", lambda kind: factory)
     monkeypatch.setattr(controller, "read_login", lambda api, target: {})
     monkeypatch.setattr(controller, "LiveTopology", lambda api, target: SimpleNamespace(start=lambda: None))
-    around = ProberContext(vantage, folder, Limits(), Exporter(vantage), session_numbers())
+    around = ProberContext(
+        vantage=vantage, folder=folder, limits=Limits(), exporter=Exporter(vantage), numbers=session_numbers()
+    )
 
     async def scenario() -> None:
         prober = Controller(client_at(1), around)
@@ -434,10 +436,10 @@ def test_the_watcher_tells_of_every_change_and_lists_anew(api: FakeApi, namespac
         {"type": "DELETED", "object": probe_object("u1")},
     ]
     watcher = Watcher(
-        api.client(),
-        PROBE,
-        namespace,
-        lambda bodies: heard.append([body["metadata"]["uid"] for body in bodies]),
+        client=api.client(),
+        kind=PROBE,
+        namespace=namespace,
+        changed=lambda bodies: heard.append([body["metadata"]["uid"] for body in bodies]),
     )
     watcher.start()
     wait_until(lambda: len(heard) >= 4)
@@ -448,7 +450,7 @@ def test_the_watcher_tells_of_every_change_and_lists_anew(api: FakeApi, namespac
 def test_the_watcher_goes_on_after_the_api_server_was_away(api: FakeApi) -> None:
     heard: list[int] = []
     api.broken = True
-    watcher = Watcher(api.client(), PROBE, "", lambda bodies: heard.append(len(bodies)))
+    watcher = Watcher(client=api.client(), kind=PROBE, namespace="", changed=lambda bodies: heard.append(len(bodies)))
     watcher.start()
     time.sleep(0.2)
     assert not heard
@@ -479,7 +481,9 @@ def test_control_starts_what_is_asked_refuses_what_it_cannot_read_and_says_so(ap
 
     async def scenario() -> None:
         stopped = asyncio.Event()
-        around = ProberContext("a", tmp_path, Limits(), Exporter("a"), session_numbers())
+        around = ProberContext(
+            vantage="a", folder=tmp_path, limits=Limits(), exporter=Exporter("a"), numbers=session_numbers()
+        )
         control = asyncio.create_task(Controller(api.client(), around).run(stopped))
         # There is no secret in this API server, so the probe waits for its target and says why.
         await asyncio.to_thread(

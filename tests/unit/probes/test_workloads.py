@@ -38,7 +38,7 @@ from support.chart.templates import read_crd
 from caplab.contract.objects import CACHE, READ_ROUTINGS, ROUTES, Probe
 from caplab.model.keys import run_number
 
-SET = ProbeSpec("run-1", "set", 20, ("service", "direct"), ("a", "b", "c"), seed=3)
+SET = ProbeSpec(run_id="run-1", workload="set", rate=20, routes=("service", "direct"), vantages=("a", "b", "c"), seed=3)
 REGISTER = replace(SET, workload="register")
 
 
@@ -56,7 +56,7 @@ def test_a_clock_beats_with_unique_values_that_say_their_run() -> None:
     writer = Writer(replace(SET, workload="clock", run_id="run-1-clock"), 2, 1)
     beats = [operation(writer, index) for index in range(100)]
     value = value_of(writer, 1)
-    assert beats[1] == Operation(1, "write", "direct", key=CLOCK_KEY, value=value, workload="clock")
+    assert beats[1] == Operation(index=1, op="write", route="direct", key=CLOCK_KEY, value=value, workload="clock")
     assert {run_of(op.value or 0) for op in beats} == {run_number("run-1-clock")}
     assert all(map(is_beat, beats))
     assert not any(is_beat(operation(Writer(spec, 0), index)) for spec in (SET, REGISTER) for index in range(100))

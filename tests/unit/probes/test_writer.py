@@ -130,7 +130,15 @@ def test_memory_is_bounded_where_the_disk_takes_no_rows(tmp_path: Path) -> None:
         recorder.tick(2 * FLUSH_NS)
 
 
-SPEC = ProbeSpec("run-1", "set", 10, ("service",), ("a", "b"), seed=1, levels=Levels(write="wait-1"))
+SPEC = ProbeSpec(
+    run_id="run-1",
+    workload="set",
+    rate=10,
+    routes=("service",),
+    vantages=("a", "b"),
+    seed=1,
+    levels=Levels(write="wait-1"),
+)
 
 
 def recorded(folder: Path, closed: bool, spec: ProbeSpec = SPEC) -> Writer:

@@ -274,7 +274,17 @@ def results_of(folder: Path, **verdict: Any) -> Path:
 
 def test_a_suite_is_added_with_its_date_and_the_machine_of_its_plan(tmp_path: Path, places: Any) -> None:
     folder = results_of(tmp_path / "results" / "20261121-080423-core")
-    plans.write(folder, SuitePlan("core", "core", {}, 1, Machine(3, 2**34, 0.5), ()))
+    plans.write(
+        folder,
+        SuitePlan(
+            suite="core",
+            name="core",
+            settings={},
+            repeat=1,
+            machine=Machine(cores=3, memory_bytes=2**34, load=0.5),
+            runs=(),
+        ),
+    )
     assert BENCH.main(["--check"], places) == 1
     assert BENCH.main(["--add", str(folder)], places) == 0
     assert BENCH.main(["--check"], places) == 0

@@ -32,7 +32,7 @@ def with_two_lost() -> RunReport:
 
 
 def without_evidence() -> RunReport:
-    scan = FinalScan(False, None, problem="pg-2 did not rejoin")
+    scan = FinalScan(converged=False, elements=None, problem="pg-2 did not rejoin")
     window = (kill(10_000, None, proven=False),)
     clock = ClockCheck("2", None, None, "no commit was stamped")
     rows = killed_run(down_ms=90_000)
@@ -47,7 +47,12 @@ def control() -> RunReport:
 def failed_lab() -> RunReport:
     whole = valid(run_id="run-5", clock=None, seconds={}, fault_windows=())
     row = Expectation(
-        "postgres", "quorum", "kill-primary", (PropertyExpectation("lost", Promise.FORBIDDEN),), "why", "source"
+        engine="postgres",
+        mode="quorum",
+        fault="kill-primary",
+        properties=(PropertyExpectation(property="lost", promise=Promise.FORBIDDEN),),
+        why="why",
+        source="source",
     )
     return replace(whole, findings=(), verdict=judge(row, whole.record, ()))
 
@@ -250,12 +255,12 @@ def test_a_lower_bound_says_so_beside_its_budget() -> None:
 
 def test_a_row_with_a_route_shows_the_lower_bound_of_that_route_only() -> None:
     row = Expectation(
-        "postgres",
-        "quorum",
-        "kill-primary",
-        (PropertyExpectation("failoverTime", Promise.POSSIBLE, route="direct"),),
-        "why",
-        "source",
+        engine="postgres",
+        mode="quorum",
+        fault="kill-primary",
+        properties=(PropertyExpectation(property="failoverTime", promise=Promise.POSSIBLE, route="direct"),),
+        why="why",
+        source="source",
     )
     rows = [row for row in killed_run(down_ms=90_000) if row["op"] != "add"] + [
         row for row in killed_run() if row["op"] == "add"
@@ -351,8 +356,18 @@ def test_whatever_the_names_every_line_fits_and_columns_are_in_line(
     rows = [{**side, "op": "add", **open_end} for side in sides]
     phases = [{**row, "phase": "outage", "ack_ratio": count / 999_999} for row in rows]
     findings = (
-        Finding("durability", State.HOLDS, "", {**counts, "by_vantage": [{**side, **counts} for side in sides]}),
-        Finding("availability", State.VIOLATED, "", {**open_end, "series": rows, "phases": phases}),
+        Finding(
+            property="durability",
+            state=State.HOLDS,
+            reason="",
+            figures={**counts, "by_vantage": [{**side, **counts} for side in sides]},
+        ),
+        Finding(
+            property="availability",
+            state=State.VIOLATED,
+            reason="",
+            figures={**open_end, "series": rows, "phases": phases},
+        ),
     )
     window = replace(WINDOW[0], target=run_id, evidence=(name, run_id), healed_ns=at(9_000_000))
     report = valid(fault_windows=(window,))

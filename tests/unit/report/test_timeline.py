@@ -254,5 +254,5 @@ def test_texts_are_cut_to_their_room() -> None:
 
 
 def test_moments_outside_are_on_the_edge() -> None:
-    frame = Frame(100, 200, 0, 10, -1, 1)
+    frame = Frame(left=100, right=200, top=0, bottom=10, begin_seconds=-1, end_seconds=1)
     assert [frame.x(seconds) for seconds in (-5, -1, 0, 1, 9)] == [100, 100, 150, 200, 200]

@@ -386,7 +386,16 @@ def test_a_planted_module_that_takes_an_object_apart_is_found(planted: str) -> N
 
 
 def test_the_operators_part_of_a_target_is_what_no_agent_writes() -> None:
-    record = FaultRecord(Assignment("f", "ns", "f", "pg", "p", "pg-0"), "b", 1, "Active", 2, "t", 3, "t")
+    record = FaultRecord(
+        assignment=Assignment(fault_uid="f", namespace="ns", name="f", cluster="pg", pod_uid="p", pod="pg-0"),
+        boot_id="b",
+        deadline_ns=1,
+        state="Active",
+        injected_ns=2,
+        injected_at="t",
+        healed_ns=3,
+        healed_at="t",
+    )
     whole = replace(record, proven=True, evidence=("e",), problem="p", effective_ns=4)
     body = report_body([whole])
     assert body

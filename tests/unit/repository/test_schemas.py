@@ -74,7 +74,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     experiments = experiments_in(tmp_path / "experiments")
     monkeypatch.setattr(suite_run, "drive", fake)
     monkeypatch.setattr("caplab.run.command.experiments_folder", lambda: experiments)
-    run(RunOptions("two", folder=tmp_path / "results", repeat=2, keep=True), io.StringIO())
+    run(RunOptions(name="two", folder=tmp_path / "results", repeat=2, keep=True), io.StringIO())
     (folder,) = (tmp_path / "results").iterdir()
     return folder
 
@@ -195,7 +195,7 @@ def test_a_plan_of_an_older_version_is_read_and_the_machine_here_is_told(tmp_pat
     assert machine.kernel
     plan = {"suite": "s", "name": "s", "settings": {}, "repeat": 1, "runs": []}
     (tmp_path / plans.PLAN).write_text(json.dumps({**plan, "machine": {"cores": 2, "memory_bytes": 9, "load": 0.5}}))
-    assert plans.read(tmp_path).machine == Machine(2, 9, 0.5)
+    assert plans.read(tmp_path).machine == Machine(cores=2, memory_bytes=9, load=0.5)
     cpus = tmp_path / "cpuinfo"
     cpus.write_text("processor : 0\nmodel name\t: A  Fast(R)\tOne\nmodel name : other\n")
     assert plans._cpu(cpus) == "A Fast(R) One"

@@ -70,7 +70,13 @@ class Lab:
         """The job of resilience.yml, with a workspace of its own and the caches of earlier ones."""
         number = len(list(self.folder.glob("workspace*")))
         own = {"PATH": os.environ["PATH"]}
-        run = Run(self.source, self.folder / f"workspace{number}", self.folder / "store", event, own)
+        run = Run(
+            source=self.source,
+            workspace=self.folder / f"workspace{number}",
+            store=self.folder / "store",
+            event=event,
+            env=own,
+        )
         run_job(run, REPOSITORY / ".github" / "workflows" / "resilience.yml", "", inputs)
         return run
 
@@ -213,7 +219,13 @@ def test_an_input_is_data_and_no_command(lab: Lab) -> None:
 
 
 def test_on_a_schedule_there_are_no_inputs_and_it_is_core(lab: Lab) -> None:
-    run = Run(lab.source, lab.folder / "w", lab.folder / "store", "schedule", {"PATH": os.environ["PATH"]})
+    run = Run(
+        source=lab.source,
+        workspace=lab.folder / "w",
+        store=lab.folder / "store",
+        event="schedule",
+        env={"PATH": os.environ["PATH"]},
+    )
     run_job(run, REPOSITORY / ".github" / "workflows" / "resilience.yml", "", {})
     assert run.exit_code == 0
     assert "# core: VALID" in run.summary
@@ -227,7 +239,7 @@ def test_a_workflow_with_what_is_not_known_here_is_refused(lab: Lab, tmp_path: P
     ):
         file.write_text(json.dumps({"on": {"workflow_dispatch": None}, "jobs": {"x": {"steps": [step]}}}))
         with pytest.raises(Refused, match=says):
-            run_job(Run(lab.source, tmp_path / "w", tmp_path / "s"), file, "", {})
+            run_job(Run(source=lab.source, workspace=tmp_path / "w", store=tmp_path / "s"), file, "", {})
     with pytest.raises(Refused, match="no input 'nothing'"):
         lab.nightly(nothing="1")
 

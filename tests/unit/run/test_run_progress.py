@@ -82,7 +82,17 @@ def test_earlier_suites_tell_their_settings_by_their_plan_and_their_experiments_
     (new / "04-postgres-kill-primary").mkdir()
     (new / "04-postgres-kill-primary" / "journal.json").write_text("[")
     (tmp_path / "a file").write_text("")
-    plans.write(new, SuitePlan("core", "core", {}, 1, Machine(2, 3, 0.5), (PlannedRun(1, KILL, QUORUM, 1, "d"),)))
+    plans.write(
+        new,
+        SuitePlan(
+            suite="core",
+            name="core",
+            settings={},
+            repeat=1,
+            machine=Machine(cores=2, memory_bytes=3, load=0.5),
+            runs=(PlannedRun(number=1, experiment=KILL, settings=QUORUM, repeat=1, digest="d"),),
+        ),
+    )
     assert earlier_runs(tmp_path, [KILL]) == [
         RunDuration(KILL, None, 60),
         RunDuration(KILL, QUORUM, 60),

@@ -15,7 +15,9 @@ from caplab.watch.figures import NotMetrics, counts_of, oldest_round_seconds
 from caplab.watch.traffic import LOOK_BACK_SECONDS, Traffic, quantile
 from caplab.watch.values import Column, Count, Load, Route, State
 
-WRITES = Load(Route("postgres", "lab", "pg", "a", "service", "write"), "register")
+WRITES = Load(
+    Route(engine="postgres", namespace="lab", cluster="pg", vantage="a", route="service", access="write"), "register"
+)
 
 
 def counts(ok: int, info: int = 0, slow: int = 0, since: float = 0.0) -> dict[Load, Count]:

@@ -31,7 +31,7 @@ class Bounds:
     total_seconds: float = 5.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ContainerKill:
     """One container's part of a kill attempt: its pids so far, those left, and when it was first seen empty."""
 
@@ -48,7 +48,7 @@ class ContainerKill:
         self.empty_ns = None if self.left else self.empty_ns or ns
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class KillAttempt:
     """An attempt to kill some containers; began is set right before the first signal, None: none was sent.
 
@@ -116,4 +116,10 @@ def new_kill_attempt(
     containers: Sequence[Container], clock: Clock, send: Send, bounds: Bounds, thawed: Thawed
 ) -> KillAttempt:
     """Make a kill attempt on these containers, to be run."""
-    return KillAttempt([ContainerKill(container) for container in containers], clock, send, bounds, thawed)
+    return KillAttempt(
+        kills=[ContainerKill(container=container) for container in containers],
+        clock=clock,
+        send=send,
+        bounds=bounds,
+        thawed=thawed,
+    )

@@ -89,4 +89,4 @@ def _is_concerned(row: RingMember) -> bool:
 def _send_start(row: RingMember, query: dict[str, str], what: str) -> Send | Wait:
     if row.pod.terminating:
         return Wait(f"{row.name} is ending")
-    return Send(row.pod, "/start", query, f"{row.name} {what}")
+    return Send(pod=row.pod, path="/start", query=query, why=f"{row.name} {what}")

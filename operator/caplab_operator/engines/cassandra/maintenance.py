@@ -47,7 +47,11 @@ def _of(row: RingMember, name: str) -> Step | None:
     if work and (work.kind, work.id) == (_CLEANUP, name):
         return None
     return Send(
-        row.pod, "/cleanup", {"id": name}, f"{row.name} drops data that others have taken over", is_maintenance=True
+        pod=row.pod,
+        path="/cleanup",
+        query={"id": name},
+        why=f"{row.name} drops data that others have taken over",
+        is_maintenance=True,
     )
 
 

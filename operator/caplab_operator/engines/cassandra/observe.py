@@ -41,7 +41,7 @@ class Work:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A member's report of itself and, while it runs, of the ring.
 

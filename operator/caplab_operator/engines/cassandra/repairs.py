@@ -73,7 +73,11 @@ def next_step(ring: Ring, repair: Repair | None) -> Step | None:
     for row in ring.rows:
         if row.name not in repair.done:
             return Send(
-                row.pod, "/repair", {"id": repair.request}, f"{so_far(repair)}: {row.name} begins", is_maintenance=True
+                pod=row.pod,
+                path="/repair",
+                query={"id": repair.request},
+                why=f"{so_far(repair)}: {row.name} begins",
+                is_maintenance=True,
             )
     return None
 

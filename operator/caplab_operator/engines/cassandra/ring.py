@@ -12,7 +12,7 @@ UP, DOWN, JOINING, LEAVING = "UN", "DN", "UJ", "UL"
 DECOMMISSIONED = "DECOMMISSIONED"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RingMember:
     """A member: its pod, its own report, and its peers'."""
 

@@ -107,4 +107,4 @@ def _leave(row: RingMember, ring: Ring, deployed: Deployed, why: str) -> Step:
     if row.stage != RUNNING or row.down_by:
         return Wait(f"{why}: {row.name} is not seen up by all")
     again = f" once more ({work.problem})" if work.state == "failed" else ""
-    return Send(row.pod, "/decommission", {"id": row.name}, f"{why}: {row.name} leaves{again}")
+    return Send(pod=row.pod, path="/decommission", query={"id": row.name}, why=f"{why}: {row.name} leaves{again}")

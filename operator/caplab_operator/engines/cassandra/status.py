@@ -16,7 +16,7 @@ from .ring import Ring, RingMember
 from .spec import CassandraSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundResult:
     """Result of a round, for the status: what was done, and what is under way."""
 

@@ -28,7 +28,7 @@ class Deployed:
         return self.persisted.replicas
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """Have a member start, leave, clean up or repair: a POST to its management port."""
 

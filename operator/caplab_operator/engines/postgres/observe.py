@@ -19,7 +19,7 @@ _TIMEOUT_SECONDS = 2.0
 _REFUSAL_CHARACTERS = 300
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedPostgres:
     """One observation of a cluster.
 
@@ -46,15 +46,15 @@ def look(pods: Sequence[Pod], leader: str | None) -> ObservedPostgres:
     # The leader knows best; without it, any member repeats what the store holds.
     askable = sorted((pod for pod in pods if pod.name in answers), key=lambda pod: pod.name != leader)
     if not askable:
-        return ObservedPostgres(tuple(pods), leader, answers)
+        return ObservedPostgres(pods=tuple(pods), leader=leader, answers=answers)
     topology, config, history = (_get(askable[0], path) for path in ("/cluster", "/config", "/history"))
     return ObservedPostgres(
-        tuple(pods),
-        leader,
-        answers,
-        topology_from(topology),
-        config_from(config),
-        history_from(history),
+        pods=tuple(pods),
+        leader=leader,
+        answers=answers,
+        topology=topology_from(topology),
+        config=config_from(config),
+        history=history_from(history),
     )
 
 

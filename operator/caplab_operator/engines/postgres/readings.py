@@ -42,7 +42,7 @@ class Setting:
     waits_for_restart: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """A line of a configuration file as it is now; applied: it is in force, or will be after the next reload."""
 
@@ -68,7 +68,7 @@ class Override:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """One member's own report at one moment."""
 
@@ -85,12 +85,12 @@ def parse(answer: str) -> Reading:
     fields = json.loads(answer)
     settings = (_setting(row) for row in fields["settings"] or ())
     return Reading(
-        {setting.name: setting for setting in settings},
-        tuple(_line(row) for row in fields["lines"] or ()),
-        tuple(override for row in fields["overrides"] or () for override in _overrides(*row)),
-        _flag(fields["recovering"]),
-        _flag(fields["follows"]),
-        frozenset(map(_text, fields["streams_to"] or ())),
+        settings={setting.name: setting for setting in settings},
+        lines=tuple(_line(row) for row in fields["lines"] or ()),
+        overrides=tuple(override for row in fields["overrides"] or () for override in _overrides(*row)),
+        recovering=_flag(fields["recovering"]),
+        follows=_flag(fields["follows"]),
+        streams_to=frozenset(map(_text, fields["streams_to"] or ())),
     )
 
 
@@ -104,7 +104,7 @@ def _setting(row: list[Any]) -> Setting:
 
 def _line(row: list[Any]) -> Line:
     name, value, file, applied, error = row
-    return Line(_text(name), _text(value), _text(file), _flag(applied), _text(error))
+    return Line(name=_text(name), value=_text(value), file=_text(file), applied=_flag(applied), error=_text(error))
 
 
 def _overrides(role: Any, database: Any, assignments: Any) -> list[Override]:

@@ -11,7 +11,7 @@ from caplab.contract.engines import POSTGRES, Engine
 from ..cluster import Cluster, common_fields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failover:
     """Patroni's failover settings, in seconds and bytes, as Patroni defines them."""
 
@@ -40,11 +40,11 @@ def parse(body: Mapping[str, Any]) -> PostgresSpec:
         **common_fields(body),
         durability=spec["durability"],
         failover=Failover(
-            failover["ttlSeconds"],
-            failover["loopWaitSeconds"],
-            failover["retryTimeoutSeconds"],
-            failover["primaryStartTimeoutSeconds"],
-            failover["maximumLagOnFailoverBytes"],
-            failover["failsafeMode"],
+            ttl_seconds=failover["ttlSeconds"],
+            loop_wait_seconds=failover["loopWaitSeconds"],
+            retry_timeout_seconds=failover["retryTimeoutSeconds"],
+            primary_start_timeout_seconds=failover["primaryStartTimeoutSeconds"],
+            maximum_lag_on_failover_bytes=failover["maximumLagOnFailoverBytes"],
+            failsafe_mode=failover["failsafeMode"],
         ),
     )

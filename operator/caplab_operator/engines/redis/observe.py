@@ -55,7 +55,7 @@ class Access:
     refusal: str = ""  # of the clients' login, in its own words; '' if it works or was not tried
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A member's own report."""
 
@@ -79,7 +79,7 @@ class KnownReplica:
     priority: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sentinel:
     """A Sentinel's report of the cluster."""
 
@@ -92,7 +92,7 @@ class Sentinel:
     access: Access = Access()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedRedis:
     """One observation of a cluster; members and sentinels lack the silent ones."""
 
@@ -121,11 +121,11 @@ def look(place: Place, directives: Sequence[str] = (), seconds: float = TIMEOUT_
         of_members = {name: answer.result() for name, answer in members.items()}
         of_sentinels = {name: answer.result() for name, answer in sentinels.items()}
     return ObservedRedis(
-        place,
-        began,
-        {name: answer for name, answer in of_members.items() if isinstance(answer, Member)},
-        {name: answer for name, answer in of_sentinels.items() if isinstance(answer, Sentinel)},
-        frozenset(name for name, answer in {**of_members, **of_sentinels}.items() if answer is SHUT_OUT),
+        place=place,
+        began=began,
+        members={name: answer for name, answer in of_members.items() if isinstance(answer, Member)},
+        sentinels={name: answer for name, answer in of_sentinels.items() if isinstance(answer, Sentinel)},
+        shut_out=frozenset(name for name, answer in {**of_members, **of_sentinels}.items() if answer is SHUT_OUT),
     )
 
 

@@ -13,7 +13,7 @@ from .observe import ObservedRedis
 from .spec import RedisSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundResult:
     """Result of a round, for the status."""
 

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 Body = Mapping[str, Any]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ClusterCache:
     """State of a cluster that is kept between two rounds; all of it can be read again."""
 

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 Body = Mapping[str, Any]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ClusterCache:
     """State of a cluster that is kept between two rounds."""
 
@@ -100,7 +100,13 @@ class RedisClusters:
         if step:
             _take(api, spec, cache, observed, step)
         outdated = [pod.name for pod in rollout.outdated(observed, deployed)] if deployed else []
-        done = status.RoundResult(refusals, step.why if step else "", cache.handed_over, changed_users, outdated)
+        done = status.RoundResult(
+            refusals=refusals,
+            rollout=step.why if step else "",
+            handed_over=cache.handed_over,
+            users=changed_users,
+            outdated=outdated,
+        )
         new_status = status.build(spec, observed, primary, before, now(), active_faults, done)
         if primary not in (None, cache.handed_over, before.get("primary")):
             cache.handed_over = None  # the new primary has been seen

@@ -163,4 +163,6 @@ def _answer(request: Any, rows: Any, error: Exception | None) -> Answer:
     asked = request.attempted_hosts
     server = request.coordinator_host or (asked[-1] if asked else None)
     more = ResultSet(request, rows).paging_state if error is None and request.has_more_pages else None
-    return Answer(tuple(rows or ()), error, len(asked), server.address if server else None, more)
+    return Answer(
+        rows=tuple(rows or ()), error=error, asked=len(asked), server=server.address if server else None, more=more
+    )

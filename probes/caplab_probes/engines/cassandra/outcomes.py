@@ -62,7 +62,7 @@ class NotSent(Exception):
         self.no_answer = no_answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The answer to one statement: rows, or an error.
 

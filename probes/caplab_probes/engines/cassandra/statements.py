@@ -82,7 +82,7 @@ class Kind(Enum):
     CONDITIONAL = "conditional"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """A text of TEXTS with its values. level and serial are the driver's numbers, serial only of a condition."""
 
@@ -108,9 +108,16 @@ def statement_of(operation: Operation) -> Statement:
     conditional = operation.level in COMMIT_LEVELS
     if operation.op == "read":
         text = _READ_COUNTER if operation.workload == "counter" else _READ
-        return Statement(text, (_run_in(key), key), Kind.READ, _number(operation.level or DEFAULT_LEVEL))
+        return Statement(
+            text=text, values=(_run_in(key), key), kind=Kind.READ, level=_number(operation.level or DEFAULT_LEVEL)
+        )
     if operation.op == "incr":
-        return Statement(_INCR, (value, _run_in(key), key), Kind.INCREMENT, _number(operation.level or DEFAULT_LEVEL))
+        return Statement(
+            text=_INCR,
+            values=(value, _run_in(key), key),
+            kind=Kind.INCREMENT,
+            level=_number(operation.level or DEFAULT_LEVEL),
+        )
     if operation.op == "cas":
         return _transaction(operation, _CAS, (value, _run_in(key), key, operation.expected))
     if operation.op == "add":
@@ -138,10 +145,10 @@ def scans_of(workload: str, run_id: str, level: str) -> Iterator[Statement]:
     run = run_number(run_id)
     if workload != "set-scan":
         text = _SCAN_COUNTERS if workload == "counter-scan" else _SCAN_REGISTERS
-        yield Statement(text, (run,), Kind.READ, _number(level))
+        yield Statement(text=text, values=(run,), kind=Kind.READ, level=_number(level))
         return
     for bucket in range(BUCKETS):
-        yield Statement(_SCAN_SET, (run, bucket), Kind.READ, _number(level))
+        yield Statement(text=_SCAN_SET, values=(run, bucket), kind=Kind.READ, level=_number(level))
 
 
 def element_of(row: tuple[int | str, ...]) -> tuple[str | None, int]:
@@ -153,12 +160,14 @@ def element_of(row: tuple[int | str, ...]) -> tuple[str | None, int]:
 def _write(operation: Operation, text: str, values: tuple[int | str, ...]) -> Statement:
     if operation.level in COMMIT_LEVELS:
         return _transaction(operation, text, values)
-    return Statement(text, values, Kind.WRITE, _number(operation.level or DEFAULT_LEVEL))
+    return Statement(text=text, values=values, kind=Kind.WRITE, level=_number(operation.level or DEFAULT_LEVEL))
 
 
 def _transaction(operation: Operation, text: str, values: tuple[int | str | None, ...]) -> Statement:
     level = operation.level or "SERIAL"
-    return Statement(text, values, Kind.CONDITIONAL, _number(COMMIT_LEVELS[level]), _number(level))
+    return Statement(
+        text=text, values=values, kind=Kind.CONDITIONAL, level=_number(COMMIT_LEVELS[level]), serial=_number(level)
+    )
 
 
 def _run_in(key: str) -> int:

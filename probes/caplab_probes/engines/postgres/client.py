@@ -108,7 +108,7 @@ class PostgresLink:
             outcome = judge(error.sent, error.problem, error.warnings)
             if leads_to_replica(self._endpoint, self._opened_ns, outcome):
                 self.close()
-            return Result(outcome, server=self.server, epoch=self.epoch)
+            return Result(outcome=outcome, server=self.server, epoch=self.epoch)
         if self._wire.parameter(_STANDBY) != self._standby:
             await self._identify_again()
         outcome, value = _reading(operation, answer)
@@ -121,9 +121,9 @@ class PostgresLink:
             answer = await self._wire.ask(LOAD, key, milliseconds, places)
         except PostgresError as error:
             outcome = classify(error.sent, error.problem, error.warnings)
-            return Result(Outcome("fail", outcome.error), server=self.server, epoch=self.epoch)
+            return Result(outcome=Outcome("fail", outcome.error), server=self.server, epoch=self.epoch)
         outcome, value = _value_in(answer)
-        return Result(outcome, value, self.server, self.epoch)
+        return Result(outcome=outcome, value=value, server=self.server, epoch=self.epoch)
 
     async def position(self) -> Position:
         """Return the server's position. Raises NotDone."""

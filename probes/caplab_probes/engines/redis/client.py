@@ -82,7 +82,7 @@ class RedisLink:
         try:
             replies = await self._wire.ask(packet, 3 if wanted else 2)
         except RedisError as error:
-            return Result(classify(error.sent, error.problem), server=self.server, epoch=self.epoch)
+            return Result(outcome=classify(error.sent, error.problem), server=self.server, epoch=self.epoch)
         self.epoch = epoch_in(replies[1]) if len(replies) > 1 else None
         acked = replies[2] if len(replies) > 2 else None
         outcome, value = _reading(operation, replies[0], wanted, acked)

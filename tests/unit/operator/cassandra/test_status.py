@@ -43,10 +43,21 @@ ANSWER: dict[str, Any] = {
 def test_an_answer_is_read_whole_and_before_cassandra_runs_in_part() -> None:
     member = observe.member_from(ANSWER)
     assert member == Member(
-        "running", "", False, Work("repair", "r", "failed", "no"), "NORMAL", "h1", True, frozenset({"10.0.0.1"}),
-        frozenset(), frozenset(), {"10.0.0.1": "h1", "10.0.0.2": "h2"}, {"10.0.0.1": 0.5}, {"10.0.0.1": "s"},
-        {"phiConvictThreshold": 5.0, "hintedHandoffEnabled": True, "paxosVariant": "v2"},
-    )  # fmt: skip
+        stage="running",
+        problem="",
+        fresh=False,
+        work=Work("repair", "r", "failed", "no"),
+        mode="NORMAL",
+        host_id="h1",
+        native=True,
+        live=frozenset({"10.0.0.1"}),
+        joining=frozenset(),
+        leaving=frozenset(),
+        host_ids={"10.0.0.1": "h1", "10.0.0.2": "h2"},
+        owns={"10.0.0.1": 0.5},
+        schemas={"10.0.0.1": "s"},
+        settings={"phiConvictThreshold": 5.0, "hintedHandoffEnabled": True, "paxosVariant": "v2"},
+    )
     assert observe.member_from({"stage": "waiting", "fresh": True}) == WAITS
 
 
@@ -223,7 +234,12 @@ OTHER_SCHEMA = {address(0): "s1", address(1): "s2"}
         ({}, (PODS[0], pod(1, terminating=True), PODS[2]), "MembersNotReady", "cs-1 (UN, running)"),
         (lost(1) | {1: up(1, down=[0, 2])}, PODS, "MembersNotReady", "cs-0 (UN, running), cs-1 (DN"),
         ({number: up(number, [0, 1]) for number in (0, 1)}, PODS[:2], "MembersNotReady", "2 members instead of 3"),
-        (lost(1) | {1: Member("failed", "no such file")}, PODS, "MembersNotReady", "cs-1 says: no such file"),
+        (
+            lost(1) | {1: Member(stage="failed", problem="no such file")},
+            PODS,
+            "MembersNotReady",
+            "cs-1 says: no such file",
+        ),
         ({0: up(0, schemas=OTHER_SCHEMA)}, PODS, "SchemasDiffer", "2 versions"),
         ({1: up(1, settings={})}, PODS, "DurabilityNotApplied", "what cs-1 keeps is unknown"),
         ({1: changed(1, keyspaceDurableWrites=False)}, PODS, "DurabilityNotApplied", "cs-1: keyspaceDurableWrites"),

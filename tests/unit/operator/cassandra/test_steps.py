@@ -50,7 +50,7 @@ def step(
     match rollout.next_step(spec, members, deployed, repair):
         case None:
             return None
-        case Send(chosen, path, query):
+        case Send(pod=chosen, path=path, query=query):
             return path, chosen.name, *query.values()
         case Restart(chosen):
             return "restart", chosen.name
@@ -408,7 +408,7 @@ def settle(cluster: SimulatedCluster) -> list[str]:
 
 
 def test_a_cluster_is_made_grows_shrinks_restarts_and_is_repaired() -> None:
-    cluster = SimulatedCluster(SPEC)
+    cluster = SimulatedCluster(spec=SPEC)
     cluster.reconcile(SPEC)
     assert settle(cluster) == ["start first/cs-0", "start joining/cs-1", "start joining/cs-2"]
     cluster.kill("cs-1", wipe=False)

@@ -92,7 +92,7 @@ def test_a_change_is_one_statement_that_waits_for_no_standby_and_no_log_shows_it
     assert monitor.printable("alter role monitor login password 'SCRAM'") == "alter role monitor login"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Sessions:
     """A primary whose role is as it was told."""
 

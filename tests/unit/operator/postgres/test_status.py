@@ -243,7 +243,7 @@ def test_every_way_to_write_a_value_is_the_same_value() -> None:
     assert applied({"hot_standby_feedback": setting("hot_standby_feedback", "on", kind="bool")})[0] == "True"
     otherwise = setting("work_mem", "eight megabytes")
     assert applied({"work_mem": otherwise})[0] == "False"
-    line = Line("work_mem", "8MB", CONF, True, "")
+    line = Line(name="work_mem", value="8MB", file=CONF, applied=True, error="")
     assert applied({"work_mem": otherwise}, lines=(line,))[0] == "True"
 
 
@@ -276,7 +276,7 @@ def test_what_waits_for_a_restart_is_told_also_where_only_patroni_knows() -> Non
 
 
 def test_what_postgres_refuses_is_told_in_its_words() -> None:
-    line = Line("work_mem", "8MB", CONF, False, "setting could not be applied")
+    line = Line(name="work_mem", value="8MB", file=CONF, applied=False, error="setting could not be applied")
     differs = {"work_mem": setting("work_mem", "4096", unit="kB", kind="integer")}
     assert applied(differs, lines=(line,)) == (
         "False",

@@ -18,7 +18,7 @@ import pytest
 SCRIPT = Path(__file__).parents[4] / "images/postgres/switchover"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FakePatroni:
     """pg-0's Patroni, and pg-1's under /pg-1."""
 

@@ -184,7 +184,9 @@ def startup_in(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, own: Recor
     logged: list[str] = []
     monkeypatch.setattr(config_module, "ask", cluster.ask)
     config = replace(CONFIG, host=own.host)
-    return Startup(lambda: config, own, logged.append, cluster.clock, cluster.pause).run(), logged
+    return Startup(
+        load_config=lambda: config, record=own, log=logged.append, clock=cluster.clock, pause=cluster.pause
+    ).run(), logged
 
 
 def test_a_named_member_without_data_has_the_chosen_one_promoted_and_follows_it(

@@ -81,7 +81,15 @@ REPLICAS_ANSWER: Answer = [["ip", "rd-1.x", "flags", "slave,promoted", "slave-pr
 
 def test_answers_of_members_and_sentinels_are_read() -> None:
     member = observe.member_from(INFO, ["hz", "10", "save", ""])
-    assert member == Member(False, "a" * 40, 42, "10.0.0.7", True, False, {"hz": "10", "save": ""})
+    assert member == Member(
+        is_master=False,
+        replication_id="a" * 40,
+        offset=42,
+        follows="10.0.0.7",
+        link_up=True,
+        loading=False,
+        settings={"hz": "10", "save": ""},
+    )
     primary = observe.member_from({**INFO, "role": "master", "loading": 1}, [])
     assert (primary.is_master, primary.offset, primary.follows, primary.loading) == (True, 43, "", True)
     watcher = observe.sentinel_from(MASTER_ANSWER, REPLICAS_ANSWER, ["INFO-PERIOD", "10000"])

@@ -136,7 +136,9 @@ def test_settings_that_are_not_applied_hold_up_no_restart() -> None:
 
 def test_the_only_member_is_restarted_without_anybody_to_hand_over_to() -> None:
     alone = replace(SPEC, replicas=1, sentinels=1)
-    lone_sentinel = Sentinel(host("rd-0"), frozenset({"master"}), (), 0, {}, {})
+    lone_sentinel = Sentinel(
+        names=host("rd-0"), flags=frozenset({"master"}), replicas=(), others=0, settings={}, periods={}
+    )
     look = observed({}, {"rd-sentinel-0": lone_sentinel}, revised("r0", "r0", "r0")[:1], WATCHERS[:1])
     assert step(look, Deployed(1, "r1", True), alone) == ("restart", "rd-0")
 

@@ -31,7 +31,7 @@ def pod(name: str) -> Pod:
 PLACE = Place((pod("rd-0"), pod("rd-1")), (pod("rd-sentinel-0"),), "pw")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Cluster:
     """Two members and a Sentinel: the replica gains on each look, and is promoted two looks after it was asked for."""
 
@@ -46,11 +46,23 @@ class Cluster:
         if self._looks_to_promotion:
             self._looks_to_promotion -= 1
         new = self._looks_to_promotion == 0
-        old = Member(True, "a", 100, "", False, False, {})
-        other = Member(new, "b", 100 - self.lag, "" if new else "rd-0", not new, False, {})
+        old = Member(
+            is_master=True, replication_id="a", offset=100, follows="", link_up=False, loading=False, settings={}
+        )
+        other = Member(
+            is_master=new,
+            replication_id="b",
+            offset=100 - self.lag,
+            follows="" if new else "rd-0",
+            link_up=not new,
+            loading=False,
+            settings={},
+        )
         names = "rd-1" if new else "rd-0"
-        sentinel = Sentinel(names, frozenset({"master"}), (), 0, {}, {})
-        return ObservedRedis(PLACE, 0.0, {"rd-0": old, "rd-1": other}, {"rd-sentinel-0": sentinel})
+        sentinel = Sentinel(names=names, flags=frozenset({"master"}), replicas=(), others=0, settings={}, periods={})
+        return ObservedRedis(
+            place=PLACE, began=0.0, members={"rd-0": old, "rd-1": other}, sentinels={"rd-sentinel-0": sentinel}
+        )
 
     def send_to_member(self, _place: Place, to: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
         self.sent += [f"{to.name} {' '.join(command)}" for command in commands]

@@ -21,15 +21,15 @@ from support.databases.fake_postgres import FakeServer, fake_server, rows
 from support.databases.fake_redis import FakeRedis, fake_redis, member_of, service_of
 from support.databases.loopback import run, wait_until
 
-ASKED = CacheSpec("pg", "none", ttl_ms=8000, load_ms=50, places=20, connections=3)
+ASKED = CacheSpec(store="pg", protection="none", ttl_ms=8000, load_ms=50, places=20, connections=3)
 LIMITS = Limits(connect_seconds=1.0, statement_seconds=5.0, scan_seconds=0.5)
 CACHE_LOGIN = {"username": "caplab", "password": "secret"}
 STORE_LOGIN = {"username": "caplab", "password": "", "database": "caplab"}
-READ = Operation(0, "read", "service", key="k", workload="cache")
-WRITE = Operation(1, "write", "service", key="k", value=9, workload="cache")
+READ = Operation(index=0, op="read", route="service", key="k", workload="cache")
+WRITE = Operation(index=1, op="write", route="service", key="k", value=9, workload="cache")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Scene:
     """A client between two servers; store: the endpoints of the database, its Service first."""
 
@@ -70,7 +70,7 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     async with fake_redis(**redis or {}) as cache, fake_server(**{"reply": rows(b"7"), **(postgres or {})}) as behind:
         store = Topology(at(behind, "service"), (at(behind, "pg-1"),))
-        cached = Scene(cache, behind, store, **settings)
+        cached = Scene(redis=cache, postgres=behind, store=store, **settings)
         try:
             yield cached
         finally:
@@ -86,8 +86,8 @@ def _patience_with_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_read_goes_through_the_cache_and_what_is_missing_is_loaded_once() -> None:
     async def scenario() -> None:
         async with scene() as cached:
-            assert await cached.perform(READ) == [Result(OK, 7, "pg-1")]
-            assert await cached.perform(READ) == [Result(OK, 7, "rd-1")]
+            assert await cached.perform(READ) == [Result(outcome=OK, value=7, server="pg-1")]
+            assert await cached.perform(READ) == [Result(outcome=OK, value=7, server="rd-1")]
             assert cached.postgres.statements == ["SELECT caplab_load($1, $2, $3)"]
             assert cached.postgres.bound == [[b"k", b"50", b"20"]]
             assert (cached.redis.connections, cached.postgres.connections) == (1, 1)
@@ -101,7 +101,7 @@ def test_an_entry_is_kept_for_as_long_as_was_asked() -> None:
             await cached.perform(READ)
             assert cached.redis.operations[-1][-2:] == [b"PX", b"8000"]
             cached.redis.later_seconds = 8.0
-            assert await cached.perform(READ) == [Result(OK, 7, "pg-1")]
+            assert await cached.perform(READ) == [Result(outcome=OK, value=7, server="pg-1")]
 
     run(scenario)
 
@@ -135,12 +135,12 @@ def test_a_write_goes_to_the_database_and_makes_the_copy_old() -> None:
         async with scene() as cached:
             await cached.perform(READ)
             asked = len(cached.redis.operations)
-            assert await cached.perform(WRITE) == [Result(OK, None, "pg-1", "3")]
+            assert await cached.perform(WRITE) == [Result(outcome=OK, value=None, server="pg-1", epoch="3")]
             assert cached.postgres.statements[-1].startswith("INSERT INTO caplab_register ")
             assert cached.postgres.bound[-1] == [b"k", b"9"]
             assert len(cached.redis.operations) == asked
             cached.postgres.reply = rows(b"9")
-            assert await cached.perform(READ) == [Result(OK, 7, "rd-1")]
+            assert await cached.perform(READ) == [Result(outcome=OK, value=7, server="rd-1")]
 
     run(scenario)
 
@@ -148,7 +148,7 @@ def test_a_write_goes_to_the_database_and_makes_the_copy_old() -> None:
 def test_where_the_cache_refuses_readers_go_straight_to_the_database() -> None:
     async def scenario() -> None:
         async with scene(redis={"close_instead": True}) as cached:
-            assert await cached.perform(READ, READ) == [Result(OK, 7, "pg-1")] * 2
+            assert await cached.perform(READ, READ) == [Result(outcome=OK, value=7, server="pg-1")] * 2
             assert len(cached.loads) == 2
 
     run(scenario)
@@ -158,7 +158,9 @@ def test_loads_are_told_from_when_somebody_wants_to_know() -> None:
     async def scenario() -> None:
         async with scene() as cached:
             await cached.perform(READ)
-            assert [(load.key, load.result) for load in cached.loads] == [("k", Result(OK, 7, "pg-1", "3"))]
+            assert [(load.key, load.result) for load in cached.loads] == [
+                ("k", Result(outcome=OK, value=7, server="pg-1", epoch="3"))
+            ]
             await cached.perform(READ, WRITE)
             assert len(cached.loads) == 1
             loads: list[Load] = []
@@ -177,7 +179,9 @@ def test_nobody_has_to_be_told() -> None:
                 ClusterAccess(STORE_LOGIN, lambda: cached.store),
             )
             client = CacheClient(ASKED, *reached, LIMITS, 5)
-            assert await (await client.open(cached.endpoint)).perform(READ) == Result(OK, 7, "pg-1")
+            assert await (await client.open(cached.endpoint)).perform(READ) == Result(
+                outcome=OK, value=7, server="pg-1"
+            )
             await client.close()
 
     run(scenario)
@@ -189,7 +193,7 @@ def test_a_reader_gives_up_by_itself_and_its_load_is_told_when_the_database_is_d
         async with scene(limits=replace(LIMITS, statement_seconds=0.3)) as cached:
             await cached.perform(READ)
             cached.postgres.hang = hang
-            assert await cached.perform(replace(READ, key="another")) == [Result(Outcome("fail", "timeout"))]
+            assert await cached.perform(replace(READ, key="another")) == [Result(outcome=Outcome("fail", "timeout"))]
             assert len(cached.loads) == 1
             hang.set()
             await wait_until(lambda: len(cached.loads) == 2)
@@ -205,7 +209,7 @@ def test_a_link_says_of_no_member_that_it_leads_there_and_its_end_ends_nothing()
             assert (first.server, first.alive) == (None, True)
             await first.perform(READ)
             first.close()
-            assert await second.perform(READ) == Result(OK, 7, "rd-1")
+            assert await second.perform(READ) == Result(outcome=OK, value=7, server="rd-1")
             assert cached.redis.connections == 1
 
     run(scenario)

@@ -69,7 +69,7 @@ def test_a_load_brings_the_version_and_is_recorded_as_long_as_it_took() -> None:
             loaded = await stored.database.load("k")
             assert stored.fake.bound == [[b"k", b"50", b"20"]]
             (load,) = stored.loads
-            assert (load.key, load.result) == ("k", Result(OK, 7, "pg-1", "3"))
+            assert (load.key, load.result) == ("k", Result(outcome=OK, value=7, server="pg-1", epoch="3"))
             assert 0 < load.invoke_ns < load.return_ns
             assert loaded == Loaded(7, (load.return_ns - load.invoke_ns) / 1e9, "pg-1")
 
@@ -118,7 +118,7 @@ def test_a_load_whose_reader_has_gone_is_recorded_once_and_its_connection_is_use
             assert stored.loads == []  # the database is still at work
             hang.set()
             await wait_until(lambda: stored.loads)
-            assert stored.loads[0].result == Result(WASTED, server="pg-1", epoch="3")
+            assert stored.loads[0].result == Result(outcome=WASTED, server="pg-1", epoch="3")
             assert (await stored.database.load("another")).version == 7
             assert stored.outcomes == [WASTED, OK]
             assert stored.fake.connections == 1
@@ -215,7 +215,7 @@ def test_where_no_connection_is_made_nothing_is_loaded_or_recorded_and_the_place
             with pytest.raises(LoadFailed) as refused:
                 await stored.database.load("k")
             assert refused.value.outcome == Outcome("fail", "refused")
-            assert await stored.database.write(WRITE) == Result(Outcome("fail", "refused"))
+            assert await stored.database.write(WRITE) == Result(outcome=Outcome("fail", "refused"))
             assert stored.loads == []
             stored.fake.accept = True
             assert (await stored.database.load("k")).version == 7
@@ -230,7 +230,7 @@ def test_a_write_does_not_wait_behind_loads() -> None:
             first = asyncio.create_task(stored.database.load("first"))
             second = asyncio.create_task(stored.database.load("second"))
             await wait_until(lambda: stored.keys)
-            assert await stored.database.write(WRITE) == Result(OK, None, "pg-1", "3")
+            assert await stored.database.write(WRITE) == Result(outcome=OK, value=None, server="pg-1", epoch="3")
             assert (first.done(), second.done()) == (False, False)
             assert stored.outcomes == []
             hang.set()

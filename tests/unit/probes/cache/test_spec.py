@@ -38,7 +38,7 @@ def asked(**spec: Any) -> ProbeSpec:
 
 def test_it_is_read_as_it_is_said() -> None:
     cache = asked().cache
-    assert cache == CacheSpec("pg", "lock", keys=4, exponent=0.0, write_every=10)
+    assert cache == CacheSpec(store="pg", protection="lock", keys=4, exponent=0.0, write_every=10)
     assert cache.timing.ttl_seconds == 10
     factory_for("RedisCluster").check(asked())
 
@@ -75,7 +75,7 @@ def test_it_belongs_to_the_workload_and_to_a_cache() -> None:
 
 
 def test_every_key_is_written_once_by_one_vantage_before_it_is_read_by_all() -> None:
-    spec = replace(asked(), cache=CacheSpec("pg", "lock", keys=8, exponent=1.0, write_every=10))
+    spec = replace(asked(), cache=CacheSpec(store="pg", protection="lock", keys=8, exponent=1.0, write_every=10))
     firsts: list[str | None] = []
     for vantage in range(3):
         writer = Writer(spec, vantage)
@@ -93,7 +93,7 @@ def test_every_key_is_written_once_by_one_vantage_before_it_is_read_by_all() -> 
 
 
 def test_a_vantage_without_keys_of_its_own_only_reads() -> None:
-    spec = replace(asked(), cache=CacheSpec("pg", keys=1, write_every=2))
+    spec = replace(asked(), cache=CacheSpec(store="pg", keys=1, write_every=2))
     assert {operation(Writer(spec, 1), index).op for index in range(100)} == {"read"}
 
 

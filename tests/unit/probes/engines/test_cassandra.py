@@ -53,7 +53,11 @@ def at(operation: Operation, level: str) -> Operation:
 def test_operations_are_carried_out_by_the_coordinator_that_answers() -> None:
     ring = FakeRing()
     results = asyncio.run(perform(ring, ADD, WRITE, READ))
-    assert results == [Result(OK, None, "cs-0"), Result(OK, None, "cs-0"), Result(OK, WRITE.value, "cs-0")]
+    assert results == [
+        Result(outcome=OK, value=None, server="cs-0"),
+        Result(outcome=OK, value=None, server="cs-0"),
+        Result(outcome=OK, value=WRITE.value, server="cs-0"),
+    ]
     assert ring.added["10.0.0.3"] == {(RUN, bucket_of(ADD.value or 0), ADD.value)}
     assert [request.host for request in ring.sent] == [None] * 3
     assert {request.profile for request in ring.sent} == {SERVICE_PROFILE}
@@ -62,7 +66,7 @@ def test_operations_are_carried_out_by_the_coordinator_that_answers() -> None:
 def test_a_member_coordinates_what_goes_to_it() -> None:
     ring = FakeRing()
     (result,) = asyncio.run(perform(ring, ADD, endpoint=MEMBERS[2]))
-    assert result == Result(OK, None, "cs-2")
+    assert result == Result(outcome=OK, value=None, server="cs-2")
     assert ring.sent[0].host == Host("10.0.0.3")
     assert ring.sent[0].profile == DIRECT_PROFILE  # else the driver would ask the same host twice
 
@@ -179,8 +183,8 @@ def test_ids_go_on_from_the_last_one_whoever_had_it() -> None:
 def test_where_others_are_quicker_twice_no_id_is_handed_out() -> None:
     ring = FakeRing(quicker=2)
     first, second = asyncio.run(perform(ring, ID, ID))
-    assert first == Result(REFUSED, None, "cs-0")
-    assert second == Result(OK, 3, "cs-0")
+    assert first == Result(outcome=REFUSED, value=None, server="cs-0")
+    assert second == Result(outcome=OK, value=3, server="cs-0")
 
 
 def test_an_id_whose_transaction_has_no_end_is_unknown() -> None:
@@ -215,7 +219,7 @@ def test_the_outcome_counts_how_many_coordinators_were_asked(
     planted: Planted, outcome: Outcome, server: str | None
 ) -> None:
     (result,) = asyncio.run(perform(FakeRing(planted=[planted]), ADD))
-    assert result == Result(outcome, None, server)
+    assert result == Result(outcome=outcome, value=None, server=server)
 
 
 def test_the_driver_gives_up_after_the_session_has() -> None:
@@ -253,7 +257,7 @@ def test_an_operation_that_times_out_is_recorded_then_and_its_link_abandoned_unt
         sessions = Sessions(client, router, LIMITS, session_numbers(), attempts.append)
         hanging = asyncio.create_task(sessions.carry_out(ADD, time.monotonic_ns()))
         await wait_until(lambda: bool(attempts))
-        assert attempts[0].result == Result(Outcome("info", "timeout"))  # nobody knows which member had it
+        assert attempts[0].result == Result(outcome=Outcome("info", "timeout"))  # nobody knows which member had it
         assert not hanging.done()
         await sessions.carry_out(ADD, time.monotonic_ns())
         assert attempts[1].result.outcome == OK
@@ -277,7 +281,7 @@ def test_a_member_without_a_connection_is_refused_and_nothing_is_sent() -> None:
         assert not ring.sent
         link = await client.open(MEMBERS[0])
         ring.down.add("10.0.0.1")
-        assert await link.perform(ADD) == Result(REFUSED)
+        assert await link.perform(ADD) == Result(outcome=REFUSED)
         # It is back: the same link goes on.
         ring.down.clear()
         assert (await link.perform(ADD)).outcome == OK
@@ -292,7 +296,7 @@ def test_a_host_that_has_left_the_ring_is_not_replaced_by_another() -> None:
         client = client_of(ring)
         link = await client.open(MEMBERS[2])
         ring.addresses = ADDRESSES[:2]
-        assert await link.perform(ADD) == Result(REFUSED)
+        assert await link.perform(ADD) == Result(outcome=REFUSED)
         assert not ring.sent
         await client.close()
 
@@ -444,7 +448,7 @@ def test_statements_that_could_not_be_prepared_in_opening_are_prepared_when_they
         ring = FakeRing(tables=set())
         client = client_of(ring)
         link = await client.open(SERVICE)
-        assert await link.perform(ADD) == Result(REFUSED)
+        assert await link.perform(ADD) == Result(outcome=REFUSED)
         ring.tables = set(TABLES)
         assert (await link.perform(ADD)).outcome == OK
         await client.close()

@@ -86,7 +86,7 @@ def stamped(options: ClientOptions, text: str = "") -> tuple[int, int | None]:
     _, session = made(options)
 
     async def scenario() -> None:
-        await send(session, Bound(text, ()), 1.0, DIRECT_PROFILE)
+        await send(session, Bound(text=text, values=()), 1.0, DIRECT_PROFILE)
 
     ring = session._ring
     ring.planted.append(Planted(OperationTimedOut()))
@@ -123,8 +123,8 @@ def test_an_answer_comes_from_a_thread_and_the_loop_never_waits() -> None:
     async def scenario() -> None:
         ring = FakeRing(planted=[Planted(hang=True), Planted(OperationTimedOut()), Planted(hang=True)])
         session = Session(ring)
-        silent = send(session, Bound("", ()), 1.0, DIRECT_PROFILE)
-        answer = await send(session, Bound("", ()), 1.0, DIRECT_PROFILE)
+        silent = send(session, Bound(text="", values=()), 1.0, DIRECT_PROFILE)
+        answer = await send(session, Bound(text="", values=()), 1.0, DIRECT_PROFILE)
         assert isinstance(answer.error, OperationTimedOut)
         assert (answer.rows, answer.asked, answer.server, answer.more) == ((), 1, "10.0.0.1", None)
         assert not silent.done()
@@ -132,7 +132,7 @@ def test_an_answer_comes_from_a_thread_and_the_loop_never_waits() -> None:
         for _ in range(2):
             threading.Thread(target=ring.hanging[0].settle, args=([(1,)], None)).start()
         assert (await silent).rows == ((1,),)
-        dropped = send(session, Bound("", ()), 1.0, DIRECT_PROFILE)
+        dropped = send(session, Bound(text="", values=()), 1.0, DIRECT_PROFILE)
         dropped.cancel()
         ring.hanging[1].settle(None, None)
         await asyncio.sleep(0)
@@ -144,7 +144,7 @@ def test_an_answer_after_the_end_of_the_loop_breaks_nothing() -> None:
     ring = FakeRing(planted=[Planted(hang=True)])
 
     async def scenario() -> None:
-        send(Session(ring), Bound("", ()), 1.0, DIRECT_PROFILE)
+        send(Session(ring), Bound(text="", values=()), 1.0, DIRECT_PROFILE)
 
     asyncio.run(scenario())
     ring.hanging[0].settle(None, None)

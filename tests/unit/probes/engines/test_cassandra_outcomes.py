@@ -104,21 +104,21 @@ def test_a_password_that_is_refused_in_connecting_sends_nothing() -> None:
 
 
 def test_a_condition_that_did_not_hold_is_a_fail_and_shows_what_was_there() -> None:
-    assert reading(ADD, SERIAL, Answer(((True,),))) == (OK, None)
-    assert reading(ADD, SERIAL, Answer(((False, 9, 5, 7),))) == (Outcome("fail", "refused"), None)
-    assert reading(WRITE, SERIAL, Answer(((False, 7),))) == (Outcome("fail", "refused"), None)
+    assert reading(ADD, SERIAL, Answer(rows=((True,),))) == (OK, None)
+    assert reading(ADD, SERIAL, Answer(rows=((False, 9, 5, 7),))) == (Outcome("fail", "refused"), None)
+    assert reading(WRITE, SERIAL, Answer(rows=((False, 7),))) == (Outcome("fail", "refused"), None)
     assert reading(WRITE, PLAIN, Answer()) == (OK, None)
     assert not applied(Answer())
-    assert row_missing(Answer(((False,),)))
-    assert row_missing(Answer(((False, None),)))
-    assert not row_missing(Answer(((False, 7),)))
-    assert not row_missing(Answer(((True,),)))
+    assert row_missing(Answer(rows=((False,),)))
+    assert row_missing(Answer(rows=((False, None),)))
+    assert not row_missing(Answer(rows=((False, 7),)))
+    assert not row_missing(Answer(rows=((True,),)))
     assert not row_missing(Answer(error=CAS_TIMEOUT))
     assert not row_missing(Answer())
 
 
 def test_a_read_shows_the_value_or_that_there_is_none() -> None:
-    assert reading(READ, READING, Answer(((42,),))) == (OK, 42)
-    assert reading(READ, READING, Answer(())) == (OK, None)
-    assert reading(READ, READING, Answer(((None,),))) == (OK, None)
-    assert reading(READ, READING, Answer(((42,),), UNAVAILABLE)) == (Outcome("fail", "no-quorum"), None)
+    assert reading(READ, READING, Answer(rows=((42,),))) == (OK, 42)
+    assert reading(READ, READING, Answer(rows=())) == (OK, None)
+    assert reading(READ, READING, Answer(rows=((None,),))) == (OK, None)
+    assert reading(READ, READING, Answer(rows=((42,),), error=UNAVAILABLE)) == (Outcome("fail", "no-quorum"), None)

@@ -92,8 +92,12 @@ def test_a_scan_of_a_member_that_is_down_or_that_fails_in_part_is_not_done() -> 
 def test_members_are_scanned_first_and_all_together_last(tmp_path: Path) -> None:
     async def scenario() -> None:
         ring = filled(range(4), missing_at_the_last=1)
-        spec = ProbeSpec(RUN_ID, "set-scan", 1, ("service", "direct"), ("a",), seed=1)
-        around = ProberContext("a", tmp_path, LIMITS, Exporter("a"), session_numbers())
+        spec = ProbeSpec(
+            run_id=RUN_ID, workload="set-scan", rate=1, routes=("service", "direct"), vantages=("a",), seed=1
+        )
+        around = ProberContext(
+            vantage="a", folder=tmp_path, limits=LIMITS, exporter=Exporter("a"), numbers=session_numbers()
+        )
         probe = Probe(spec, around, client_of(ring), lambda: Topology(SERVICE, MEMBERS), CASSANDRA.has_primary)
         await probe.run()
         assert (probe.status.phase, probe.status.operations) == ("Done", 4 + 4 + 3 + 4)

@@ -82,21 +82,21 @@ READONLY = response(b"E", b"ERROR", b"25006")
     ("reply", "operation", "expected"),
     [
         # What comes back of a cas is the row as it is now: its own value, or what was there and stays.
-        (rows(b"6"), CAS, Result(Outcome("ok"), observed=5)),
-        (rows(b"7"), CAS, Result(Outcome("ok"), observed=7)),
-        (rows(), CAS, Result(Outcome("ok"), observed=None)),
-        (rows(b"6"), CAS_FIRST, Result(Outcome("ok"), observed=None)),
-        (rows(b"7"), CAS_FIRST, Result(Outcome("ok"), observed=7)),
-        (WARNED + rows(b"6"), CAS, Result(UNKNOWN)),
-        (WARNED + rows(b"7"), CAS, Result(UNKNOWN)),
-        (READONLY, CAS, Result(Outcome("fail", "readonly"))),
-        (rows(b"33"), ID, Result(Outcome("ok"), value=33)),
-        (WARNED + rows(b"33"), ID, Result(UNKNOWN)),
-        (READONLY, ID, Result(Outcome("fail", "readonly"))),
-        (DONE, INCR, Result(Outcome("ok"))),
-        (WARNED + DONE, INCR, Result(UNKNOWN)),
-        (rows(b"12"), COUNT, Result(Outcome("ok"), value=12)),
-        (DONE, MULTI, Result(Outcome("ok"))),
+        (rows(b"6"), CAS, Result(outcome=Outcome("ok"), observed=5)),
+        (rows(b"7"), CAS, Result(outcome=Outcome("ok"), observed=7)),
+        (rows(), CAS, Result(outcome=Outcome("ok"), observed=None)),
+        (rows(b"6"), CAS_FIRST, Result(outcome=Outcome("ok"), observed=None)),
+        (rows(b"7"), CAS_FIRST, Result(outcome=Outcome("ok"), observed=7)),
+        (WARNED + rows(b"6"), CAS, Result(outcome=UNKNOWN)),
+        (WARNED + rows(b"7"), CAS, Result(outcome=UNKNOWN)),
+        (READONLY, CAS, Result(outcome=Outcome("fail", "readonly"))),
+        (rows(b"33"), ID, Result(outcome=Outcome("ok"), value=33)),
+        (WARNED + rows(b"33"), ID, Result(outcome=UNKNOWN)),
+        (READONLY, ID, Result(outcome=Outcome("fail", "readonly"))),
+        (DONE, INCR, Result(outcome=Outcome("ok"))),
+        (WARNED + DONE, INCR, Result(outcome=UNKNOWN)),
+        (rows(b"12"), COUNT, Result(outcome=Outcome("ok"), value=12)),
+        (DONE, MULTI, Result(outcome=Outcome("ok"))),
     ],
 )
 def test_what_several_vantages_change_has_its_outcome_and_what_it_found(
@@ -155,7 +155,9 @@ def test_a_write_whose_position_cannot_be_had_is_acknowledged_all_the_same() -> 
         async with fake_server(replies=[DONE, response(b"E", b"FATAL", b"57P01")]) as fake:
             options = ClientOptions(read_routing="causal")
             link = await client_of(fake, options=options).open(Endpoint("pg-1", "127.0.0.1", fake.port))
-            assert await link.perform(routed(WRITE)) == Result(Outcome("ok"), None, "pg-1", "3")
+            assert await link.perform(routed(WRITE)) == Result(
+                outcome=Outcome("ok"), value=None, server="pg-1", epoch="3"
+            )
 
     asyncio.run(scenario())
 
@@ -231,7 +233,7 @@ def test_a_promotion_on_an_open_connection_is_learned_with_the_first_write_that_
             assert (await link.perform(ADD)).epoch is None
             fake.timeline = b"00000010"
             fake.reply = DONE + parameter(b"in_hot_standby", b"off")
-            assert await link.perform(ADD) == Result(Outcome("ok"), None, "pg-1", "16")
+            assert await link.perform(ADD) == Result(outcome=Outcome("ok"), value=None, server="pg-1", epoch="16")
             link.close()
 
     asyncio.run(scenario())

@@ -72,7 +72,7 @@ def test_a_reply_has_its_outcome(reply: bytes, operation: Operation, outcome: Ou
     async def scenario() -> None:
         async with fake_redis(reply=reply) as fake:
             (result,) = await perform(fake, operation)
-            assert result == Result(outcome, value, "rd-1", REPLID)
+            assert result == Result(outcome=outcome, value=value, server="rd-1", epoch=REPLID)
 
     asyncio.run(scenario())
 
@@ -128,7 +128,13 @@ def test_what_several_vantages_change_has_its_outcome_and_what_it_found(
         async with fake_redis(reply=reply) as fake:
             (result,) = await perform(fake, operation)
             cas = operation.op == "cas"
-            assert result == Result(outcome, None if cas else value, "rd-1", REPLID, observed=value if cas else None)
+            assert result == Result(
+                outcome=outcome,
+                value=None if cas else value,
+                server="rd-1",
+                epoch=REPLID,
+                observed=value if cas else None,
+            )
 
     asyncio.run(scenario())
 
@@ -139,10 +145,12 @@ def test_a_cas_that_found_something_else_lacks_no_replica_and_one_that_took_effe
             first, second = await perform(
                 fake, replace(CAS_ONCE, level="wait-1"), replace(CAS_ONCE, value=9, level="wait-1")
             )
-            assert first == Result(Outcome("info", "no-quorum"), None, "rd-1", REPLID)
-            assert second == Result(Outcome("ok"), None, "rd-1", REPLID, observed=CAS_ONCE.value)
+            assert first == Result(outcome=Outcome("info", "no-quorum"), value=None, server="rd-1", epoch=REPLID)
+            assert second == Result(
+                outcome=Outcome("ok"), value=None, server="rd-1", epoch=REPLID, observed=CAS_ONCE.value
+            )
             (given,) = await perform(fake, replace(ID, level="wait-1"))
-            assert given == Result(Outcome("info", "no-quorum"), None, "rd-1", REPLID)
+            assert given == Result(outcome=Outcome("info", "no-quorum"), value=None, server="rd-1", epoch=REPLID)
 
     asyncio.run(scenario())
 
@@ -300,7 +308,9 @@ def test_an_operation_has_the_replication_id_under_which_it_was_carried_out_and_
             fake.replid = "f" * 40  # as a primary's is when its first replica comes
             assert (await link.perform(ADD)).epoch == "f" * 40
             fake.replid = None
-            assert await link.perform(ADD) == Result(Outcome("fail", "readonly"), None, "rd-1", None)
+            assert await link.perform(ADD) == Result(
+                outcome=Outcome("fail", "readonly"), value=None, server="rd-1", epoch=None
+            )
             assert (await link.perform(READ)).epoch is None
             link.close()
 
