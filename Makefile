@@ -43,7 +43,7 @@ chaos: venv ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; wi
 cap-table: venv ## rewrite docs/cap-table.md; ADD=results/<time>-<suite> adds that suite's verdicts first
 	@$(IN_VENV)python bench/cap_table.py $(if $(ADD),--add $(ADD))
 
-schemas: venv ## rewrite what the JSON schemas take from the checkers' declarations
+schemas: venv ## rewrite what the schema of expectations takes from the checkers' declarations
 	@$(IN_VENV)python -m caplab.schemas
 
 workflow: venv ## run the nightly workflow's job here, step by step, from a clean clone; SUITE=smoke, or as for make chaos

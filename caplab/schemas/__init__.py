@@ -1,9 +1,8 @@
-"""The JSON schemas of the lab's files: what they say about properties is written from the checkers."""
+"""The JSON schemas of the lab's files: what they say about properties comes from the checkers."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,19 @@ from caplab.check import CHECKERS, PROPERTIES
 from caplab.check.checker import RATIO, SHARE, Checker
 from caplab.judging import experiments_folder
 
+EXPECTATIONS = experiments_folder() / "expectations.schema.json"
 _DEFINITIONS = {"": "count", "s": "seconds", SHARE: "share", RATIO: "times"}  # by a property's unit
 
 
-def _of_expectations(schema: dict[str, Any]) -> None:
-    """Put in the names of the properties that a row may give, and of those that it may give for a side of a cut."""
-    by_side = [name for name, declared in PROPERTIES.items() if declared.by_side]
-    schema["$defs"]["properties"]["propertyNames"]["enum"] = [*PROPERTIES]
-    schema["$defs"]["sideProperties"]["propertyNames"]["enum"] = by_side
+def published(name: str) -> dict[str, Any]:
+    """Return the schema of verdict.json or findings.json (verdict, findings), as the wheel has it."""
+    schema: dict[str, Any] = json.loads((Path(__file__).parent / f"{name}.v1.json").read_text())
+    return schema
 
 
-def _of_findings(schema: dict[str, Any]) -> None:
-    """Put in the figures of each checker that its properties are measured by."""
+def findings() -> dict[str, Any]:
+    """Return the schema of findings.json, together with the figures of each checker that its properties name."""
+    schema = published("findings")
     schema["$defs"]["finding"]["allOf"] = [
         {
             "if": {"properties": {"property": {"const": checker.name}}},
@@ -31,6 +31,7 @@ def _of_findings(schema: dict[str, Any]) -> None:
         for checker in CHECKERS.values()
         if checker.properties
     ]
+    return schema
 
 
 def _figures(checker: Checker) -> dict[str, Any]:
@@ -42,14 +43,15 @@ def _figures(checker: Checker) -> dict[str, Any]:
     return {figure: {"$ref": f"#/$defs/{definition}"} for figure, definition in definitions.items()}
 
 
-WRITTEN: Mapping[Path, Callable[[dict[str, Any]], None]] = {
-    experiments_folder() / "expectations.schema.json": _of_expectations,
-    Path(__file__).parent / "findings.v1.json": _of_findings,
-}
+def expectations(path: Path = EXPECTATIONS) -> dict[str, Any]:
+    """Return a schema of expectations.yaml with the properties that a row, or one side of a cut, may name."""
+    schema: dict[str, Any] = json.loads(path.read_text())
+    by_side = [name for name, declared in PROPERTIES.items() if declared.by_side]
+    schema["$defs"]["properties"]["propertyNames"]["enum"] = [*PROPERTIES]
+    schema["$defs"]["sideProperties"]["propertyNames"]["enum"] = by_side
+    return schema
 
 
-def rendered(path: Path) -> str:
-    """Return a file of WRITTEN as it should be: its own text, with what the checkers declare."""
-    schema = json.loads(path.read_text())
-    WRITTEN[path](schema)
+def rendered(schema: dict[str, Any]) -> str:
+    """Return a schema as its file has it."""
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"

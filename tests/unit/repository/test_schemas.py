@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import runpy
 from collections.abc import Callable
 from copy import deepcopy
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from support.checkers.histories import table as history
 from support.runs.fake_runs import FakeToolkit, experiments_in
 
 from caplab import schemas
-from caplab.check import CHECKERS, Context, check_history
+from caplab.check import CHECKERS, PROPERTIES, Context, Property, check_history
+from caplab.check.checker import RATIO, SHARE
 from caplab.contract.names import FINDINGS_SCHEMA, PREFIX, VERDICT_SCHEMA
 from caplab.files import results
 from caplab.run import plans, suite_run
@@ -42,9 +44,12 @@ VERSION_1 = {
 }  # fmt: skip
 
 
-def schema(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(resources.files("caplab").joinpath("schemas", f"{name}.v1.json").read_text())
-    return read
+# A schema as it is published, and that of findings with the figures of every checker.
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
+    "verdict": lambda: schemas.published("verdict"),
+    "findings": lambda: schemas.published("findings"),
+    "every figure": schemas.findings,
+}
 
 
 def strict(part: Any) -> Any:
@@ -62,7 +67,7 @@ def strict(part: Any) -> Any:
 
 
 def problems(name: str, value: Any) -> list[str]:
-    validator = Draft202012Validator(strict(schema(name)))
+    validator = Draft202012Validator(strict(SCHEMAS[name]()))
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 
 
@@ -83,10 +88,10 @@ def _broken(folder: Path) -> dict[str, Any]:
     raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("name", ["verdict", "findings"])
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_a_schema_is_one(name: str) -> None:
-    Draft202012Validator.check_schema(schema(name))
-    Draft202012Validator.check_schema(strict(schema(name)))
+    Draft202012Validator.check_schema(SCHEMAS[name]())
+    Draft202012Validator.check_schema(strict(SCHEMAS[name]()))
 
 
 def test_what_a_suite_leaves_behind_is_as_its_schemas_say(suite: Path) -> None:
@@ -97,7 +102,8 @@ def test_what_a_suite_leaves_behind_is_as_its_schemas_say(suite: Path) -> None:
     written = sorted(suite.glob(f"*/{results.FINDINGS}"))
     assert len(written) == 4
     for file in written:
-        assert problems("findings", json.loads(file.read_text())) == [], file
+        for name in ("findings", "every figure"):
+            assert problems(name, json.loads(file.read_text())) == [], file
 
 
 def test_the_findings_of_every_checker_are_as_the_schema_says(tmp_path: Path) -> None:
@@ -106,39 +112,49 @@ def test_the_findings_of_every_checker_are_as_the_schema_says(tmp_path: Path) ->
     findings = json.loads((tmp_path / results.FINDINGS).read_text())
     assert {finding["property"] for finding in findings["findings"]} == set(CHECKERS)
     assert problems("findings", findings) == []
+    assert problems("every figure", findings) == []
 
 
-def test_every_figure_that_a_row_may_name_is_described() -> None:
-    described = {
-        (part["if"]["properties"]["property"]["const"], figure)
-        for part in schema("findings")["$defs"]["finding"]["allOf"]
-        for figure in part["then"]["properties"]["figures"]["properties"]
-    }
-    named = {
-        (checker.name, figure)
-        for checker in CHECKERS.values()
-        for declared in checker.properties
-        for figure in (declared.figure, declared.of)
-        if figure
-    }
-    assert described == named
+def unit_in_the_name(figure: str) -> str:
+    """The unit that the published schema reads from a figure's name; '' for none."""
+    patterns = schemas.published("findings")["$defs"]["finding"]["properties"]["figures"]["patternProperties"]
+    definitions = {part["$ref"] for pattern, part in patterns.items() if re.search(pattern, figure)}
+    return (
+        {"#/$defs/seconds": "s", "#/$defs/share": SHARE, "#/$defs/times": RATIO}[definitions.pop()]
+        if definitions
+        else ""
+    )
 
 
-@pytest.mark.parametrize("path", schemas.WRITTEN, ids=lambda path: path.name)
-def test_what_a_schema_says_about_properties_is_what_the_checkers_declare(path: Path) -> None:
-    assert path.read_text() == schemas.rendered(path), "Hint: make schemas"
+@pytest.mark.parametrize("declared", PROPERTIES.values(), ids=PROPERTIES)
+def test_the_end_of_a_figures_name_is_its_propertys_unit(declared: Property) -> None:
+    assert unit_in_the_name(declared.figure) == declared.unit or (
+        declared.unit == RATIO and not unit_in_the_name(declared.figure)
+    )
+    assert unit_in_the_name(declared.of) == ""
 
 
-def test_a_schema_that_lacks_a_declared_figure_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stale = tmp_path / "findings.v1.json"
-    stale.write_text(json.dumps({"$defs": {"finding": {"allOf": []}}}))
-    monkeypatch.setattr(schemas, "WRITTEN", {stale: schemas.WRITTEN[Path(schemas.__file__).parent / stale.name]})
-    assert stale.read_text() != schemas.rendered(stale)
-    assert '"lost_window_seconds": {' in schemas.rendered(stale)
+def test_a_schema_of_expectations_is_what_the_checkers_declare(tmp_path: Path) -> None:
+    here = schemas.EXPECTATIONS.read_text()
+    assert here == schemas.rendered(schemas.expectations()), "Hint: make schemas"
+    stale = tmp_path / "stale.json"
+    stale.write_text(here.replace('"lostWindow",', ""))
+    assert stale.read_text() != schemas.rendered(schemas.expectations(stale)) == here
+
+
+def test_the_schema_of_findings_is_printed_with_every_figure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["caplab.schemas", "findings"])
+    runpy.run_module("caplab.schemas", run_name="__main__")
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == schemas.findings()
+    for declared in PROPERTIES.values():
+        assert f'"{declared.figure}": {{' in printed
 
 
 def test_a_version_loses_no_field() -> None:
-    verdict, findings = schema("verdict"), schema("findings")
+    verdict, findings = schemas.published("verdict"), schemas.published("findings")
     every = {"": verdict, **verdict["$defs"], **findings["$defs"]}
     for name, fields in VERSION_1.items():
         assert fields <= set(every[name]["required"]), name
@@ -183,10 +199,20 @@ def test_a_file_that_drifted_from_its_schema_is_seen(
     assert any(says in problem for problem in problems("verdict", drifted))
 
 
-def test_a_figure_of_another_kind_is_seen() -> None:
-    finding = {"property": "durability", "state": "valid", "reason": "", "figures": {"lost": 0.5}}
-    sentences = problems("findings", {"schema": FINDINGS_SCHEMA, "findings": [finding]})
-    assert sentences == ["$.findings[0].figures.lost: 0.5 is not of type 'integer', 'array', 'null'"]
+@pytest.mark.parametrize(
+    ("name", "figure", "value", "says"),
+    [
+        ("every figure", "lost", 0.5, "0.5 is not of type 'integer', 'array', 'null'"),
+        ("every figure", "lost_window_seconds", "3", "'3' is not of type 'number', 'null'"),
+        ("findings", "lost_window_seconds", "3", "'3' is not of type 'number', 'null'"),
+        ("findings", "anything_seconds", -1, "-1 is less than the minimum of 0"),
+        ("findings", "lower_bounds", "lost", "'lost' is not of type 'array'"),
+    ],
+)
+def test_a_figure_of_another_kind_is_seen(name: str, figure: str, value: object, says: str) -> None:
+    finding = {"property": "durability", "state": "valid", "reason": "", "figures": {figure: value}}
+    sentences = problems(name, {"schema": FINDINGS_SCHEMA, "findings": [finding]})
+    assert {*sentences} == {f"$.findings[0].figures.{figure}: {says}"}
 
 
 def test_a_plan_of_an_older_version_is_read_and_the_machine_here_is_told(tmp_path: Path) -> None:
