@@ -77,8 +77,8 @@ class Api:
         return existing
 
     def stands(self, manifest: Mapping[str, Any]) -> bool:
-        """Whether the manifest's object is not known to have been changed or removed since it was applied."""
-        return self.ledger.uid(manifest) is not None
+        """Whether this manifest was the last one applied, and its object is not known to have changed since."""
+        return self.ledger.stands(manifest)
 
     def metadata(self, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return only the metadata of the object that has the manifest's name; None if there is none."""

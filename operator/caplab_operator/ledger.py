@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,10 +17,11 @@ Name = tuple[str, str]  # kind and name
 
 @dataclass(frozen=True, slots=True)
 class AppliedObject:
-    """An object as it was applied."""
+    """An object as it was applied. digest: of the manifest, which no event has."""
 
     uid: str
     version: str
+    digest: str = field(default="", compare=False)
 
 
 def version_of(metadata: Metadata) -> str:
@@ -46,7 +49,7 @@ class Ledger:
     def note(self, manifest: Mapping[str, Any], applied: Metadata) -> None:
         """Record a manifest as applied, with the object's new metadata. A later change by others is not overwritten."""
         owner, name = _owner(manifest), (manifest["kind"], manifest["metadata"]["name"])
-        entry = AppliedObject(applied["uid"], version_of(applied))
+        entry = AppliedObject(applied["uid"], version_of(applied), _digest(manifest))
         with self._lock:
             revision, latest = self._latest_events.get(owner, {}).pop(name, (0, entry))
             if latest != entry and revision > revision_of(applied):
@@ -63,9 +66,17 @@ class Ledger:
 
     def uid(self, manifest: Mapping[str, Any]) -> str | None:
         """Return the uid of the object as last applied; None if it was not applied, or must be looked at again."""
-        with self._lock:
-            entry = self._entries.get(_owner(manifest), {}).get((manifest["kind"], manifest["metadata"]["name"]))
+        entry = self._entry(manifest)
         return entry.uid if entry else None
+
+    def stands(self, manifest: Mapping[str, Any]) -> bool:
+        """Whether this manifest is the one last applied, and its object is not known to have changed since."""
+        entry = self._entry(manifest)
+        return entry is not None and entry.digest == _digest(manifest)
+
+    def _entry(self, manifest: Mapping[str, Any]) -> AppliedObject | None:
+        with self._lock:
+            return self._entries.get(_owner(manifest), {}).get((manifest["kind"], manifest["metadata"]["name"]))
 
     def invalidate(self, cluster: str, name: Name) -> bool:
         """Forget an object that may have changed since it was applied. Returns whether it was recorded."""
@@ -107,6 +118,10 @@ class Ledger:
             self._entries.pop(cluster, None)
             self._latest_events.pop(cluster, None)
             self._outdated.discard(cluster)
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _owner(manifest: Mapping[str, Any]) -> str:

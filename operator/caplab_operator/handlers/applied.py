@@ -151,19 +151,21 @@ def _with_owner_uids(manifest: Manifest, uids: Mapping[Name, str]) -> Manifest:
 
 
 class ApplyCache:
-    """Objects as they were last applied. Safe between threads."""
+    """When objects were last applied from here. Safe between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: dict[Name, tuple[Manifest, float]] = {}
+        self._last: dict[Name, float] = {}
 
     def ensure(self, api: Api, manifest: Manifest) -> None:
-        """Apply an object if its manifest or the object has changed, or if it was last applied a while ago."""
+        """Apply an object if another manifest was applied last, if it has changed, or if it was applied a while ago.
+
+        Another manifest may be an apply's from an older state of the cluster, which ended later.
+        """
         key, now = _name(manifest), time.monotonic()
         with self._lock:
             last = self._last.get(key)
-            fresh = last is not None and last[0] == manifest and now - last[1] <= _AGAIN_SECONDS
-            if not fresh or not api.stands(manifest):
+            if last is None or now - last > _AGAIN_SECONDS or not api.stands(manifest):
                 self._last.pop(key, None)  # an apply that fails is done again
                 api.apply(manifest)
-                self._last[key] = (manifest, now)
+                self._last[key] = now

@@ -48,11 +48,12 @@ class CassandraClusters:
 
     def reconcile(self, api: Api, body: Body) -> None:
         """Apply the cluster's objects as its spec asks for; the number of members can only grow here."""
-        spec = parse(body)
+        spec, cache = parse(body), self._of(body)
         image, lab_namespace = os.environ[spec.ENGINE.image_variable], os.environ[LAB_NAMESPACE_VARIABLE]
         with self._sizing:
             persisted = steps.persisted_for(spec, _deployed(api, spec))
-            objects_of_it = manifests.build(spec, image, lab_namespace, api.zones(), persisted)
+            cache.zones = api.zones()  # the rounds keep what is applied here
+            objects_of_it = manifests.build(spec, image, lab_namespace, cache.zones, persisted)
             apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it)
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:

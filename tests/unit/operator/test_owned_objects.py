@@ -18,11 +18,15 @@ from caplab_operator.engines.postgres import manifests as postgres
 from caplab_operator.engines.redis import manifests as redis
 from caplab_operator.engines.redis import slices
 from caplab_operator.handlers.applied import ApplyCache, EarlierClusterRemains, apply_all
+from caplab_operator.handlers.engines import controllers
 from caplab_operator.root_key import NAME, UnusableRootKey
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from support.objects.fake_server import FakeServer
+from support.operator.observed_cassandra import BODY as CASSANDRA_BODY
 from support.operator.observed_cassandra import SPEC as CASSANDRA
+from support.operator.observed_postgres import BODY as POSTGRES_BODY
 from support.operator.observed_postgres import SPEC as POSTGRES
+from support.operator.observed_redis import BODY as REDIS_BODY
 from support.operator.observed_redis import SPEC as REDIS
 
 from caplab.contract.names import API_VERSION, CLUSTER_LABEL, ENGINE_LABEL, PART_LABEL, ROOT_KEY_ANNOTATION
@@ -161,6 +165,40 @@ def test_an_object_that_is_kept_is_applied_again_once_it_is_known_to_have_change
     server.ledger.invalidate(POSTGRES.uid, ("ConfigMap", "pg-patroni"))
     kept.ensure(server, manifest)
     assert "configmaps/pg-patroni" in server.names()
+
+
+def test_an_object_that_is_kept_is_applied_again_at_once_after_another_manifest_of_it_was() -> None:
+    server, kept = FakeServer(), ApplyCache()
+    manifest = postgres.config_map(POSTGRES)
+    kept.ensure(server, manifest)
+    server.apply({**manifest, "data": {"of": "an apply that began earlier"}})
+    kept.ensure(server, manifest)
+    assert server.at("configmaps", "pg-patroni")["data"] == manifest["data"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "body", "depends"),
+    [
+        ("postgres", POSTGRES_BODY, set()),
+        # Its rounds keep that, and a round that finds it Ready does so before its status says so.
+        ("redis", REDIS_BODY, {"configmaps/rd-redis"}),
+        ("cassandra", CASSANDRA_BODY, set()),
+    ],
+)
+def test_what_an_apply_makes_of_a_clusters_status_is_known(
+    engine: str, body: dict[str, Any], depends: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A status wakes no apply: an object that depends on it must be kept by the rounds."""
+    monkeypatch.setenv(ENGINES[engine][0].ENGINE.image_variable, "image")
+    applied = []
+    for phase in ("Creating", "Ready", "Degraded"):
+        primary = {"primary": f"{body['metadata']['name']}-1"} if phase == "Degraded" else {}
+        server = FakeServer()
+        server.put("Secret", NAME, namespace=LAB, data={"key": base64.b64encode(bytes(32)).decode()})
+        controllers()[body["kind"]].handlers.reconcile(server, {**body, "status": {"phase": phase, **primary}})
+        applied.append({f"{plural}/{name}": content for (_, plural, name), content in server.objects.items()})
+    assert {name for name in applied[0] if applied[0][name] != applied[1][name]} == depends
+    assert {name for name in applied[0] if applied[1][name] != applied[2][name]} == depends
 
 
 @pytest.mark.parametrize(

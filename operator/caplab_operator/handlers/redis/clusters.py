@@ -47,6 +47,7 @@ class ClusterCache:
     applied: ApplyCache = field(default_factory=ApplyCache)
     sizing: threading.Lock = field(default_factory=threading.Lock)  # held while deciding on the number of members
     place: Place | None = None  # as last observed
+    was_ready: bool = False  # since the operator started
     handed_over: str | None = None  # the member that the operator had hand over, until the new primary is seen
     users: Users = field(default_factory=Users)
     exporters_password: str = ""  # '' if there is no exporter, or the password is not known yet
@@ -64,7 +65,7 @@ class RedisClusters:
         cache.exporters_password = exporters.password(api, spec)
         with cache.sizing:
             deployed = _deployed(api, spec)
-            persisted = _persisted_state(spec, deployed, None, body.get("status") or {})
+            persisted = _persisted_state(spec, cache, deployed, None, body.get("status") or {})
             image, lab_namespace = os.environ[spec.ENGINE.image_variable], os.environ[LAB_NAMESPACE_VARIABLE]
             objects_of_it = manifests.build(spec, image, lab_namespace, persisted)
             slices_of_it = [slices.primary_slice(spec), slices.replicas_slice(spec, ())]
@@ -92,10 +93,7 @@ class RedisClusters:
         changed_users = cache.users.changed(observed)
         refusals = _correct_drift(spec, observed, primary) | cache.users.correct(spec, observed, passwords)
         deployed = _deployed(api, spec)
-        with cache.sizing:
-            files = manifests.config_map(spec, _persisted_state(spec, deployed, primary, before))
-            cache.applied.ensure(api, files)
-        refresh_files(api, cache.place.members + cache.place.sentinels, files)
+        _keep_files(api, spec, cache, deployed, primary, before)
         step = rollout.next_step(spec, observed, primary, deployed) if deployed else None
         if step:
             _take(api, spec, cache, observed, step)
@@ -108,6 +106,9 @@ class RedisClusters:
             outdated=outdated,
         )
         new_status = status.build(spec, observed, primary, before, now(), active_faults, done)
+        if not never_ready(new_status) and not cache.was_ready:
+            cache.was_ready = True  # before the status says so: no event follows that would wake an apply
+            _keep_files(api, spec, cache, deployed, primary, new_status)
         if primary not in (None, cache.handed_over, before.get("primary")):
             cache.handed_over = None  # the new primary has been seen
         return new_status
@@ -156,12 +157,28 @@ def _deployed(api: Api, spec: RedisSpec) -> rollout.Deployed | None:
 
 
 def _persisted_state(
-    spec: RedisSpec, deployed: rollout.Deployed | None, primary: str | None, before: Body
+    spec: RedisSpec, cache: ClusterCache, deployed: rollout.Deployed | None, primary: str | None, before: Body
 ) -> manifests.PersistedState:
     """Return the state that start scripts need; before is the status so far."""
     last = primary or before.get("primary") or (before.get("primaryGap") or {}).get("member")
     replicas = rollout.wanted_replicas(spec, primary, deployed.replicas if deployed else None)
-    return manifests.PersistedState(replicas, last, never_ready(before))
+    return manifests.PersistedState(replicas, last, bootstrap=never_ready(before) and not cache.was_ready)
+
+
+def _keep_files(
+    api: Api,
+    spec: RedisSpec,
+    cache: ClusterCache,
+    deployed: rollout.Deployed | None,
+    primary: str | None,
+    before: Body,
+) -> None:
+    """Keep the files that members and Sentinels start with up to date; before is the status so far."""
+    with cache.sizing:
+        files = manifests.config_map(spec, _persisted_state(spec, cache, deployed, primary, before))
+        cache.applied.ensure(api, files)
+    pods = cache.place.members + cache.place.sentinels if cache.place else ()
+    refresh_files(api, pods, files)
 
 
 def _correct_drift(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> dict[str, str]:

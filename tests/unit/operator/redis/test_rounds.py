@@ -13,6 +13,8 @@ from caplab_operator.engines.redis import configuration, observe
 from caplab_operator.engines.redis.observe import Access, ObservedRedis, Place
 from caplab_operator.handlers.redis import clusters as redis
 from caplab_operator.handlers.redis.clusters import RedisClusters
+from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
+from support.objects.fake_server import FakeServer
 from support.operator.observed_redis import BODY, CURRENT, SPEC, master, observed, replica, sentinel
 
 PASSWORDS = {"operator": "o", "replication": "r", "sentinel": "s", "caplab": "c"}
@@ -97,3 +99,42 @@ def test_members_of_an_earlier_spec_are_named_and_the_next_one_is_restarted(clus
     status = round_of(cluster, RedisClusters())
     assert conditions(status)["SettingsApplied"] == ("False", "waits for a restart: rd-0; rd-1; rd-2")
     assert cluster.restarted == ["rd-2"]
+
+
+def may_start_empty(server: FakeServer) -> bool:
+    """What the ConfigMap says about members without data."""
+    settings = server.at("configmaps", "rd-redis", SPEC.namespace)["data"]["lab.env"].splitlines()
+    return "BOOTSTRAP=yes" in settings
+
+
+@pytest.fixture
+def server(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> FakeServer:
+    """An API server on which the cluster was applied, and has no pods."""
+    monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, "lab")
+    monkeypatch.setenv(SPEC.ENGINE.image_variable, "image")
+    monkeypatch.setattr(redis, "refresh_files", lambda *_: None)
+    return FakeServer()
+
+
+def test_in_the_round_that_finds_it_ready_a_member_may_no_longer_start_empty(
+    cluster: FakeCluster, server: FakeServer
+) -> None:
+    clusters = RedisClusters()
+    clusters.reconcile(server, BODY)
+    cluster.look = observed({"rd-2": None})
+    status = clusters.run_round(server, BODY, {}, {})
+    assert (status["phase"], may_start_empty(server)) == ("Creating", True)
+    cluster.look = with_users("user caplab on")
+    status = clusters.run_round(server, BODY, status, {})
+    # Nothing but its status will change: no event would wake an apply.
+    assert (status["phase"], may_start_empty(server)) == ("Ready", False)
+
+
+def test_an_apply_that_has_not_seen_it_ready_takes_nothing_back(cluster: FakeCluster, server: FakeServer) -> None:
+    clusters = RedisClusters()
+    clusters.reconcile(server, BODY)
+    clusters.run_round(server, BODY, {}, {})
+    clusters.reconcile(server, BODY)  # BODY is from before: it has no status
+    assert not may_start_empty(server)
+    clusters.run_round(server, BODY, {}, {})  # its status could not be written
+    assert not may_start_empty(server)

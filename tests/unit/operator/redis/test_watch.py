@@ -24,13 +24,15 @@ class FakeApi:
 
     def __init__(self) -> None:
         self.applied: list[tuple[str, list[str]]] = []
+        self.last: dict[str, Mapping[str, Any]] = {}
 
-    def stands(self, _manifest: Mapping[str, Any]) -> bool:
-        return True
+    def stands(self, manifest: Mapping[str, Any]) -> bool:
+        return self.last.get(manifest["metadata"]["name"]) == manifest
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         led_to = [endpoint["targetRef"]["name"] for endpoint in manifest["endpoints"]]
         self.applied.append((manifest["metadata"]["name"], led_to))
+        self.last[manifest["metadata"]["name"]] = manifest
 
 
 def test_of_two_looks_the_later_counts_whichever_is_done_first() -> None:
