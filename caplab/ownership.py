@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .contract import meta
 from .contract.names import RUN_LABEL, SESSION_LABEL
 
 MANAGER = "caplab-run"  # of the fields that runs write
@@ -40,12 +41,11 @@ def session_of(body: Body) -> str:
 
 
 def _label(body: Body, name: str) -> str:
-    metadata = body["metadata"]
     written = any(
         entry.get("manager") == MANAGER and f"f:{name}" in _labels_in(entry.get("fieldsV1") or {})
-        for entry in metadata.get("managedFields") or ()
+        for entry in body["metadata"].get("managedFields") or ()
     )
-    return str((metadata.get("labels") or {}).get(name, "")) if written else ""
+    return meta.labels_of(body).get(name, "") if written else ""
 
 
 def _labels_in(fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -73,12 +73,10 @@ class Session:
 
     def note_made(self, kind: str, body: Body) -> None:
         """Record a cluster that was made, by its uid: another object may have its name later."""
-        metadata = body["metadata"]
-        self.made.append(CreatedCluster(kind, metadata["namespace"], metadata["name"], metadata["uid"]))
-        self.reused.discard((kind, metadata["namespace"], metadata["name"]))
+        self.made.append(CreatedCluster(kind, meta.namespace_of(body), meta.name_of(body), meta.uid_of(body)))
+        self.reused.discard((kind, meta.namespace_of(body), meta.name_of(body)))
 
     def note_reused(self, kind: str, body: Body) -> None:
         """Record a cluster taken over from a finished run, unless this session made it."""
-        metadata = body["metadata"]
-        if metadata["uid"] not in {made.uid for made in self.made}:
-            self.reused.add((kind, metadata["namespace"], metadata["name"]))
+        if meta.uid_of(body) not in {made.uid for made in self.made}:
+            self.reused.add((kind, meta.namespace_of(body), meta.name_of(body)))

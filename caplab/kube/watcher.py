@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from ..contract import meta
 from ..contract.names import API_VERSION
 from .client import Client
 from .paths import path_of
@@ -57,12 +58,12 @@ class Watcher:
     def _list_and_watch(self) -> None:
         path = path_of(API_VERSION, self.kind, self.namespace)
         listed = self.client.call("GET", path)
-        objects: dict[str, Body] = {item["metadata"]["uid"]: item for item in listed["items"]}
+        objects: dict[str, Body] = {meta.uid_of(item): item for item in listed["items"]}
         self.changed(list(objects.values()))
         for event in self.client.events(path, listed["metadata"]["resourceVersion"], _WATCH_SECONDS):
             body = event["object"]
             if event["type"] == "DELETED":
-                objects.pop(body["metadata"]["uid"], None)
+                objects.pop(meta.uid_of(body), None)
             else:
-                objects[body["metadata"]["uid"]] = body
+                objects[meta.uid_of(body)] = body
             self.changed(list(objects.values()))

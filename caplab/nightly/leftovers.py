@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..contract import meta
 from ..contract.bounds import REASON_CHARACTERS
 from ..contract.engines import BY_KIND
 from ..contract.names import API_VERSION, FAULT, PROBE, RUN
@@ -47,11 +48,11 @@ def _remove_all(client: Client, namespace: str, kind: str) -> list[str]:
     """Delete the objects of a kind that runs have made, and wait until they are gone."""
     mine = _of_runs(client, namespace, kind)
     for body in mine:
-        client.delete(API_VERSION, kind, namespace, body["metadata"]["name"], uid=body["metadata"]["uid"])
-    uids = {body["metadata"]["uid"] for body in mine}
-    left = _left(lambda: [body for body in _of_runs(client, namespace, kind) if body["metadata"]["uid"] in uids])
-    left_uids = {body["metadata"]["uid"] for body in left}
-    gone = [body for body in mine if body["metadata"]["uid"] not in left_uids]
+        client.delete(API_VERSION, kind, namespace, meta.name_of(body), uid=meta.uid_of(body))
+    uids = {meta.uid_of(body) for body in mine}
+    left = _left(lambda: [body for body in _of_runs(client, namespace, kind) if meta.uid_of(body) in uids])
+    left_uids = {meta.uid_of(body) for body in left}
+    gone = [body for body in mine if meta.uid_of(body) not in left_uids]
     sentences = [f"{kind} {namespace}/{body['metadata']['name']} was removed" for body in gone]
     return sentences + [f"{kind} {namespace}/{body['metadata']['name']} is still there" for body in left]
 
@@ -67,7 +68,7 @@ def _fail_runs(client: Client, namespace: str, why: str) -> list[str]:
     """Mark the Run objects that are still under way as failed."""
     sentences = []
     for body in _of_runs(client, namespace, RUN):
-        name = body["metadata"]["name"]
+        name = meta.name_of(body)
         try:
             status = Run.from_body(body).status or RunStatus()
         except BodyError as error:

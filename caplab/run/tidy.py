@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..contract import meta
 from ..contract.names import API_VERSION
 from ..kube.client import Client
 from ..kube.context import pinned
@@ -56,7 +57,7 @@ def _remove(client: Client, made: CreatedCluster, session: Session) -> str:
     cluster = client.get(*where)
     if cluster is None:
         return ""
-    if cluster["metadata"]["uid"] != made.uid:
+    if meta.uid_of(cluster) != made.uid:
         return f"{_named(made)} is left: it is not the one that this suite made"
     if session_of(cluster) != session.id:
         return f"{_named(made)} is left: another suite has taken it over"

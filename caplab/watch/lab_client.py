@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.names import API_VERSION, APP_LABEL, OPERATOR, SYSTEM_NAMESPACE, VANTAGE_LABEL
 from caplab.contract.ports import OPERATOR_METRICS, PROBER_METRICS
 from caplab.contract.probers import TOKEN_HEADER
@@ -56,7 +57,7 @@ class LabClient:
         return {
             vantage: name
             for pod, name in self._pods(VANTAGE_LABEL)
-            if (vantage := str((pod["metadata"].get("labels") or {}).get(VANTAGE_LABEL, "")))
+            if (vantage := meta.labels_of(pod).get(VANTAGE_LABEL, ""))
         }
 
     def operator(self) -> float:
@@ -83,7 +84,7 @@ class LabClient:
     def _pods(self, selector: str) -> list[tuple[Body, str]]:
         """Return pods of the lab's own, each with its name if it runs; running ones come last."""
         listed = self._client.list_all("v1", "Pod", SYSTEM_NAMESPACE, selector, limit=str(_MOST_OBJECTS))
-        pods = [(pod, str(pod["metadata"]["name"]) if _runs(pod) else "") for pod in listed]
+        pods = [(pod, meta.name_of(pod) if _runs(pod) else "") for pod in listed]
         return sorted(pods, key=lambda named_pod: bool(named_pod[1]))
 
     def _of_pod(self, pod: str, port: int, headers: Mapping[str, str]) -> str:
@@ -91,4 +92,4 @@ class LabClient:
 
 
 def _runs(pod: Body) -> bool:
-    return (pod.get("status") or {}).get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
+    return (pod.get("status") or {}).get("phase") == "Running" and not meta.is_being_deleted(pod)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.engines import Engine
 from caplab.contract.objects import Fault, Metadata
 from caplab.contract.phases import PENDING
@@ -23,14 +24,14 @@ _PRIMARY_ROLES = frozenset({"primary", "master"})
 
 def cluster_of(engine: Engine, body: Body) -> ClusterLine:
     """Build the line of a cluster."""
-    metadata, status = body["metadata"], body.get("status") or {}
+    status = body.get("status") or {}
     primary = _text(status.get("primary"))
     return ClusterLine(
         engine=engine.name,
         has_primary=engine.has_primary,
-        namespace=_text(metadata["namespace"]),
-        name=_text(metadata["name"]),
-        phase="Deleting" if "deletionTimestamp" in metadata else _text(status.get("phase")) or PENDING,
+        namespace=_text(meta.namespace_of(body)),
+        name=_text(meta.name_of(body)),
+        phase="Deleting" if meta.is_being_deleted(body) else _text(status.get("phase")) or PENDING,
         primary=primary,
         epoch=_text(status.get("epoch")),
         desired=int((body.get("spec") or {}).get("replicas") or 0),
@@ -110,10 +111,8 @@ def _member(member: Mapping[str, Any], primary: str) -> MemberLine:
 
 
 def _trouble(status: Mapping[str, Any]) -> str:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "Ready" and condition.get("status") != "True":
-            return _text(condition.get("message"))
-    return ""
+    ready = meta.conditions_of(status).get("Ready")
+    return _text(ready.get("message")) if ready and ready.get("status") != "True" else ""
 
 
 def _text(value: object) -> str:

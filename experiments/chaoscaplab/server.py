@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.names import ALLOWED, API_VERSION, CHAOS_LABEL, SYSTEM_NAMESPACE, VANTAGE_LABEL
 from caplab.contract.ports import PROBER_METRICS
 from caplab.contract.probers import TOKEN_HEADER
@@ -47,9 +48,8 @@ class Server(Leases):
 
     def replace(self, kind: str, body: Body, spec: Mapping[str, Any]) -> Body:
         """Replace an object's spec, and add the run's labels. Raises Conflict if the object has changed."""
-        metadata = body["metadata"]
-        labels = {**(metadata.get("labels") or {}), **self._labels()}
-        head = {"apiVersion": API_VERSION, "kind": kind, "metadata": {**metadata, "labels": labels}}
+        labels = {**meta.labels_of(body), **self._labels()}
+        head = {"apiVersion": API_VERSION, "kind": kind, "metadata": {**body["metadata"], "labels": labels}}
         return self._client.replace({**body, **head, "spec": dict(spec)}, MANAGER)
 
     def apply_status(self, kind: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
@@ -72,8 +72,7 @@ class Server(Leases):
         """
         if problem := not_removable(self.run, body):
             raise NotOurs(f"{kind} {full_name(body)} is left as it is: {problem}.")
-        metadata = body["metadata"]
-        self._client.delete(API_VERSION, kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+        self._client.delete(API_VERSION, kind, meta.namespace_of(body), meta.name_of(body), uid=meta.uid_of(body))
 
     def open_namespace(self, namespace: str) -> None:
         """Create a namespace that faults may hit; an existing one keeps its labels."""
@@ -104,7 +103,7 @@ class Server(Leases):
     def annotations(self, namespace: str, endpoints: str) -> dict[str, str]:
         """Read the annotations of an Endpoints object, where Patroni keeps its state."""
         body = self._client.call("GET", path_of("v1", "Endpoints", namespace, endpoints))
-        return dict(body["metadata"].get("annotations") or {})
+        return dict(meta.annotations_of(body))
 
     def pods(self, namespace: str, selector: str) -> Sequence[Body]:
         """List the pods that a label selector selects."""
@@ -129,7 +128,7 @@ class Server(Leases):
     def fetch(self, vantage: str, path: str) -> bytes:
         """Fetch what the prober of a zone serves at a path; it answers only with the probers' token."""
         pods = self.pods(SYSTEM_NAMESPACE, f"{VANTAGE_LABEL}={vantage}")
-        running = [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") == "Running"]
+        running = [meta.name_of(pod) for pod in pods if pod["status"].get("phase") == "Running"]
         if not running:
             raise LookupError(f"There is no prober in zone {vantage}. Hint: make up.")
         # The token is read each time anew: the probers may have been reinstalled with another one.
@@ -145,7 +144,7 @@ def not_removable(run: RunContext, body: Body) -> str:
         return "no run has made it"
     if made_by == run.run_id:
         return ""
-    if run.state.lease_problem is None or body["metadata"]["namespace"] != run.namespace:
+    if run.state.lease_problem is None or meta.namespace_of(body) != run.namespace:
         return f"it belongs to the run {made_by}, and this run does not hold its namespace"
     return run.state.lease_problem()
 

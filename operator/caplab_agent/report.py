@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from caplab.contract import bounds
+from caplab.contract import bounds, meta
 from caplab.contract.names import API_VERSION, FAULT
 from caplab.contract.objects import TargetStatus
 
@@ -111,7 +111,7 @@ class Reporter:
             self._send(body)
         except Exception as error:  # of any kind: the fault goes on and heals, and the report is sent again
             reason = " ".join(str(error).split())[:300]
-            names = body["metadata"]["namespace"], body["metadata"]["name"]
+            names = meta.namespace_of(body), meta.name_of(body)
             _log.warning("Report of Fault %s/%s was not sent: %s", *names, reason)
             return False
         return True

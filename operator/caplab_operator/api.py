@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.names import ZONE_LABEL
+from caplab.contract.objects import Metadata
 from caplab.kube.client import METADATA, METADATA_LIST, Client
 from caplab.kube.context import connect
 from caplab.kube.errors import ApiError, Conflict, NotFound
@@ -93,7 +95,9 @@ class Api:
     def delete(self, manifest: Mapping[str, Any]) -> bool:
         """Delete a cluster's own object, and return whether there was one. A foreign object of that name stays."""
         existing = self.metadata(manifest)
-        if existing is None or "deletionTimestamp" in existing or not is_own(manifest, existing):
+        if existing is None or not is_own(manifest, existing):
+            return False
+        if Metadata.from_body(existing, "metadata").is_being_deleted:
             return False
         self.ledger.invalidate(controller(manifest["metadata"])["uid"], _name_of(manifest))
         self._client.delete(*_identity(manifest), uid=existing["uid"])
@@ -109,8 +113,7 @@ class Api:
 
     def apply_status(self, body: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         """Write an object's status; fields that it no longer names are removed."""
-        metadata = body["metadata"]
-        identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
+        identity = {"name": meta.name_of(body), "namespace": meta.namespace_of(body), "uid": meta.uid_of(body)}
         manifest = {
             "apiVersion": body["apiVersion"],
             "kind": body["kind"],
@@ -173,7 +176,7 @@ class Api:
 
     def zones(self) -> dict[str, str]:
         """Return the zone of every node by the node's name, '' if it has none."""
-        return {node["metadata"]["name"]: _zone_of(node) for node in self._client.list_all("v1", "Node")}
+        return {meta.name_of(node): _zone_of(node) for node in self._client.list_all("v1", "Node")}
 
     def node_exists(self, node: str) -> bool:
         """Whether the Kubernetes cluster has a node of that name."""
@@ -200,7 +203,7 @@ class Api:
         patch = removal(body, added) if body and is_own(manifest, body["metadata"]) else {}
         if not body or not patch:
             return None
-        patch["metadata"] = {"uid": body["metadata"]["uid"], "resourceVersion": body["metadata"]["resourceVersion"]}
+        patch["metadata"] = {"uid": meta.uid_of(body), "resourceVersion": body["metadata"]["resourceVersion"]}
         return dict(self._client.merge(*_identity(manifest), patch, _MANAGER)["metadata"])
 
     def request(self, path: str, query: Mapping[str, str], accept: str) -> tuple[str, dict[str, str]]:
@@ -229,9 +232,9 @@ def _identity(manifest: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _name_of(manifest: Mapping[str, Any]) -> tuple[str, str]:
-    return manifest["kind"], manifest["metadata"]["name"]
+    return manifest["kind"], meta.name_of(manifest)
 
 
 def _zone_of(node: Mapping[str, Any]) -> str:
-    labels = node["metadata"].get("labels") or {}
+    labels = meta.labels_of(node)
     return str(labels.get(ZONE_LABEL, ""))

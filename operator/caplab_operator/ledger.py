@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from caplab.contract import meta
+
 from .engines.ownership import controller
 
 Metadata = Mapping[str, Any]
@@ -48,7 +50,7 @@ class Ledger:
 
     def note(self, manifest: Mapping[str, Any], applied: Metadata) -> None:
         """Record a manifest as applied, with the object's new metadata. A later change by others is not overwritten."""
-        owner, name = _owner(manifest), (manifest["kind"], manifest["metadata"]["name"])
+        owner, name = _owner(manifest), (manifest["kind"], meta.name_of(manifest))
         entry = AppliedObject(applied["uid"], version_of(applied), _digest(manifest))
         with self._lock:
             revision, latest = self._latest_events.get(owner, {}).pop(name, (0, entry))
@@ -76,7 +78,7 @@ class Ledger:
 
     def _entry(self, manifest: Mapping[str, Any]) -> AppliedObject | None:
         with self._lock:
-            return self._entries.get(_owner(manifest), {}).get((manifest["kind"], manifest["metadata"]["name"]))
+            return self._entries.get(_owner(manifest), {}).get((manifest["kind"], meta.name_of(manifest)))
 
     def invalidate(self, cluster: str, name: Name) -> bool:
         """Forget an object that may have changed since it was applied. Returns whether it was recorded."""

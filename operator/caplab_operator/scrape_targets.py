@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from caplab import metrics_port
-from caplab.contract import ports
+from caplab.contract import meta, ports
 from caplab.contract.names import AGENT, APP_LABEL, CLUSTER_LABEL, OPERATOR, PART_LABEL, PREFIX, PROBER
 
 from .engines.objects import stateful_set_of
@@ -58,14 +58,14 @@ def _is_of_cluster(metadata: Body) -> bool:
 
 
 def _groups_of(pod: Body, label_prefixes: tuple[str, ...]) -> Iterator[Group]:
-    metadata, address = pod["metadata"], pod["status"]["podIP"]
+    address = pod["status"]["podIP"]
     labels_of_pod = {
-        f"{_META}namespace": metadata["namespace"],
-        f"{_META}pod_name": metadata["name"],
+        f"{_META}namespace": meta.namespace_of(pod),
+        f"{_META}pod_name": meta.name_of(pod),
         f"{_META}pod_ip": address,
         f"{_META}pod_node_name": pod["spec"].get("nodeName") or "",
     }
-    for name, value in (metadata.get("labels") or {}).items():
+    for name, value in meta.labels_of(pod).items():
         if name.startswith(label_prefixes):
             labels_of_pod[f"{_META}pod_label_{re.sub('[^a-zA-Z0-9_]', '_', name)}"] = value
     for container in pod["spec"]["containers"]:

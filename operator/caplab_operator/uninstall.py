@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from caplab.contract import meta
 from caplab.contract.engines import BY_KIND
 from caplab.contract.names import API_VERSION, FAULT, PLURALS, PROBE, RUN
 from caplab.kube.client import Body, Client
@@ -28,7 +29,7 @@ _LOOK_SECONDS = 0.3
 def strip(objects: Sequence[Body]) -> list[tuple[str, str, list[str]]]:
     """Return namespace, name and finalizers of the objects that have any, for the message that names them."""
     return [
-        (body["metadata"]["namespace"], body["metadata"]["name"], list(body["metadata"]["finalizers"]))
+        (meta.namespace_of(body), meta.name_of(body), list(body["metadata"]["finalizers"]))
         for body in objects
         if body["metadata"].get("finalizers")
     ]
@@ -49,7 +50,7 @@ class Uninstall:
                 continue
             print(f"{PLURALS[kind]}: {len(objects)} to remove", flush=True)
             for body in objects:
-                self._client.delete(API_VERSION, kind, body["metadata"]["namespace"], body["metadata"]["name"])
+                self._client.delete(API_VERSION, kind, meta.namespace_of(body), meta.name_of(body))
             if left := self._await_gone(kind):
                 self._force(kind, left)
 

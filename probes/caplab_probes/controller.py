@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 
+from caplab.contract import meta
 from caplab.contract.engines import POSTGRES
 from caplab.contract.names import PROBE
 from caplab.contract.phases import DONE, FAILED, PENDING
@@ -110,7 +111,7 @@ class Controller:
 
     def _changed(self, objects: list[Body]) -> None:
         self._carry_out(decide(objects, self._context.vantage, self._running))
-        there = {body["metadata"]["uid"] for body in objects}
+        there = {meta.uid_of(body) for body in objects}
         for uid, running in list(self._running.items()):
             if uid not in there and running.task and running.task.done():
                 del self._running[uid]

@@ -9,6 +9,7 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.contract import meta
 from caplab.contract.engines import REDIS
 from caplab.kube.client import Body
 from caplab.kube.errors import ExecFailed
@@ -116,11 +117,11 @@ def rolling_restart(
         target.change(lambda body: {**body["spec"], "operations": {**body["spec"]["operations"], **restart}})
 
         def not_restarted() -> str:
-            old = [pod["metadata"]["name"] for pod in target.members() if not _has_started_since(pod, began)]
+            old = [meta.name_of(pod) for pod in target.members() if not _has_started_since(pod, began)]
             return f"{', '.join(old)} still to restart" if old else target.not_steady()
 
         require(f"every member of {cluster} has restarted", not_restarted, float(within_seconds))
-        members = sorted(str(pod["metadata"]["name"]) for pod in target.members())
+        members = sorted(meta.name_of(pod) for pod in target.members())
         event.add_evidence(f"{', '.join(members)} have started since")
     return members
 
@@ -186,7 +187,7 @@ def fill_memory(
 
 def _uid_of(cluster: Cluster, member: str) -> str:
     """Return the uid of a member's present pod; '' if it has none."""
-    return next((str(pod["metadata"]["uid"]) for pod in cluster.members() if pod["metadata"]["name"] == member), "")
+    return next((meta.uid_of(pod) for pod in cluster.members() if meta.name_of(pod) == member), "")
 
 
 def _has_started_since(pod: Body, moment: datetime) -> bool:

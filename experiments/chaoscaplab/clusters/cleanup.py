@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from caplab.contract import meta
 from caplab.ownership import run_of
 
 from ..server import Server
@@ -17,10 +18,10 @@ def remove_other_clusters(server: Server, namespace: str, needed: Collection[tup
     A cluster that no run made stays. Raises NotInTime, and NotOurs if the run does not hold the namespace any more.
     """
     others = [
-        Cluster(server=server, engine=engine, namespace=namespace, name=body["metadata"]["name"], spec=body["spec"])
+        Cluster(server=server, engine=engine, namespace=namespace, name=meta.name_of(body), spec=body["spec"])
         for engine in MODULES.values()
         for body in server.list(engine.ENGINE.kind, namespace)
-        if (engine.ENGINE.kind, body["metadata"]["name"]) not in needed and run_of(body)
+        if (engine.ENGINE.kind, meta.name_of(body)) not in needed and run_of(body)
     ]
     for cluster in others:
         cluster.delete()

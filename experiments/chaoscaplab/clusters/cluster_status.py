@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from caplab.contract import meta
 from caplab.contract.names import CLUSTER_LABEL, MEMBER, PART_LABEL
 from caplab.contract.phases import READY
 from caplab.kube.client import Body
@@ -22,11 +23,11 @@ def selector(cluster: str) -> str:
 def not_ready(body: Body) -> str:
     """Return how a cluster falls short of Ready, by its own status; '' if it does not: pure."""
     status, spec = body.get("status") or {}, body["spec"]
-    if status.get("observedGeneration") != body["metadata"]["generation"]:
+    if status.get("observedGeneration") != meta.generation_of(body):
         return "the operator has not seen its latest spec"
     if status.get("phase") != READY or status.get("readyMembers") != spec["replicas"]:
-        conditions = {condition["type"]: condition["message"] for condition in status.get("conditions", [])}
-        return f"it is {status.get('phase', 'new')}: {conditions.get('Ready', 'no reason is known yet')}"
+        ready = meta.conditions_of(status).get("Ready", {})
+        return f"it is {status.get('phase', 'new')}: {ready.get('message', 'no reason is known yet')}"
     return ""
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.engines import POSTGRES
 from caplab.kube.client import Body
 from caplab.kube.errors import ExecFailed
@@ -47,7 +48,7 @@ def sql(server: Server, namespace: str, member: str, statement: str) -> str:
 
 def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, Json]:
     """Read the settings of the running cluster: from Patroni's store, and from the primary's own Postgres."""
-    name, primary = body["metadata"]["name"], body["status"]["primary"]
+    name, primary = meta.name_of(body), body["status"]["primary"]
     config = json.loads(server.annotations(namespace, f"{name}-primary-config").get("config", "{}"))
     settings: dict[str, Json] = {ours: config.get(theirs) for ours, theirs in _PATRONI.items()}
     settings["durability"] = _DURABILITY.get(config.get("synchronous_mode", False), "other")
@@ -102,7 +103,7 @@ def _behind(server: Server, namespace: str, member: str, reached: str) -> str:
 
 def switch_over(server: Server, namespace: str, body: Body) -> None:
     """Have Patroni hand over to the replica that it prefers."""
-    name, primary = body["metadata"]["name"], body["status"]["primary"]
+    name, primary = meta.name_of(body), body["status"]["primary"]
     patronictl = ("patronictl", "-c", "/etc/caplab/patroni.yml", "switchover", f"{name}-primary")
     server.execute(namespace, primary, *patronictl, "--leader", primary, "--force")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from caplab.contract import meta
 from caplab.kube.client import Body
 from caplab.kube.errors import Conflict, ExecFailed
 from caplab.model.fields import Json
@@ -97,7 +98,7 @@ class Cluster:
     def _ensure_object(self) -> None:
         """Create the object, or take over that of a run that is over."""
         body = self._read()
-        if body is not None and "deletionTimestamp" in body["metadata"]:
+        if body is not None and meta.is_being_deleted(body):
             self.await_gone()
             body = None
         if body is None:
@@ -134,7 +135,7 @@ class Cluster:
         def left() -> str:
             what = cluster_status.selector(self.name)
             there = [*self.server.pods(self.namespace, what), *self.server.volumes(self.namespace, what)]
-            names = [str(item["metadata"]["name"]) for item in there]
+            names = [meta.name_of(item) for item in there]
             return ", ".join([*names, *([f"the {self.kind} itself"] if self._read() else [])])
 
         wait_until(f"{self.name} is gone", left, _GONE_SECONDS)
@@ -178,11 +179,11 @@ class Cluster:
 
     def _recreate(self, pod: Body) -> None:
         """Delete a member's pod and wait until its successor is part of the cluster again; its volume stays."""
-        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        name, uid = meta.name_of(pod), meta.uid_of(pod)
         self.server.delete_pod(self.namespace, name)
 
         def still_there() -> str:
-            new = any(pod["metadata"]["name"] == name and pod["metadata"]["uid"] != uid for pod in self.members())
+            new = any(meta.name_of(pod) == name and meta.uid_of(pod) != uid for pod in self.members())
             return "" if new else "the old pod is still there"
 
         wait_until(f"{name} is recreated", still_there, _GONE_SECONDS)

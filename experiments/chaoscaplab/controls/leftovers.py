@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from caplab.contract import meta
 from caplab.contract.names import FAULT, PROBE
 from caplab.contract.objects import Probe
 from caplab.faults.rows import is_live, read_fault
@@ -58,4 +59,4 @@ def _of_runs(server: Server, kind: str, namespace: str) -> list[Body]:
 
 
 def _left(server: Server, kind: str, namespace: str) -> str:
-    return ", ".join(str(body["metadata"]["name"]) for body in _of_runs(server, kind, namespace))
+    return ", ".join(meta.name_of(body) for body in _of_runs(server, kind, namespace))

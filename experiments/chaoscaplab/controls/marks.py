@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from caplab.contract import meta
 from caplab.model.fields import Fields, Json
 from caplab.run_context import Event
 
@@ -75,10 +76,10 @@ class ClusterObservation:
         """Observe the cluster. Raises what the API server's client raises, and LookupError if the cluster is gone."""
         status = cluster.body().get("status") or {}
         pods = {
-            str(pod["metadata"]["name"]): (
-                str(pod["metadata"]["uid"]),
+            meta.name_of(pod): (
+                meta.uid_of(pod),
                 sum(container["restartCount"] for container in pod["status"].get("containerStatuses") or ()),
-                "deletionTimestamp" in pod["metadata"],
+                meta.is_being_deleted(pod),
             )
             for pod in cluster.members()
         }

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from caplab.check.finding import Finding
+from caplab.contract import meta
 from caplab.contract.bounds import REASON_CHARACTERS, REASONS
 from caplab.contract.names import RUN
 from caplab.contract.phases import DONE, FAILED, RUNNING
@@ -91,7 +92,7 @@ class RunObject:
 
     def _prune(self) -> None:
         of_runs = [run for run in self._server.list(RUN, self._plan.namespace) if run_of(run)]
-        runs = sorted(of_runs, key=lambda run: str(run["metadata"]["name"]))
+        runs = sorted(of_runs, key=meta.name_of)
         for run in runs[: max(0, len(runs) - _KEPT + 1)]:
             self._server.remove(RUN, run)
 

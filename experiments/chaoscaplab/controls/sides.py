@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.names import ZONE_LABEL
 from caplab.contract.objects import Fault
 from caplab.faults.rows import target_entries
@@ -29,7 +30,7 @@ def cut_off(state: RunState) -> frozenset[str]:
 
 def zones_of(nodes: Sequence[Any]) -> dict[str, str]:
     """Return each node's zone, by the node's name. nodes: the API server's; those without a zone are left out."""
-    labels = {str(node["metadata"]["name"]): node["metadata"].get("labels") or {} for node in nodes}
+    labels = {meta.name_of(node): meta.labels_of(node) for node in nodes}
     return {name: str(node_labels[ZONE_LABEL]) for name, node_labels in labels.items() if ZONE_LABEL in node_labels}
 
 

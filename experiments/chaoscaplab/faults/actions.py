@@ -11,6 +11,7 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.contract import meta
 from caplab.contract.names import FAULT
 from caplab.contract.objects import FaultSpec, Freeze, Kill, Partition
 from caplab.faults.healing import AGENT_STARTS_SECONDS
@@ -170,7 +171,7 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
     require("all faults have ended", left, _HEAL_SECONDS + (AGENT_STARTS_SECONDS if back else 0.0))
     if still_away:
         raise ActivityFailed("; ".join(still_away))
-    return [*(str(fault["metadata"]["name"]) for fault in faults), *back]
+    return [*(meta.name_of(fault) for fault in faults), *back]
 
 
 def _kind(run: RunContext, cluster: str, kind: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.contract import meta
 from caplab.contract.names import ZONE_LABEL
 from caplab.kube.client import Body
 from caplab.run_context import RunContext
@@ -41,7 +42,7 @@ def chosen_nodes(
     """Return the API server's objects of the chosen nodes. Raises ActivityFailed if there is none."""
     if sum(map(bool, (choice.node, choice.zone, choice.cluster))) != 1:
         raise ActivityFailed("The step does not say which node. Hint: name exactly one of node, zone and cluster.")
-    nodes = {node["metadata"]["name"]: node for node in server.nodes()}
+    nodes = {meta.name_of(node): node for node in server.nodes()}
     if choice.zone:
         return in_zone(list(nodes.values()), choice.zone)
     name = choice.node or _node_of(run, server, choice, configuration)
@@ -61,7 +62,7 @@ def in_zone(nodes: Sequence[Body], zone: str) -> list[Body]:
 
 def member_of(body: Body, role: str, seed: int) -> str:
     """Return the member of a role, by the cluster's status; the seed chooses among several. Raises ActivityFailed."""
-    name, status = body["metadata"]["name"], body.get("status") or {}
+    name, status = meta.name_of(body), body.get("status") or {}
     primary, every = status.get("primary"), [member["name"] for member in status.get("members") or ()]
     if role not in _ROLES:
         raise ActivityFailed(f"role is '{role}'. Hint: use one of {', '.join(_ROLES)}.")
@@ -74,7 +75,7 @@ def member_of(body: Body, role: str, seed: int) -> str:
 
 def zone_of(node: Body) -> str:
     """Return the zone of a node; '' if it has none."""
-    return str((node["metadata"].get("labels") or {}).get(ZONE_LABEL, ""))
+    return meta.labels_of(node).get(ZONE_LABEL, "")
 
 
 def addresses_of(node: Body) -> list[str]:
@@ -89,7 +90,7 @@ def _node_of(run: RunContext, server: Server, choice: NodeChoice, configuration:
     if body is None:
         raise ActivityFailed(f"There is no {kind} {where}/{choice.cluster}. Hint: name an existing one.")
     member = member_of(body, choice.role, choice.seed)
-    pods = [pod for pod in server.pods(where, selector(choice.cluster)) if pod["metadata"]["name"] == member]
+    pods = [pod for pod in server.pods(where, selector(choice.cluster)) if meta.name_of(pod) == member]
     if not pods or not pods[0]["spec"].get("nodeName"):
         raise ActivityFailed(f"The pod {member} is on no node. Hint: wait until {choice.cluster} is Ready.")
     return str(pods[0]["spec"]["nodeName"])

@@ -18,6 +18,7 @@ from caplab_cluster.session import begin
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.contract import meta
 from caplab.contract.bounds import FAULT_SECONDS
 from caplab.kube.context import ContextRefused
 from caplab.kube.errors import ApiError, reason_of
@@ -240,7 +241,7 @@ def _take(
                 take_down(
                     _store(run),
                     engine,
-                    node["metadata"]["name"],
+                    meta.name_of(node),
                     way,
                     float(seconds),
                     addresses_of(node),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from caplab.contract import meta
 from caplab.contract.engines import Engine
 
 
@@ -32,13 +33,13 @@ class Cluster:
 
 def common_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     """Parse the fields of Cluster from an object as the API server returns it."""
-    metadata, spec = body["metadata"], body["spec"]
+    spec = body["spec"]
     storage, resources = spec["storage"], spec["resources"]
     return {
-        "name": metadata["name"],
-        "namespace": metadata["namespace"],
-        "uid": metadata["uid"],
-        "generation": metadata["generation"],
+        "name": meta.name_of(body),
+        "namespace": meta.namespace_of(body),
+        "uid": meta.uid_of(body),
+        "generation": meta.generation_of(body),
         "replicas": spec["replicas"],
         "storage_size": storage["size"],
         "keep_volumes": storage["onDeletion"] == "Retain",

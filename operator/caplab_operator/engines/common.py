@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from caplab.contract import meta
+
 from .conditions import ConditionState, Status, condition, never_ready
 
 CONFLICT, STARTABLE = "Conflict", "Startable"
@@ -37,10 +39,9 @@ def complete(
     status: Mapping[str, Any], common: CommonConditions, generation: int, before: Mapping[str, Any], now: str
 ) -> Status:
     """Add the common conditions to a status; before is the status so far. A cluster in conflict is not Ready."""
-    so_far, own = before.get("conditions") or [], status.get("conditions") or []
-    named = ((CONFLICT, common.conflict), (STARTABLE, common.startable))
-    conditions = [entry for entry in own if entry["type"] not in (CONFLICT, STARTABLE)]
-    conditions += [condition(name, state, generation, so_far, now) for name, state in named]
+    own = {CONFLICT: common.conflict, STARTABLE: common.startable}
+    conditions = [entry for name, entry in meta.conditions_of(status).items() if name not in own]
+    conditions += [condition(name, state, generation, before, now) for name, state in own.items()]
     complete_status = {**status, "conditions": conditions}
     if common.is_conflict and status.get("phase") == "Ready":
         complete_status["phase"] = _not_ready(before, "Degraded")
@@ -64,9 +65,8 @@ def unobserved(before: Mapping[str, Any], why: str, generation: int, now: str) -
 
 
 def _with_ready(before: Mapping[str, Any], state: ConditionState, generation: int, now: str) -> Status:
-    so_far = before.get("conditions") or []
-    ready = condition(_READY, state, generation, so_far, now)
-    return {**before, "conditions": [ready, *(entry for entry in so_far if entry["type"] != _READY)]}
+    others = [entry for name, entry in meta.conditions_of(before).items() if name != _READY]
+    return {**before, "conditions": [condition(_READY, state, generation, before, now), *others]}
 
 
 def _not_ready(before: Mapping[str, Any], otherwise: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.bounds import MESSAGE_CHARACTERS, ROLLOUT_CHARACTERS
 from caplab.contract.phases import CREATING, DEGRADED, DOWN, READY
 
@@ -12,12 +13,10 @@ Status = dict[str, Any]
 ConditionState = tuple[str, str, str]  # status, reason, message
 
 
-def condition(
-    name: str, state: ConditionState, generation: int, before: Sequence[Mapping[str, Any]], now: str
-) -> Status:
-    """Build a condition, which keeps its time while its status stays; before are the conditions so far."""
+def condition(name: str, state: ConditionState, generation: int, before: Mapping[str, Any], now: str) -> Status:
+    """Build a condition, which keeps its time while its status stays; before is the cluster's status so far."""
     status, reason, message = state
-    old: Mapping[str, Any] = next((c for c in before if c["type"] == name), {})
+    old = meta.conditions_of(before).get(name, {})
     since = old["lastTransitionTime"] if old.get("status") == status else now
     return {
         "type": name,

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.engines import BY_KIND
 from caplab.contract.names import (
     API_VERSION,
@@ -115,7 +116,7 @@ def secret(cluster: Cluster, name: str, values: Mapping[str, str]) -> Manifest:
 
 def owned_as_well(manifest: Manifest, by: Manifest) -> Manifest:
     """Add a second owner, an object of the same cluster. It is applied earlier, and its uid is known only then."""
-    owner = {"apiVersion": by["apiVersion"], "kind": by["kind"], "name": by["metadata"]["name"]}
+    owner = {"apiVersion": by["apiVersion"], "kind": by["kind"], "name": meta.name_of(by)}
     metadata = manifest["metadata"]
     return {**manifest, "metadata": {**metadata, "ownerReferences": [*metadata["ownerReferences"], owner]}}
 

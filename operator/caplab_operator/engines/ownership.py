@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from caplab.contract import meta
+
 Manifest = Mapping[str, Any]
 Metadata = Mapping[str, Any]
 
@@ -47,7 +49,7 @@ def foreign(kind: str, metadata: Metadata) -> str:
 
 def stateful_pods(stateful_set: Manifest) -> list[str]:
     """Return the names of the pods that a StatefulSet makes."""
-    name, replicas = stateful_set["metadata"]["name"], stateful_set["spec"]["replicas"]
+    name, replicas = meta.name_of(stateful_set), stateful_set["spec"]["replicas"]
     return [f"{name}-{ordinal}" for ordinal in range(replicas)]
 
 
@@ -78,8 +80,8 @@ def claims_of(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[Metada
 
 def claims_left_by(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[Metadata]:
     """Return the volume claims of former members, whose ordinals are beyond the StatefulSet's size."""
-    labels, in_use = stateful_set["metadata"]["labels"], {claim["name"] for claim in claims_of(stateful_set, claims)}
-    templates = [template["metadata"]["name"] for template in stateful_set["spec"].get("volumeClaimTemplates") or ()]
+    labels, in_use = meta.labels_of(stateful_set), {claim["name"] for claim in claims_of(stateful_set, claims)}
+    templates = [meta.name_of(template) for template in stateful_set["spec"].get("volumeClaimTemplates") or ()]
     sets = {f"{template}-{stateful_set['metadata']['name']}" for template in templates}
     return [
         claim
@@ -92,7 +94,7 @@ def claims_left_by(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[M
 
 def foreign_claims(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[str]:
     """Describe the claims of the StatefulSet's names that no cluster of this engine and name made."""
-    labels = stateful_set["metadata"]["labels"]
+    labels = meta.labels_of(stateful_set)
     return [
         f"PersistentVolumeClaim {claim['name']} (not a volume of this cluster)"
         for claim in claims_of(stateful_set, claims)

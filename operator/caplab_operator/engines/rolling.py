@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.names import GENERATION_ANNOTATION
 
 from .cluster import Cluster
@@ -68,6 +69,6 @@ def is_current(cluster: Cluster, stateful_set: Mapping[str, Any]) -> bool:
 
     Only then is the revision in its status the one that its pods should have.
     """
-    metadata, status = stateful_set["metadata"], stateful_set.get("status") or {}
-    made_for = (metadata.get("annotations") or {}).get(GENERATION_ANNOTATION)
-    return made_for == str(cluster.generation) and status.get("observedGeneration") == metadata["generation"]
+    made_for = meta.annotations_of(stateful_set).get(GENERATION_ANNOTATION)
+    observed = (stateful_set.get("status") or {}).get("observedGeneration")
+    return made_for == str(cluster.generation) and observed == meta.generation_of(stateful_set)

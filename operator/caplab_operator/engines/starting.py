@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from caplab.contract import meta
+
 from .common import CAN_START
 from .conditions import ConditionState
 
@@ -59,8 +61,8 @@ class Trouble:
 
 def trouble_of(pods: Sequence[Body], stateful_sets: Iterable[Body], now: datetime.datetime) -> Trouble | None:
     """Return the first thing that keeps a member from starting, certain ones first; None if nothing is known to."""
-    troubles = [trouble for pod in sorted(pods, key=_name) if (trouble := _of_pod(pod, now))]
-    there = {_name(pod) for pod in pods}
+    troubles = [trouble for pod in sorted(pods, key=meta.name_of) if (trouble := _of_pod(pod, now))]
+    there = {meta.name_of(pod) for pod in pods}
     troubles += [trouble for stateful_set in stateful_sets if (trouble := _of_missing(stateful_set, there, now))]
     return min(troubles, key=lambda trouble: trouble.status != "False", default=None)
 
@@ -88,10 +90,11 @@ def latest_warning(events: Iterable[Body]) -> str:
 
 
 def _of_pod(pod: Body, now: datetime.datetime) -> Trouble | None:
-    status, name = pod.get("status") or {}, _name(pod)
-    if "deletionTimestamp" in pod["metadata"] or _condition(status, "Ready").get("status") == "True":
+    status, name = pod.get("status") or {}, meta.name_of(pod)
+    conditions = meta.conditions_of(status)
+    if meta.is_being_deleted(pod) or conditions.get("Ready", {}).get("status") == "True":
         return None
-    scheduled = _condition(status, "PodScheduled")
+    scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         text = last_line(str(scheduled.get("message", "")).encode())
         return Trouble("False", "Unschedulable", f"no node can run {name}: {text}")
@@ -125,7 +128,7 @@ def _of_container(pod: str, container: Body, now: datetime.datetime) -> Trouble 
 
 
 def _of_missing(stateful_set: Body, there: set[str], now: datetime.datetime) -> Trouble | None:
-    name, wanted = _name(stateful_set), stateful_set["spec"].get("replicas", 1)
+    name, wanted = meta.name_of(stateful_set), stateful_set["spec"].get("replicas", 1)
     missing = [f"{name}-{ordinal}" for ordinal in range(wanted) if f"{name}-{ordinal}" not in there]
     if not missing or _age(stateful_set["metadata"].get("creationTimestamp"), now) < 1:
         return None
@@ -137,14 +140,6 @@ def _last_end(container: Body) -> Body:
     return now.get("terminated") or before.get("terminated") or {}
 
 
-def _condition(status: Body, name: str) -> Body:
-    return next((condition for condition in status.get("conditions") or () if condition["type"] == name), {})
-
-
 def _age(at: str | None, now: datetime.datetime) -> float:
     """Return how many seconds ago a time of the API server's was; 0 if there is none."""
     return (now - datetime.datetime.fromisoformat(at)).total_seconds() if at else 0.0
-
-
-def _name(body: Body) -> str:
-    return str(body["metadata"]["name"])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from caplab.contract.names import ROOT_KEY_ANNOTATION
+from caplab.contract.objects import Metadata
 
 from .cluster import Cluster
 from .objects import owner_of
@@ -35,6 +36,6 @@ def change(cluster: Cluster, claim: Mapping[str, Any], root: str) -> dict[str, A
         changed["ownerReferences"] = wanted
     if root and not root_of(claim):
         changed["annotations"] = {ROOT_KEY_ANNOTATION: root}
-    if not changed or "deletionTimestamp" in claim:
+    if not changed or Metadata.from_body(claim, "metadata").is_being_deleted:
         return None
     return {"uid": claim["uid"], "resourceVersion": claim["resourceVersion"], **changed}

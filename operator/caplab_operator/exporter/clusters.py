@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from caplab.contract import meta
 from caplab.contract.engines import BY_KIND
 from caplab.contract.phases import READY
 
@@ -28,8 +29,7 @@ Labels = tuple[str, str, str]
 
 def labels_of(cluster: Body) -> Labels:
     """Return the labels that every figure of a cluster has."""
-    metadata = cluster["metadata"]
-    return BY_KIND[cluster["kind"]].name, metadata["namespace"], metadata["name"]
+    return BY_KIND[cluster["kind"]].name, meta.namespace_of(cluster), meta.name_of(cluster)
 
 
 @dataclass(slots=True)
@@ -102,9 +102,9 @@ def _conditions(clusters: Sequence[Body]) -> Metric:
         labels=(*LABELS, "condition", "status"),
     )
     for cluster in clusters:
-        for condition in _status(cluster).get("conditions") or ():
+        for name, condition in meta.conditions_of(_status(cluster)).items():
             for state in _STATES:
-                family.add_metric((*labels_of(cluster), condition["type"], state), float(condition["status"] == state))
+                family.add_metric((*labels_of(cluster), name, state), float(condition["status"] == state))
     return family
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.names import ROOT_KEY_ANNOTATION
 
 from ..api import Api
@@ -76,7 +77,7 @@ def _check_earlier_cluster_is_gone(
         return
     sets = [manifest for manifest in objects if manifest["kind"] == "StatefulSet"]
     members = {pod for stateful_set in sets for pod in stateful_pods(stateful_set)}
-    pods = api.metadata_of_all("v1", "Pod", sets[0]["metadata"]["namespace"]) if sets else ()
+    pods = api.metadata_of_all("v1", "Pod", meta.namespace_of(sets[0])) if sets else ()
     left = [f"Pod {pod['name']}" for pod in pods if pod["name"] in members]
     left += [f"{kind} {name}" for kind, name in map(_name, later) if kind == "Endpoints" and (kind, name) in there]
     if left:
@@ -96,7 +97,7 @@ def look_at_all(api: Api, manifests: Sequence[Manifest], claims: Sequence[Metada
     not_own: list[str] = []
     there: dict[Name, Metadata] = {}
     sets = [manifest for manifest in manifests if manifest["kind"] == "StatefulSet"]
-    pods = api.metadata_of_all("v1", "Pod", sets[0]["metadata"]["namespace"]) if sets else ()
+    pods = api.metadata_of_all("v1", "Pod", meta.namespace_of(sets[0])) if sets else ()
     for stateful_set in sets:
         not_own += [*foreign_claims(stateful_set, claims), *foreign_pods(stateful_set, pods)]
     for manifest in manifests:
@@ -119,8 +120,8 @@ def _look(api: Api, manifest: Manifest, there: Mapping[Name, Metadata]) -> Metad
     if controller(manifest["metadata"]):
         return api.look(manifest)
     existing = api.metadata(manifest)
-    is_of_service = manifest["kind"] == "Endpoints" and ("Service", manifest["metadata"]["name"]) in there
-    labels = manifest["metadata"]["labels"]
+    is_of_service = manifest["kind"] == "Endpoints" and ("Service", meta.name_of(manifest)) in there
+    labels = meta.labels_of(manifest)
     if existing and not is_of_service and not labels.items() <= (existing.get("labels") or {}).items():
         raise ForeignObject([foreign(manifest["kind"], existing)])
     return existing
@@ -128,7 +129,7 @@ def _look(api: Api, manifest: Manifest, there: Mapping[Name, Metadata]) -> Metad
 
 def _roots(secrets: Sequence[Manifest], there: Mapping[Name, Metadata]) -> dict[str, str | None]:
     """Return the root key of each Secret by name, as are_to_be_derived takes them."""
-    existing = {secret["metadata"]["name"]: there.get(_name(secret)) for secret in secrets}
+    existing = {meta.name_of(secret): there.get(_name(secret)) for secret in secrets}
     return {name: metadata and volumes.root_of(metadata) for name, metadata in existing.items()}  # type: ignore[misc]
 
 
@@ -137,7 +138,7 @@ def _marked(secret: Manifest, root: str) -> Manifest:
 
 
 def _name(manifest: Manifest) -> Name:
-    return manifest["kind"], manifest["metadata"]["name"]
+    return manifest["kind"], meta.name_of(manifest)
 
 
 def _with_owner_uids(manifest: Manifest, uids: Mapping[Name, str]) -> Manifest:

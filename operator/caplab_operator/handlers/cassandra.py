@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from caplab.contract import meta
+
 from ..api import Api, now
 from ..engines import objects
 from ..engines.cassandra import manifests, observe, rollout, settings_drift, status, steps
@@ -97,10 +99,10 @@ class CassandraClusters:
         try:
             await asyncio.Event().wait()
         finally:
-            self._caches.pop(body["metadata"]["uid"], None)
+            self._caches.pop(meta.uid_of(body), None)
 
     def _of(self, body: Body) -> ClusterCache:
-        return self._caches.setdefault(body["metadata"]["uid"], ClusterCache())
+        return self._caches.setdefault(meta.uid_of(body), ClusterCache())
 
     def _take_step(self, api: Api, spec: CassandraSpec, observed: ObservedCassandra, step: steps.Step) -> str:
         """Take a step. Returns its progress for the status."""

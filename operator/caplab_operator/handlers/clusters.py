@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from caplab.contract import meta
 from caplab.kube.errors import Refused, reason_of
 
 from ..api import Api, now
@@ -56,7 +57,7 @@ def look(
 
     applied is what kept it from being applied; why, called while it is not Ready, returns what keeps it from starting.
     """
-    common, generation = applied, body["metadata"]["generation"]
+    common, generation = applied, meta.generation_of(body)
     if common.is_conflict and never_ready(before):
         status: Body = in_conflict(before, generation, now())  # none of its objects exist
     else:
@@ -71,7 +72,7 @@ def look(
 
 def report_unobserved(api: Api, body: Body, before: Body, error: Exception) -> Body:
     """Write to a cluster's status that it could not be observed: what it says so far may be outdated."""
-    return _write(api, body, before, unobserved(before, reason_of(error), body["metadata"]["generation"], now()))
+    return _write(api, body, before, unobserved(before, reason_of(error), meta.generation_of(body), now()))
 
 
 def _write(api: Api, body: Body, before: Body, status: Body) -> Body:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from caplab.contract import meta
 from caplab.kube.errors import reason_of
 
 from ..api import Api
@@ -65,5 +66,5 @@ def _remove(api: Api, cluster: Cluster, exporter: Exporter) -> None:
     """Remove an exporter, its pod first: without its Secret and policy it would be useless, and open to others."""
     for manifest in reversed(build(cluster, exporter, "", os.environ[LAB_NAMESPACE_VARIABLE], "", "")):
         if api.delete(manifest):
-            name = manifest["metadata"]["name"]
+            name = meta.name_of(manifest)
             _log.info("%s %s/%s was removed: the lab has no exporters", manifest["kind"], cluster.namespace, name)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.names import FILES_ANNOTATION
 
 from ..api import Api
@@ -32,26 +33,23 @@ def pods_among(api: Api, bodies: Iterable[Mapping[str, Any]], labels: Mapping[st
     return tuple(
         _pod(api, body)
         for body in bodies
-        if labels.items() <= (body["metadata"].get("labels") or {}).items() and made_by_it(body["metadata"])
+        if labels.items() <= meta.labels_of(body).items() and made_by_it(body["metadata"])
     )
 
 
 def _pod(api: Api, body: Mapping[str, Any]) -> Pod:
-    metadata, status, node = body["metadata"], body.get("status") or {}, body["spec"].get("nodeName") or ""
+    status, node = body.get("status") or {}, body["spec"].get("nodeName") or ""
     return Pod(
-        name=metadata["name"],
-        uid=metadata["uid"],
+        name=meta.name_of(body),
+        uid=meta.uid_of(body),
         node=node,
         zone=api.zone_of(node) if node else "",
         address=status.get("podIP"),
-        namespace=metadata["namespace"],
-        revision=(metadata.get("labels") or {}).get(_REVISION_LABEL, ""),
-        files=(metadata.get("annotations") or {}).get(FILES_ANNOTATION, ""),
-        ready=any(
-            condition["type"] == "Ready" and condition["status"] == "True"
-            for condition in status.get("conditions") or ()
-        ),
-        terminating="deletionTimestamp" in metadata,
+        namespace=meta.namespace_of(body),
+        revision=meta.labels_of(body).get(_REVISION_LABEL, ""),
+        files=meta.annotations_of(body).get(FILES_ANNOTATION, ""),
+        ready=meta.conditions_of(status).get("Ready", {}).get("status") == "True",
+        terminating=meta.is_being_deleted(body),
     )
 
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from caplab.contract import meta
+
 from ..api import Api
 from ..engines.objects import operator_binding
 from ..settings import LAB_NAMESPACE_VARIABLE
@@ -25,7 +27,7 @@ def ensure(api: Api, body: Mapping[str, Any]) -> None:
     if api.stands(binding):
         return
     api.apply(binding)
-    namespace, name = binding["metadata"]["namespace"], binding["metadata"]["name"]
+    namespace, name = meta.namespace_of(binding), meta.name_of(binding)
     end = time.monotonic() + _PROPAGATION_SECONDS
     while not api.may("patch", "apps", "statefulsets", namespace):
         if time.monotonic() > end:

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from caplab.contract import meta
+
 from ..api import Api
 from ..engines.common import CommonConditions
 from ..health import Health
 from . import clusters, exporters
 from .engines import ClusterController
 from .starting import Starting
-from .watched import Key, WatchedClusters, is_being_deleted, key_of
+from .watched import Key, WatchedClusters, key_of
 
 _ROUND_SECONDS = 1.0  # between two observations of a cluster, and at least between two applies
 _RETRY_SECONDS = 2.0  # until a failed apply is tried again
@@ -48,7 +50,7 @@ class Rounds:
 
     def keep(self) -> None:
         """Start the loops of each existing cluster, and end those of all others."""
-        there = {body["metadata"]["uid"]: body for body in self.watched.bodies.values() if not is_being_deleted(body)}
+        there = {meta.uid_of(body): body for body in self.watched.bodies.values() if not meta.is_being_deleted(body)}
         for uid in [uid for uid, cluster in self.running.items() if uid not in there or cluster.task.done()]:
             self.running.pop(uid).end()
             if uid not in there:
@@ -60,8 +62,7 @@ class Rounds:
     def on_event(self, body: Body, generation: int | None) -> None:
         """Take in an event of a cluster, with its last known generation: a new spec is applied at once."""
         self.keep()
-        metadata = body["metadata"]
-        if generation != metadata["generation"] and (cluster := self.running.get(metadata["uid"])):
+        if generation != meta.generation_of(body) and (cluster := self.running.get(meta.uid_of(body))):
             cluster.wake()
 
     def clusters_in(self, namespace: str) -> list[ClusterRounds]:
@@ -191,7 +192,7 @@ class ClusterRounds:
     def _body(self) -> Body | None:
         """Return the cluster as last seen."""
         body = self._rounds.watched.bodies.get(self.key)
-        return body if body and body["metadata"]["uid"] == self.uid and not is_being_deleted(body) else None
+        return body if body and meta.uid_of(body) == self.uid and not meta.is_being_deleted(body) else None
 
     async def _in_thread(self, do: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._rounds.threads, do)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from caplab.contract import meta
 from caplab.contract.objects import Fault
 from caplab.contract.records import BodyError, Record
 
@@ -20,12 +21,7 @@ _log = logging.getLogger(__name__)
 
 def key_of(body: Body) -> Key:
     """Return an object's key, which is unique among existing objects."""
-    return body["kind"], body["metadata"]["namespace"], body["metadata"]["name"]
-
-
-def is_being_deleted(body: Body) -> bool:
-    """Whether an object is being deleted."""
-    return "deletionTimestamp" in body["metadata"]
+    return body["kind"], meta.namespace_of(body), meta.name_of(body)
 
 
 @dataclass
@@ -48,7 +44,7 @@ class WatchedObjects:
     def same(self, key: Key, body: Body) -> bool:
         """Whether the object of that key still has the body's uid."""
         current = self.bodies.get(key)
-        return current is not None and bool(current["metadata"]["uid"] == body["metadata"]["uid"])
+        return current is not None and meta.uid_of(current) == meta.uid_of(body)
 
 
 @dataclass

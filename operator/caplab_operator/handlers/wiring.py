@@ -13,6 +13,7 @@ from typing import Any
 
 import kopf
 
+from caplab.contract import meta
 from caplab.contract.names import FAULT, GROUP, PLURALS, RUN, VERSION
 from caplab.contract.objects import Fault
 from caplab.contract.runs import Run
@@ -27,7 +28,7 @@ from .faults.live import LiveFaults
 from .faults.reading import Reader
 from .owned_watch import OwnedWatch
 from .rounds import Rounds
-from .watched import Key, WatchedClusters, WatchedRecords, active_faults, is_being_deleted, key_of
+from .watched import Key, WatchedClusters, WatchedRecords, active_faults, key_of
 
 _ROUND_SECONDS = 1.0
 _KINDS_SECONDS = 60.0  # for which the operator waits for its kinds, before it exits and is restarted
@@ -128,7 +129,7 @@ def _register_clusters(registry: kopf.OperatorRegistry, lab: Lab, plural: str) -
     async def on_cluster_event(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         previous = lab.clusters.bodies.get(key_of(body))
         lab.clusters.on_event(event["type"], dict(body))
-        lab.rounds.on_event(dict(body), previous["metadata"]["generation"] if previous else None)
+        lab.rounds.on_event(dict(body), meta.generation_of(previous) if previous else None)
 
 
 def _register_events(registry: kopf.OperatorRegistry, lab: Lab) -> None:
@@ -180,7 +181,7 @@ async def _keep_clusters(lab: Lab) -> None:
 
 async def _keep_following(lab: Lab) -> None:
     """Start a follower for each existing cluster whose engine has one, and end all others."""
-    there = {body["metadata"]["uid"]: body for body in lab.clusters.bodies.values() if not is_being_deleted(body)}
+    there = {meta.uid_of(body): body for body in lab.clusters.bodies.values() if not meta.is_being_deleted(body)}
     for uid in [uid for uid, task in lab.followers.items() if uid not in there or task.done()]:
         _end(lab.followers.pop(uid))
     for uid, body in there.items():

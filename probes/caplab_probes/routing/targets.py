@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.names import CLUSTER_LABEL, MEMBER, PART_LABEL
 from caplab.kube.client import Client
 from caplab.kube.paths import path_of
@@ -32,7 +33,7 @@ def topology_of(target: Target, pods: Sequence[Mapping[str, Any]]) -> Topology:
     port = factory.engine.port
     # With its final dot the name is looked up once, not once a search domain.
     service = Endpoint("service", f"{target.name}-{factory.service}.{target.namespace}.svc.cluster.local.", port)
-    addresses = {pod["metadata"]["name"]: pod.get("status", {}).get("podIP") for pod in pods}
+    addresses = {meta.name_of(pod): pod.get("status", {}).get("podIP") for pod in pods}
     members = (Endpoint(name, address, port) for name, address in sorted(addresses.items()) if address)
     return Topology(service, tuple(members))
 

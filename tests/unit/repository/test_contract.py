@@ -19,7 +19,7 @@ from caplab_cluster.paths import CHART, REPOSITORY
 from support.chart.crd_schema import schemas
 from support.chart.templates import filled, read_crd
 
-from caplab.contract import bounds, names, objects, phases, ports, runs
+from caplab.contract import bounds, meta, names, objects, phases, ports, runs
 from caplab.contract.engines import BY_KIND, BY_NAME, ENGINES, REDIS, Engine, for_chart
 from caplab.contract.records import BodyError, Record, schema_of
 
@@ -75,6 +75,57 @@ def test_a_docstring_may_name_the_group() -> None:
         list(written('"""Labels such as caplab.dev/run."""\n\ndef one():\n    """Of caplab.dev."""\n', "caplab.dev"))
         == []
     )
+
+
+# How a field of any object's metadata, or its conditions, are read from a body.
+READS_OF_ALL = re.compile(
+    r'\["metadata"\](?:\["(?:name|namespace|uid|generation)"\]|\.get\("(?:labels|annotations)")'
+    r'|deletionTimestamp|(?:\.get\(|\[)"conditions"'
+)
+
+
+def reads_of_all(source: str) -> list[str]:
+    return [line.strip() for line in source.splitlines() if READS_OF_ALL.search(line)]
+
+
+# caplab_cluster runs before anything is installed, so it has no contract to read with.
+PACKAGES = ("caplab", "experiments", "operator", "probes")
+
+
+def test_what_every_object_has_is_read_by_the_contract_alone() -> None:
+    every = [file for package in PACKAGES for file in (REPOSITORY / package).rglob("*.py")]
+    others = [file for file in every if not file.is_relative_to(CONTRACT)]
+    assert len(others) > 200
+    found = {str(file.relative_to(REPOSITORY)): reads for file in others if (reads := reads_of_all(file.read_text()))}
+    assert found == {}, "Hint: use caplab.contract.meta"
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        'uid = body["metadata"]["uid"]',
+        'zone = node["metadata"].get("labels", {}).get(ZONE_LABEL)',
+        'if "deletionTimestamp" in metadata:',
+        'ready = next(each for each in status.get("conditions") or () if each["type"] == "Ready")',
+        'for each in pod["status"]["conditions"]:',
+    ],
+)
+def test_a_body_that_is_taken_apart_elsewhere_is_found(planted: str) -> None:
+    assert reads_of_all(planted) == [planted]
+
+
+def test_the_readers_of_what_every_object_has() -> None:
+    body: dict[str, Any] = {
+        "metadata": {"name": "rd", "namespace": "demo", "uid": "u-1", "generation": 3, "labels": None},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}, {"status": "a stranger's"}]},
+    }
+    read = meta.name_of(body), meta.namespace_of(body), meta.uid_of(body), meta.generation_of(body)
+    assert read == ("rd", "demo", "u-1", 3)
+    assert (meta.labels_of(body), meta.annotations_of(body), meta.is_being_deleted(body)) == ({}, {}, False)
+    assert meta.conditions_of(body["status"])["Ready"]["status"] == "True"
+    assert meta.conditions_of({}) == meta.conditions_of({"conditions": None}) == {}
+    body["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "labels": {"a": "b"}}
+    assert (meta.labels_of(body), meta.is_being_deleted(body)) == ({"a": "b"}, True)
 
 
 # What is written in objects, in people's manifests and scripts, and in results that were kept: a change breaks those.

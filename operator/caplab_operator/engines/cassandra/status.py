@@ -34,7 +34,6 @@ def build(
     applied = _settings_applied(spec, observed, done)
     durable = durability.applied(spec, observed)
     ready = _ready(spec, ring, durable, applied, done)
-    conditions = before.get("conditions") or []
     rows = sorted((*ring.rows, *ring.absent), key=lambda row: ordinal(row.name))
     serving = next((row.name for row in ring.rows if row.member and row.member.native), None)
     status: Status = {
@@ -44,9 +43,9 @@ def build(
         "states": " ".join(row.state or "?" for row in rows),
         "members": [_member(ring, row) for row in rows],
         "conditions": [
-            condition("Ready", ready, spec.generation, conditions, now),
-            condition("DurabilityApplied", durable, spec.generation, conditions, now),
-            condition("SettingsApplied", applied, spec.generation, conditions, now),
+            condition("Ready", ready, spec.generation, before, now),
+            condition("DurabilityApplied", durable, spec.generation, before, now),
+            condition("SettingsApplied", applied, spec.generation, before, now),
         ],
         **rollout_field(done.rollout),
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.names import SETTLED_ANNOTATION
 
 from ..pods import Pod
@@ -70,7 +71,7 @@ Step = Send | Restart | Persist | Wait
 
 def deployed_from(spec: CassandraSpec, stateful_set: Mapping[str, Any]) -> Deployed:
     """Read a StatefulSet as the API server returns it."""
-    settled = (stateful_set["metadata"].get("annotations") or {}).get(SETTLED_ANNOTATION) or ""
+    settled = meta.annotations_of(stateful_set).get(SETTLED_ANNOTATION) or ""
     persisted = PersistedState(stateful_set["spec"]["replicas"], frozenset(settled.split(",")) - {""})
     revision = (stateful_set.get("status") or {}).get("updateRevision", "")
     return Deployed(persisted, revision, is_current(spec, stateful_set))

@@ -40,14 +40,13 @@ def build(
     in_force, durable = durability.assess(spec, observed, primary)
     applied = settings.applied(spec, observed, done.gaps)
     ready = _ready(spec, observed, durable, applied, done)
-    conditions = before.get("conditions") or []
     named = (("Ready", ready), ("DurabilityApplied", durable), ("SettingsApplied", applied))
     status: Status = {
         "observedGeneration": spec.generation,
         "phase": phase(ready[0] == "True", primary, before),
         "readyMembers": sum(member["ready"] for member in members),
         "members": members,
-        "conditions": [condition(name, what, spec.generation, conditions, now) for name, what in named],
+        "conditions": [condition(name, what, spec.generation, before, now) for name, what in named],
         **rollout_field(done.rollout),
     }
     if primary:

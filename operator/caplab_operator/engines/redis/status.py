@@ -42,7 +42,6 @@ def build(
     members, sentinels = health.members(observed, primary), health.sentinels(spec, observed, primary)
     all_well = f"{len(members)} members, {len(sentinels)} Sentinels, clients can log in to each"
     ready = _ready(health.trouble(spec, observed, primary), durable, applied, all_well)
-    conditions = before.get("conditions") or []
     status: Status = {
         "observedGeneration": spec.generation,
         "phase": phase(ready[0] == "True", primary, before),
@@ -51,9 +50,9 @@ def build(
         "members": members,
         "sentinels": sentinels,
         "conditions": [
-            condition("Ready", ready, spec.generation, conditions, now),
-            condition("DurabilityApplied", durable, spec.generation, conditions, now),
-            condition("SettingsApplied", applied, spec.generation, conditions, now),
+            condition("Ready", ready, spec.generation, before, now),
+            condition("DurabilityApplied", durable, spec.generation, before, now),
+            condition("SettingsApplied", applied, spec.generation, before, now),
         ],
         "persistence": durability.persistence(spec, observed),
         **rollout_field(done.rollout),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.names import (
     APP_LABEL,
     CLUSTER_LABEL,
@@ -38,12 +39,14 @@ def inventory_from(
 ) -> Inventory:
     """Build the inventory from the pods of a namespace and those of the lab; zone_of returns a node's zone."""
     there = [(body, _pod(body, zone_of)) for body in listed if _can_talk(body)]
-    of_lab = [(_labels(body).get(APP_LABEL), _pod(body, zone_of)) for body in lab if _can_talk(body)]
+    of_lab = [(meta.labels_of(body).get(APP_LABEL), _pod(body, zone_of)) for body in lab if _can_talk(body)]
     return Inventory(
         pods=tuple(pod for _, pod in there if pod.part in (MEMBER, SENTINEL)),
         # A pod on its node's own network cannot be told from the node.
         clients=tuple(
-            pod for body, pod in there if CLUSTER_LABEL not in _labels(body) and not pod.addresses & pod.node_addresses
+            pod
+            for body, pod in there
+            if CLUSTER_LABEL not in meta.labels_of(body) and not pod.addresses & pod.node_addresses
         ),
         probers=tuple(pod for name, pod in of_lab if name == PROBER),
         operator=addresses_of(pod for name, pod in of_lab if name == OPERATOR),
@@ -58,11 +61,11 @@ def _can_talk(body: Body) -> bool:
 
 
 def _pod(body: Body, zone_of: ZoneOf) -> Pod:
-    labels, status, node = _labels(body), body.get("status") or {}, body["spec"]["nodeName"]
+    labels, status, node = meta.labels_of(body), body.get("status") or {}, body["spec"]["nodeName"]
     of_cluster = labels if _is_of_cluster(body) else {}
     return Pod(
-        uid=body["metadata"]["uid"],
-        name=body["metadata"]["name"],
+        uid=meta.uid_of(body),
+        name=meta.name_of(body),
         node=node,
         zone=labels.get(VANTAGE_LABEL) or zone_of(node),
         addresses=_addresses(status, "podIP"),
@@ -75,14 +78,10 @@ def _pod(body: Body, zone_of: ZoneOf) -> Pod:
 
 def _is_of_cluster(body: Body) -> bool:
     """Whether the StatefulSet of the cluster that a pod's labels name made it: anybody may set labels."""
-    labels = _labels(body)
+    labels = meta.labels_of(body)
     return {CLUSTER_LABEL, PART_LABEL} <= labels.keys() and made_by(stateful_set_of(labels), body["metadata"])
 
 
 def _addresses(status: Body, name: str) -> frozenset[str]:
     """Return all of a pod's addresses: with two families there is a list beside the first one."""
     return frozenset(filter(None, [status.get(name), *(address.get("ip") for address in status.get(f"{name}s") or ())]))
-
-
-def _labels(body: Body) -> Mapping[str, str]:
-    return body["metadata"].get("labels") or {}

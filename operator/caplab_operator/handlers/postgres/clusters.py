@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from caplab.contract import meta
+
 from ...api import Api, now
 from ...engines import objects
 from ...engines.conditions import Status
@@ -96,11 +98,11 @@ class PostgresClusters:
         try:
             await asyncio.Event().wait()
         finally:
-            if cache := self._caches.pop(body["metadata"]["uid"], None):
+            if cache := self._caches.pop(meta.uid_of(body), None):
                 cache.sessions.keep_only(set())
 
     def _of(self, body: Body) -> ClusterCache:
-        return self._caches.setdefault(body["metadata"]["uid"], ClusterCache())
+        return self._caches.setdefault(meta.uid_of(body), ClusterCache())
 
     def _take(
         self,

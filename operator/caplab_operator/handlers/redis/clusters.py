@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.engines import REDIS
 from caplab.contract.names import MEMBER, SENTINEL
 
@@ -122,7 +123,7 @@ class RedisClusters:
             self._caches.pop(spec.uid, None)
 
     def _of(self, body: Body) -> ClusterCache:
-        return self._caches.setdefault(body["metadata"]["uid"], ClusterCache())
+        return self._caches.setdefault(meta.uid_of(body), ClusterCache())
 
 
 def _look_quickly(api: Api, spec: RedisSpec, cache: ClusterCache) -> bool:
