@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from caplab_wire.rest import login, request
 
+from ..answers import flag, text
 from ..pods import Pod
 from .configuration import Setting
 from .manifests import MANAGEMENT_PORT
@@ -126,48 +127,36 @@ def member_from(answer: Mapping[str, Any]) -> Member:
     """
     work = answer.get("work") or {}
     return Member(
-        stage=_text(answer["stage"]),
-        problem=_text(answer.get("problem", "")),
-        fresh=_flag(answer.get("fresh", False)),
-        work=Work(**{name: _text(work.get(name, "")) for name in ("kind", "id", "state", "problem")}),
-        mode=_text(answer.get("mode", "")),
+        stage=text(answer["stage"]),
+        problem=text(answer.get("problem", "")),
+        fresh=flag(answer.get("fresh", False)),
+        work=Work(**{name: text(work.get(name, "")) for name in ("kind", "id", "state", "problem")}),
+        mode=text(answer.get("mode", "")),
         host_id=_id(answer.get("hostId", "")),
-        native=_flag(answer.get("native", False)),
+        native=flag(answer.get("native", False)),
         live=_texts(answer.get("live", [])),
         joining=_texts(answer.get("joining", [])),
         leaving=_texts(answer.get("leaving", [])),
         host_ids={_id(address): _id(host) for address, host in answer.get("hostIds", {}).items()},
-        owns={_text(address): _share(share) for address, share in answer.get("owns", {}).items()},
-        schemas={_text(address): _text(version) for address, version in answer.get("schemas", {}).items()},
-        settings={_text(name): _setting(value) for name, value in answer.get("settings", {}).items()},
-        options={_text(name): _text(value) for name, value in answer.get("options", {}).items()},
-        application=None if answer.get("application") is None else _text(answer["application"]),
+        owns={text(address): _share(share) for address, share in answer.get("owns", {}).items()},
+        schemas={text(address): text(version) for address, version in answer.get("schemas", {}).items()},
+        settings={text(name): _setting(value) for name, value in answer.get("settings", {}).items()},
+        options={text(name): text(value) for name, value in answer.get("options", {}).items()},
+        application=None if answer.get("application") is None else text(answer["application"]),
     )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a string")
-    return value
 
 
 def _id(value: object) -> str:
     """Parse a host id or an address. Raises TypeError if it is too long for either."""
-    if len(text := _text(value)) > _ID_CHARACTERS:
-        raise TypeError(f"{text[:_ID_CHARACTERS]}... is neither a host id nor an address")
-    return text
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is neither true nor false")
-    return value
+    if len(an_id := text(value)) > _ID_CHARACTERS:
+        raise TypeError(f"{an_id[:_ID_CHARACTERS]}... is neither a host id nor an address")
+    return an_id
 
 
 def _texts(value: object) -> frozenset[str]:
     if not isinstance(value, list):
         raise TypeError(f"{value!r} is not a list")
-    return frozenset(map(_text, value))
+    return frozenset(map(text, value))
 
 
 def _share(value: object) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..answers import flag, text
+
 AUTO_CONF = "postgresql.auto.conf"  # where ALTER SYSTEM writes
 # $1: names of settings, separated by commas.
 QUESTION = """
@@ -88,37 +90,25 @@ def parse(answer: str) -> Reading:
         settings={setting.name: setting for setting in settings},
         lines=tuple(_line(row) for row in fields["lines"] or ()),
         overrides=tuple(override for row in fields["overrides"] or () for override in _overrides(*row)),
-        recovering=_flag(fields["recovering"]),
-        follows=_flag(fields["follows"]),
-        streams_to=frozenset(map(_text, fields["streams_to"] or ())),
+        recovering=flag(fields["recovering"]),
+        follows=flag(fields["follows"]),
+        streams_to=frozenset(map(text, fields["streams_to"] or ())),
     )
 
 
 def _setting(row: list[Any]) -> Setting:
     *texts, waits = row
-    name, value, unit, kind, source, file = map(_text, texts)
+    name, value, unit, kind, source, file = map(text, texts)
     return Setting(
-        name=name, value=value, unit=unit, kind=kind, source=source, file=file, waits_for_restart=_flag(waits)
+        name=name, value=value, unit=unit, kind=kind, source=source, file=file, waits_for_restart=flag(waits)
     )
 
 
 def _line(row: list[Any]) -> Line:
     name, value, file, applied, error = row
-    return Line(name=_text(name), value=_text(value), file=_text(file), applied=_flag(applied), error=_text(error))
+    return Line(name=text(name), value=text(value), file=text(file), applied=flag(applied), error=text(error))
 
 
 def _overrides(role: Any, database: Any, assignments: Any) -> list[Override]:
-    parts = (_text(assignment).partition("=") for assignment in assignments)
-    return [Override(_text(role), _text(database), name.lower(), value) for name, _, value in parts]
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a string")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is neither true nor false")
-    return value
+    parts = (text(assignment).partition("=") for assignment in assignments)
+    return [Override(text(role), text(database), name.lower(), value) for name, _, value in parts]
