@@ -119,12 +119,6 @@ def is_pinned() -> bool:
     return _pinned is not None
 
 
-def unpin() -> None:
-    """Forget the place: the next caller chooses anew."""
-    global _pinned  # noqa: PLW0603  # the one place there is
-    _pinned = None
-
-
 def identity_of(client: Client, context: str) -> Identity:
     """Ask a cluster what it is; what may not be read stays unknown. ContextRefused if it does not answer."""
     try:

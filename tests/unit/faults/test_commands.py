@@ -171,7 +171,7 @@ def test_both_use_the_labs_cluster_unless_another_context_is_named(
     """A context that is not that of a kind cluster is refused unless it is named, as for `caplab run`."""
     own = Cache.from_environment().kubeconfig
     own.parent.mkdir(parents=True)
-    context.unpin()
+    monkeypatch.setattr(context, "_pinned", None)
     with fake_api_server() as api:
         api.providers = PRODUCTION
         kubeconfig(own.parent, "prod", prod=api.address).rename(own)
@@ -181,6 +181,5 @@ def test_both_use_the_labs_cluster_unless_another_context_is_named(
         assert "'prod' is not that of a kind cluster" in refused
         assert refused.count("Hint:") == 1
         assert cli.main([command, "--context", "prod"]) == 0
-    context.unpin()
     assert os.environ[CONTEXT_VARIABLE] == "prod"
     assert "'prod' is not that of a kind cluster" not in capsys.readouterr().err

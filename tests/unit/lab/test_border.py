@@ -33,7 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path / "cache"))
-    context.unpin()
+    monkeypatch.setattr(context, "_pinned", None)
     return tmp_path / "cache"
 
 

@@ -201,7 +201,7 @@ def test_what_makes_no_sense_is_refused_and_shows_no_secret(url: str, token: str
 
 
 def test_where_nothing_is_pinned_no_cluster_is_asked_for_a_grafana(monkeypatch: pytest.MonkeyPatch) -> None:
-    context.unpin()
+    monkeypatch.setattr(context, "_pinned", None)
     monkeypatch.setattr(context, "pinned", lambda: pytest.fail("asked"))
     assert find({}) == (None, "")
 

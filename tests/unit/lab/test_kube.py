@@ -22,13 +22,11 @@ NOWHERE = "http://127.0.0.1:1"
 
 
 @pytest.fixture(autouse=True)
-def nothing_pinned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("KUBECONFIG", CONTEXT_VARIABLE):
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
-    context.unpin()
-    yield
-    context.unpin()
+    monkeypatch.setattr(context, "_pinned", None)
 
 
 @pytest.fixture
