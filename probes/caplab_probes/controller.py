@@ -16,9 +16,8 @@ from caplab.contract.phases import DONE, FAILED, PENDING
 from caplab.kube.client import Client as ApiClient
 from caplab.kube.watcher import Watcher
 
-from .cache.access import ClusterAccess
-from .cache.loads import Load
 from .cache.spec import CacheSpec
+from .cache.values import ClusterAccess, Load
 from .engines import factory_for
 from .links import Client
 from .load.mixing import mix

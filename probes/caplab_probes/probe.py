@@ -12,7 +12,7 @@ from caplab.contract.engines import name_for
 from caplab.contract.phases import DONE, FAILED, PENDING, RUNNING
 
 from . import clock
-from .cache.loads import Load
+from .cache.values import Load
 from .exporter import Exporter, LoadFigures
 from .history import meta
 from .history.pruning import RunsInUse

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from caplab_operator.engines.pods import Pod, ordinal
 from caplab_operator.engines.redis import configuration, health, manifests, rollout, settings_drift, slices, status
-from caplab_operator.engines.redis.directives import IMMUTABLE
+from caplab_operator.engines.redis.configuration import IMMUTABLE
 from caplab_operator.engines.redis.manifests import PersistedState
 from caplab_operator.engines.redis.observe import KnownReplica, Member, ObservedRedis, Place, Sentinel
 from caplab_operator.engines.redis.primary import primary_of

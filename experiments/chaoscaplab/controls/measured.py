@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from caplab.contract.engines import POSTGRES
@@ -40,7 +42,6 @@ from .marks import ClusterObservation, MarkTracker
 from .plan import Plan
 from .report import RunObject
 from .sides import cut_off, sides_of, zones_of
-from .stages import Stages
 from .versions import lab_images, versions_of
 
 _CONVERGE_SECONDS = 60.0
@@ -54,6 +55,27 @@ _CLOCK: Mapping[str, Any] = {
     "seconds": 900,
 }
 _log = logging.getLogger("caplab.run")
+
+
+class Stages:
+    """The times of a run's stages. seconds: by stage, in the order of their beginning."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage; the times of a repeated stage add up."""
+        _log.info("%s ...", name)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.add(name, time.monotonic() - started)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add a time that was measured elsewhere."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 
 class MeasuredRun:

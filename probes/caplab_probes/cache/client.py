@@ -11,12 +11,11 @@ from ..engines import factory_for
 from ..links import Endpoint, NotDone, Result, Scan
 from ..load.workloads import Operation
 from ..spec import PLAIN_CLIENT, Limits
-from .access import ClusterAccess
 from .database import Cost, Database
-from .loads import Load
 from .reader import Reader
 from .redis_cache import RedisCache
 from .spec import CacheSpec
+from .values import ClusterAccess, Load
 
 _CACHE_SECONDS = 0.2  # a cache that takes longer counts as unavailable
 _DEADLINE_SHARE = 0.95  # share of the statement's time: the reader gives up before the operation counts as hanging

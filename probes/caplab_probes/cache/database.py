@@ -11,9 +11,9 @@ from ..engines.postgres.client import PostgresLink
 from ..links import Client, Endpoint, NotOpened, Result
 from ..load.workloads import Operation
 from ..outcomes import OK, Outcome
-from .loads import Load
 from .pool import Pool
 from .reader import Loaded, LoadFailed
+from .values import Load
 
 _WRITERS = 4  # writes have connections of their own, so that they do not wait behind loads
 _ABANDONED = Outcome("fail", "timeout")  # the database did it, but its reader had stopped waiting

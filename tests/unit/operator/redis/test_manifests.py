@@ -12,7 +12,7 @@ import pytest
 from caplab_operator.engines import objects
 from caplab_operator.engines.parameters import allowed
 from caplab_operator.engines.redis import configuration, manifests, slices
-from caplab_operator.engines.redis.directives import DEFAULTS, IMMUTABLE
+from caplab_operator.engines.redis.configuration import DEFAULTS, IMMUTABLE
 from caplab_operator.engines.redis.manifests import PersistedState
 from caplab_operator.engines.redis.spec import Failover, RedisSpec, parse
 from support.operator.observed_redis import BODY, PODS, SPEC, STANDING

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from caplab_operator.engines.redis import configuration, health, observe, status
-from caplab_operator.engines.redis.directives import DEFAULTS
+from caplab_operator.engines.redis.configuration import DEFAULTS
 from caplab_operator.engines.redis.observe import Access, KnownReplica, Member, ObservedRedis
 from caplab_operator.engines.redis.primary import primary_of
 from caplab_wire.resp import Answer

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from caplab_probes.cache.access import ClusterAccess
 from caplab_probes.cache.client import CacheClient
-from caplab_probes.cache.loads import Load
 from caplab_probes.cache.spec import CacheSpec
+from caplab_probes.cache.values import ClusterAccess, Load
 from caplab_probes.links import Endpoint, NotDone, Result, Topology
 from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import OK, Outcome

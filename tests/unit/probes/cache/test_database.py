@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from caplab_probes.cache.database import Cost, Database
-from caplab_probes.cache.loads import Load
 from caplab_probes.cache.reader import Loaded, LoadFailed
+from caplab_probes.cache.values import Load
 from caplab_probes.links import Endpoint, Result
 from caplab_probes.outcomes import OK, Outcome
 from support.databases.fake_postgres import DONE, WRITE, FakeServer, client_of, fake_server, response, rows
