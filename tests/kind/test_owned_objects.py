@@ -19,7 +19,7 @@ from caplab.contract.names import CLUSTER_LABEL
 pytestmark = pytest.mark.alone  # what is changed by hand is mended within seconds, on a quiet machine
 
 AGAIN_SECONDS = 5.0
-NO_LONGER_EMPTY_SECONDS = 1.0  # a member may start empty: before the status says Ready, its files say that none may
+NO_LONGER_EMPTY_SECONDS = 1.0  # its ConfigMap says so before its status says Ready
 CREATING_SECONDS = {"CassandraCluster": 240.0, "PostgresCluster": 90.0, "RedisCluster": 90.0}
 LIGHT = pytest.param("RedisCluster", id="redis")
 ALL = [LIGHT, *(pytest.param(kind, marks=pytest.mark.long) for kind in ("PostgresCluster", "CassandraCluster"))]
