@@ -50,18 +50,21 @@ workflow: venv ## run the nightly workflow's job here, step by step, from a clea
 	@$(IN_VENV)python tests/run_workflow.py .github/workflows/resilience.yml --store $${CAPLAB_STORE:-results/workflow} \
 	  --input suite=$(or $(EXPERIMENT),$(SUITE)) --input repeat=$(REPEAT)
 
-# The cluster comes up, which is much waiting, while lint and types are checked.
-test: ## run the gate: lint, types, unit and property tests, then the tests on kind
+# What measures no times runs beside the tests on the cluster, in the time that they leave.
+test: ## run the gate: lint, types, unit and property tests, beside them the tests on kind
 	@$(MAKE) -s venv
-	@$(MAKE) -s -j2 lint up
-	@$(MAKE) -s unit-tests
-	@$(MAKE) -s -o up test-images-python
-	@$(MAKE) -s -o up test-kind
+	@$(MAKE) -s -k -j4 GATE=1 test-kind test-images-python
+
+ifdef GATE
+IN_IDLE_TIME := $(IN_VENV)python tests/in_idle_time.py
+unit-tests: lint
+test-images-python: unit-tests
+endif
 
 test-unit: lint unit-tests ## run the fast part of the gate
 
 unit-tests: venv ## run the unit and property tests only
-	@$(IN_VENV)pytest -q -n 2 --durations=15 tests/unit tests/property
+	@$(IN_IDLE_TIME) $(IN_VENV)pytest -q -n 2 --durations=15 tests/unit tests/property
 
 # What measures times runs alone, the rest side by side: half of the time each waits for databases. All groups run in any
 # case, so that the last one removes the cluster; any that fails fails the gate.
@@ -75,7 +78,7 @@ test-kind: venv up ## run the tests on the real cluster; the last one removes it
 	exit $$failed
 
 test-images-python: up ## run the unit tests on the lab images' own Python and wheels, in a container
-	@PYTHONPATH=cluster $(PYTHON) tests/on_images_python.py
+	@PYTHONPATH=cluster $(IN_IDLE_TIME) $(PYTHON) tests/on_images_python.py
 
 test-pythons: ## run lint, types, unit and property tests on every Python from 3.11 to 3.14 on this machine
 	@PYTHONPATH=cluster $(PYTHON) tests/on_every_python.py
@@ -106,11 +109,11 @@ format: venv ## format code and pages
 	@$(IN_VENV)mdformat --wrap 100 --compact-tables $(PAGES)
 
 lint: venv ## check formatting, lint, types, import contracts and workflows
-	@$(IN_VENV)ruff format --check .
-	@$(IN_VENV)mdformat --check --wrap 100 --compact-tables $(PAGES)
-	@$(IN_VENV)ruff check .
-	@$(IN_VENV)mypy
-	@$(IN_VENV)lint-imports --no-cache
+	@$(IN_IDLE_TIME) $(IN_VENV)ruff format --check .
+	@$(IN_IDLE_TIME) $(IN_VENV)mdformat --check --wrap 100 --compact-tables $(PAGES)
+	@$(IN_IDLE_TIME) $(IN_VENV)ruff check .
+	@$(IN_IDLE_TIME) $(IN_VENV)mypy
+	@$(IN_IDLE_TIME) $(IN_VENV)lint-imports --no-cache
 	@PYTHONPATH=cluster $(IN_VENV)python tests/lint_workflows.py
 
 venv: $(VENV)/ready ## create the Python environment of the tests

@@ -15,10 +15,13 @@ def in_a_child(work: Callable[[], int], failed: int) -> int:
     A library may crash on a damaged file, and the kernel kills a process that takes too much memory. Call this only
     while this process has a single thread.
     """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)  # a signal waits until the child can be told
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os._exit(_done(work, failed))
-    before = {number: signal.signal(number, _hand_on(child)) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, _hand_on(child)) for number in _HANDED_ON}
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         _, status = os.waitpid(child, 0)
     finally:
@@ -31,6 +34,7 @@ def in_a_child(work: Callable[[], int], failed: int) -> int:
     return failed
 
 
+_HANDED_ON = (signal.SIGINT, signal.SIGTERM)
 _CRASH = "the file is damaged in a way that crashes its library. Hint: copy it again, whole."
 _REASONS = {
     "SIGKILL": "by the kernel, because memory ran out, or by a user. Hint: check a part of the history.",

@@ -27,8 +27,9 @@ from caplab_cluster.session import Session, begin
 from caplab_cluster.toolchain import GoBuilder
 
 REQUIREMENTS = REPOSITORY / "tests" / "requirements.lock"
+IN_IDLE_TIME = ("--cpu-shares=2",)  # least of all: the tests on kind that run meanwhile measure times
 PATH_FILE = "caplab-tests.pth"  # adds /site to the image's packages, as an installation would
-SECONDS = 600
+SECONDS = 1800  # in a quarter of an hour beside the tests on kind
 PACKAGES = ("", "cluster", "experiments", "operator", "probes", "dashboards", "tests")
 
 
@@ -71,9 +72,9 @@ def tests(image: str, site: Path) -> list[str]:
     flags = [f"--env={name}={value}" for name, value in variables.items()]
     without = " ".join(f"--ignore tests/unit/repository/{name}.py" for name in ("test_repository", "test_workflows"))
     pytest = f"python3 -m pytest -q -n 2 -p no:cacheprovider {without} tests/unit"
-    return ["run", "--rm", "--network=none", "--security-opt=label=disable", f"--volume={REPOSITORY}:/repository:ro",
-            f"--volume={site}:/site:ro", f"--volume={site / PATH_FILE}:{installed}:ro", "--workdir=/repository",
-            *flags, image,
+    return ["run", "--rm", "--network=none", *IN_IDLE_TIME, "--security-opt=label=disable",
+            f"--volume={REPOSITORY}:/repository:ro", f"--volume={site}:/site:ro",
+            f"--volume={site / PATH_FILE}:{installed}:ro", "--workdir=/repository", *flags, image,
             "timeout", str(SECONDS), "sh", "-c", f"python3 --version; {pytest}"]  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from support.databases.fake_cassandra import (
     COUNT,
     ID,
     INCR,
+    LIMITS,
     READ,
     SERVICE,
     WRITE,
@@ -154,7 +155,7 @@ def test_whatever_the_driver_says_an_operation_has_an_outcome(
 ) -> None:
     async def scenario() -> None:
         ring = FakeRing()
-        client = client_of(ring)
+        client = client_of(ring, replace(LIMITS, connect_seconds=30))  # however busy the machine is
         link = await client.open(SERVICE)
         for op, first, second in [*steps, *((ID, first, second) for _, first, second in steps)]:
             ring.planted = [first, second]

@@ -49,3 +49,23 @@ def test_who_ends_the_command_ends_its_work(tmp_path: Path) -> None:
         assert process.wait(10) == 3
         with pytest.raises(ProcessLookupError):
             os.kill(int(begun.read_text()), 0)
+
+
+def test_a_signal_in_the_moment_of_the_start_ends_its_work_too(tmp_path: Path) -> None:
+    """Planted: the signal comes while the parent has not got so far as to know its child."""
+    begun = tmp_path / "begun"
+    code = (
+        f"{_BEGIN}fork = os.fork\n"
+        "def late():\n"
+        "    child = fork()\n"
+        f"    while child and not os.path.exists({str(begun)!r}): time.sleep(0.01)\n"
+        "    return child\n"
+        "os.fork = late\n"
+        "def work():\n"
+        "    os.kill(os.getppid(), 15)\n"
+        f"    os.mkdir({str(begun)!r})\n"
+        "    time.sleep(60)\n"
+        "sys.exit(in_a_child(work, 3))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, check=False, timeout=50)
+    assert done.returncode == 3, done.stderr

@@ -1,0 +1,73 @@
+"""`make test`: what measures no times runs beside the tests on kind, in idle time, and any part that fails fails it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from caplab_cluster.paths import REPOSITORY
+
+IN_IDLE_TIME = REPOSITORY / "tests" / "in_idle_time.py"
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="the images have no make")
+
+
+def make_test(folder: Path, failing: str = "") -> tuple[int, list[str]]:
+    """Run `make test` with programs that only note what they are asked for, and of which one fails.
+
+    Returns make's code, and the parts in the order in which they ran: lint, up, unit, images, kind.
+    """
+    programs = folder / "bin"
+    programs.mkdir()
+    (folder / "ready").touch()
+    (folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}").mkdir(parents=True)
+    note = programs / "note"
+    note.write_text(
+        f'#!/bin/sh\ncase "$*" in *tests/in_idle_time.py*) exec {sys.executable} "$@";; *tests/kind*) part=kind;;'
+        " *tests/unit*) part=unit;; *on_images_python*) part=images;; *caplab_cluster*) part=up;; *) part=lint;; esac\n"
+        f'echo $part >> {folder}/parts\n[ $part != "{failing}" ]\n'
+    )
+    note.chmod(0o755)
+    for name in ("pytest", "python", "ruff", "mdformat", "mypy", "lint-imports"):
+        (programs / name).symlink_to(note)
+    variables = [
+        f"VENV={folder}",
+        f"PYTHON={note}",
+        f"PYTHON_VERSION={sys.version_info.major}.{sys.version_info.minor}",
+    ]
+    done = subprocess.run(["make", "-s", "test", *variables], cwd=REPOSITORY, capture_output=True, check=False)
+    return done.returncode, (folder / "parts").read_text().splitlines()
+
+
+def test_each_part_runs_and_what_needs_another_runs_after_it(tmp_path: Path) -> None:
+    code, parts = make_test(tmp_path)
+    assert code == 0
+    assert set(parts) == {"lint", "up", "unit", "images", "kind"}
+    assert parts.count("up") == 1
+    assert parts.index("up") < parts.index("kind")
+    assert max(parts.index("up"), parts.index("unit")) < parts.index("images")
+    assert parts.index("lint") < parts.index("unit")
+
+
+@pytest.mark.parametrize("failing", ["lint", "up", "unit", "images", "kind"])
+def test_a_part_that_fails_fails_it_and_the_others_run(tmp_path: Path, failing: str) -> None:
+    code, parts = make_test(tmp_path, failing)
+    assert code == 2
+    after = {"up": {"kind", "images"}, "lint": {"unit", "images"}, "unit": {"images"}}.get(failing, set())
+    assert set(parts) == {"lint", "up", "unit", "images", "kind"} - after
+
+
+def in_idle_time(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(IN_IDLE_TIME), *command], capture_output=True, text=True, check=False)
+
+
+def test_what_runs_in_idle_time_gives_way_and_prints_all_in_the_end() -> None:
+    program = "import os, sys; print(os.sched_getscheduler(0) == os.SCHED_IDLE, os.nice(0)); sys.exit('and errors')"
+    done = in_idle_time(sys.executable, "-c", program)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "True 19\nand errors\n", "")
+
+
+def test_what_a_signal_ends_has_failed() -> None:
+    assert in_idle_time(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)").returncode == 1
