@@ -66,14 +66,16 @@ test-unit: lint unit-tests ## run the fast part of the gate
 unit-tests: venv ## run the unit and property tests only
 	@$(IN_IDLE_TIME) $(IN_VENV)pytest -q -n 2 --durations=15 tests/unit tests/property
 
-# What measures times runs alone, the rest side by side: half of the time each waits for databases. All groups run in any
-# case, so that the last one removes the cluster; any that fails fails the gate.
+# What measures times runs alone or beside one other, the rest side by side: most of the time each waits for databases. All
+# groups run in any case, so that the last one removes the cluster; any that fails fails the gate.
+BY_FILE = --dist loadfile --no-loadscope-reorder
 ON_KIND = $(IN_VENV)pytest -q --durations=20 tests/kind -m
 
 test-kind: venv up ## run the tests on the real cluster; the last one removes it
 	@failed=0; \
 	$(ON_KIND) "alone and not long" || failed=1; \
-	$(ON_KIND) "beside and not long" -n 2 --dist loadfile --no-loadscope-reorder || failed=1; \
+	$(ON_KIND) "paired and not long" -n 2 $(BY_FILE) || failed=1; \
+	$(ON_KIND) "beside and not long" -n 4 $(BY_FILE) || failed=1; \
 	$(ON_KIND) last || failed=1; \
 	exit $$failed
 

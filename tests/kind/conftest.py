@@ -18,7 +18,7 @@ from caplab.contract.names import ALLOWED, CHAOS_LABEL, CLUSTERS_LABEL
 # Side by side, the longest come first.
 FIRST = ["test_idle.py", "test_redis_cluster.py", "test_postgres_cluster.py"]
 LAST = ["test_chart.py"]
-GROUPS = {"alone", "beside", "last"}  # see pyproject.toml
+GROUPS = {"alone", "paired", "beside", "last"}  # see pyproject.toml
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

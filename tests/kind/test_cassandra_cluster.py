@@ -22,7 +22,7 @@ from support.kind.workload_checks import assert_promises_are_kept
 
 from caplab.contract.names import CHAOS_LABEL
 
-pytestmark = pytest.mark.alone  # which levels answer in time is also a matter of who else uses the machine
+pytestmark = pytest.mark.paired  # which levels answer in time is also a matter of who else uses the machine
 
 NAMESPACE = f"cassandra-tests-{uuid.uuid4().hex[:6]}"
 READY_SECONDS = 120.0

@@ -17,7 +17,7 @@ from support.kind.scraped_metrics import of_agents, of_operator
 
 from caplab.contract.names import CHAOS_LABEL
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 FAULT_METRICS = ("caplab_fault_active", "caplab_fault_overdue_seconds")
 DOWN_SECONDS = 12  # the Sentinels promote another within two or three

@@ -16,7 +16,7 @@ from support.kind.kind_lab import Lab, wait_until
 
 from caplab.contract.names import CLUSTER_LABEL
 
-pytestmark = pytest.mark.alone  # what is changed by hand is mended within seconds, on a quiet machine
+pytestmark = pytest.mark.paired  # what is changed by hand is mended within seconds, on a quiet machine
 
 AGAIN_SECONDS = 5.0
 NO_LONGER_EMPTY_SECONDS = 1.0  # its ConfigMap says so before its status says Ready

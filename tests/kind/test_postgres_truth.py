@@ -13,7 +13,7 @@ from support.kind.postgres_cluster import sql
 
 from caplab.contract.names import ENGINE_LABEL
 
-pytestmark = pytest.mark.alone  # what is changed by hand is mended within seconds
+pytestmark = pytest.mark.paired  # what is changed by hand is mended within seconds
 
 _SETTLED_SECONDS = 10.0  # a round a second, and Patroni's own loop
 

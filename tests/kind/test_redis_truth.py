@@ -14,7 +14,7 @@ from support.kind.redis_cluster import KIND, ask, await_ready, redis, setting, s
 
 from caplab.contract.names import CLUSTER_LABEL, CLUSTERS_LABEL, PART_LABEL
 
-pytestmark = pytest.mark.alone  # what is changed by hand is mended within seconds
+pytestmark = pytest.mark.paired  # what is changed by hand is mended within seconds
 
 NAMESPACE = f"redis-truth-{uuid.uuid4().hex[:6]}"
 _SECONDS = 5  # within which what somebody changed is as it was

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import WORKERS
-from caplab_cluster.paths import REPOSITORY
 from support.kind.kind_lab import Lab, wait_until
 from support.kind.lab_prometheus import fired
-from support.kind.lab_runs import BIN, command, environment, run
+from support.kind.lab_runs import command, environment, run
 from support.kind.lab_state import live_faults, running_loads
 from support.runs.planted_experiments import claiming
 
@@ -116,33 +115,6 @@ def test_a_killed_redis_primary_at_the_other_persistences(
     assert (code, verdict["verdict"]) == (0, "valid")
     if wait == "0":  # a beat is stamped before its WAIT, which only the probes see
         was_measured(folder)
-
-
-def test_an_empty_primary_that_comes_back_wipes_its_replicas_and_it_shows(lab: Lab, tmp_path: Path) -> None:
-    code, verdict, folder = run(lab, tmp_path, "redis/crash-primary", persistence="none", restarted="ComeBack")
-    assert (code, verdict["verdict"]) == (0, "valid"), "its row says that the loss must show"
-    findings = {
-        finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())["findings"]
-    }
-    figures = findings["durability"]["figures"]
-    assert findings["durability"]["state"] == "invalid"
-    assert figures["lost"] > 100
-
-
-def test_the_stock_chaos_command_runs_it_too_and_its_journal_has_the_verdict(lab: Lab, tmp_path: Path) -> None:
-    journal = tmp_path / "journal.json"
-    experiment = REPOSITORY / "experiments" / "postgres" / "crash-primary.yaml"
-    done = subprocess.run(
-        [str(BIN / "chaos"), "run", "--journal-path", str(journal), "--var", "durability=async", str(experiment)],
-        cwd=tmp_path, env=environment(lab), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    document = json.loads(journal.read_text())
-    assert document["status"] == "completed"
-    assert document["caplab"]["row"] == "postgres async crash-primary"
-    assert document["caplab"]["verdict"] == "valid", document["caplab"]
-    assert (tmp_path / document["caplab"]["folder"] / "history.parquet").exists()
-    assert live_faults(lab) == []
 
 
 def test_a_prober_that_dies_in_the_midst_costs_no_verdict(lab: Lab, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from caplab_cluster.paths import REPOSITORY
 
-GROUPS = ["alone and not long", "beside and not long", "last"]
+GROUPS = ["alone and not long", "paired and not long", "beside and not long", "last"]
 
 
 def make_test_kind(folder: Path, failing: int) -> tuple[int, list[str]]:
@@ -30,7 +30,7 @@ def make_test_kind(folder: Path, failing: int) -> tuple[int, list[str]]:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="the images have no make")
-@pytest.mark.parametrize("failing", [0, 1, 2, 3])
+@pytest.mark.parametrize("failing", [0, 1, 2, 3, 4])
 def test_each_group_runs_and_fails_the_gate(tmp_path: Path, failing: int) -> None:
     code, calls = make_test_kind(tmp_path / "venv", failing)
     assert calls == GROUPS

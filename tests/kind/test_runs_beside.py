@@ -1,0 +1,49 @@
+"""Whole runs on the real cluster that a busy machine does not spoil: their rows allow what it makes of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from caplab_cluster.paths import REPOSITORY
+from support.kind.kind_lab import Lab
+from support.kind.lab_runs import BIN, environment, run
+from support.kind.lab_state import live_faults
+
+pytestmark = pytest.mark.beside
+
+
+def test_an_empty_primary_that_comes_back_wipes_its_replicas_and_it_shows(
+    lab: Lab, shared_namespace: str, tmp_path: Path
+) -> None:
+    code, verdict, folder = run(
+        lab, tmp_path, "redis/crash-primary", persistence="none", restarted="ComeBack", namespace=shared_namespace
+    )
+    assert (code, verdict["verdict"]) == (0, "valid"), "its row says that the loss must show"
+    findings = {
+        finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())["findings"]
+    }
+    figures = findings["durability"]["figures"]
+    assert findings["durability"]["state"] == "invalid"
+    assert figures["lost"] > 100
+
+
+def test_the_stock_chaos_command_runs_it_too_and_its_journal_has_the_verdict(
+    lab: Lab, shared_namespace: str, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal.json"
+    experiment = REPOSITORY / "experiments" / "postgres" / "crash-primary.yaml"
+    done = subprocess.run(
+        [str(BIN / "chaos"), "run", "--journal-path", str(journal), "--var", "durability=async",
+         "--var", f"namespace={shared_namespace}", str(experiment)],
+        cwd=tmp_path, env=environment(lab), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    document = json.loads(journal.read_text())
+    assert document["status"] == "completed"
+    assert document["caplab"]["row"] == "postgres async crash-primary"
+    assert document["caplab"]["verdict"] == "valid", document["caplab"]
+    assert (tmp_path / document["caplab"]["folder"] / "history.parquet").exists()
+    assert live_faults(lab, shared_namespace) == []
