@@ -19,7 +19,7 @@ from caplab.kube.context import connect
 from caplab.kube.errors import Refused
 from caplab.run_context import current_run
 
-pytestmark = pytest.mark.paired  # it keeps the operator busy, for which others would wait
+pytestmark = pytest.mark.beside
 
 COUNTS: list[Any] = [60, pytest.param(200, marks=pytest.mark.long)]
 NO_PODS = {

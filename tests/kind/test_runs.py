@@ -15,7 +15,6 @@ from support.kind.kind_lab import Lab, wait_until
 from support.kind.lab_prometheus import fired
 from support.kind.lab_runs import command, environment, run
 from support.kind.lab_state import live_faults, running_loads
-from support.runs.planted_experiments import claiming
 
 from caplab.contract.engines import ENGINES
 from caplab.judging import judge_folder
@@ -133,20 +132,3 @@ def test_a_prober_that_dies_in_the_midst_costs_no_verdict(lab: Lab, tmp_path: Pa
     assert findings["durability"]["figures"]["unexpected"] == 0
     assert running_loads(lab, RUNS) == []
     assert live_faults(lab) == []
-
-
-def test_a_hot_key_that_nothing_protects_is_a_stampede_and_breaks_the_row_of_the_lock(lab: Lab, tmp_path: Path) -> None:
-    file = claiming("cache/expire-hot-key", "lock", tmp_path)
-    code, verdict, folder = run(lab, tmp_path / "results", str(file), protection="none")
-    assert (code, verdict["verdict"]) == (1, "invalid")
-    (judged,) = verdict["runs"]
-    assert any(reason.startswith("stampedeMax") for reason in judged["reasons"]), judged["reasons"]
-    findings = {
-        finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())["findings"]
-    }
-    assert findings["load"]["figures"]["factor"]["max"] >= 20
-    assert findings["durability"]["figures"]["lost"] == 0
-    record = json.loads((folder / "run.json").read_text())
-    (window,) = record["fault_windows"]
-    print(f"\n{findings['load']['figures']} {window}")
-    assert window["proven"]

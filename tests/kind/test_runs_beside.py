@@ -11,6 +11,7 @@ from caplab_cluster.paths import REPOSITORY
 from support.kind.kind_lab import Lab
 from support.kind.lab_runs import BIN, environment, run
 from support.kind.lab_state import live_faults
+from support.runs.planted_experiments import claiming
 
 pytestmark = pytest.mark.beside
 
@@ -47,3 +48,22 @@ def test_the_stock_chaos_command_runs_it_too_and_its_journal_has_the_verdict(
     assert document["caplab"]["verdict"] == "valid", document["caplab"]
     assert (tmp_path / document["caplab"]["folder"] / "history.parquet").exists()
     assert live_faults(lab, shared_namespace) == []
+
+
+def test_a_hot_key_that_nothing_protects_is_a_stampede_and_breaks_the_row_of_the_lock(
+    lab: Lab, shared_namespace: str, tmp_path: Path
+) -> None:
+    file = claiming("cache/expire-hot-key", "lock", tmp_path)
+    code, verdict, folder = run(lab, tmp_path / "results", str(file), protection="none", namespace=shared_namespace)
+    assert (code, verdict["verdict"]) == (1, "invalid")
+    (judged,) = verdict["runs"]
+    assert any(reason.startswith("stampedeMax") for reason in judged["reasons"]), judged["reasons"]
+    findings = {
+        finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())["findings"]
+    }
+    assert findings["load"]["figures"]["factor"]["max"] >= 20
+    assert findings["durability"]["figures"]["lost"] == 0
+    record = json.loads((folder / "run.json").read_text())
+    (window,) = record["fault_windows"]
+    print(f"\n{findings['load']['figures']} {window}")
+    assert window["proven"]
