@@ -16,7 +16,14 @@ from caplab.contract.names import ALLOWED, CHAOS_LABEL, CLUSTERS_LABEL
 
 # An idle cluster is measured before anything else has run on it, and the release is removed after all have used it.
 # Side by side, the longest come first.
-FIRST = ["test_idle.py", "test_redis_cluster.py", "test_postgres_cluster.py"]
+FIRST = [
+    "test_idle.py",
+    "test_cassandra_cluster.py",
+    "test_redis_cluster.py",
+    "test_postgres_cluster.py",
+    "test_runs_beside.py",
+    "test_fault_conformance.py",
+]
 LAST = ["test_chart.py"]
 GROUPS = {"alone", "paired", "beside", "last"}  # see pyproject.toml
 
