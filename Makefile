@@ -75,7 +75,7 @@ test-kind: venv up ## run the tests on the real cluster; the last one removes it
 	@failed=0; \
 	$(ON_KIND) "alone and not long" || failed=1; \
 	$(ON_KIND) "paired and not long" -n 2 $(BY_FILE) || failed=1; \
-	$(ON_KIND) "beside and not long" -n 4 $(BY_FILE) || failed=1; \
+	$(ON_KIND) "beside and not long" -n 2 $(BY_FILE) || failed=1; \
 	$(ON_KIND) last || failed=1; \
 	exit $$failed
 
