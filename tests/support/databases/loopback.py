@@ -49,12 +49,12 @@ async def silent() -> AsyncIterator[int]:
 
 
 async def wait_until(true: Callable[[], object]) -> None:
-    """Wait until a condition holds. Raises TimeoutError after 5 s."""
-    async with asyncio.timeout(5):
+    """Wait until a condition holds. Raises TimeoutError after 60 s."""
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.001)
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a scenario in a loop of its own, for 10 s at most."""
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    """Run a scenario in a loop of its own, for 60 s at most."""
+    asyncio.run(asyncio.wait_for(scenario(), 60))

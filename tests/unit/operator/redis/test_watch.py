@@ -94,7 +94,7 @@ class Looking:
 
 
 async def wait_until(what: str, holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5.0
+    end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end, what
         await asyncio.sleep(0.005)

@@ -54,7 +54,7 @@ async def answering(*parts: bytes, size: int = 64 * MIB, greeting: bytes = b"") 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1], taken
     server.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not taken:
             await asyncio.sleep(0.01)
 
