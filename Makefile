@@ -50,12 +50,14 @@ workflow: venv ## run the nightly workflow's job here, step by step, from a clea
 	@$(IN_VENV)python tests/run_workflow.py .github/workflows/resilience.yml --store $${CAPLAB_STORE:-results/workflow} \
 	  --input suite=$(or $(EXPERIMENT),$(SUITE)) --input repeat=$(REPEAT)
 
-# What measures no times runs beside the tests on the cluster, in the time that they leave.
-test: ## run the gate: lint, types, unit and property tests, beside them the tests on kind
+# Unit tests of what keeps a schedule have the processors first; all others run in the time that the tests on kind leave.
+test: ## run the gate: lint, types, unit and property tests, and the tests on kind
 	@$(MAKE) -s venv
-	@$(MAKE) -s -k -j4 GATE=1 test-kind test-images-python
+	@$(MAKE) -s -j2 up unit-tests MARKS=timed
+	@$(MAKE) -s -o up test-images-python MARKS=timed
+	@$(MAKE) -s -o up -k -j2 test-kind test-images-python IDLE=1 MARKS="not timed"
 
-ifdef GATE
+ifdef IDLE
 IN_IDLE_TIME := $(IN_VENV)python tests/in_idle_time.py
 unit-tests: lint
 test-images-python: unit-tests
@@ -64,7 +66,7 @@ endif
 test-unit: lint unit-tests ## run the fast part of the gate
 
 unit-tests: venv ## run the unit and property tests only
-	@$(IN_IDLE_TIME) $(IN_VENV)pytest -q -n 2 --durations=15 tests/unit tests/property
+	@$(IN_IDLE_TIME) $(IN_VENV)pytest -q -n 2 --durations=15 -m "$(MARKS)" tests/unit tests/property
 
 # What measures times runs alone or beside one other, the rest side by side: most of the time each waits for databases. All
 # groups run in any case, so that the last one removes the cluster; any that fails fails the gate.
@@ -80,7 +82,7 @@ test-kind: venv up ## run the tests on the real cluster; the last one removes it
 	exit $$failed
 
 test-images-python: up ## run the unit tests on the lab images' own Python and wheels, in a container
-	@PYTHONPATH=cluster $(IN_IDLE_TIME) $(PYTHON) tests/on_images_python.py
+	@PYTHONPATH=cluster $(IN_IDLE_TIME) $(PYTHON) tests/on_images_python.py "$(MARKS)"
 
 test-pythons: ## run lint, types, unit and property tests on every Python from 3.11 to 3.14 on this machine
 	@PYTHONPATH=cluster $(PYTHON) tests/on_every_python.py

@@ -3,13 +3,15 @@
 import os
 import signal
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("unhurried", parent=settings.default, deadline=None)
 settings.load_profile("unhurried")
 
 
-FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "GATE")  # would change what a test's own `make` does
+TIMED = ("tests/unit/agent/", "tests/unit/probes/", "tests/property/test_agent", "tests/property/test_probe")
+FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "IDLE", "MARKS")  # would change what a test's own `make` does
 
 
 def pytest_configure() -> None:
@@ -18,3 +20,10 @@ def pytest_configure() -> None:
         os.environ.pop(name, None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of what keeps a schedule in real time: they need processors that are free when they want one."""
+    for item in items:
+        if any(part in item.path.as_posix() for part in TIMED):
+            item.add_marker(pytest.mark.timed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 import tomllib
@@ -63,23 +64,23 @@ def packages(step: Step, cache: Cache) -> Path:
     return unpacked.rename(folder)
 
 
-def tests(image: str, site: Path) -> list[str]:
-    """Return the engine's arguments that run the tests in a container."""
+def tests(image: str, site: Path, marks: str) -> list[str]:
+    """Return the engine's arguments that run the tests of such marks in a container."""
     path = ":".join(f"/repository/{name}".rstrip("/") for name in PACKAGES)
     major, minor = versions.DEBIAN_LAB_PYTHON
     installed = f"/opt/caplab/lib/python{major}.{minor}/site-packages/{PATH_FILE}"
     variables = {"PYTHONPATH": path, "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis"}
     flags = [f"--env={name}={value}" for name, value in variables.items()]
     without = " ".join(f"--ignore tests/unit/repository/{name}.py" for name in ("test_repository", "test_workflows"))
-    pytest = f"python3 -m pytest -q -n 2 -p no:cacheprovider {without} tests/unit"
+    pytest = f"python3 -m pytest -q -n 2 -p no:cacheprovider -m {shlex.quote(marks)} {without} tests/unit"
     return ["run", "--rm", "--network=none", *IN_IDLE_TIME, "--security-opt=label=disable",
             f"--volume={REPOSITORY}:/repository:ro", f"--volume={site}:/site:ro",
             f"--volume={site / PATH_FILE}:{installed}:ro", "--workdir=/repository", *flags, image,
             "timeout", str(SECONDS), "sh", "-c", f"python3 --version; {pytest}"]  # fmt: skip
 
 
-def main() -> int:
-    """Run them. Returns 0 if all passed, 1 if some failed or could not run."""
+def main(marks: str = "") -> int:
+    """Run those of such marks, or all. Returns 0 if all passed, 1 if some failed or could not run."""
     cache = Cache.from_environment()
     progress = Progress(cache.logs / "tests")
     try:
@@ -87,7 +88,7 @@ def main() -> int:
         reference = image(session, progress)
         with progress.step("wheels for the tests on the images' Python") as step:
             site = packages(step, cache)
-        arguments = tests(reference, site)
+        arguments = tests(reference, site, marks)
     except Failure as failure:
         print(render(failure), file=sys.stderr, flush=True)
         return 1
@@ -96,4 +97,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
