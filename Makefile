@@ -50,16 +50,17 @@ workflow: venv ## run the nightly workflow's job here, step by step, from a clea
 	@$(IN_VENV)python tests/run_workflow.py .github/workflows/resilience.yml --store $${CAPLAB_STORE:-results/workflow} \
 	  --input suite=$(or $(EXPERIMENT),$(SUITE)) --input repeat=$(REPEAT)
 
-# Unit tests of what keeps a schedule have the processors first; all others run in the time that the tests on kind leave.
+# Unit tests of what keeps a schedule have the processors to themselves; all others run in the time that the tests on kind
+# leave, which is half of it.
 test: ## run the gate: lint, types, unit and property tests, and the tests on kind
 	@$(MAKE) -s venv
-	@$(MAKE) -s -j2 up unit-tests MARKS=timed
+	@$(MAKE) -s -j2 lint up
+	@$(MAKE) -s unit-tests MARKS=timed
 	@$(MAKE) -s -o up test-images-python MARKS=timed
 	@$(MAKE) -s -o up -k -j2 test-kind test-images-python IDLE=1 MARKS="not timed"
 
 ifdef IDLE
 IN_IDLE_TIME := $(IN_VENV)python tests/in_idle_time.py
-unit-tests: lint
 test-images-python: unit-tests
 endif
 
@@ -113,11 +114,11 @@ format: venv ## format code and pages
 	@$(IN_VENV)mdformat --wrap 100 --compact-tables $(PAGES)
 
 lint: venv ## check formatting, lint, types, import contracts and workflows
-	@$(IN_IDLE_TIME) $(IN_VENV)ruff format --check .
-	@$(IN_IDLE_TIME) $(IN_VENV)mdformat --check --wrap 100 --compact-tables $(PAGES)
-	@$(IN_IDLE_TIME) $(IN_VENV)ruff check .
-	@$(IN_IDLE_TIME) $(IN_VENV)mypy
-	@$(IN_IDLE_TIME) $(IN_VENV)lint-imports --no-cache
+	@$(IN_VENV)ruff format --check .
+	@$(IN_VENV)mdformat --check --wrap 100 --compact-tables $(PAGES)
+	@$(IN_VENV)ruff check .
+	@$(IN_VENV)mypy
+	@$(IN_VENV)lint-imports --no-cache
 	@PYTHONPATH=cluster $(IN_VENV)python tests/lint_workflows.py
 
 venv: $(VENV)/ready ## create the Python environment of the tests

