@@ -16,12 +16,13 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from kubernetes.client import ApiClient, Configuration
-from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
+from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 from urllib3 import exceptions as failures
 
 from .errors import Conflict, ExecFailed, NoAnswer, NotFound, TooMuch, refusal
 from .limits import CallLimits
 from .paths import path_of, path_to, proxy_path
+from .retrying import retries_of
 
 JSON = "application/json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -206,7 +207,7 @@ class Client:
             response: BaseHTTPResponse = self._pool.request(
                 method, url, body=None if body is None else json.dumps(body), headers=all_headers,
                 timeout=Timeout(total=read_seconds, connect=limits.connect_seconds, read=read_seconds),
-                retries=Retry(limits.retries, raise_on_status=False, retry_after_max=int(limits.read_seconds)),
+                retries=retries_of(method, limits),
                 redirect=False, preload_content=False,
             )  # fmt: skip
         try:

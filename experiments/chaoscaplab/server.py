@@ -117,9 +117,9 @@ class Server(Leases):
         """List the nodes of the cluster."""
         return self._client.list_all("v1", "Node")
 
-    def delete_pod(self, namespace: str, name: str) -> None:
-        """Delete a pod gracefully."""
-        self._client.delete("v1", "Pod", namespace, name)
+    def delete_pod(self, namespace: str, name: str, uid: str) -> None:
+        """Delete this pod gracefully, but no later one of its name; one that is gone already is no error."""
+        self._client.delete("v1", "Pod", namespace, name, uid=uid)
 
     def execute(self, namespace: str, pod: str, *command: str) -> str:
         """Run a command in a pod. Returns its output. Raises ExecFailed, with its error output, unless it exits 0."""

@@ -82,7 +82,7 @@ def delete_member(
         raise ActivityFailed(f"There is no pod {member}. Hint: wait until {cluster} is Ready.")
     with RecordedEvent(run, "deletion", member) as event:
         began = time.monotonic()
-        target.server.delete_pod(target.namespace, member)
+        target.server.delete_pod(target.namespace, member, old)
 
         def still() -> str:
             now = _uid_of(target, member)

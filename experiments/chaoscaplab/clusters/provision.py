@@ -180,7 +180,7 @@ class Cluster:
     def _recreate(self, pod: Body) -> None:
         """Delete a member's pod and wait until its successor is part of the cluster again; its volume stays."""
         name, uid = meta.name_of(pod), meta.uid_of(pod)
-        self.server.delete_pod(self.namespace, name)
+        self.server.delete_pod(self.namespace, name, uid)
 
         def still_there() -> str:
             new = any(meta.name_of(pod) == name and meta.uid_of(pod) != uid for pod in self.members())

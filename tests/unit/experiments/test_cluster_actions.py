@@ -51,7 +51,8 @@ class FakeServer:
             for n in range(self.spec["replicas"])
         ]
 
-    def delete_pod(self, _namespace: str, name: str) -> None:
+    def delete_pod(self, _namespace: str, name: str, uid: str) -> None:
+        assert uid == self.uids.get(name, "first"), "another pod of its name is meant"
         if not self.stubborn:
             self.uids[name] = "second"
 

@@ -33,6 +33,7 @@ class Api(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
+        self.deleted: list[tuple[str, dict[str, str] | None]] = []
         super().__init__(("127.0.0.1", 0), Handler)
 
 
@@ -57,6 +58,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_DELETE(self) -> None:
+        length = int(self.headers["Content-Length"])
+        self.server.deleted.append((self.path, json.loads(self.rfile.read(length)).get("preconditions")))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -100,3 +109,8 @@ def test_a_token_that_was_deleted_is_named_with_the_hint(api: Api, server: Serve
     with pytest.raises(LookupError, match=r"caplab-prober-token, is missing\. Hint: make up\."):
         server.fetch("a", "metrics")
     assert api.asked == []
+
+
+def test_a_pod_is_deleted_only_if_it_is_the_one_that_is_meant(api: Api, server: Server) -> None:
+    server.delete_pod("demo", "pg-0", "uid-1")
+    assert api.deleted == [("/api/v1/namespaces/demo/pods/pg-0", {"uid": "uid-1"})]

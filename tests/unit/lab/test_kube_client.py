@@ -207,6 +207,39 @@ def test_a_watch_yields_events_and_ends_with_the_servers_refusal() -> None:
             next(watch)
 
 
+def losing_the_first_answer(asked: list[str]) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Take note of each request, and break the connection of the first one instead of an answer."""
+
+    def write(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.command)
+        if len(asked) > 1:
+            answering(200, b'{"items": []}')(handler)
+        handler.close_connection = True
+
+    return write
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in {"events", "execute"}])
+def test_only_a_call_that_changes_nothing_is_sent_again(name: str) -> None:
+    asked: list[str] = []
+    with serving(losing_the_first_answer(asked)) as port:
+        client = client_at(port, **{**LIMITS, "read_seconds": 5.0}, retries=1)
+        if name in {"answer", "call", "get", "list_all", "proxy"}:
+            CALLS[name](client)
+            assert asked == ["GET", "GET"]
+        else:
+            assert isinstance(error_of(client, CALLS[name]), NoAnswer)
+            assert len(asked) == 1
+
+
+@pytest.mark.parametrize("after", ["soon", "-5", "9" * 5000, "Fri, 31 Dec 99999 23:59:59 GMT", "\xff"])
+def test_a_retry_after_that_cannot_be_read_does_not_hide_the_reason(after: str) -> None:
+    with serving(answering(429, b'{"message": "slow down"}', Retry_After=after)) as port:
+        error = error_of(client_at(port, **LIMITS, retries=1), CALLS["call"])
+    assert isinstance(error, Refused)
+    assert error.reason == "slow down"
+
+
 def test_without_a_server_there_is_no_connection() -> None:
     with pytest.raises(NoAnswer, match=r"GET /pg-0: no connection to the API server"):
         client_at(1).call("GET", "/pg-0")
