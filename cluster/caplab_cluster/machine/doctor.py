@@ -37,7 +37,6 @@ def examine(machine: Machine, options: SetupOptions) -> tuple[Check, ...]:
         _disk(machine),
         *_inotify(machine),
         _feature("nf_tables", machine.nf_tables, "partitions", "Load the kernel module nf_tables."),
-        _feature("netem", machine.netem, "latency faults", "Load the kernel module sch_netem."),
     )
 
 

@@ -56,7 +56,6 @@ class Machine:
     inotify_instances: int | None
     inotify_watches: int | None
     nf_tables: bool | None
-    netem: bool | None
 
 
 def parse_version(text: str) -> Version | None:
@@ -88,7 +87,6 @@ def inspect_machine(cache: Path) -> Machine:
         inotify_instances=_number(_INOTIFY / "max_user_instances"),
         inotify_watches=_number(_INOTIFY / "max_user_watches"),
         nf_tables=_nf_tables() if linux else None,
-        netem=_netem() if linux else None,
     )
 
 
@@ -173,7 +171,3 @@ def _in_empty_network(*command: str) -> bool | None:
 
 def _nf_tables() -> bool | None:
     return _in_empty_network("nft", "add", "table", "inet", "caplab_doctor")
-
-
-def _netem() -> bool | None:
-    return _in_empty_network("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")

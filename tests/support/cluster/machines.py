@@ -28,7 +28,6 @@ BARE_DEBIAN = Machine(
     inotify_instances=128,
     inotify_watches=192536,
     nf_tables=None,
-    netem=None,
 )
 
 DOCKER_LAPTOP = replace(
