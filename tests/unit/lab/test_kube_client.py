@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import inspect
+import io
 import json
 import re
 import socket
@@ -288,6 +289,63 @@ def test_a_command_that_fails_or_does_not_end_says_why(frames: tuple[bytes, ...]
         error = error_of(client_at(port, **LIMITS), CALLS["execute"])
     assert isinstance(error, ExecFailed)
     assert says in str(error)
+
+
+def in_pod_raw(raw: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Open a web socket as `in_pod` does, and send these bytes instead of whole frames; then the connection ends."""
+
+    def write(handler: BaseHTTPRequestHandler) -> None:
+        opened = in_pod(closes=False)
+        handler.rfile = io.BytesIO()
+        opened(handler)
+        handler.wfile.write(raw)
+        handler.close_connection = True
+
+    return write
+
+
+CLOSED = b"\x88\x00"
+NO_CODE = "true in pg-0: the API server gives no exit code"
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"", "true in pg-0: the connection to the API server broke (Connection to remote host was lost.)"),
+        (b"\x82\x03\x01hi", "true in pg-0: the connection to the API server broke"),
+        (b"\x82\x7e\x10", "true in pg-0: the connection to the API server broke"),
+        (b"\xff" * 36, "true in pg-0: the connection to the API server broke"),
+        (b"\x82\x03\x01hi" + CLOSED, "true in pg-0: the API server ended the connection without the exit code"),
+        *((bytes([0x82, len(status)]) + status + CLOSED, says) for status, says in [
+            (b"\x03[1]", f"{NO_CODE} but '[1]'"),
+            (b'\x03{"a": [', NO_CODE),
+            (b"\x03{}", NO_CODE),
+            (b"\x03" + b"[" * 120, NO_CODE),
+            (b'\x03{"status": "Failure"}', NO_CODE),
+            (b'\x03{"status": "Failure", "message": "no such container"}', "true in pg-0: no such container"),
+            (b'\x03{"status": "Failure", "details": []}', NO_CODE),
+            (b'\x03{"status": "Failure", "details": {"causes": [1, {}]}}', NO_CODE),
+        ]),
+    ],
+)  # fmt: skip
+def test_a_broken_web_socket_is_a_failed_command(raw: bytes, says: str) -> None:
+    with serving(in_pod_raw(raw)) as port:
+        error = error_of(client_at(port, **{**LIMITS, "read_seconds": 3.0}), CALLS["execute"])
+    assert isinstance(error, ExecFailed)
+    assert str(error).startswith(says)
+
+
+def test_a_command_that_ended_counts_even_if_its_connection_breaks_after_it() -> None:
+    frame = bytes([0x82, len(EXITED_0)]) + EXITED_0
+    with serving(in_pod_raw(b"\x82\x03\x01hi" + frame)) as port:
+        assert CALLS["execute"](client_at(port)) == "hi"
+
+
+def test_a_command_that_may_not_be_run_says_so_in_the_servers_words() -> None:
+    with serving(answering(403, b'{"message": "pods \\"pg-0\\" is forbidden"}')) as port:
+        error = error_of(client_at(port), CALLS["execute"])
+    assert isinstance(error, ExecFailed)
+    assert str(error) == 'true in pg-0: pods "pg-0" is forbidden'
 
 
 def test_any_error_has_a_reason_in_one_line() -> None:
