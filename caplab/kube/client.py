@@ -30,6 +30,7 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _PIECE_BYTES = 1 << 16
+_NO_STATUS = 500  # of an error without one: the next list shows the current state
 _WATCH_GRACE_SECONDS = 15.0  # for the API server to end a watch by itself
 
 Body: TypeAlias = dict[str, Any]
@@ -102,7 +103,9 @@ class Client:
         """
         selected = {"labelSelector": selector} if selector else {}
         listed = self.call("GET", path_of(api_version, kind, namespace), {**selected, **query}, accept=accept)
-        items: list[Body] = listed.get("items") or []  # of metadata alone: null if there is none
+        items = listed.get("items") or []  # of metadata alone: null if there is none
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise NoAnswer("the answer is not a list of objects", f"GET {path_of(api_version, kind, namespace)}")
         return items
 
     def create(self, manifest: Mapping[str, Any], manager: str) -> Body:
@@ -163,9 +166,11 @@ class Client:
         query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": f"{seconds:.0f}"}
         with self._response("GET", path, query, None, {"Accept": JSON}, seconds + _WATCH_GRACE_SECONDS) as response:
             for line in self._lines(response, call, end):
-                event: Body = json.loads(line)
+                event = _event(line, call)
                 if event["type"] == "ERROR":
-                    raise refusal(int(event["object"].get("code", 500)), body=json.dumps(event["object"]), call=call)
+                    code = event["object"].get("code")
+                    status = code if type(code) is int else _NO_STATUS
+                    raise refusal(status, body=json.dumps(event["object"]), call=call)
                 yield event
 
     def execute(self, namespace: str, pod: str, command: Sequence[str]) -> str:
@@ -256,6 +261,19 @@ class Client:
                     raise TooMuch(f"an event has over {_in_words(self.limits.most_bytes)}", call)
                 if time.monotonic() > end:
                     return
+
+
+def _event(line: bytes, call: str) -> Body:
+    """Parse a line of a watch; NoAnswer if it is not an event."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise NoAnswer("a line of the watch is not JSON", call) from error
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        raise NoAnswer("a line of the watch is not an event", call)
+    if not isinstance(event.get("object"), dict):
+        raise NoAnswer("an event of the watch has no object", call)
+    return event
 
 
 @contextmanager

@@ -96,9 +96,10 @@ def one_line(text: str) -> str:
 def _sentence(body: str) -> str:
     try:
         status = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
-    return str(status.get("message") or "") if isinstance(status, dict) else ""
+    message = status.get("message") if isinstance(status, dict) else None
+    return message if isinstance(message, str) else ""
 
 
 def _status_line(status: int, phrase: str, body: str) -> str:

@@ -14,4 +14,10 @@ def read_token(client: Client) -> str:
     secret = client.get("v1", "Secret", SYSTEM_NAMESPACE, TOKEN_SECRET)
     if secret is None:
         raise LookupError(f"The probers' token, the Secret {TOKEN_SECRET}, is missing. Hint: make up.")
-    return base64.b64decode((secret.get("data") or {}).get(TOKEN_KEY, "")).decode()
+    try:
+        token = base64.b64decode(secret["data"][TOKEN_KEY]).decode().strip()  # a file's text ends in a newline
+    except (LookupError, TypeError, ValueError):
+        token = ""
+    if not token.isascii() or not token.isprintable() or not token:  # no header can hold it; nor may a message
+        raise LookupError(f"The probers' token, in the Secret {TOKEN_SECRET}, cannot be read. Hint: make up.")
+    return token

@@ -30,6 +30,7 @@ class Api(ThreadingHTTPServer):
     pods: tuple[dict[str, Any], ...] = (RUNNING,)
     answer = b"figures"
     has_secret = True
+    token = f"{TOKEN}\n".encode()
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
@@ -45,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
         if path == PODS:
             body = json.dumps({"kind": "PodList", "apiVersion": "v1", "items": self.server.pods}).encode()
         elif path == "/api/v1/namespaces/caplab-system/secrets/caplab-prober-token":
-            data = {"token": base64.b64encode(TOKEN.encode()).decode()}
+            data = {"token": base64.b64encode(self.server.token).decode()}
             body = json.dumps({"kind": "Secret", "apiVersion": "v1", "metadata": {}, "data": data}).encode()
             if not self.server.has_secret:
                 self.send_error(404)
@@ -114,3 +115,11 @@ def test_a_token_that_was_deleted_is_named_with_the_hint(api: Api, server: Serve
 def test_a_pod_is_deleted_only_if_it_is_the_one_that_is_meant(api: Api, server: Server) -> None:
     server.delete_pod("demo", "pg-0", "uid-1")
     assert api.deleted == [("/api/v1/namespaces/demo/pods/pg-0", {"uid": "uid-1"})]
+
+
+@pytest.mark.parametrize("token", [b"", b"\n", b"hidden\nmore", b"hidden\xff", "hiddén".encode()])
+def test_a_token_that_no_header_can_hold_is_not_told(api: Api, server: Server, token: bytes) -> None:
+    api.token = token
+    with pytest.raises(LookupError, match=r"cannot be read\. Hint: make up\.") as raised:
+        server.fetch("a", "metrics")
+    assert "hidd" not in str(raised.value)

@@ -241,6 +241,49 @@ def test_a_retry_after_that_cannot_be_read_does_not_hide_the_reason(after: str) 
     assert error.reason == "slow down"
 
 
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"garbage", b"\xff", b"[1]", b"5", b"{}", b'{"type": 1, "object": {}}', b'{"type": "ADDED"}', DEEP,
+        b'{"type": "ERROR", "object": "x"}',
+    ],
+)  # fmt: skip
+def test_a_line_of_a_watch_that_is_no_event_is_no_answer(line: bytes) -> None:
+    with serving(answering(200, line + b"\n")) as port:
+        error = error_of(client_at(port), CALLS["events"])
+    assert isinstance(error, NoAnswer)
+    assert str(error).startswith("GET /pg-0 (watch): a")
+
+
+@pytest.mark.parametrize("code", ['"zz"', "1e400", "null", "[]", "true"])
+def test_an_error_of_a_watch_without_a_status_is_a_refusal_that_may_pass(code: str) -> None:
+    line = f'{{"type": "ERROR", "object": {{"code": {code}, "message": "old"}}}}\n'
+    with serving(answering(200, line.encode())) as port:
+        error = error_of(client_at(port), CALLS["events"])
+    assert isinstance(error, Refused)
+    assert (error.reason, error.may_pass) == ("old", True)
+
+
+@pytest.mark.parametrize("items", ['"abc"', "5", '["x"]', "{}", '{"a": 1}'])
+def test_a_list_of_something_else_than_objects_is_no_answer(items: str) -> None:
+    with serving(answering(200, f'{{"items": {items}}}'.encode())) as port:
+        if items == "{}":
+            assert CALLS["list_all"](client_at(port)) == []
+        else:
+            assert isinstance(error_of(client_at(port), CALLS["list_all"]), NoAnswer)
+
+
+@pytest.mark.parametrize("name", ["events", "proxy", "call"])
+def test_a_refusal_in_a_body_of_any_depth_is_a_refusal(name: str) -> None:
+    with serving(answering(403, DEEP)) as port:
+        error = error_of(client_at(port), CALLS[name])
+    assert isinstance(error, Forbidden)
+    assert error.reason == "403 Forbidden"
+
+
 def test_without_a_server_there_is_no_connection() -> None:
     with pytest.raises(NoAnswer, match=r"GET /pg-0: no connection to the API server"):
         client_at(1).call("GET", "/pg-0")
