@@ -126,9 +126,12 @@ def unanswered(fault: Fault) -> list[TargetStatus]:
 
 
 def ends_by_itself(fault: Fault) -> datetime | None:
-    """Return when everything has ended even without agents; None if it was not resolved."""
+    """Return when everything has ended even without agents; None if it was not resolved, or that cannot be told."""
     until = moment(fault.status_or_empty.until)
-    return until + timedelta(seconds=GRACE_SECONDS) if until else None
+    try:
+        return until.astimezone(UTC) + timedelta(seconds=GRACE_SECONDS) if until else None
+    except OverflowError:  # at either end of the calendar
+        return None
 
 
 def target_words(target: Target) -> str:

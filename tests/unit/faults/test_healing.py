@@ -87,6 +87,14 @@ def test_when_a_silent_fault_ends_by_itself_is_said() -> None:
     assert "When it ends by itself is not known." in unknown
 
 
+@pytest.mark.parametrize(
+    "until", ["9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"]
+)
+def test_an_end_at_the_edge_of_the_calendar_is_not_known(until: str) -> None:
+    (left,) = what_is_left(listed(entry(), until=until), NOW)
+    assert "When it ends by itself is not known." in left
+
+
 def test_an_object_that_somebody_else_holds_is_left_and_said_to_be_ended() -> None:
     held = fault(entry())
     held["metadata"]["finalizers"].append("somebody.else/own")
