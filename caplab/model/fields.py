@@ -60,6 +60,16 @@ class Fields:
             raise self.error(name, "a whole number")
         return value
 
+    def number(self, name: str, expected: str = "a number") -> float:
+        """Return a number; FieldError also for one that is larger than a float can be."""
+        value = self._present(name)
+        try:
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return float(value)
+        except OverflowError:
+            pass
+        raise self.error(name, expected)
+
     def optional_integer(self, name: str) -> int | None:
         """Return a whole number, or None if the field is missing or null."""
         return None if self.values.get(name) is None else self.integer(name)

@@ -232,9 +232,4 @@ def _sides(fields: Fields | None) -> dict[str, tuple[str, ...]]:
 def _by_vantage(fields: Fields | None, what: str) -> dict[str, float]:
     if fields is None:
         return {}
-    by_vantage = {}
-    for vantage, value in fields.values.items():
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise fields.error(vantage, what)
-        by_vantage[vantage] = float(value)
-    return by_vantage
+    return {vantage: fields.number(vantage, what) for vantage in fields.values}

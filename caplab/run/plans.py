@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..files.documents import read_json
 from ..files.results import write_json
-from ..model.fields import FieldError, Fields, Json
+from ..model.fields import FieldError, Fields
 from .suites import Suite, described
 
 PLAN = "plan.json"
@@ -162,10 +162,9 @@ def _run(fields: Fields) -> PlannedRun:
 
 def _machine(fields: Fields) -> Machine:
     fields.only(*Machine.__dataclass_fields__)
-    load: Json = fields.values.get("load")
-    if not isinstance(load, int | float) or isinstance(load, bool):
-        raise FieldError(f"{fields.where}: field 'load' must be a number. Hint: begin the suite anew.")
+    try:
+        load = fields.number("load")
+    except FieldError as error:
+        raise FieldError(f"{fields.where}: field 'load' must be a number. Hint: begin the suite anew.") from error
     names = {name: fields.optional_text(name) or "" for name in ("cpu", "architecture", "kernel")}  # not in older plans
-    return Machine(
-        cores=fields.integer("cores"), memory_bytes=fields.integer("memory_bytes"), load=float(load), **names
-    )
+    return Machine(cores=fields.integer("cores"), memory_bytes=fields.integer("memory_bytes"), load=load, **names)

@@ -190,6 +190,7 @@ def test_a_run_record_from_before_there_were_engines_without_a_primary_has_one()
         ({"final_scan": {"converged": True, "local": {"cs-0": "9"}}}, "local: field 'cs-0' must be a whole number"),
         ({"has_primary": "no"}, "field 'has_primary' must be true or false"),
         ({"prober_cores": {"a": True}}, "run.json.prober_cores: field 'a' must be a number of cores"),
+        ({"prober_cores": {"a": 10**400}}, "run.json.prober_cores: field 'a' must be a number of cores"),
         ({"prober_standstills": {"a": "long"}}, "standstills: field 'a' must be a number of seconds, found 'long'"),
         ({"sides": ["b"]}, "run.json.sides: expected an object"),
         ({"sides": {"minority": "b"}}, "run.json.sides: field 'minority' must be a list, found 'b'"),
