@@ -80,7 +80,8 @@ class Context:
 
     steady_ns: since when the load ran undisturbed before the fault. settled_ns: when all was well again after it.
     has_primary: writes go to one member; without it to any. sides: the vantages of each side of a cut, by its name.
-    enough: how many operations a claim that a property holds needs behind it.
+    enough: how many operations a claim that a property holds needs behind it. initial: what every register and counter
+    holds at first; None: registers nothing, counters 0.
     """
 
     fault_windows: tuple[FaultWindow, ...] = ()
@@ -90,6 +91,7 @@ class Context:
     has_primary: bool = True
     sides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     enough: int = ENOUGH
+    initial: int | None = None
 
     @classmethod
     def of(cls, run: RunRecord) -> Context:

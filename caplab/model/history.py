@@ -58,8 +58,9 @@ VALIDATED = pa.schema([(field.name, _ENCODED if field.type == pa.string() else f
 def validate(table: Table) -> Table:
     """Return the history with every column of VALIDATED, sorted by invoke_ns (ties keep their order).
 
-    Missing optional columns come back as nulls, but for vantage (VANTAGE) and scheduled_ns (invoke_ns). Strings may
-    be plain, large or dictionary-encoded, integers of any width that fits.
+    Missing optional columns come back as nulls, but for vantage (VANTAGE), scheduled_ns (invoke_ns) and observed
+    (what it expected, for an ok cas). Strings may be plain, large or dictionary-encoded, integers of any width that
+    fits.
 
     Raises ValueError with the row (from 1), the column and the hint: a column that is missing, unknown or of another
     type, a null or a word that is not allowed, a time beyond FARTHEST_NS, an operation
@@ -136,10 +137,19 @@ def _filled(table: Table, field: Any) -> Column:
     """Return the default of a missing optional column."""
     if field.name == "scheduled_ns":
         return _converted(table.select(["invoke_ns"]).rename_columns(["scheduled_ns"]), field)
+    if field.name == "observed" and "expected" in table.column_names:
+        return _found_by_successful_cas(table, field)
     if field.name == "vantage":
         only = pa.array(np.zeros(table.num_rows, dtype=np.int32))
         return pa.DictionaryArray.from_arrays(only, pa.array([VANTAGE]))
     return pa.nulls(table.num_rows, field.type)
+
+
+def _found_by_successful_cas(table: Table, field: Any) -> Column:
+    """Return what each ok cas found in a history that does not record it: what it expected, for it took effect."""
+    successful = pc.and_(pc.equal(table.column("op"), "cas"), pc.equal(table.column("outcome"), "ok"))
+    expected = _integers(table.column("expected"), field)
+    return _converted(pa.table({field.name: pc.if_else(successful, expected, pa.scalar(None, field.type))}), field)
 
 
 def _text(column: Column) -> Column:

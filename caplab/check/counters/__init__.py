@@ -1,7 +1,7 @@
 """Counters: a read returns at least what had surely been added, and at most what may have been.
 
-The bounds that linearizability puts on a register that is only added to, as Jepsen's counter checker has them: no
-increment that was acked is lost, none counts twice, and none counts that surely failed.
+The bounds that linearizability puts on a register that is only added to or taken from, as Jepsen's counter checker has
+them: no increment that was acked is lost, none counts twice, and none counts that surely failed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ _OTHERS = ("write", "cas", "add", "load", "id")  # a key to which these are done
 def check(history: Table, context: Context) -> Finding:
     """Compare every ok read of a counter with the increments that returned before it, and those invoked by its return.
 
-    A counter is a key that only increments change; it begins at 0, and an absent one is 0. Amounts are positive (null:
-    1). A read returns at least the sum of what was acked before its invocation, and at most the sum of what was acked
-    or unknown (info) and invoked no later than its return. A usable final scan reads every counter once; one that it
-    does not show is 0. Whether a session's reads go back is not checked: both reads may be within their bounds.
+    A counter is a key that only increments change; it begins at context.initial (0), and an absent
+    one is that too. Amounts may be negative
+    (null: 1). What was acked before a read's invocation surely counts in it; what was acked or unknown (info) and
+    invoked no later than its return may. So a read returns at least the sum of the positive amounts that surely count
+    and the negative ones that may, and at most that of the positive ones that may and the negative ones that surely do.
+    A usable final scan reads every counter once; one that it does not show is 0. Whether a session's reads go back is
+    not checked: both reads may be within their bounds.
 
-    Figures: keys, keys_skipped (keys with increments that are not counters, or with amounts below 1), increments (acked
-    or unknown), reads, scanned (counters in the final scan), below (reads, scanned ones included, that miss acked
-    increments) with missing_max (how much the worst misses), above (reads of more than was added) with excess_max;
+    Figures: keys, keys_skipped (keys with increments that are not counters), increments (acked or unknown), reads,
+    scanned (counters in the final scan), below (reads, scanned ones included, that miss acked increments) with
+    missing_max (how much the worst misses), above (reads of more than was added) with excess_max;
     scan_problem. Violated by either. Unknown with fewer than context.enough reads, or without counters.
     """
     key, names = key_codes(history)
@@ -76,7 +79,7 @@ def _counters(history: Table, key: Integers, keys: int) -> tuple[Mask, Mask, int
     """Return which keys are counters, which are something else, and how many with increments are not counters."""
     incr = among(history, "op", ["incr"])
     failed = among(history, "outcome", ["fail"])
-    other = among(history, "op", _OTHERS) | (incr & (integers(history, "value", 1) < 1))
+    other = among(history, "op", _OTHERS)
     has = np.zeros((2, keys), dtype=np.bool_)
     has[0, key[incr]] = True
     has[1, key[other & ~failed]] = True
@@ -87,31 +90,36 @@ def _all_reads(history: Table, context: Context, key: Integers, counter: Mask, o
     """Collect every ok read of a counter, and what the final scan shows of each."""
     reads = np.flatnonzero(among(history, "op", ["read"]) & among(history, "outcome", ["ok"]) & counter[key])
     scan = keyed_scan(history, context.final_scan, ~other[key], COUNTER_SCAN)
+    start = context.initial or 0
     if isinstance(scan, str):
-        return _reads_at(history, key, reads, np.zeros(0, dtype=np.int64), NEVER, -1), scan
+        return _reads_at(history, key, reads, np.zeros(0, dtype=np.int64), NEVER, -1, start), scan
     rows = scan.rows[counter[key[scan.rows]] & (present(history, "value") | (key != len(counter) - 1))[scan.rows]]
     absent = np.setdiff1d(np.flatnonzero(counter), key[rows])
     proof = int(scan.rows[0]) if len(scan.rows) else -1
-    counter_reads = _reads_at(history, key, np.concatenate((reads, rows)), absent, scan.begin_ns, proof)
+    counter_reads = _reads_at(history, key, np.concatenate((reads, rows)), absent, scan.begin_ns, proof, start)
+    counter_reads.return_ns[len(reads) + len(rows) :] = (
+        integers(history, "return_ns", NEVER)[scan.rows].max() if len(scan.rows) else NEVER
+    )
     counter_reads.scanned[len(reads) :] = True
     return counter_reads, ""
 
 
 def _reads_at(
-    history: Table, key: Integers, rows: Integers, absent: Integers, begin_ns: int, proof: int
+    history: Table, key: Integers, rows: Integers, absent: Integers, begin_ns: int, proof: int, start: int
 ) -> CounterReads:
     """Compute the bounds of reads by their rows, and of counters that the scan does not show by their keys."""
     none = np.zeros(len(absent), dtype=np.int64)
-    nothing = np.zeros(len(rows) + len(absent), dtype=np.int64)
+    begin = np.full(len(rows) + len(absent), start)
     return CounterReads(
         row=np.concatenate((rows, none + proof)),
         key=np.concatenate((key[rows], absent)),
-        value=np.concatenate((integers(history, "value", 0)[rows], none)),
+        value=np.concatenate((integers(history, "value", start)[rows], none + start)),
         invoke_ns=np.concatenate((integers(history, "invoke_ns", 0)[rows], none + begin_ns)),
         return_ns=np.concatenate((integers(history, "return_ns", NEVER)[rows], none + begin_ns)),
-        scanned=nothing > 0,
-        least=nothing,
-        most=nothing.copy(),
+        scanned=np.zeros(len(begin), dtype=np.bool_),
+        least=begin,
+        most=begin.copy(),
+        start=start,
     )
 
 
@@ -141,12 +149,21 @@ def _bounded(history: Table, key: Integers, increments: Mask, counter_reads: Cou
     """Return the same reads with their bounds."""
     amount = integers(history, "value", 1)
     acked = increments & among(history, "outcome", ["ok"])
-    returned = _Sums.of(key[acked], integers(history, "return_ns", NEVER)[acked], amount[acked])
-    invoked = _Sums.of(key[increments], integers(history, "invoke_ns", 0)[increments], amount[increments])
+    returned_ns, invoked_ns = integers(history, "return_ns", NEVER), integers(history, "invoke_ns", 0)
     order = line_order(counter_reads.key, counter_reads.invoke_ns)  # searches near each other are many times faster
-    sorted_key = counter_reads.key[order]
-    counter_reads.least[order] = returned.before(sorted_key, counter_reads.invoke_ns[order], included=False)
-    counter_reads.most[order] = invoked.before(sorted_key, counter_reads.return_ns[order], included=True)
+    sorted_key, asked_ns, answered_ns = (
+        column[order] for column in (counter_reads.key, counter_reads.invoke_ns, counter_reads.return_ns)
+    )
+    for sign, surely, possibly in (
+        (amount > 0, counter_reads.least, counter_reads.most),
+        (amount < 0, counter_reads.most, counter_reads.least),
+    ):
+        sure, possible = acked & sign, increments & sign
+        if possible.any():
+            returned = _Sums.of(key[sure], returned_ns[sure], amount[sure])
+            invoked = _Sums.of(key[possible], invoked_ns[possible], amount[possible])
+            surely[order] += returned.before(sorted_key, asked_ns, included=False)
+            possibly[order] += invoked.before(sorted_key, answered_ns, included=True)
     return counter_reads
 
 

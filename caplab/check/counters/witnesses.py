@@ -20,7 +20,8 @@ MOST_OPERATIONS = 50  # of one witness: enough to read
 class CounterReads:
     """Values of counters with their bounds: the least and the most that they may be.
 
-    row is the read's row in the history; a counter that the final scan lacks has another row of the scan, or -1.
+    row is the read's row in the history; a counter that the final scan lacks has another row of the scan, or -1. start
+    is what every counter begins with.
     """
 
     row: Integers
@@ -31,6 +32,7 @@ class CounterReads:
     scanned: Mask
     least: Integers
     most: Integers
+    start: int
 
     @property
     def below(self) -> Mask:
@@ -55,9 +57,10 @@ class CounterReads:
 def witnesses(history: Table, reads: CounterReads, key: Integers, names: Sequence[str], context: Context) -> list[Json]:
     """Show the first reads below and above their bounds, by invocation.
 
-    A read below its bound comes with as few acked increments, the largest first, as add up to more than it returned. A
-    read above its bound comes with all increments that it may have counted, failed ones too, since these may be what it
-    counted. Of more than MOST_OPERATIONS the latest are shown, with the number of the others.
+    A read below its bound comes with as few acked increments, the largest first, as add up to more than it returned,
+    and with all decrements that it may have counted. A read above its bound comes with all increments that it may have
+    counted, failed ones too, since these may be what it counted, and with as few acked decrements as are needed. Of
+    more than MOST_OPERATIONS the latest are shown, with the number of the others.
     """
     places = [_in_order(reads, mask) for mask in (reads.below, reads.above)]
     many = shares([len(place) for place in places])
@@ -79,13 +82,21 @@ def _in_order(reads: CounterReads, mask: Mask) -> Integers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Increments:
-    """Increments of some keys, by invocation, failed ones too."""
+    """Increments and decrements of some keys, by invocation, failed ones too."""
 
     row: Integers
     key: Integers
     amount: Integers
     invoke_ns: Integers
     acked_ns: Integers  # NEVER: not acked
+    failed: Mask
+
+    def largest(self, which: Mask, enough: int) -> Integers:
+        """Return the rows of the fewest of these amounts, the largest first, whose sum reaches `enough`."""
+        places = np.flatnonzero(which)
+        places = places[np.argsort(-np.abs(self.amount[places]), kind="stable")]
+        sums = np.cumsum(np.abs(self.amount[places]))
+        return self.row[places[: int(np.searchsorted(sums, enough)) + 1]] if enough > 0 else self.row[:0]
 
 
 def _increments(history: Table, key: Integers, wanted: Integers) -> _Increments:
@@ -95,7 +106,12 @@ def _increments(history: Table, key: Integers, wanted: Integers) -> _Increments:
     returned_ns, ok = integers(history, "return_ns", NEVER)[row], among(history, "outcome", ["ok"])[row]
     amount, invoke_ns = integers(history, "value", 1)[row], integers(history, "invoke_ns", 0)[row]
     return _Increments(
-        row=row, key=key[row], amount=amount, invoke_ns=invoke_ns, acked_ns=np.where(ok, returned_ns, NEVER)
+        row=row,
+        key=key[row],
+        amount=amount,
+        invoke_ns=invoke_ns,
+        acked_ns=np.where(ok, returned_ns, NEVER),
+        failed=among(history, "outcome", ["fail"])[row],
     )
 
 
@@ -109,23 +125,40 @@ class _WitnessBuilder:
 
     def below(self, place: int) -> Json:
         """Show a read that misses increments."""
-        of = self.increments
-        acked = np.flatnonzero((of.key == self.reads.key[place]) & (of.acked_ns < self.reads.invoke_ns[place]))
-        acked = acked[np.argsort(-of.amount[acked], kind="stable")]
-        sums = np.cumsum(of.amount[acked])
-        needed = int(np.searchsorted(sums, self.reads.value[place], side="right")) + 1
+        of, read = self.increments, int(self.reads.value[place])
+        sure, possible = self._sure(place), self._possible(place)
+        taken = possible & (of.amount < 0)
+        lowest = int(of.amount[taken & ~of.failed].sum())
+        needed = of.largest(sure & (of.amount > 0), read - self.reads.start - lowest + 1)
         what = f"{self._saw(place)}, though {self.reads.least[place]} had been added and acked before"
-        return self._witness(what, place, np.sort(of.row[acked[:needed]]))
+        if taken.any():
+            what = f"{self._saw(place)}, though it cannot have been below {self.reads.least[place]}"
+        return self._witness(what, place, np.union1d(needed, of.row[taken]))
 
     def above(self, place: int) -> Json:
         """Show a read that returned too much."""
-        of = self.increments
-        mine = of.key == self.reads.key[place]
-        rows = of.row[mine & (of.invoke_ns <= self.reads.return_ns[place])]
-        if not len(rows):
-            rows = of.row[mine][:1]  # a later one, which shows that this is a counter
+        of, read = self.increments, int(self.reads.value[place])
+        sure, possible = self._sure(place), self._possible(place)
+        added = possible & (of.amount > 0)
+        highest = int(of.amount[added & ~of.failed].sum())
+        taken = of.largest(sure & (of.amount < 0), self.reads.start + highest - read + 1)
+        rows = np.union1d(of.row[added], taken)
         what = f"{self._saw(place)}, though no more than {self.reads.most[place]} can have been added by then"
+        if (sure & (of.amount < 0)).any():
+            what = f"{self._saw(place)}, though it cannot have been above {self.reads.most[place]}"
         return self._witness(what, place, rows)
+
+    def _sure(self, place: int) -> Mask:
+        """Return which of them a read surely counts."""
+        of = self.increments
+        sure: Mask = (of.key == self.reads.key[place]) & (of.acked_ns < self.reads.invoke_ns[place])
+        return sure
+
+    def _possible(self, place: int) -> Mask:
+        """Return which of them it may count, failed ones too."""
+        of = self.increments
+        possible: Mask = (of.key == self.reads.key[place]) & (of.invoke_ns <= self.reads.return_ns[place])
+        return possible
 
     def _saw(self, place: int) -> str:
         name = self.names[int(self.reads.key[place])]
@@ -134,6 +167,8 @@ class _WitnessBuilder:
         return f"{subject} of {of} returned {self.reads.value[place]}"
 
     def _witness(self, what: str, place: int, rows: Integers) -> Json:
+        if not len(rows):
+            rows = self.increments.row[self.increments.key == self.reads.key[place]][:1]  # to show that it is a counter
         left_out = max(0, len(rows) - MOST_OPERATIONS)
         more = f" (the latest {MOST_OPERATIONS} of {len(rows)} increments are shown)" if left_out else ""
         shown = (*rows[left_out:].tolist(), int(self.reads.row[place]))

@@ -31,7 +31,10 @@ NAME = "registers"
 
 def applies(history: Table) -> str:
     """Return why there is nothing to check in a validated history, or ''."""
-    return "" if len(operations_of(history).writers) else "no operation writes a register"
+    operations = operations_of(history)
+    if len(operations.writers) or (~operations.readers.null).any():
+        return ""
+    return "no operation writes a register"
 
 
 def check(history: Table, context: Context) -> Finding:
