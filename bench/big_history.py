@@ -167,8 +167,10 @@ def _table(load: _Load, kept: Integers, begun_ns: int, injected_ns: int) -> Tabl
         "outcome": _words(both(load.outcome, 0), OUTCOMES),
         "error": _words(both(np.where(load.outcome == 0, -1, load.outcome - 1), -1), ("refused", "timeout")),
     }
-    nothing = pa.nulls(sent + scans, pa.int64())
-    return pa.Table.from_arrays([columns.get(name, nothing) for name in VALIDATED.names], schema=VALIDATED)
+    arrays = [
+        columns[field.name] if field.name in columns else pa.nulls(sent + scans, field.type) for field in VALIDATED
+    ]
+    return pa.Table.from_arrays(arrays, schema=VALIDATED)
 
 
 def _words(codes: Integers, words: tuple[str, ...]) -> pa.DictionaryArray:

@@ -13,6 +13,8 @@ from pyarrow import csv, ipc, parquet
 
 from ..model.bounds import Bounds, Budget, TooMuch, in_words
 from ..model.history import SCHEMA, Table, is_text, refuse_schema
+from ..model.transactions import TXN
+from .transaction_cells import parsed
 
 _PARQUET, _ARROW, _STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _STREAM_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
@@ -99,6 +101,8 @@ def _parquet(path: Path, bounds: Bounds) -> Table:
         bounds.refuse_rows(file.metadata.num_rows)
         groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
         texts = [field.name for field in file.schema_arrow if is_text(field.type)]
+        leaves = [file.schema.column(place).path for place in range(len(file.schema))]
+        texts += [path for path in leaves if path.startswith(f"{TXN}.") and path.endswith((".op", ".key"))]
         bounds.refuse_bytes(sum(max(0, group.total_byte_size) for group in groups))
     # Words are kept once, as in the file: expanded for each row, kilobytes would become gigabytes.
     with parquet.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True, pre_buffer=False) as file:
@@ -132,7 +136,14 @@ def _arrow_stream(path: Path, bounds: Bounds) -> Table:
 
 def _gathered(batches: Iterable[Any], schema: Any, bounds: Bounds) -> Table:
     budget = Budget(bounds)
-    return pa.Table.from_batches([budget.take(batch) for batch in batches], schema=schema)
+    return pa.Table.from_batches([budget.take(_sound(batch)) for batch in batches], schema=schema)
+
+
+def _sound(batch: Any) -> Any:
+    """Return the batch if its nested lists stay inside it: to count their bytes is to follow them."""
+    if TXN in batch.schema.names:
+        batch.column(TXN).validate(full=True)
+    return batch
 
 
 def _end(path: Path, size: int) -> bytes:
@@ -152,7 +163,15 @@ def _csv(path: Path, bounds: Bounds) -> Table:
     except pa.ArrowInvalid as error:
         raise ValueError(_unreadable(path, str(error))) from error
     _refuse_lines(table)
-    return table
+    return _with_transactions(table)
+
+
+def _with_transactions(table: Table) -> Table:
+    """Parse the cells of transactions, if there are any."""
+    if TXN not in table.column_names:
+        return table
+    place = table.column_names.index(TXN)
+    return table.set_column(place, TXN, parsed(table.column(place)))
 
 
 def _lines(path: Path) -> int:
@@ -168,9 +187,8 @@ def _lines(path: Path) -> int:
     return max(ends, returns)
 
 
-_TYPES = {
-    field.name: pa.dictionary(pa.int32(), pa.string()) if field.type == pa.string() else field.type for field in SCHEMA
-}
+_CODES = pa.dictionary(pa.int32(), pa.string())
+_TYPES = {field.name: _CODES if field.type == pa.string() else field.type for field in SCHEMA} | {TXN: pa.string()}
 
 
 def _unreadable(path: Path, error: str) -> str:
@@ -197,7 +215,7 @@ def _unreadable(path: Path, error: str) -> str:
 def _refuse_lines(table: Table) -> None:
     """Reject a quotation mark without its other half: it takes all that follows into one field."""
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if not pa.types.is_dictionary(column.type):
+        if not is_text(column.type):
             continue
         words = pc.unique(column).cast(pa.string())
         if pc.any(pc.match_substring(words, "\n")).as_py():

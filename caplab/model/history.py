@@ -14,10 +14,13 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 from pyarrow import compute as pc
 
+from . import transactions
+from .transactions import TXN
+
 Table: TypeAlias = pa.Table
 Column: TypeAlias = pa.ChunkedArray | pa.Array
 
-OPS = ("write", "read", "add", "scan", "incr", "cas", "load", "id")
+OPS = ("write", "read", "add", "scan", "incr", "cas", "load", "id", TXN)
 OUTCOMES = ("ok", "fail", "info")  # took effect, surely did not, unknown
 ERRORS = ("timeout", "refused", "readonly", "no-quorum", "not-primary", "closed", "overload")
 ROUTES = ("primary", "replica", "any", "direct", "service")
@@ -40,6 +43,7 @@ SCHEMA = pa.schema(
         ("return_ns", pa.int64()),
         ("outcome", pa.string()),
         ("error", pa.string()),
+        (TXN, transactions.TRANSACTIONS),
     ]
 )
 REQUIRED = ("session", "op", "invoke_ns", "return_ns", "outcome")
@@ -52,7 +56,8 @@ _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
 _SHOWN = 60  # characters
 _ENCODED = pa.dictionary(pa.int32(), pa.string())
 # What `validate` returns: the same columns, strings as codes, so that checkers compare integers.
-VALIDATED = pa.schema([(field.name, _ENCODED if field.type == pa.string() else field.type) for field in SCHEMA])
+_VALIDATED_TYPES = {pa.string(): _ENCODED, transactions.TRANSACTIONS: transactions.VALIDATED_TRANSACTIONS}
+VALIDATED = pa.schema([(field.name, _VALIDATED_TYPES.get(field.type, field.type)) for field in SCHEMA])
 
 
 def validate(table: Table) -> Table:
@@ -64,7 +69,7 @@ def validate(table: Table) -> Table:
 
     Raises ValueError with the row (from 1), the column and the hint: a column that is missing, unknown or of another
     type, a null or a word that is not allowed, a time beyond FARTHEST_NS, an operation
-    that returned before it was invoked, or an acknowledged one without a return time.
+    that returned before it was invoked, an acknowledged one without a return time, or a transaction that is none.
     """
     refuse_schema(table.schema)
     columns = [_converted(table, field) for field in VALIDATED]
@@ -72,6 +77,7 @@ def validate(table: Table) -> Table:
     _check_nulls(history)
     _check_words(history)
     _check_times(history)
+    transactions.refuse_misplaced(history)
     return _sorted(history)
 
 
@@ -85,7 +91,9 @@ def refuse_schema(schema: Any) -> None:
     _check_names(schema.names)
     for field in schema:
         wanted = SCHEMA.field(field.name).type
-        if not (is_text if wanted == pa.string() else is_integer)(field.type):
+        if field.name == TXN:
+            transactions.refuse_type(field.type)
+        elif not (is_text if wanted == pa.string() else is_integer)(field.type):
             raise ValueError(f"Column '{field.name}' is {shown(str(field.type))}. Hint: write it as {wanted}.")
 
 
@@ -128,6 +136,8 @@ def _converted(table: Table, field: Any) -> Column:
     if field.name not in table.column_names:
         return _filled(table, field)
     column = table.column(field.name)
+    if field.name == TXN:
+        return transactions.converted(column)
     whole = _text(column) if field.type == _ENCODED else _integers(column, field)
     # One chunk for each column; a single chunk is not copied.
     return whole.chunk(0) if whole.num_chunks == 1 else whole.combine_chunks()

@@ -41,6 +41,7 @@ class Row(NamedTuple):
     return_ns: int | None
     outcome: str
     error: str | None
+    txn: list[dict[str, Any]] | None = None
 
 
 if list(Row._fields) != SCHEMA.names:

@@ -24,10 +24,12 @@ def test_a_history_is_sorted_by_invocation_and_equal_moments_keep_their_order() 
 def test_every_column_is_as_the_design_names_and_types_it() -> None:
     assert SCHEMA.names == [
         *["vantage", "session", "op", "key", "value", "expected", "observed", "level", "route", "server", "epoch"],
-        *["scheduled_ns", "invoke_ns", "return_ns", "outcome", "error"],
+        *["scheduled_ns", "invoke_ns", "return_ns", "outcome", "error", "txn"],
     ]
     integers = {"value", "expected", "observed", "scheduled_ns", "invoke_ns", "return_ns"}
     for field in SCHEMA:
+        if field.name == "txn":
+            continue  # tests/unit/lab/test_transactions.py
         expected = pa.int32() if field.name == "session" else pa.int64() if field.name in integers else pa.string()
         assert field.type == expected
 
