@@ -10,13 +10,14 @@ from pathlib import Path
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from . import memory
-from .check import CHECKERS, Context, Finding, State, check_history, merge, standalone
+from .check import CHECKERS, Context, State, check_history, merge, standalone
 from .files import history_file, results
 from .model.bounds import Bounds
 from .model.disorder import validate_stored
 from .model.history import Table
 from .report.findings.as_json import history_json, runs_json
 from .report.findings.as_text import WIDTH, history_text
+from .report.findings.checked import CheckedHistory
 
 _DEFAULT = Bounds()
 _READING_BYTES = 1 << 29  # beyond the history itself: unpacked data, threads, libraries
@@ -25,26 +26,6 @@ EXIT_CODES = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}
 
 class NotChecked(Exception):
     """There is no history to check, or none that can be trusted; the message says where, why and how to fix it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedHistory:
-    """The findings of one history, and why each checker that was left out has nothing to check."""
-
-    name: str
-    operations: int
-    with_fault: bool
-    findings: tuple[Finding, ...]
-    left_out: dict[str, str]
-
-    @property
-    def state(self) -> State:
-        """The merged state; unknown if nothing was checked."""
-        return merge(finding.state for finding in self.findings)
-
-    def text(self, width: int) -> str:
-        """Render it for a terminal of so many columns."""
-        return history_text(self.name, self.operations, self.with_fault, self.findings, self.left_out, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +37,23 @@ class _Subject:
     without: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """How findings are printed: as JSON or as text, all of them or in brief, for so many columns."""
+
+    as_json: bool = False
+    verbose: bool = False
+    width: int = WIDTH
+
+
 def command(
-    path: Path, names: Sequence[str], enough: int | None, as_json: bool, bounds: Bounds = _DEFAULT, width: int = WIDTH
+    path: Path, names: Sequence[str], enough: int | None, output: Output, bounds: Bounds = _DEFAULT
 ) -> tuple[str, int]:
     """Return the output of `caplab check` and its exit code: 0 holds, 1 violated, 2 unknown. Raises NotChecked."""
     checked = check_path(path, names, enough, bounds)
     state = merge(history.state for history in checked)
-    return (_json(path, checked) if as_json else "\n".join(history.text(width) for history in checked)), EXIT_CODES[
-        state
-    ]
+    texts = (history_text(history, output.verbose, output.width) for history in checked)
+    return _json(path, checked) if output.as_json else "\n".join(texts), EXIT_CODES[state]
 
 
 def _json(path: Path, checked: Sequence[CheckedHistory]) -> str:
@@ -137,6 +126,7 @@ def _check(place: Path, names: Sequence[str], enough: int | None, bounds: Bounds
         name=place.name,
         operations=subject.history.num_rows,
         with_fault=context.injected_ns is not None,
+        has_clock=place.is_dir() or standalone.has_clock(subject.history),
         findings=findings,
         left_out=left_out,
     )

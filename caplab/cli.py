@@ -93,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
                        help="a history (Parquet, Arrow, CSV), a run's folder, or a folder of several runs")  # fmt: skip
     check.add_argument("--checker", action="append", default=[], metavar="NAME",
                        help="run only this checker, even if it does not apply; repeat for more")  # fmt: skip
+    check.add_argument("--verbose", "-v", action="store_true",
+                       help="print every figure, whole witnesses, and why checkers are left out")  # fmt: skip
     check.add_argument("--json", action="store_true", help="print JSON, with every figure and witness")
     check.add_argument("--enough", type=_positive, metavar="N",
                        help="operations needed to say that a property holds (default: 1; for a run 20)")  # fmt: skip
@@ -164,15 +166,15 @@ def _list() -> int:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    from .checking import NotChecked, command  # noqa: PLC0415  # numpy and pyarrow take half a second to load
+    from .checking import NotChecked, Output, command  # noqa: PLC0415  # numpy and pyarrow take half a second to load
     from .memory import keep_freed  # noqa: PLC0415
     from .report.findings.as_text import WIDTH  # noqa: PLC0415
 
     keep_freed()
     bounds = Bounds(parsed.most_rows, parsed.most_bytes)
     try:
-        width = min(WIDTH, terminal_columns())
-        text, code = command(parsed.path, parsed.checker, parsed.enough, parsed.json, bounds, width)
+        output = Output(as_json=parsed.json, verbose=parsed.verbose, width=min(WIDTH, terminal_columns()))
+        text, code = command(parsed.path, parsed.checker, parsed.enough, output, bounds)
     except NotChecked as error:
         complain(f"FAILED: {error}")
         return LAB_FAILED

@@ -10,6 +10,7 @@ from caplab.model.history import Table
 from caplab.model.runs import FinalScan
 
 from .columns import NEVER, Integers, Mask, among, codes, integers, present
+from .nouns import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +92,4 @@ def incomplete(final: FinalScan, elements: int) -> str:
     """Return why a history with so many elements of a final scan does not hold exactly all of it, or ''."""
     if final.elements == elements:
         return ""
-    return f"The final scan returned {final.elements} elements, but the history holds {elements} of them."
+    return f"The final scan returned {counted(final.elements, 'element')}, but the history holds {elements} of them."

@@ -14,12 +14,24 @@ from .finding import Context
 from .scans import of_sets
 
 ENOUGH = 1  # such a history may be short: it has no promised load
+_CLOCK_NS = 1000  # operations that begin closer to each other than that, on average, have no clock
 _CHANGES = ("write", "incr", "cas")
 
 
 def context_of(history: Table, enough: int = ENOUGH) -> Context:
     """Return the context of a validated history without a record: its own last scan, no fault."""
     return Context(final_scan=final_scan(history), enough=enough)
+
+
+def has_clock(history: Table) -> bool:
+    """Return whether the times of a validated history are those of a clock, and not only an order.
+
+    A recorder without a clock counts events: its numbers are hardly farther apart than the events themselves.
+    """
+    invoke_ns = integers(history, "invoke_ns", 0)
+    moments = 1 + int((invoke_ns[1:] != invoke_ns[:-1]).sum())
+    last_ns = max(int(invoke_ns[-1]), int(integers(history, "return_ns", int(invoke_ns[-1])).max()))
+    return last_ns - int(invoke_ns[0]) >= _CLOCK_NS * moments
 
 
 def final_scan(history: Table) -> FinalScan | None:

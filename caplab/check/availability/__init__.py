@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from caplab.check.checker import SHARE, Checker, Property
 from caplab.check.columns import among
 from caplab.check.finding import Context, Finding, State
+from caplab.check.nouns import are, counted
 from caplab.check.series import Series, split
 from caplab.model.fields import Json
 from caplab.model.history import Table
@@ -43,11 +44,10 @@ def check(history: Table, context: Context) -> Finding:
     )
     total = sum(len(series.acked) for series in every)
     if total < context.enough:
-        return Finding(
-            property=NAME,
-            state=State.UNKNOWN,
-            reason=f"Only {total} operations; {context.enough} are needed to judge availability.",
+        reason = (
+            f"Only {counted(total, 'operation')}; {context.enough} {are(context.enough)} needed to judge availability."
         )
+        return Finding(property=NAME, state=State.UNKNOWN, reason=reason)
     origin_ns = min(int(series.scheduled_ns[0]) for series in every)
     end_ns = max(series.end_ns for series in every)
     availabilities = [_availability_of(series, context, origin_ns, end_ns) for series in every]
@@ -109,14 +109,14 @@ def _silent(every: Iterable[Series], injected_ns: int | None) -> list[str]:
 def _judge(figures: dict[str, Json], context: Context) -> tuple[State, str]:
     outages = figures["outages"]
     if not outages:
-        return State.HOLDS, f"No outage in {figures['operations']} operations."
+        return State.HOLDS, f"No outage in {counted(figures['operations'], 'operation')}."
     if context.injected_ns is None:
-        return State.VIOLATED, f"{outages} outages, without a fault."
+        return State.VIOLATED, f"{counted(outages, 'outage')}, without a fault."
     at_least = "at least " if figures["lower_bounds"] else ""
     took = "failover took" if context.has_primary else "the longest took"
     return State.VIOLATED, (
-        f"{outages} outages; {took} {at_least}{figures['failover_seconds']:.3f} s "
-        f"at vantage {figures['worst_vantage']}; {figures['later_outages']} outages began after heal."
+        f"{counted(outages, 'outage')}; {took} {at_least}{figures['failover_seconds']:.3f} s "
+        f"at vantage {figures['worst_vantage']}; {counted(figures['later_outages'], 'outage')} began after heal."
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from caplab.check.checker import RATIO, Checker, Property
 from caplab.check.columns import Integers, among
 from caplab.check.finding import Context, Finding, State
+from caplab.check.nouns import counted
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
@@ -112,7 +113,7 @@ def _judge(figures: dict[str, Json]) -> tuple[State, str]:
         return State.UNKNOWN, "No load reached the database."
     recovery = figures.get("calm_seconds")
     recovered = "" if recovery is None else f"; recovered {recovery:.1f} s after the injection"
-    return State.HOLDS, f"{figures['loads']} loads for {figures['reads']} reads{recovered}."
+    return State.HOLDS, f"{counted(figures['loads'], 'load')} for {counted(figures['reads'], 'read')}{recovered}."
 
 
 CHECKER = Checker(

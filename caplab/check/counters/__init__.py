@@ -14,6 +14,7 @@ from caplab.check.checker import Checker
 from caplab.check.columns import NEVER, Integers, Mask, among, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.lines import line_order, packed
+from caplab.check.nouns import all_of, are, counted
 from caplab.check.scans import keyed_scan
 from caplab.check.versions import key_codes
 from caplab.model.fields import Json
@@ -170,12 +171,14 @@ def _bounded(history: Table, key: Integers, increments: Mask, counter_reads: Cou
 def _judge(figures: dict[str, Json], reads: int, enough: int) -> tuple[State, str]:
     if figures["below"] or figures["above"]:
         return State.VIOLATED, (
-            f"Of {reads} reads of counters {figures['below']} miss acked increments (up to {figures['missing_max']}),"
+            f"Of {counted(reads, 'read')} of counters {figures['below']} miss acked increments"
+            f" (up to {figures['missing_max']}),"
             f" {figures['above']} show more than was added (up to {figures['excess_max']})."
         )
     if reads < enough:
-        return State.UNKNOWN, f"Only {reads} reads of counters; {enough} are needed."
-    return State.HOLDS, f"All {reads} reads of {figures['keys']} counters are between what was acked and what was sent."
+        return State.UNKNOWN, f"Only {counted(reads, 'read')} of counters; {enough} {are(enough)} needed."
+    counters = counted(figures["keys"], "counter")
+    return State.HOLDS, f"{all_of(reads, 'read')} of {counters} {are(reads)} between what was acked and what was sent."
 
 
 CHECKER = Checker(

@@ -12,6 +12,7 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import Integers, Mask, among
 from caplab.check.finding import Context, Finding, State
+from caplab.check.nouns import all_of, are, counted, were
 from caplab.check.scans import incomplete, unusable
 from caplab.check.sides import by_side
 from caplab.model.fields import Json
@@ -155,10 +156,11 @@ def _judge(figures: dict[str, Json], scan_problem: str, enough: int) -> tuple[St
     wrong = [f"{figures[name]} {name}" for name in ("lost", "unexpected", "duplicated") if figures[name]]
     acked = figures["acked"]
     if wrong:
-        return State.VIOLATED, f"Of {acked} acked elements: {', '.join(wrong)}."
+        return State.VIOLATED, f"Of {counted(acked, 'acked element')}: {', '.join(wrong)}."
     if not isinstance(acked, int) or acked < enough:
-        return State.UNKNOWN, f"Only {acked} elements were acked; {enough} are needed to say that none is lost."
-    return State.HOLDS, f"All {acked} acked elements are there, once, and nothing else is."
+        few = f"Only {counted(acked, 'element')} {were(acked)} acked"
+        return State.UNKNOWN, f"{few}; {enough} {are(enough)} needed to say that none is lost."
+    return State.HOLDS, f"{all_of(acked, 'acked element')} {are(acked)} there, once, and nothing else is."
 
 
 CHECKER = Checker(

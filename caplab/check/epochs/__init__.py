@@ -20,6 +20,7 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import NEVER, Integers, Mask, among, codes, found_expected, integers, present
 from caplab.check.finding import Context, Finding, State
+from caplab.check.nouns import are, counted, were
 from caplab.check.witness import MOST, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
@@ -183,9 +184,13 @@ def _order(words: Sequence[str], first_ack: Integers) -> list[int]:
 def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     acked, overlaps = figures["acked"], figures["overlaps"]
     if overlaps:
-        return State.VIOLATED, f"Two primaries: {overlaps} writes were acked in an epoch that was already over."
+        return (
+            State.VIOLATED,
+            f"Two primaries: {counted(overlaps, 'write')} {were(overlaps)} acked in an epoch that was already over.",
+        )
     if not isinstance(acked, int) or acked < enough:
-        return State.UNKNOWN, f"Only {acked} acked writes have their epoch; {enough} are needed."
+        have = "has its" if acked == 1 else "have their"
+        return State.UNKNOWN, f"Only {counted(acked, 'acked write')} {have} epoch; {enough} {are(enough)} needed."
     return State.HOLDS, f"No write of {acked} was acked in an epoch that was already over."
 
 

@@ -10,6 +10,7 @@ from caplab.check.checker import Checker
 from caplab.check.columns import NEVER, Integers, among, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.lines import line_order, packed
+from caplab.check.nouns import are, counted, were
 from caplab.check.versions import key_codes
 from caplab.check.witness import shares, witness
 from caplab.model.fields import Json
@@ -120,12 +121,15 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     ids = figures["ids"]
     if figures["duplicates"] or figures["out_of_order"]:
         return State.VIOLATED, (
-            f"Of {ids} ids {figures['duplicates']} had been handed out before,"
-            f" {figures['out_of_order']} are smaller than one that was acked before."
+            f"Of {counted(ids, 'id')} {figures['duplicates']} had been handed out before,"
+            f" {figures['out_of_order']} {are(figures['out_of_order'])} smaller than one that was acked before."
         )
     if not isinstance(ids, int) or ids < enough:
-        return State.UNKNOWN, f"Only {ids} ids were handed out; {enough} are needed."
-    return State.HOLDS, f"All {ids} ids are different, and grow with time."
+        return State.UNKNOWN, f"Only {counted(ids, 'id')} {were(ids)} handed out; {enough} {are(enough)} needed."
+    return (
+        State.HOLDS,
+        "The only id is no other's." if ids == 1 else f"All {ids} ids are different, and grow with time.",
+    )
 
 
 CHECKER = Checker(

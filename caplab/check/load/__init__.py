@@ -15,6 +15,7 @@ from caplab.check.checker import RATIO, Checker, Property
 from caplab.check.columns import Integers, Mask, among, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.lines import line_order, packed
+from caplab.check.nouns import are, counted, were
 from caplab.check.versions import key_codes
 from caplab.check.witness import MOST, witness
 from caplab.model.fields import Json
@@ -107,11 +108,12 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     if figures["stampedes"]:
         return (
             State.VIOLATED,
-            f"{figures['stampedes']} of {misses} misses were loaded more than once, in {loads} loads.",
+            f"{figures['stampedes']} of {counted(misses, 'miss', 'misses')} {were(figures['stampedes'])} loaded"
+            f" more than once, in {counted(loads, 'load')}.",
         )
     if not isinstance(loads, int) or loads < enough:
-        return State.UNKNOWN, f"Only {loads} loads; {enough} are needed."
-    return State.HOLDS, f"Each of {misses} misses was loaded once."
+        return State.UNKNOWN, f"Only {counted(loads, 'load')}; {enough} {are(enough)} needed."
+    return State.HOLDS, f"Each of {counted(misses, 'miss', 'misses')} was loaded once."
 
 
 CHECKER = Checker(

@@ -14,6 +14,7 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import Integers, Mask, among, codes, integers, present
 from caplab.check.finding import Context, Finding, State
+from caplab.check.nouns import are, counted, some_are
 from caplab.check.witness import operations as operation_rows
 from caplab.model.fields import Json
 from caplab.model.history import Table
@@ -137,17 +138,19 @@ def _count_keys(operations: Operations) -> int:
 
 def _state(tally: _Tally, shown: Sequence[Mapping[str, Json]], context: Context) -> tuple[State, str]:
     if tally.violating:
-        reason = f"{len(tally.violating)} of {tally.keys} keys are not linearizable. {shown[0]['what']}"
+        keys = some_are(len(tally.violating), tally.keys, "key")
+        reason = f"{keys} not linearizable. {shown[0]['what']}"
         return State.VIOLATED, reason
     if tally.undecided:
         return State.UNKNOWN, (
-            f"{len(tally.undecided)} of {tally.keys} keys are undecided: observed values had been written"
+            f"{some_are(len(tally.undecided), tally.keys, 'key')} undecided: observed values had been written"
             f" more than once, and {BUDGET} states were not enough to check every order."
         )
     if tally.operations < context.enough:
-        reason = f"Only {tally.operations} operations on registers; {context.enough} are needed."
+        few = counted(tally.operations, "operation")
+        reason = f"Only {few} on registers; {context.enough} {are(context.enough)} needed."
         return State.UNKNOWN, reason
-    return State.HOLDS, f"Linearizable keys: all {tally.keys}, in {tally.operations} operations."
+    return State.HOLDS, f"Linearizable keys: all {tally.keys}, in {counted(tally.operations, 'operation')}."
 
 
 CHECKER = Checker(

@@ -13,6 +13,7 @@ import numpy as np
 from caplab.check.checker import Checker
 from caplab.check.columns import Integers, among, integers
 from caplab.check.finding import Context, Finding, State
+from caplab.check.nouns import are, counted
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
@@ -30,7 +31,8 @@ def check(history: Table, context: Context) -> Finding:
     """
     late_ns = _lateness(history, context)
     if len(late_ns) < context.enough:
-        reason = f"Only {len(late_ns)} operations in the steady state; {context.enough} are needed."
+        few = counted(len(late_ns), "operation")
+        reason = f"Only {few} in the steady state; {context.enough} {are(context.enough)} needed."
         return Finding(property=NAME, state=State.UNKNOWN, reason=reason)
     p50, p99, worst = (float(value) / 1e9 for value in np.quantile(late_ns, [0.5, 0.99, 1], method="inverted_cdf"))
     on_time = float((late_ns <= LATE_NS).mean())
@@ -41,7 +43,7 @@ def check(history: Table, context: Context) -> Finding:
         "late_p99_seconds": p99,
         "late_max_seconds": worst,
     }
-    text = f"{on_time:.2%} of {len(late_ns)} operations started within 5 ms of their schedule."
+    text = f"{on_time:.2%} of {counted(len(late_ns), 'operation')} started within 5 ms of their schedule."
     return Finding(
         property=NAME, state=State.HOLDS if on_time >= _ON_TIME else State.UNKNOWN, reason=text, figures=figures
     )

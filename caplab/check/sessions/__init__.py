@@ -11,6 +11,7 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import Mask
 from caplab.check.finding import Context, Finding, State
+from caplab.check.nouns import all_of, are, counted
 from caplab.check.series import labelled
 from caplab.check.sides import by_side
 from caplab.check.versions import Versions, applies, versions_of
@@ -92,14 +93,17 @@ def _of_reads(violations: Violations, which: Mask) -> dict[str, Json]:
 def _judge(figures: dict[str, Json], violations: Violations, enough: int) -> tuple[State, str]:
     reads = figures["reads"]
     wrong = [f"{figures[name]} of {name.replace('_', ' ')}" for name in violations if figures[name]]
-    left_out = (
-        f"; {figures['keys_skipped']} keys without ordered values are left out" if figures["keys_skipped"] else ""
-    )
+    skipped = figures["keys_skipped"]
+    left_out = f"; {counted(skipped, 'key')} without ordered values {are(skipped)} left out" if skipped else ""
     if wrong:
-        return State.VIOLATED, f"Violations in {reads} reads: {', '.join(wrong)}{left_out}."
+        return State.VIOLATED, f"Violations in {counted(reads, 'read')}: {', '.join(wrong)}{left_out}."
     if not isinstance(reads, int) or reads < enough:
-        return State.UNKNOWN, f"Only {reads} reads of keys with ordered values; {enough} are needed{left_out}."
-    return State.HOLDS, f"All {reads} reads of {figures['sessions']} sessions kept the four guarantees{left_out}."
+        return (
+            State.UNKNOWN,
+            f"Only {counted(reads, 'read')} of keys with ordered values; {enough} {are(enough)} needed{left_out}.",
+        )
+    sessions = counted(figures["sessions"], "session")
+    return State.HOLDS, f"{all_of(reads, 'read')} of {sessions} kept the four guarantees{left_out}."
 
 
 CHECKER = Checker(

@@ -11,6 +11,7 @@ import numpy as np
 
 from caplab.check.checker import Checker, Property
 from caplab.check.finding import Context, Finding, State
+from caplab.check.nouns import are, counted
 from caplab.check.scans import keyed_scan
 from caplab.check.sides import by_side
 from caplab.check.versions import UNBOUNDED, Versions, acked_before, applies, key_codes, versions_of
@@ -127,13 +128,15 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
         "unexpected_at_the_end": "unexpected in the final scan",
     }
     wrong = [f"{figures[name]} {words}" for name, words in kinds.items() if figures[name]]
-    left_out = (
-        f"; {figures['keys_skipped']} keys without ordered values are left out" if figures["keys_skipped"] else ""
-    )
+    skipped = figures["keys_skipped"]
+    left_out = f"; {counted(skipped, 'key')} without ordered values {are(skipped)} left out" if skipped else ""
     if wrong:
-        return State.VIOLATED, f"Of {reads} reads: {', '.join(wrong)}{left_out}."
+        return State.VIOLATED, f"Of {counted(reads, 'read')}: {', '.join(wrong)}{left_out}."
     if not isinstance(reads, int) or reads < enough:
-        return State.UNKNOWN, f"Only {reads} reads of keys with ordered values; {enough} are needed{left_out}."
+        return (
+            State.UNKNOWN,
+            f"Only {counted(reads, 'read')} of keys with ordered values; {enough} {are(enough)} needed{left_out}.",
+        )
     open_ones = f", {figures['undecided']} undecided" if figures["undecided"] else ""
     return State.HOLDS, f"No stale read in {reads}{open_ones}{left_out}."
 

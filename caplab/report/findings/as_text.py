@@ -1,52 +1,93 @@
-"""The output of `caplab check`: for each history its findings, their figures and witnesses, and what did not apply."""
+"""The text of `caplab check`: a line for each checker and the shortest proofs, or everything that was found."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from caplab.check.finding import Finding, State, merge
+from caplab.check.finding import Finding, State
 from caplab.model.fields import Json
 
 from ...plain_text import printable
 from .. import words
-from ..values import Figures
-from .witness import witnesses
+from ..values import Figures, listed, text
+from .checked import CheckedHistory
+from .witness import BRIEF, VERBOSE, Shown, witnesses
 
-WIDTH = 100  # its width, if the terminal has as many columns
+WIDTH = 110  # its width, if the terminal has as many columns
 _STATE_WORDS = {State.HOLDS: "holds", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
 _LISTED = 5  # entries shown of a figure that is a list
 _TIE = "\N{NO-BREAK SPACE}"
 _STRICTLY = "each property is checked strictly; whether the run's mode allows that is in the suite's verdict.json"
 _TABLES = ("witness", "witnesses")
+_LEAST_SENTENCE = 30  # columns that a sentence gets beside the names of checkers
 
 
-def history_text(
-    name: str,
-    operations: int,
-    with_fault: bool,
-    findings: Sequence[Finding],
-    left_out: Mapping[str, str],
-    width: int = WIDTH,
-) -> str:
-    """Describe a history and its findings, ending in a line end; left_out: why a checker had nothing to check."""
-    since = "the injection" if with_fault else "the first operation"
-    counted = f"{words.counted(operations)} operation{'' if operations == 1 else 's'}"
-    lines = _folded(f"{words.one_line(name)}: {counted}; times count from {since}", width)
-    for finding in findings:
-        lines += ["", *_finding(finding, width)]
-    lines += ["", f"in all: {_STATE_WORDS[merge(finding.state for finding in findings)]}"]
-    if with_fault:
-        lines += _folded(_STRICTLY, width, "  ")
-    for checker, reason in left_out.items():
-        lines += _folded(f"{checker} is left out: {reason}", width, "  ")
-    if left_out:
-        named = f"not applicable: {', '.join(left_out)}"  # one line, if it fits: programs search for it
-        lines += _folded(named, width) if width < WIDTH else [named]
+def history_text(checked: CheckedHistory, verbose: bool = False, width: int = WIDTH) -> str:
+    """Describe a history and its findings, ending in a line end; verbose: with every figure and reason."""
+    lines = _verbose(checked, width) if verbose else _brief(checked, width)
     return printable("\n".join(lines)) + "\n"  # names of checkers' figures too may come from the history
 
 
-def _finding(finding: Finding, width: int) -> list[str]:
+def _brief(checked: CheckedHistory, width: int) -> list[str]:
+    """Write a line for each checker, one for those that were left out, and then the proofs."""
+    proofs = [lines for finding in checked.findings if (lines := _proofs(finding, checked.has_clock, width))]
+    verdict = f", {_STATE_WORDS[checked.state]}"
+    lines = [*_folded(f"{_title(checked)}{verdict}{_origin(checked) if proofs else ''}", width), ""]
+    names = max((len(finding.property) for finding in checked.findings), default=0)
+    for finding in checked.findings:
+        lines += _one_line(finding, names, width)
+    if checked.with_fault:
+        lines += _folded(_STRICTLY, width)
+    if checked.left_out:
+        lines += _hanging(f"not applicable: {', '.join(checked.left_out)} (why: --verbose)", width, "  ")
+    for proof in proofs:
+        lines += ["", *proof]
+    return lines
+
+
+def _one_line(finding: Finding, names: int, width: int) -> list[str]:
+    label = f"{finding.property:{names}}  {_STATE_WORDS[finding.state]:8}  "
+    # The sentence of the first witness follows with its operations.
+    first = next((text(witness, "what") for witness in listed(finding.figures, "witnesses")), "")
+    reason = finding.reason.removesuffix(first).rstrip() or finding.reason
+    indent = min(len(label), max(2, width - _LEAST_SENTENCE))
+    return _hanging(label + words.one_line(reason), width, " " * indent)
+
+
+def _proofs(finding: Finding, has_clock: bool, width: int) -> list[str]:
+    lines = witnesses(finding.figures, width - 2, Shown(BRIEF, has_clock))
+    return [f"{finding.property}:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _verbose(checked: CheckedHistory, width: int) -> list[str]:
+    """Write a paragraph for each checker, with its figures, and why others were left out."""
+    lines = _folded(f"{_title(checked)}{_origin(checked)}", width)
+    for finding in checked.findings:
+        lines += ["", *_paragraph(finding, checked.has_clock, width)]
+    lines += ["", f"in all: {_STATE_WORDS[checked.state]}"]
+    if checked.with_fault:
+        lines += _folded(_STRICTLY, width, "  ")
+    for checker, reason in checked.left_out.items():
+        lines += _folded(f"{checker} is left out: {reason}", width, "  ")
+    if checked.left_out:
+        lines += _hanging(f"not applicable: {', '.join(checked.left_out)}", width, "  ")
+    return lines
+
+
+def _title(checked: CheckedHistory) -> str:
+    counted = f"{words.counted(checked.operations)} operation{'' if checked.operations == 1 else 's'}"
+    return f"{words.one_line(checked.name)}: {counted}"
+
+
+def _origin(checked: CheckedHistory) -> str:
+    """Say what the times of operations mean."""
+    if not checked.has_clock:
+        return "; it has an order, and no times"
+    return f"; times count from {'the injection' if checked.with_fault else 'the first operation'}"
+
+
+def _paragraph(finding: Finding, has_clock: bool, width: int) -> list[str]:
     lines = [
         f"{finding.property}: {_STATE_WORDS[finding.state]}",
         *_folded(words.one_line(finding.reason), width, "  "),
@@ -56,7 +97,7 @@ def _finding(finding: Finding, width: int) -> list[str]:
         lines += _folded(words.DOT.join(part.replace(" ", _TIE) for part in parts), width, "  ")
     if finding.error:
         lines += [f"  {line}" for line in printable(finding.error).rstrip().split("\n")]
-    return [*lines, *(f"  {line}" for line in witnesses(finding.figures, width - 2))]
+    return [*lines, *(f"  {line}" for line in witnesses(finding.figures, width - 2, Shown(VERBOSE, has_clock)))]
 
 
 def _figure(name: str, value: Json) -> str:
@@ -97,7 +138,12 @@ def _plain(value: Json) -> str:
     return words.one_line(value) if isinstance(value, str) else ""
 
 
-def _folded(text: str, width: int, indent: str = "") -> list[str]:
-    text = words.shortened(text)
-    lines = textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
-    return [line.replace(_TIE, " ") for line in lines]
+def _folded(line: str, width: int, indent: str = "") -> list[str]:
+    return _hanging(line, width, indent, indent)
+
+
+def _hanging(line: str, width: int, indent: str, first: str = "") -> list[str]:
+    """Fold a line, with an indent before all of its parts but the first."""
+    line = words.shortened(line)
+    lines = textwrap.wrap(line, width, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
+    return [part.replace(_TIE, " ") for part in lines]

@@ -110,7 +110,7 @@ def test_a_checker_is_added_by_its_folder_and_one_line(tmp_path: Path) -> None:
     assert problems(schema) == []
 
     tree.add("history.csv", HISTORY)
-    shown = tree.python("-m", "caplab", "check", "history.csv", code=1)
+    shown = tree.python("-m", "caplab", "check", "history.csv", "--verbose", code=1)
     assert "emptiness: VIOLATED\n  Of 2 reads 1 came back empty.\n  empty 1 · reads 2\n" in shown
     findings = json.loads(tree.python("-m", "caplab", "check", "history.csv", "--json", code=1))
     assert findings["checkers"]["emptiness"]["empty"] == 1

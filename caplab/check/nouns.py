@@ -1,0 +1,28 @@
+"""Numbers with their nouns in the sentences of findings: 1 key, 2 keys."""
+
+from __future__ import annotations
+
+
+def counted(number: object, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, such as '1 acked element' or '2 acked elements'; plural: one that is irregular."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def all_of(number: object, noun: str) -> str:
+    """Return how a sentence about all of them begins: 'The only read', 'All 2 reads'."""
+    return f"The only {noun}" if number == 1 else f"All {number} {noun}s"
+
+
+def are(number: object) -> str:
+    """Return the verb for so many."""
+    return "is" if number == 1 else "are"
+
+
+def were(number: object) -> str:
+    """Return the past tense of `are`."""
+    return "was" if number == 1 else "were"
+
+
+def some_are(number: object, total: object, noun: str) -> str:
+    """Return a part of all with its verb: '1 of 3 keys is'."""
+    return f"{number} of {counted(total, noun)} {are(number)}"
