@@ -13,6 +13,9 @@ from caplab.model.runs import FaultWindow, FinalScan, RunRecord
 # With 20, one failure is the 5 % of the availability checker.
 ENOUGH = 20
 
+# The states of one key that each search for an order may go through: about a second.
+SEARCH_STATES = 300_000
+
 
 class State(Enum):
     """The states holds, violated and unknown; the values are their names in JSON."""
@@ -81,7 +84,7 @@ class Context:
     steady_ns: since when the load ran undisturbed before the fault. settled_ns: when all was well again after it.
     has_primary: writes go to one member; without it to any. sides: the vantages of each side of a cut, by its name.
     enough: how many operations a claim that a property holds needs behind it. initial: what every register and counter
-    holds at first; None: registers nothing, counters 0.
+    holds at first; None: registers nothing, counters 0. budget: the states of one key that a search may go through.
     """
 
     fault_windows: tuple[FaultWindow, ...] = ()
@@ -92,6 +95,7 @@ class Context:
     sides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     enough: int = ENOUGH
     initial: int | None = None
+    budget: int = SEARCH_STATES
 
     @classmethod
     def of(cls, run: RunRecord) -> Context:

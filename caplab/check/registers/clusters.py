@@ -26,7 +26,8 @@ class Clusters:
     return_ns: Integers
     source: Integers  # for each reader, the cluster whose value it observed, or NOBODY
     expects: Integers  # for each cas among the writers, likewise
-    repeated: Mask  # for each key, whether an observed value was written more than once
+    shared: Mask  # for each cluster, and one more for NOBODY, whether its value was written more than once
+    repeated: Mask  # for each key, whether such a value was observed
 
     def edges(self, readers: Part) -> tuple[Integers, Integers]:
         """Return the first return and the last invocation of each cluster's operations."""
@@ -62,5 +63,6 @@ def clusters_of(operations: Operations) -> Clusters:
         return_ns=np.concatenate([writers.return_ns, beginnings]),
         source=source,
         expects=expects,
+        shared=shared,
         repeated=repeated,
     )

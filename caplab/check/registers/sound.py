@@ -13,36 +13,49 @@ from .steps import Step
 def sound(steps: Sequence[Step], kept: Sequence[int]) -> list[Step]:
     """Return the steps at these places, such that if they are not linearizable, all of them are not.
 
-    One that saw a value must have a writer of it among them (absent has the beginning), and any other writer of it must
-    be surely out of question: overwritten by one that is kept, or invoked too late. Else a read is left out, and a cas
-    counts as a plain write.
+    One that saw a value says something only if every writer of it that is not among them is surely out of question:
+    overwritten by one that is kept, or invoked too late (for one that was refused, every writer of another value). Else
+    a read is left out, and a cas counts as a plain write.
     """
     there = set(kept)
     part = [steps[place] for place in kept]
-    observed = {step.observed for step in part if step.observes}
-    wrote = {step.written for step in part if step.writes} | {None}
-    missing: dict[int | None, list[Step]] = {value: [] for value in observed}
-    for place, step in enumerate(steps):
-        if step.writes and step.written in observed and place not in there:
-            missing[step.written].append(step)
-    others = {value: _Writers(part, value) for value, writers in missing.items() if writers and value in wrote}
+    missing = _Missing([step for place, step in enumerate(steps) if step.writes and place not in there])
+    writers: dict[tuple[int | None, bool], _Writers] = {}
     result = []
     for step in part:
-        founded = step.observed in wrote and (
-            step.observed not in others or others[step.observed].exclude(missing[step.observed], step)
-        )
-        if founded or not step.observes:
-            result.append(step)
-        elif step.writes:
-            result.append(replace(step, observes=False, observed=None))
+        if step.observes:
+            what = (step.observed, step.refused)
+            if what not in writers:
+                writers[what] = _Writers(part, *what)
+            if not writers[what].exclude(missing.of(*what), step):
+                if step.writes:
+                    result.append(replace(step, observes=False, observed=None))
+                continue
+        result.append(step)
     return result
 
 
-class _Writers:
-    """Writers of other values than an observed one."""
+class _Missing:
+    """The writers that were left out, by what they could explain: a value, or that another one was not there."""
 
-    def __init__(self, steps: Sequence[Step], value: int | None) -> None:
-        some = [step for step in steps if step.writes and step.certain and step.written != value]
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._every = steps
+        self._by_value: dict[int | None, list[Step]] = {}
+        for step in steps:
+            self._by_value.setdefault(step.written, []).append(step)
+
+    def of(self, value: int | None, refused: bool) -> Sequence[Step]:
+        """Return those of a value, or those of all others."""
+        if not refused:
+            return self._by_value.get(value, ())
+        return [step for step in self._every if step.written != value]
+
+
+class _Writers:
+    """Certain writers of what an observer did not see: other values than it saw, or the one it did not find."""
+
+    def __init__(self, steps: Sequence[Step], value: int | None, refused: bool) -> None:
+        some = [step for step in steps if step.writes and step.certain and (step.written == value) == refused]
         by_return = sorted((step.return_ns, step.invoke_ns) for step in some)
         self._return_ns = [return_ns for return_ns, _ in by_return]
         self._latest = list(accumulate((invoke_ns for _, invoke_ns in by_return), max))

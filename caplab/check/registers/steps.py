@@ -14,7 +14,7 @@ from .operations import Operations, Part
 class Step:
     """An operation: what it needs to observe (if it observes) and what it writes (if it writes). None is absent.
 
-    return_ns is NEVER where it may take effect any time later, or never.
+    return_ns is NEVER where it may take effect any time later, or never. refused: it observed any value but that one.
     """
 
     row: int
@@ -24,6 +24,7 @@ class Step:
     written: int | None
     invoke_ns: int
     return_ns: int
+    refused: bool = False
 
     @property
     def certain(self) -> bool:
@@ -46,13 +47,21 @@ def steps_of(operations: Operations) -> list[Step]:
         )
         for place, (row, value, invoke_ns, return_ns) in enumerate(_rows(operations.writers))
     ]
-    readers = [
+    observers = [
         Step(
-            row=row, observes=True, observed=value, writes=False, written=None, invoke_ns=invoke_ns, return_ns=return_ns
+            row=row,
+            observes=True,
+            observed=value,
+            writes=False,
+            written=None,
+            invoke_ns=invoke_ns,
+            return_ns=return_ns,
+            refused=refused,
         )
-        for row, value, invoke_ns, return_ns in _rows(operations.readers)
+        for refused, part in ((False, operations.readers), (True, operations.refusals))
+        for row, value, invoke_ns, return_ns in _rows(part)
     ]
-    return sorted(writers + readers, key=lambda step: (step.invoke_ns, step.row))
+    return sorted(writers + observers, key=lambda step: (step.invoke_ns, step.row))
 
 
 def _rows(part: Part) -> Iterator[tuple[int, int | None, int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,16 +19,19 @@ from .steps import Step, steps_of
 MOST = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Violating:
     """The keys that are not linearizable, and how each was found.
 
     alone: for each key the row of an operation that no other explains, or NONE. by_zones: which keys have zones that
-    conflict. by_search: those that the search found, with the moment when no order was left.
+    conflict, among the operations `once` and their clusters. by_search: those that the search found, with the moment
+    when no order was left.
     """
 
     alone: Integers
     by_zones: Mask
+    once: Operations
+    clusters: Clusters
     by_search: Mapping[int, int]
 
     @property
@@ -39,17 +42,18 @@ class Violating:
         return violating
 
 
-def witnesses(operations: Operations, clusters: Clusters, violating: Violating) -> list[tuple[int, list[int]]]:
+def witnesses(operations: Operations, violating: Violating) -> list[tuple[int, list[int]]]:
     """Return (key, rows) of at most 20 keys, the smallest first.
 
     The first is the smallest that exists, except for keys with cas or values written twice: their witnesses are only so
-    small that no operation can be left out.
+    small that no operation can be left out. Each is a proof beside every other operation of the history.
     """
+    once = violating.once
     smallest = {int(key): [int(violating.alone[key])] for key in np.flatnonzero(violating.alone != NONE)}
     has_cas = np.zeros(len(violating.alone), dtype=np.bool_)
-    has_cas[operations.writers.key[operations.cas]] = True
-    smallest |= _plain(operations, clusters, violating.by_zones & ~has_cas)
-    for key, part in operations.each_key(_first(violating.by_zones & has_cas, MOST - len(smallest))):
+    has_cas[once.writers.key[once.cas]] = True
+    smallest |= _plain(once, violating.clusters, violating.by_zones & ~has_cas)
+    for key, part in once.each_key(_first(violating.by_zones & has_cas, MOST - len(smallest))):
         smallest[key] = shrunk_by_zones(part)
     searched = np.zeros(len(has_cas), dtype=np.bool_)
     searched[list(violating.by_search)] = True
@@ -74,9 +78,16 @@ def _plain(operations: Operations, clusters: Clusters, keys: Mask) -> dict[int, 
 
 
 def _until(steps: Sequence[Step], ns: int) -> list[Step]:
-    """Return what was invoked by then, and later writers of the observed values, which are part of the proof."""
-    observed = {step.observed for step in steps if step.observes and step.invoke_ns <= ns}
-    return [step for step in steps if step.invoke_ns <= ns or (step.writes and step.written in observed)]
+    """Return what was invoked by then, and later writers of what was observed, as plain writes: part of the proof."""
+    before = [step for step in steps if step.invoke_ns <= ns]
+    observed = {step.observed for step in before if step.observes}
+    any_write_counts = any(step.refused for step in before)
+    later = [
+        replace(step, observes=False, observed=None)
+        for step in steps
+        if step.invoke_ns > ns and step.writes and (any_write_counts or step.written in observed)
+    ]
+    return before + later
 
 
 def _first(which: Mask, count: int) -> Mask:

@@ -11,10 +11,16 @@ NEVER_MS = float("inf")
 ABSENT = None
 
 
-def is_linearizable(rows: Iterable[Row]) -> bool:
+def is_linearizable(rows: Iterable[Row], initial: int | None = ABSENT) -> bool:
     """Return whether an order of one key's operations that respects real time explains what each saw."""
-    steps = [row for row in rows if row["outcome"] == "ok" or (row["outcome"] == "info" and row["op"] != "read")]
-    return _any_order(steps, frozenset(range(len(steps))), ABSENT, set())
+    steps = [row for row in rows if _counts(row)]
+    return _any_order(steps, frozenset(range(len(steps))), initial, set())
+
+
+def _counts(row: Row) -> bool:
+    if row["outcome"] == "fail":
+        return bool(row["op"] == "cas" and row.get("error") is None)  # it was refused
+    return bool(row["outcome"] == "ok" or row["op"] != "read")
 
 
 def _any_order(
@@ -46,6 +52,8 @@ def _after(row: Row, value: int | None) -> list[int | None]:
         return [value] if row["value"] == value else []
     if row["outcome"] == "info":
         return [row["value"]] if row["expected"] == value else [value]
+    if row["outcome"] == "fail":
+        return [value] if value != row["expected"] and row["observed"] in (ABSENT, value) else []
     if row["observed"] != value:
         return []
     return [row["value"] if row["expected"] == value else value]
@@ -70,6 +78,7 @@ def random_rows(rng: Random, key: str | None, unique: bool, cas: bool) -> list[R
             expected = value if rng.random() < 0.7 else rng.choice([ABSENT, *(other["value"] for other in rows)])
             row |= {"value": next(fresh), "expected": expected, "observed": value if outcome == "ok" else ABSENT}
             took = took and expected == value
+            row["error"] = rng.choice([None, "closed"]) if outcome == "fail" else None
         if outcome == "info" and rng.random() < 0.5:
             row["return_ns"] = None
         if took and op != "read":
