@@ -38,6 +38,24 @@ class _Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Assumptions:
+    """What the caller says beside a history; None: as in Context."""
+
+    enough: int | None = None
+    initial: int | None = None
+    budget: int | None = None
+
+    def beside(self, context: Context) -> Context:
+        """Return a context with these."""
+        return replace(
+            context,
+            enough=context.enough if self.enough is None else self.enough,
+            initial=context.initial if self.initial is None else self.initial,
+            budget=context.budget if self.budget is None else self.budget,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """How findings are printed: as JSON or as text, all of them or in brief, for so many columns."""
 
@@ -46,11 +64,14 @@ class Output:
     width: int = WIDTH
 
 
+_NOTHING_ASSUMED = Assumptions()
+
+
 def command(
-    path: Path, names: Sequence[str], enough: int | None, output: Output, bounds: Bounds = _DEFAULT
+    path: Path, names: Sequence[str], assumed: Assumptions, output: Output, bounds: Bounds = _DEFAULT
 ) -> tuple[str, int]:
     """Return the output of `caplab check` and its exit code: 0 holds, 1 violated, 2 unknown. Raises NotChecked."""
-    checked = check_path(path, names, enough, bounds)
+    checked = check_path(path, names, assumed, bounds)
     state = merge(history.state for history in checked)
     texts = (history_text(history, output.verbose, output.width) for history in checked)
     return _json(path, checked) if output.as_json else "\n".join(texts), EXIT_CODES[state]
@@ -67,24 +88,23 @@ def _json(path: Path, checked: Sequence[CheckedHistory]) -> str:
 
 
 def check_path(
-    path: Path, names: Sequence[str] = (), enough: int | None = None, bounds: Bounds = _DEFAULT
+    path: Path, names: Sequence[str] = (), assumed: Assumptions = _NOTHING_ASSUMED, bounds: Bounds = _DEFAULT
 ) -> tuple[CheckedHistory, ...]:
     """Check one history, or each run of a folder.
 
-    names: these checkers, whether or not they apply; none: all that apply. enough: see Context. bounds: of each
-    history.
+    names: these checkers, whether or not they apply; none: all that apply. bounds: of each history.
 
     Raises NotChecked if there is no such checker, nothing to read, or a history that is over the bounds or broken.
     """
     try:
-        return _check_path(path, names, enough, bounds)
+        return _check_path(path, names, assumed, bounds)
     except MemoryError as error:
         raise NotChecked(f"{path}: there is not enough memory for it. Hint: check a part of it.") from error
     except OSError as error:
         raise NotChecked(f"{path}: {error.strerror or error}. Hint: name a history that can be read.") from error
 
 
-def _check_path(path: Path, names: Sequence[str], enough: int | None, bounds: Bounds) -> tuple[CheckedHistory, ...]:
+def _check_path(path: Path, names: Sequence[str], assumed: Assumptions, bounds: Bounds) -> tuple[CheckedHistory, ...]:
     for name in names:
         if name not in CHECKERS:
             raise NotChecked(f"There is no checker '{name}'. Hint: use one of {', '.join(CHECKERS)}.")
@@ -93,7 +113,7 @@ def _check_path(path: Path, names: Sequence[str], enough: int | None, bounds: Bo
     if not (path.is_dir() or path.is_file()):
         raise NotChecked(f"{path}: it is not a file that can be read twice. Hint: save it as a file first.")
     places = _runs(path) if path.is_dir() else (path,)
-    return tuple(_check(place, names, enough, bounds) for place in places)
+    return tuple(_check(place, names, assumed, bounds) for place in places)
 
 
 def _runs(folder: Path) -> tuple[Path, ...]:
@@ -113,12 +133,12 @@ def _is_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in (results.RECORD, results.HISTORY))
 
 
-def _check(place: Path, names: Sequence[str], enough: int | None, bounds: Bounds) -> CheckedHistory:
+def _check(place: Path, names: Sequence[str], assumed: Assumptions, bounds: Bounds) -> CheckedHistory:
     try:
         subject = _of_run(place, bounds) if place.is_dir() else _of_file(place, bounds)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise NotChecked(f"{place}: {error}") from error
-    context = subject.context if enough is None else replace(subject.context, enough=enough)
+    context = assumed.beside(subject.context)
     left_out = {} if names else _left_out(subject)
     chosen = names or [name for name in CHECKERS if name not in left_out]
     findings = check_history(subject.history, context, chosen)

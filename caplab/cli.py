@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -98,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print JSON, with every figure and witness")
     check.add_argument("--enough", type=_positive, metavar="N",
                        help="operations needed to say that a property holds (default: 1; for a run 20)")  # fmt: skip
+    check.add_argument("--initial", type=_int64, metavar="N",
+                       help="what registers and counters hold at first (default: nothing; counters 0)")  # fmt: skip
+    check.add_argument("--budget", type=_positive, metavar="N",
+                       help="states that the search for a register's order may look at (default: 300000)")  # fmt: skip
     check.add_argument("--most-rows", type=_positive, default=MOST_ROWS, metavar="N",
                        help=f"refuse a history with more rows, before it is read (default: {MOST_ROWS:,})")  # fmt: skip
     check.add_argument("--most-bytes", type=_size, default=MOST_BYTES, metavar="SIZE",
@@ -166,7 +171,7 @@ def _list() -> int:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    from .checking import NotChecked, Output, command  # noqa: PLC0415  # numpy and pyarrow take half a second to load
+    from .checking import Assumptions, NotChecked, Output, command  # noqa: PLC0415  # numpy and pyarrow take half a second to load
     from .memory import keep_freed  # noqa: PLC0415
     from .report.findings.as_text import WIDTH  # noqa: PLC0415
 
@@ -174,7 +179,8 @@ def _check(parsed: argparse.Namespace) -> int:
     bounds = Bounds(parsed.most_rows, parsed.most_bytes)
     try:
         output = Output(as_json=parsed.json, verbose=parsed.verbose, width=min(WIDTH, terminal_columns()))
-        text, code = command(parsed.path, parsed.checker, parsed.enough, output, bounds)
+        assumed = Assumptions(enough=parsed.enough, initial=parsed.initial, budget=parsed.budget)
+        text, code = command(parsed.path, parsed.checker, assumed, output, bounds)
     except NotChecked as error:
         complain(f"FAILED: {error}")
         return LAB_FAILED
@@ -264,6 +270,12 @@ def _choose_cluster(context: str | None) -> None:
 def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a positive integer")
+    return int(text)
+
+
+def _int64(text: str) -> int:
+    if not re.fullmatch("-?[0-9]{1,19}", text) or not -(1 << 63) <= int(text) < 1 << 63:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 64 bits")
     return int(text)
 
 

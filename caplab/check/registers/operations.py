@@ -51,7 +51,7 @@ class Naming:
     """What absent and a number stand for, if registers do not begin absent: what they begin with is absent then."""
 
     initial: int | None = None  # what absent stands for; None: itself
-    nothing: int | None = None  # the number that stands for what is really absent
+    nothing: int = 0  # the number that stands for what is really absent
 
     def of(self, value: int | None) -> int | None:
         """Return the value that one of an operation stands for."""
@@ -92,13 +92,16 @@ class Operations:
 
     def of_keys(self, wanted: Mask) -> Operations:
         """Select those of some keys, which keep their places."""
-        parts = (np.flatnonzero(wanted[part.key]) for part in (self.writers, self.readers, self.refusals))
-        return self._picked(*parts, np.flatnonzero(wanted[self.writers.key[self.cas]]))
+        writers, readers, refusals, cas = (
+            np.flatnonzero(wanted[key])
+            for key in (self.writers.key, self.readers.key, self.refusals.key, self.writers.key[self.cas])
+        )
+        return self._picked(writers, readers, refusals, cas)
 
     def at_rows(self, rows: Sequence[int]) -> Operations:
         """Select those in some rows of the history."""
-        parts = [_places(part.row, rows) for part in (self.writers, self.readers, self.refusals)]
-        return self._picked(*parts, _places(self.cas, parts[0]))
+        writers, readers = (_places(part.row, rows) for part in (self.writers, self.readers))
+        return self._picked(writers, readers, _places(self.refusals.row, rows), _places(self.cas, writers))
 
     def each_key(self, wanted: Mask) -> Iterator[tuple[int, Operations]]:
         """Yield the place and the operations of each wanted key. One sort serves all of them."""
@@ -251,4 +254,6 @@ def _unused(columns: _Columns) -> int:
 
 def _renamed(values: _Values, naming: Naming) -> _Values:
     value, null = values
-    return np.where(null, naming.nothing, value), ~null & (value == naming.initial)
+    renamed: Integers = value.copy()
+    renamed[null] = naming.nothing
+    return renamed, ~null & (value == naming.initial)

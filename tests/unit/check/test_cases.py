@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from caplab.check import Finding, State
-from caplab.checking import check_path
+from caplab.checking import Assumptions, check_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,53 @@ CASES = {
         State.VIOLATED,
         "1 show more than was added (up to 6)",
     ),
+    "registers that hold 0 before anyone writes, without a word of it": Case(
+        """session,op,key,value,invoke_ns,return_ns,outcome
+        1,read,x,0,0,10,ok
+        1,write,x,1,20,30,ok
+        2,read,x,1,40,50,ok""",
+        "registers",
+        State.VIOLATED,
+        "Hint: if registers hold 0 at first, say so with --initial 0.",
+    ),
+    "registers that hold 0 before anyone writes, with a write of it before all others": Case(
+        """session,op,key,value,invoke_ns,return_ns,outcome
+        0,write,x,0,-2,-1,ok
+        1,read,x,0,0,10,ok
+        1,write,x,1,20,30,ok
+        2,read,x,1,40,50,ok""",
+        "registers",
+        State.HOLDS,
+    ),
+    "values written more than once, and a cas on one that was written over": Case(
+        """session,op,invoke_ns,return_ns,outcome,value,expected,observed
+        0,write,0,10,ok,4,,
+        0,write,20,30,ok,1,,
+        0,cas,40,50,ok,3,4,4
+        0,write,60,70,ok,4,,
+        0,cas,80,90,ok,3,4,4
+        0,cas,100,110,ok,4,3,3""",
+        "registers",
+        State.VIOLATED,
+        "4 was seen on the key without a name after 1 had been written over it.",
+    ),
+    "a cas that was refused, though it would have found what it expected": Case(
+        """session,op,key,value,expected,invoke_ns,return_ns,outcome
+        1,write,x,1,,0,10,ok
+        1,cas,x,2,1,20,30,fail
+        2,read,x,1,,40,50,ok""",
+        "registers",
+        State.VIOLATED,
+        "A cas on key 'x' was refused, though it would have found what it expected, 1.",
+    ),
+    "a cas that failed for another reason": Case(
+        """session,op,key,value,expected,invoke_ns,return_ns,outcome,error
+        1,write,x,1,,0,10,ok,
+        1,cas,x,2,1,20,30,fail,refused
+        2,read,x,1,,40,50,ok,""",
+        "registers",
+        State.HOLDS,
+    ),
     "a lone read of what nobody wrote": Case(
         """session,op,value,invoke_ns,return_ns,outcome
         1,read,1,0,10,ok""",
@@ -50,12 +97,32 @@ CASES = {
 }
 
 
-def findings_of(folder: Path, rows: str) -> dict[str, Finding]:
+def findings_of(folder: Path, rows: str, **assumed: int) -> dict[str, Finding]:
     """Return the findings of the checkers that apply to a CSV, by their names."""
     path = folder / "history.csv"
     path.write_text("\n".join(line.strip() for line in rows.splitlines()) + "\n")
-    (checked,) = check_path(path)
+    (checked,) = check_path(path, assumed=Assumptions(**assumed))
     return {finding.property: finding for finding in checked.findings}
+
+
+def test_what_registers_hold_at_first_may_be_said(tmp_path: Path) -> None:
+    rows = CASES["registers that hold 0 before anyone writes, without a word of it"].rows
+    assert findings_of(tmp_path, rows, initial=0)["registers"].state is State.HOLDS
+    assert findings_of(tmp_path, rows, initial=7)["registers"].state is State.VIOLATED
+
+
+def test_what_counters_hold_at_first_may_be_said(tmp_path: Path) -> None:
+    rows = """session,op,key,value,invoke_ns,return_ns,outcome
+        1,incr,c,5,0,10,ok
+        2,read,c,12,40,50,ok"""
+    assert findings_of(tmp_path, rows, initial=7)["counters"].state is State.HOLDS
+    assert findings_of(tmp_path, rows)["counters"].state is State.VIOLATED
+
+
+def test_crashed_writes_of_few_values_are_no_reason_to_give_up(tmp_path: Path) -> None:
+    """600 operations of one key by five clients: linearizable by construction, and 43 writes never returned."""
+    findings = findings_of(tmp_path, Path(__file__).with_name("crashed_writes.csv").read_text())
+    assert findings["registers"].state is State.HOLDS
 
 
 @pytest.mark.parametrize("name", CASES)
