@@ -17,7 +17,10 @@ UNNAMED = "unnamed"  # the route of operations without one
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The operations of one vantage, op and route, sorted by scheduled_ns; return_ns is NEVER where null."""
+    """The operations of one vantage, op and route, sorted by scheduled_ns; return_ns is NEVER where null.
+
+    acked: a transaction that another one was in the way of counts too. The database answered, and asks for another try.
+    """
 
     vantage: str
     op: str
@@ -56,7 +59,8 @@ def split(history: Table) -> Iterator[Series]:
         integers(history, "invoke_ns", 0)[load],
         integers(history, "return_ns", NEVER)[load],
     )
-    acked = among(history, "outcome", ["ok"])[load]
+    served = among(history, "outcome", ["ok"]) | among(history, "error", ["conflict"])
+    acked = served[load]
     order, counts = by_line(group), np.bincount(group, minlength=len(labels))
     ends = np.cumsum(counts)
     # By name, because their numbers follow the accidental order of the rows.

@@ -19,9 +19,14 @@ REPLICA_WAIT_MILLISECONDS = 1000  # of a causal read: as long as a statement may
 CLOCK_SKEW_MILLISECONDS = 3_600_000  # either way
 CACHE_KEYS, CACHE_EXPONENT, CACHE_PLACES, CACHE_CONNECTIONS = 10_000, 10, 64, 60
 CACHE_MILLISECONDS = CACHE_WRITE_EVERY = 600_000
+# Of the workload txn: of one transaction, of a probe at a time, of one key. Lists are read as a whole.
+TXN_OPERATIONS, TXN_KEYS, TXN_ACTIVE_KEYS, TXN_WRITES_PER_KEY = 8, 8, 1000, 1024
 # A row takes 160 to 190 bytes of the disk. The prober's volume has 2 GiB (charts/caplab/templates/prober.yaml): a half
 # is for old runs, the other for those under way. The Probe's schema has both numbers too.
 ROW_BYTES = 200
+# A transaction takes so much more: for each micro-operation, and for each element of the lists that it reads, which
+# have half of their elements on average.
+MICRO_OP_BYTES, ELEMENT_BYTES = 60, 4
 ROOM_BYTES = 1 << 30
 
 REASONS, REASON_CHARACTERS = 20, 500  # of a Run's verdict

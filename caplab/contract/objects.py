@@ -30,12 +30,15 @@ SIGNALS = (
 )
 
 # Words of a Probe's spec.
-WORKLOADS = ("set", "register", "register-multi", "counter", "cas", "ids", "clock")
+WORKLOADS = ("set", "register", "register-multi", "counter", "cas", "ids", "clock", "txn")
 SCANS = ("set-scan", "register-scan", "counter-scan")
 CACHE = "cache"  # a workload of a RedisCluster with a PostgresCluster behind it
 SERVICE, DIRECT, ANY, REPLICA = ROUTES = ("service", "direct", "any", "replica")
 DEFAULT_ROUTES = (SERVICE, DIRECT)
 READ_ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal")
+# What the keys of transactions hold, and how far SQL keeps transactions apart (levels of a PostgresCluster).
+LIST_APPEND, RW_REGISTER = MODELS = ("list-append", "rw-register")
+READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE = ISOLATION_LEVELS = ("read-committed", "repeatable-read", "serializable")
 PROTECTIONS = ("none", "lock", "xfetch", "jitter", "refresh-ahead", "stale-while-revalidate")
 
 
@@ -279,6 +282,18 @@ class CacheSettings(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionSettings(Record):
+    """A Probe's spec.transactions. operations, keys: the most of one transaction; read_share: in per cent."""
+
+    model: str = body_field(filled=LIST_APPEND, enum=MODELS)
+    operations: int = body_field(filled=4, minimum=1, maximum=bounds.TXN_OPERATIONS)
+    keys: int = body_field(filled=2, minimum=1, maximum=bounds.TXN_KEYS)
+    active_keys: int = body_field(filled=4, minimum=1, maximum=bounds.TXN_ACTIVE_KEYS)
+    writes_per_key: int = body_field(filled=128, minimum=1, maximum=bounds.TXN_WRITES_PER_KEY)
+    read_share: int = body_field(filled=50, minimum=0, maximum=100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSpec(Record):
     """A Probe's spec; rate: operations a second of each vantage; no seconds: until stop."""
 
@@ -299,6 +314,7 @@ class ProbeSpec(Record):
     levels: Levels | None = body_field()
     client: ClientSettings | None = body_field()
     cache: CacheSettings | None = body_field()
+    transactions: TransactionSettings | None = body_field()
     seed: int = body_field(filled=0, **INT64)
     seconds: float | None = body_field(exclusiveMinimum=True, minimum=0, maximum=bounds.PROBE_SECONDS)
     run_id: str = body_field(required=True, pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", maxLength=100)

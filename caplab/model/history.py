@@ -22,7 +22,7 @@ Column: TypeAlias = pa.ChunkedArray | pa.Array
 
 OPS = ("write", "read", "add", "scan", "incr", "cas", "load", "id", TXN)
 OUTCOMES = ("ok", "fail", "info")  # took effect, surely did not, unknown
-ERRORS = ("timeout", "refused", "readonly", "no-quorum", "not-primary", "closed", "overload")
+ERRORS = ("timeout", "refused", "readonly", "no-quorum", "not-primary", "closed", "overload", "conflict")
 ROUTES = ("primary", "replica", "any", "direct", "service")
 
 SCHEMA = pa.schema(

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from caplab.contract.engines import BY_NAME
-from caplab.contract.objects import READ_ROUTINGS, ROUTES, Levels
+from caplab.contract.objects import MODELS, READ_ROUTINGS, ROUTES, Levels, TransactionSettings
 from caplab.contract.phases import DONE, PENDING
 from caplab.contract.ports import PROBER_METRICS
 from caplab.contract.probers import TOKEN_SECRET
@@ -27,12 +27,20 @@ from .exporter import Exporter
 from .links import Endpoint, Topology
 from .load.sessions import session_numbers
 from .load.stalls import watch_stalls
+from .load.transactions import TXN
 from .probe import Probe, ProberContext
 from .serving import serve
 from .spec import MAX_LAG_BYTES, REPLICA_WAIT_MS, WORKLOADS, ClientOptions, Limits, ProbeSpec, Target
 
 _TOKEN_CHARACTERS = 32
 _REPORT_SECONDS = 1.0
+_TRANSACTIONS = {
+    "operations": "the most reads and writes of a transaction",
+    "keys": "the most keys of a transaction",
+    "active_keys": "the keys at a time",
+    "writes_per_key": "the writes of a key until another takes its place",
+    "read_share": "the reads among them, per cent",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--read-routing", choices=READ_ROUTINGS, help="for reads on the route replica")
     run.add_argument("--max-lag-bytes", type=int, help=f"for lag-aware; default {MAX_LAG_BYTES}")
     run.add_argument("--replica-wait-ms", type=int, help=f"for causal; default {REPLICA_WAIT_MS}")
+    usual = TransactionSettings()
+    run.add_argument("--model", choices=MODELS, default=usual.model, help="for txn: what keys hold")
+    for name, meaning in _TRANSACTIONS.items():
+        default = getattr(usual, name)
+        flag = f"--{name.replace('_', '-')}"
+        run.add_argument(flag, type=int, default=default, help=f"for txn: {meaning}; default {default}")
     run.add_argument("--timeout-ms", type=int, help="how long an operation may take once it is sent")
     return parser
 
@@ -172,6 +186,7 @@ async def _run(parsed: argparse.Namespace) -> int:
             clock_skew_ms=parsed.clock_skew_ms,
             timeout_ms=parsed.timeout_ms,
         ),
+        transactions=_transactions(parsed),
     )
     engine = BY_NAME[parsed.engine]
     factory = factory_for(engine.kind)
@@ -188,6 +203,13 @@ async def _run(parsed: argparse.Namespace) -> int:
     reporting.cancel()
     print(json.dumps(asdict(probe.status)))
     return 0 if probe.status.phase == DONE and not probe.status.last_error else 1
+
+
+def _transactions(parsed: argparse.Namespace) -> TransactionSettings | None:
+    """Return the settings of the workload txn; None for others, as in a Probe object."""
+    if parsed.workload != TXN:
+        return None
+    return TransactionSettings(model=parsed.model, **{name: getattr(parsed, name) for name in _TRANSACTIONS})
 
 
 async def _report_waiting(probe: Probe) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 from caplab.contract.engines import Engine
 from caplab.contract.objects import REPLICA
 
+from .load.transactions import MicroOp
 from .load.workloads import Operation
 from .outcomes import Outcome
 from .spec import CLIENT_FIELDS, PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits, ProbeSpec
@@ -41,6 +42,7 @@ class Result:
 
     value: what was read, or the id that was handed out. observed: what a cas read. lsn: the position of the server's
     write-ahead log right after the operation (bytes since its beginning), if the client was told to ask for it.
+    txn: the micro-operations of a transaction that committed, with what they read.
     """
 
     outcome: Outcome
@@ -49,6 +51,7 @@ class Result:
     epoch: str | None = None
     observed: int | None = None
     lsn: int | None = None
+    txn: tuple[MicroOp, ...] = ()
 
 
 def result_of(
@@ -140,6 +143,7 @@ class ClientFactory:
     service: the suffix of the name of the Service that applications use. client_options: the ClientOptions that its
     clients support. levels_of: for workloads that cannot have all levels, those for reads and those for writes.
     position: asks the member behind a link for its position, and raises NotDone; None if the engine has no positions.
+    not_on_replicas: the levels that a replica does not know.
     """
 
     engine: Engine
@@ -151,6 +155,7 @@ class ClientFactory:
     workloads: tuple[str, ...] = WORKLOADS
     levels_of: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     position: Callable[[Link], Awaitable[Position]] | None = None
+    not_on_replicas: tuple[str, ...] = ()
 
     def check(self, spec: ProbeSpec) -> None:
         """Raise ValueError, with the field and the hint, if the engine does not support what a probe asks for."""
@@ -159,6 +164,11 @@ class ClientFactory:
         if REPLICA in spec.routes and not self.engine.has_primary:
             raise ValueError(
                 f"routes has {REPLICA!r}. Hint: use direct; a {self.engine.kind} has no primary and no replicas."
+            )
+        if REPLICA in spec.routes and spec.levels.read in self.not_on_replicas:
+            raise ValueError(
+                f"levels.read is {spec.levels.read!r}. Hint: use another level on the route {REPLICA}; a replica of a"
+                f" {self.engine.kind} does not know this one."
             )
         if spec.workload not in self.workloads:
             hint = f"use one of {', '.join(self.workloads)}; a {self.engine.kind} has no epochs"

@@ -26,6 +26,7 @@ class Outcome:
 
 
 OK = Outcome("ok")
+CONFLICT = Outcome("fail", "conflict")  # another transaction was in the way, and this one surely did not happen
 OVERLOAD = Outcome("fail", "overload")  # the prober itself held it back
 
 

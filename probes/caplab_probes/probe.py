@@ -22,6 +22,7 @@ from .history.writer import Row, SegmentWriter
 from .links import Client, Endpoint, NotDone, Topology
 from .load.schedule import SECOND_NS, DueOperation, Schedule, due, of_seconds, phase_ns
 from .load.sessions import Attempt, Sessions
+from .load.transactions import TXN, in_history
 from .load.workloads import Operation, Writer, operation
 from .routing.endpoints import Router
 from .routing.reads import routing_of
@@ -300,6 +301,7 @@ def row_of(attempt: Attempt, vantage: str) -> Row:
         return_ns=attempt.return_ns,
         outcome=result.outcome.outcome,
         error=result.outcome.error,
+        txn=in_history(result.txn or op.txn) if op.op == TXN else None,
     )
 
 

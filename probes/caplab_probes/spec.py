@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, replace
 
 from caplab.contract import bounds, objects
-from caplab.contract.objects import CACHE, READ_ROUTINGS, REPLICA, ROUTES, Levels
+from caplab.contract.objects import CACHE, MODELS, READ_ROUTINGS, REPLICA, ROUTES, Levels, TransactionSettings
+from caplab.model.transactions import TXN
 
 from .cache.spec import CacheSpec, cache_from
 
@@ -118,6 +119,7 @@ class ClientOptions:
 
 PLAIN_CLIENT = ClientOptions()
 DEFAULT_LEVELS = Levels()
+DEFAULT_TRANSACTIONS = TransactionSettings()
 # The options by their names in a Probe object.
 CLIENT_FIELDS = {
     "clientTimestamps": "client_timestamps",
@@ -150,6 +152,7 @@ class ProbeSpec:
     levels: Levels = DEFAULT_LEVELS
     client: ClientOptions = PLAIN_CLIENT
     cache: CacheSpec | None = None
+    transactions: TransactionSettings | None = None
 
     def __post_init__(self) -> None:
         _refuse_unless(NAME.fullmatch(self.run_id) is not None, "runId", self.run_id, "letters, digits, '.', '_', '-'")
@@ -157,6 +160,7 @@ class ProbeSpec:
         workloads = (*WORKLOADS, CACHE)
         _refuse_unless(self.workload in workloads, "workload", self.workload, f"one of {', '.join(workloads)}")
         self._check_cache()
+        self._check_transactions()
         fits = math.isfinite(self.rate) and 0 < self.rate <= RATE_MAX
         _refuse_unless(fits, "rate", self.rate, f"more than 0 and at most {RATE_MAX:g}")
         fits = bool(self.routes) and set(self.routes) <= set(ROUTES) and len(set(self.routes)) == len(self.routes)
@@ -169,6 +173,10 @@ class ProbeSpec:
         routing = self.client.read_routing
         used = routing is None or REPLICA in self.routes
         _refuse_unless(used, "client.readRouting", routing, f"leave it out, or add the route {REPLICA}")
+        plain = routing in (None, "plain") or self.workload != TXN
+        _refuse_unless(
+            plain, "client.readRouting", routing, f"leave it out; transactions of {TXN} are not routed by it"
+        )
         skewed = self.client.skewed_vantages
         hint = f"some of {', '.join(self.vantages)}, each once"
         _refuse_unless(len(set(skewed) & set(self.vantages)) == len(skewed), "client.skewedVantages", skewed, hint)
@@ -180,6 +188,25 @@ class ProbeSpec:
         if self.workload == "clock":
             return replace(own, in_flight=min(own.in_flight, _BEATS_IN_FLIGHT))
         return replace(own, in_flight=_READERS_IN_FLIGHT) if self.workload == CACHE else own
+
+    def _check_transactions(self) -> None:
+        """Refuse transactions that make no sense; the workload txn without any has the usual ones."""
+        transactions = self.transactions
+        if transactions is None:
+            return
+        if self.workload != TXN:
+            raise ValueError(f"transactions is given. Hint: leave it out; it is for the workload {TXN}.")
+        is_known = transactions.model in MODELS
+        _refuse_unless(is_known, "transactions.model", transactions.model, f"one of {', '.join(MODELS)}")
+        for name, value, least, most in (
+            ("operations", transactions.operations, 1, bounds.TXN_OPERATIONS),
+            ("keys", transactions.keys, 1, bounds.TXN_KEYS),
+            ("activeKeys", transactions.active_keys, 1, bounds.TXN_ACTIVE_KEYS),
+            ("writesPerKey", transactions.writes_per_key, 1, bounds.TXN_WRITES_PER_KEY),
+            ("readShare", transactions.read_share, 0, 100),
+        ):
+            fits = type(value) is int and least <= value <= most
+            _refuse_unless(fits, f"transactions.{name}", value, f"a whole number, {least} to {most}")
 
     def _check_cache(self) -> None:
         if (self.cache is None) == (self.workload == CACHE):
@@ -212,6 +239,7 @@ def probe_from(probe: objects.Probe) -> tuple[ProbeSpec, Target]:
         levels=asked.levels or DEFAULT_LEVELS,
         client=_client_options(asked.client) if asked.client else PLAIN_CLIENT,
         cache=cache_from(asked.cache) if asked.cache else None,
+        transactions=asked.transactions,
     )
     return spec, Target(str(probe.metadata.namespace), asked.target.kind, asked.target.name)
 

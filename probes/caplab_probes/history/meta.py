@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from caplab.contract.objects import Levels
+from caplab.contract.objects import Levels, TransactionSettings
 from caplab.model.runs import WallAnchor
 
 from .. import clock
@@ -76,6 +76,7 @@ def _from_json(plain: dict[str, Any]) -> Meta:
         "levels": Levels(**spec["levels"]),
         "client": _client(spec.get("client", {})),  # an older prober's meta has no such entry
         "cache": CacheSpec(**spec["cache"]) if spec.get("cache") else None,
+        "transactions": TransactionSettings(**spec["transactions"]) if spec.get("transactions") else None,
     }
     return Meta(
         writer=Writer(ProbeSpec(**{**spec, **parts}), writer["vantage"], writer["incarnation"]),

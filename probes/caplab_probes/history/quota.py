@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from caplab.contract.bounds import ROOM_BYTES, ROW_BYTES
+from caplab.contract.bounds import ELEMENT_BYTES, MICRO_OP_BYTES, ROOM_BYTES, ROW_BYTES
 from caplab.contract.objects import CACHE
 from caplab.model.bounds import in_words
 
-from ..spec import ProbeSpec
+from ..load.transactions import TXN
+from ..spec import DEFAULT_TRANSACTIONS, ProbeSpec
 
 
 class QuotaExceeded(ValueError):
@@ -26,20 +27,22 @@ class Reservation:
 
     quota: HistoryQuota
     reserved_bytes: int
+    row_bytes: int = ROW_BYTES
     rows: int = 0
 
     @property
     def size_bytes(self) -> int:
         """The bytes that it takes, or is to take."""
-        return max(self.reserved_bytes, self.rows * ROW_BYTES)
+        return max(self.reserved_bytes, self.rows * self.row_bytes)
 
     def note_rows(self, rows: int) -> None:
         """Note how many rows it has by now. Raises QuotaExceeded if the quota is used up."""
         self.rows = rows
-        if rows * ROW_BYTES > self.reserved_bytes and self.quota.taken_bytes() > self.quota.size_bytes:
+        if rows * self.row_bytes > self.reserved_bytes and self.quota.taken_bytes() > self.quota.size_bytes:
             raise QuotaExceeded(
-                f"{rows:,} rows of {ROW_BYTES} bytes are {in_words(rows * ROW_BYTES)}, and with other probes' the"
-                f" {in_words(self.quota.size_bytes)} for runs under way are used up. Hint: lower rate, or set seconds."
+                f"{rows:,} rows of {self.row_bytes} bytes are {in_words(rows * self.row_bytes)}, and with other"
+                f" probes' the {in_words(self.quota.size_bytes)} for runs under way are used up."
+                " Hint: lower rate, or set seconds."
             )
 
 
@@ -64,11 +67,11 @@ class HistoryQuota:
         if taken + wanted > self.size_bytes:
             others = f", of which other probes have {in_words(taken)}" if taken else ""
             raise QuotaExceeded(
-                f"rate {spec.rate:g} * {spec.seconds or 0:g} s * {_rows_each(spec)} row * {ROW_BYTES} bytes are"
+                f"rate {spec.rate:g} * {spec.seconds or 0:g} s * {_rows_each(spec)} row * {row_bytes(spec)} bytes are"
                 f" {in_words(wanted)}, and the prober's volume has {in_words(self.size_bytes)} for runs under"
                 f" way{others}. Hint: lower rate or seconds."
             )
-        reservation = Reservation(self, wanted)
+        reservation = Reservation(self, wanted, row_bytes(spec))
         self._reservations.append(reservation)
         try:
             yield reservation
@@ -80,7 +83,15 @@ def needed_bytes(spec: ProbeSpec) -> int:
     """Return the bytes of a probe's complete history; 0 if it has no end in time, or is a scan."""
     if spec.seconds is None or spec.workload.endswith("-scan"):
         return 0
-    return round(spec.rate * spec.seconds * _rows_each(spec) * ROW_BYTES)
+    return round(spec.rate * spec.seconds * _rows_each(spec) * row_bytes(spec))
+
+
+def row_bytes(spec: ProbeSpec) -> int:
+    """Return the bytes of a row: a transaction's has its micro-operations, and the lists that they read."""
+    if spec.workload != TXN:
+        return ROW_BYTES
+    settings = spec.transactions or DEFAULT_TRANSACTIONS
+    return ROW_BYTES + settings.operations * (MICRO_OP_BYTES + ELEMENT_BYTES * settings.writes_per_key)
 
 
 def _rows_each(spec: ProbeSpec) -> int:

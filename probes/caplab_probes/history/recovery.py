@@ -16,7 +16,8 @@ from caplab.model.history import Table
 
 from .. import clock
 from ..load.schedule import SECOND_NS
-from ..load.workloads import INDEX_BITS, Operation, index_of, operation, value_of
+from ..load.transactions import READ, TXN, in_history
+from ..load.workloads import INDEX_BITS, Operation, index_of, operation, transaction_of, value_of
 from .meta import Meta, read_metas
 from .writer import Row, batch_of, read_folder
 
@@ -52,7 +53,7 @@ def _unrecorded(meta: Meta, table: Table) -> Iterator[tuple[Operation, int]]:
     index = 0
     while not schedule.over(index) and (due_ns := schedule.due_ns(index)) < end_ns:
         op = operation(meta.writer, index)
-        if op.op != "read" and index not in recorded:
+        if not op.only_reads and index not in recorded:
             yield op, due_ns
         index += 1
 
@@ -68,6 +69,8 @@ def _recorded(meta: Meta, table: Table) -> set[int]:
     The value of a write shows its writer. That of an increment or an id does not, but its time on the schedule does.
     """
     first = value_of(meta.writer, 0)
+    if meta.writer.spec.workload == TXN:
+        return {transaction_of(value) for value in _written(table) if first <= value < first + (1 << INDEX_BITS)}
     indices: set[int] = set()
     for op, value, scheduled_ns in zip(*(table.column(name).to_pylist() for name in _COLUMNS), strict=True):
         if op in _OWN_VALUE:
@@ -76,6 +79,12 @@ def _recorded(meta: Meta, table: Table) -> set[int]:
         elif op in _NO_OWN_VALUE and (index := meta.schedule.index_at(scheduled_ns)) is not None:
             indices.add(index)
     return indices
+
+
+def _written(table: Table) -> Iterator[int]:
+    """Yield the values that the transactions of a history write."""
+    for micro_ops in table.column(TXN).drop_null().to_pylist():
+        yield from (micro["value"] for micro in micro_ops if micro["op"] != READ)
 
 
 def _unknown(session: int, meta: Meta, op: Operation, due_ns: int) -> Row:
@@ -98,4 +107,5 @@ def _unknown(session: int, meta: Meta, op: Operation, due_ns: int) -> Row:
         return_ns=None,
         outcome="info",
         error="closed",
+        txn=in_history(op.txn) if op.op == TXN else None,
     )

@@ -27,6 +27,7 @@ from ..routing.replicas import ReplicaReads
 from ..spec import Limits
 from .operation_deadline import OperationDeadline
 from .session_state import SessionState
+from .transactions import TXN
 from .workloads import Operation
 
 NO_SESSION = 0  # of an operation that never had one
@@ -190,7 +191,7 @@ class Sessions:
                 )
             )
             return None
-        slots = self._slots[operation.route, operation.op, endpoint.name]
+        slots = self._slots[operation.route, _kind(operation), endpoint.name]
         wait_seconds = self._limits.start_seconds - (clock.now_ns() - scheduled_ns) / 1e9
         if await _acquire(slots, wait_seconds):
             return slots
@@ -218,7 +219,7 @@ class Sessions:
     def _is_full(self, operation: Operation, endpoint: Endpoint) -> bool:
         """Return whether hanging operations hold all slots, unless the endpoint leads to another member by now."""
         server = self._server_at.get(endpoint.name)
-        return self._hanging[operation.route, operation.op, server] >= self._limits.in_flight
+        return self._hanging[operation.route, _kind(operation), server] >= self._limits.in_flight
 
     def shorten_deadline(self, seconds: float) -> None:
         """Wait no longer than that for what is under way, however long a client would: the load is over."""
@@ -241,7 +242,7 @@ class Sessions:
         return link
 
     async def _perform(self, pending: _PendingOperation, link: Link) -> None:
-        key = (pending.operation.route, pending.operation.op, link.server)
+        key = (pending.operation.route, _kind(pending.operation), link.server)
         if self._hanging[key] >= self._limits.in_flight:
             self._finish(pending, Result(outcome=OVERLOAD, server=link.server))
             return
@@ -297,6 +298,11 @@ class Sessions:
 
     def _new_slots(self) -> asyncio.Semaphore:
         return asyncio.Semaphore(self._limits.in_flight)
+
+
+def _kind(operation: Operation) -> str:
+    """Return the kind that an operation has its slots by: what only reads goes on while what writes hangs."""
+    return f"{operation.op} of reads" if operation.op == TXN and operation.only_reads else operation.op
 
 
 async def _acquire(slots: asyncio.Semaphore, seconds: float) -> bool:

@@ -15,8 +15,9 @@ from caplab.contract.objects import REPLICA
 from caplab.model.keys import RUN_BITS, key_prefix, run_number
 
 from ..cache.popularity import rank_of
-from ..spec import ProbeSpec
+from ..spec import DEFAULT_TRANSACTIONS, ProbeSpec
 from .mixing import mix
+from .transactions import TXN, VALUES_EACH, MicroOp, transaction
 
 VANTAGE_BITS, INCARNATION_BITS, INDEX_BITS = 5, 6, 26
 assert RUN_BITS + VANTAGE_BITS + INCARNATION_BITS + INDEX_BITS == 63  # a signed bigint
@@ -33,6 +34,7 @@ class Operation:
     """One operation before it is sent. op and route are words of the history, level is one of the engine's.
 
     value: what it writes, or adds to a counter. expected: the value that a cas expects, which its session fills in.
+    txn: the micro-operations of a transaction.
     """
 
     index: int
@@ -43,6 +45,12 @@ class Operation:
     level: str | None = None
     workload: str = "register"
     expected: int | None = None
+    txn: tuple[MicroOp, ...] = ()
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether it leaves everything as it is: a read, or a transaction of reads."""
+        return self.op == "read" or (self.op == TXN and all(micro.is_read for micro in self.txn))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +92,13 @@ def value_of(writer: Writer, index: int) -> int:
 
 
 def index_of(value: int) -> int:
-    """Return the index of the operation that wrote a value."""
+    """Return the index of the operation that wrote a value; of a transaction's values see transaction_of."""
     return value & ((1 << INDEX_BITS) - 1)
+
+
+def transaction_of(value: int) -> int:
+    """Return the index of the transaction that wrote a value: each has several values of its own."""
+    return index_of(value) // VALUES_EACH
 
 
 def writer_of(value: int) -> int:
@@ -158,6 +171,21 @@ def _cas(writer: Writer, index: int, route: str) -> Operation:
     return _shared(writer, index, route, CAS_REGISTERS, "cas", value_of(writer, index))
 
 
+def _transaction(writer: Writer, index: int, route: str) -> Operation:
+    """Return a transaction on keys that all vantages share; one that only reads has the level of reads."""
+    spec = writer.spec
+    micro_ops = transaction(
+        spec.transactions or DEFAULT_TRANSACTIONS,
+        seed=_draw(writer, index),
+        turn=index // len(spec.routes),
+        vantages=len(spec.vantages),
+        key=lambda number: shared_key_of(spec, route, number),
+        value=lambda place: value_of(writer, index * VALUES_EACH + place),
+    )
+    op = Operation(index=index, op=TXN, route=route, workload=spec.workload, txn=micro_ops)
+    return replace(op, level=spec.levels.read if op.only_reads else spec.levels.write)
+
+
 def _cached(writer: Writer, index: int, route: str) -> Operation:
     """Return the first write of one of the vantage's own keys, later a read of anybody's, now and then a write.
 
@@ -184,6 +212,7 @@ _MAKERS: Mapping[str, Callable[[Writer, int, str], Operation]] = {
     "counter": _counter,
     "cas": _cas,
     "cache": _cached,
+    TXN: _transaction,
 }
 
 

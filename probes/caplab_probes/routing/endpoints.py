@@ -9,11 +9,12 @@ from caplab.contract.objects import REPLICA
 
 from ..links import Endpoint, Topology
 from ..load.workloads import Operation
-from ..outcomes import OK, Outcome
+from ..outcomes import CONFLICT, OK, Outcome
 
 # ok, and a write that happened there but not on enough standbys: the member is a primary all the same. One that refuses
 # for want of standbys (fail, no-quorum) may have been replaced already.
-_STILL_PRIMARY = (OK, Outcome("info", "no-quorum"))
+# A transaction that conflicts with another one was served, too.
+_STILL_PRIMARY = (OK, Outcome("info", "no-quorum"), CONFLICT)
 
 
 class Router:
@@ -25,6 +26,9 @@ class Router:
     one was not acked, the next goes to the next member: how an application finds its primary. If the engine has no
     primary, any member takes a write, and they take turns. Writes on route any take the members in turn whatever the
     outcome: how two primaries show.
+
+    Transactions, also those that only read, go where writes go, except on the route replica: they show what a primary
+    promises.
 
     replica: reads take the replicas in turn, writes go by the Service. A replica is a member that did not answer as a
     primary last; its label in Kubernetes is out of date on a member that is cut off.
@@ -43,7 +47,7 @@ class Router:
         if operation.route == "service":
             return topology.service
         if operation.route == REPLICA:
-            return self._replica(topology) if operation.op == "read" else self.primary()
+            return self._replica(topology) if operation.only_reads else self.primary()
         if not topology.members:
             return None
         if operation.op == "read" or operation.route == "any" or not self._has_primary:

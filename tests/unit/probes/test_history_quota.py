@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.chart.templates import read_crd
 
-from caplab.contract.bounds import ROOM_BYTES, ROW_BYTES
+from caplab.contract.bounds import ELEMENT_BYTES, MICRO_OP_BYTES, ROOM_BYTES, ROW_BYTES
+from caplab.contract.objects import TransactionSettings
 
 
 def spec(rate: float, seconds: float | None, workload: str = "set") -> ProbeSpec:
@@ -92,5 +93,10 @@ def test_the_room_and_the_old_runs_fit_the_volume_and_the_schema_says_the_same()
     (rule,) = [rule["rule"] for rule in rules if "self.rate" in rule["rule"]]
     assert f"<= {ROOM_BYTES}.0" in rule
     assert f"{2 * ROW_BYTES}.0 : {ROW_BYTES}.0" in rule
+    assert f"operations * ({MICRO_OP_BYTES} + {ELEMENT_BYTES} * self" in rule
+    usual = TransactionSettings()
+    of_transaction = usual.operations * (MICRO_OP_BYTES + ELEMENT_BYTES * usual.writes_per_key)
+    assert f"!has(self.transactions) ? {of_transaction}.0" in rule
+    assert needed_bytes(spec(10, 10, "txn")) == 10 * 10 * (ROW_BYTES + of_transaction)
     assert needed_bytes(spec(10, 10)) == 10 * 10 * ROW_BYTES
     assert needed_bytes(spec(10, 10, "set-scan")) == 0

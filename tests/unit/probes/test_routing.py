@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 from caplab_probes.links import Endpoint, Topology
+from caplab_probes.load.transactions import MicroOp
 from caplab_probes.load.workloads import Operation
-from caplab_probes.outcomes import Outcome
+from caplab_probes.outcomes import CONFLICT, Outcome
 from caplab_probes.routing.endpoints import Router
 
 MEMBERS = tuple(Endpoint(f"pg-{number}", f"10.0.0.{number}", 5432) for number in range(3))
@@ -54,6 +55,28 @@ def test_many_writes_that_hang_on_one_member_move_the_choice_by_one() -> None:
 
 def test_a_primary_that_lacks_a_standby_is_still_the_primary() -> None:
     assert names(router(), "add", "direct", 3, Outcome("info", "no-quorum")) == ["pg-0"] * 3
+
+
+def txn(route: str, *ops: str) -> Operation:
+    micro_ops = tuple(MicroOp(op, "k", True, None if op == "read" else 1) for op in ops)
+    return Operation(index=0, op="txn", route=route, txn=micro_ops)
+
+
+def test_transactions_stay_with_the_primary_but_those_that_only_read_on_the_route_replica() -> None:
+    router_of_all = router()
+    router_of_all.note_role("pg-0", primary=True)
+    reads, writes = txn("replica", "read", "read"), txn("replica", "read", "append")
+    assert {router_of_all.choose(reads) for _ in range(4)} == set(MEMBERS[1:])
+    assert router_of_all.choose(writes) == SERVICE
+    direct = [router_of_all.choose(txn("direct", *ops)) for ops in (("read",), ("append",), ("read",))]
+    assert set(direct) == {MEMBERS[0]}
+
+
+def test_a_primary_at_which_transactions_conflict_is_still_the_primary() -> None:
+    direct_router = router()
+    for _ in range(3):
+        assert direct_router.choose(txn("direct", "append")) == MEMBERS[0]
+        direct_router.learn(txn("direct", "append"), MEMBERS[0], CONFLICT)
 
 
 def test_a_primary_that_refuses_for_want_of_standbys_may_have_been_replaced() -> None:

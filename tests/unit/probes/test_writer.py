@@ -16,6 +16,7 @@ from caplab_probes.history.recorder import FLUSH_NS, ROWS_MAX, Recorder
 from caplab_probes.history.recovery import recovered
 from caplab_probes.history.writer import Row, SegmentWriter, read_folder, segments
 from caplab_probes.load.schedule import SECOND_NS, Schedule
+from caplab_probes.load.transactions import in_history
 from caplab_probes.load.workloads import Writer, index_of, operation, value_of
 from caplab_probes.spec import ClientOptions, ProbeSpec
 
@@ -195,6 +196,24 @@ def test_what_writes_no_value_of_its_own_is_known_by_its_time_and_a_cas_comes_ba
     assert {row["op"] for row in info_rows} == {op}
     assert info_rows[0]["value"] == (value_of(writer, changes[3]) if expected == 0 else expected)
     assert {row["expected"] for row in info_rows} == {None}
+
+
+def test_transactions_that_a_killed_prober_may_have_sent_are_info_with_what_they_write(tmp_path: Path) -> None:
+    writer = Writer(replace(SPEC, workload="txn", levels=Levels(write="serializable")), 1, meta.reserve(tmp_path))
+    schedule = Schedule(anchor_ns=SECOND_NS, rate=10)
+    meta.write_meta(tmp_path, meta.begin(writer, schedule))
+    sent = [operation(writer, index) for index in range(30)]
+    lost = next(op for op in sent if len(op.txn) > 2 and not op.only_reads)
+    rows = [ROW._replace(op="txn", value=None, txn=in_history(op.txn)) for op in sent if op.index != lost.index]
+    SegmentWriter(tmp_path, writer.incarnation).write(rows, 0)
+    info_rows = [row for row in validate(recovered(tmp_path)).to_pylist() if row["outcome"] == "info"]
+    assert [(micro["op"], micro["key"], micro["value"], micro["elements"]) for micro in info_rows[0]["txn"]] == [
+        (micro.op, micro.key, micro.value, None) for micro in lost.txn
+    ]
+    assert {row["level"] for row in info_rows} == {"serializable"}
+    assert all(any(micro["op"] == "append" for micro in row["txn"]) for row in info_rows)
+    assert len(info_rows) > 1
+    assert all(row["scheduled_ns"] > schedule.due_ns(25) for row in info_rows[1:])
 
 
 def test_of_an_incarnation_that_still_runs_nothing_is_there_that_is_not_due_yet(

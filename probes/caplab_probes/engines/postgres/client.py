@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from caplab.contract.engines import POSTGRES
-from caplab.contract.objects import REPLICA
+from caplab.contract.objects import ANY, ISOLATION_LEVELS, REPLICA, SERIALIZABLE
 from caplab.model.keys import key_prefix
+from caplab.model.transactions import TXN
 
 from ... import clock
 from ...links import (
@@ -44,6 +45,7 @@ from .statements import (
     TABLES,
     statement_of,
 )
+from .transactions import Transactions
 from .wire import Answer, PostgresError, Wire
 
 _SERVICE = "service"
@@ -70,7 +72,15 @@ class PostgresLink:
     the route replica return the server's position in the write-ahead log.
     """
 
-    def __init__(self, wire: Wire, endpoint: Endpoint, member_at: Callable[[str], str], with_lsn: bool = False) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        endpoint: Endpoint,
+        member_at: Callable[[str], str],
+        statement_seconds: float,
+        with_lsn: bool = False,
+    ) -> None:
+        self._transactions = Transactions(wire, statement_seconds)
         self._with_lsn = with_lsn
         self._wire = wire
         self._endpoint = endpoint
@@ -99,6 +109,8 @@ class PostgresLink:
 
     async def perform(self, operation: Operation) -> Result:
         """Carry out one operation."""
+        if operation.op == TXN:
+            return await self._transact(operation)
         try:
             with_lsn = self._with_lsn and operation.route == REPLICA
             statement, values = statement_of(operation, with_lsn)
@@ -114,6 +126,18 @@ class PostgresLink:
         outcome, value = _reading(operation, answer)
         result = result_of(operation, outcome, value, self.server, self.epoch)
         return replace(result, lsn=await self._lsn(operation, answer)) if with_lsn else result
+
+    async def _transact(self, operation: Operation) -> Result:
+        if self._standby == "on" and operation.route not in (REPLICA, ANY):
+            # It may be a primary by now, but says so with an answer only.
+            self.close()
+            return Result(outcome=Outcome("fail", "readonly"), server=self.server, epoch=self.epoch)
+        outcome, micro_ops = await self._transactions.carry_out(operation)
+        if leads_to_replica(self._endpoint, self._opened_ns, outcome):
+            self.close()
+        elif self.alive and self._wire.parameter(_STANDBY) != self._standby:
+            await self._identify_again()
+        return Result(outcome=outcome, server=self.server, epoch=self.epoch, txn=micro_ops)
 
     async def load(self, key: str, milliseconds: int, places: int) -> Result:
         """Read a register at a cost: so long at one of so many places. As a read, a fail has changed nothing."""
@@ -203,6 +227,7 @@ class _Connector:
     ) -> None:
         self._topology = topology
         self._with_lsn = with_lsn
+        self._statement_seconds = limits.statement_seconds
         self._resolver = Resolver()
         self._parameters = {**_PARAMETERS, "user": login["username"], "dbname": login["database"]}
         self._parameters["tcp_user_timeout"] = user_timeout_ms(limits.statement_seconds)
@@ -218,7 +243,8 @@ class _Connector:
             raise NotOpened(classify(False, error.problem), str(error)) from error
 
     async def _identified(self, wire: Wire, endpoint: Endpoint) -> PostgresLink:
-        link = PostgresLink(wire, endpoint, self._topology().member_at, self._with_lsn)
+        member_at = self._topology().member_at
+        link = PostgresLink(wire, endpoint, member_at, self._statement_seconds, self._with_lsn)
         try:
             await link.identify()
         except BaseException:
@@ -248,4 +274,6 @@ FACTORY = ClientFactory(
     client=client,
     client_options=("read_routing", "max_lag_bytes", "replica_wait_ms", "timeout_ms"),
     position=position,
+    levels_of={TXN: (ISOLATION_LEVELS, ISOLATION_LEVELS)},
+    not_on_replicas=(SERIALIZABLE,),
 )

@@ -33,6 +33,8 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS caplab_set_value ON caplab_set (value)",
     "CREATE TABLE IF NOT EXISTS caplab_register (key text PRIMARY KEY, version bigint NOT NULL)",
     "CREATE TABLE IF NOT EXISTS caplab_counter (key text PRIMARY KEY, n bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS caplab_txn_list (key text PRIMARY KEY, elements bigint[] NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS caplab_txn_register (key text PRIMARY KEY, value bigint NOT NULL)",
     "CREATE SEQUENCE IF NOT EXISTS caplab_id",
     "CREATE TABLE IF NOT EXISTS caplab_clock (run bigint NOT NULL, value bigint NOT NULL, timeline text NOT NULL,"
     " executed_at timestamptz NOT NULL, committed_at timestamptz)",
@@ -48,6 +50,7 @@ PREPARED = (
     "SELECT NOT pg_is_in_recovery() AND to_regclass('caplab_set_value') IS NOT NULL"
     " AND to_regclass('caplab_register') IS NOT NULL AND to_regclass('caplab_clock_run_value') IS NOT NULL"
     " AND to_regclass('caplab_counter') IS NOT NULL AND to_regclass('caplab_id') IS NOT NULL"
+    " AND to_regclass('caplab_txn_list') IS NOT NULL AND to_regclass('caplab_txn_register') IS NOT NULL"
     " AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('caplab_beat(bigint, bigint)') AND prosrc = $1)"
     " AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('caplab_load(text, int, int)') AND prosrc = $2)"
 )

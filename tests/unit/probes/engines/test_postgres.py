@@ -296,7 +296,7 @@ def test_tables_are_made_and_a_scan_reads_a_members_elements() -> None:
         async with fake_server() as fake:
             endpoint = Endpoint("pg-1", "127.0.0.1", fake.port)
             await client_of(fake).prepare(endpoint)
-            assert sum(statement.startswith("CREATE") for statement in fake.statements) == 9
+            assert sum(statement.startswith("CREATE") for statement in fake.statements) == 11
             fake.reply = rows(b"|7", b"|9")
             scan = await client_of(fake).scan(endpoint, "set-scan", "run-1")
             assert (scan.server, scan.primary, scan.elements) == ("pg-1", True, ((None, 7), (None, 9)))
