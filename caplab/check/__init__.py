@@ -9,7 +9,20 @@ from collections.abc import Iterable, Mapping
 
 from caplab.model.history import Table, is_validated, validate
 
-from . import availability, cache, counters, durability, epochs, ids, load, registers, schedule, sessions, staleness
+from . import (
+    availability,
+    cache,
+    counters,
+    durability,
+    epochs,
+    ids,
+    load,
+    queue,
+    registers,
+    schedule,
+    sessions,
+    staleness,
+)
 from .checker import Checker, Property, run_checker
 from .finding import Context, Finding, State, merge
 
@@ -34,6 +47,7 @@ _CHECKERS = (
     registers.CHECKER,
     counters.CHECKER,
     ids.CHECKER,
+    queue.CHECKER,
     load.CHECKER,
     cache.CHECKER,
     epochs.CHECKER,

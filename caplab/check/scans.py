@@ -48,7 +48,16 @@ def of_sets(history: Table) -> Mask:
     """Return the rows of set keys (those that adds go to), mostly none; other rows are of registers and counters."""
     key = codes(history, "key")[0]
     adds = among(history, "op", ["add"])
-    return np.isin(key, np.append(np.unique(key[adds]), -1))
+    return np.isin(key, np.append(np.unique(key[adds]), -1)) & ~of_queues(history)
+
+
+def of_queues(history: Table) -> Mask:
+    """Return the rows of queues: keys that something is enqueued to or dequeued from, and nothing is added to."""
+    key = codes(history, "key")[0]
+    queue, adds = (among(history, "op", ops) for ops in (["enqueue", "dequeue"], ["add"]))
+    if not queue.any():
+        return queue
+    return np.isin(key, np.setdiff1d(key[queue], key[adds]))
 
 
 def keyed_scan(history: Table, final: FinalScan | None, of: Mask, workload: str) -> KeyedScan | str:

@@ -11,7 +11,7 @@ from caplab.model.runs import FinalScan
 
 from .columns import NEVER, Integers, Mask, among, codes, integers, present
 from .finding import Context
-from .scans import of_sets
+from .scans import of_queues, of_sets
 
 ENOUGH = 1  # such a history may be short: it has no promised load
 _CLOCK_NS = 1000  # operations that begin closer to each other than that, on average, have no clock
@@ -142,7 +142,7 @@ def _decided(scans: _Scans) -> FinalScan:
 
 
 def _scans(history: Table) -> _Scans:
-    scan = among(history, "op", ["scan"])
+    scan = among(history, "op", ["scan"]) & ~of_queues(history)
     key = codes(history, "key")[0]
     if among(history, "op", ["add"]).any():
         scan &= of_sets(history)

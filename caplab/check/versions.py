@@ -24,7 +24,14 @@ from .columns import NEVER, Integers, Mask, among, codes, integers, present
 from .lines import line_order, packed
 
 UNBOUNDED = NEVER  # the returned version of a write that may have taken effect at any time
-_OTHERS = ("add", "incr", "cas", "id")  # a key with any of these has no versions; a load changes nothing
+_OTHERS = (
+    "add",
+    "incr",
+    "cas",
+    "id",
+    "enqueue",
+    "dequeue",
+)  # a key with any of these has no versions; a load changes nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from .transactions import TXN
 Table: TypeAlias = pa.Table
 Column: TypeAlias = pa.ChunkedArray | pa.Array
 
-OPS = ("write", "read", "add", "scan", "incr", "cas", "load", "id", TXN)
+OPS = ("write", "read", "add", "scan", "incr", "cas", "load", "id", "enqueue", "dequeue", TXN)
 OUTCOMES = ("ok", "fail", "info")  # took effect, surely did not, unknown
 ERRORS = ("timeout", "refused", "readonly", "no-quorum", "not-primary", "closed", "overload", "conflict")
 ROUTES = ("primary", "replica", "any", "direct", "service")

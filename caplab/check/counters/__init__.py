@@ -24,7 +24,15 @@ from caplab.model.runs import COUNTER_SCAN
 from .witnesses import CounterReads, witnesses
 
 NAME = "counters"
-_OTHERS = ("write", "cas", "add", "load", "id")  # a key to which these are done as well is no counter
+_OTHERS = (
+    "write",
+    "cas",
+    "add",
+    "load",
+    "id",
+    "enqueue",
+    "dequeue",
+)  # a key to which these are done as well is no counter
 
 
 def check(history: Table, context: Context) -> Finding:

@@ -26,7 +26,7 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 
 NAME = "epochs"
-_WRITES = ("write", "add", "incr")
+_WRITES = ("write", "add", "incr", "enqueue")
 # As short as an int64: a replication id has 40 digits, and might by chance have no letter among them.
 _NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 

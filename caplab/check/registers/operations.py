@@ -23,7 +23,7 @@ _ROLES = {
     ("cas", "info"): _INFO_CAS,
     ("cas", "fail"): _REFUSED_CAS,  # if there is no error: it was answered, and did not find what it expected
 }
-_OTHER_OPS = ("add", "incr", "id", "load")  # a key that has one of these is not a register
+_OTHER_OPS = ("add", "incr", "id", "load", "enqueue", "dequeue")  # a key that has one of these is not a register
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

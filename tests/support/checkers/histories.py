@@ -82,8 +82,8 @@ def adds(values: Iterable[int], outcome: str = "ok", first_ms: float = 0, **colu
     ]
 
 
-def scan(elements: Iterable[int], scheduled_ms: float = 1_000_000, **columns: Any) -> list[Row]:
-    """Make a scan, one row for each element."""
+def scan(elements: Iterable[int | None], scheduled_ms: float = 1_000_000, **columns: Any) -> list[Row]:
+    """Make a scan, one row for each element; None is that there was none."""
     return [operation(scheduled_ms, op="scan", value=element, **columns) for element in elements]
 
 
