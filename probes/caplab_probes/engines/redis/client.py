@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from caplab.contract.engines import REDIS
-from caplab.contract.objects import CACHE
+from caplab.contract.objects import ANY, CACHE, REPLICA
 from caplab.model.keys import key_prefix
+from caplab.model.transactions import TXN
 
 from ... import clock
 from ...links import Client, ClientFactory, Endpoint, NotDone, NotOpened, Result, Scan, Topology, result_of
@@ -30,6 +31,7 @@ from .statements import (
     set_page,
     wait_for,
 )
+from .transactions import TXN_LEVELS, carry_out
 from .wire import RedisError, Wire, pack
 
 _PAGE = 10_000  # elements of a set in one reply
@@ -75,6 +77,8 @@ class RedisLink:
 
     async def perform(self, operation: Operation) -> Result:
         """Carry out one operation."""
+        if operation.op == TXN:
+            return await self._transact(operation)
         wanted = replicas_of(operation.level)
         packet = pack(command_of(operation)) + _REPLICATION
         if wanted:
@@ -89,6 +93,17 @@ class RedisLink:
         if leads_to_replica(self._endpoint, self._opened_ns, outcome):
             self.close()
         return result_of(operation, outcome, value, self.server, self.epoch)
+
+    async def _transact(self, operation: Operation) -> Result:
+        if self.epoch is None and operation.route not in (REPLICA, ANY):
+            self.close()  # as a write, a transaction goes to a primary; by now this may be one
+            return Result(outcome=Outcome("fail", "readonly"), server=self.server)
+        outcome, micro_ops, replication = await carry_out(self._wire, operation)
+        if replication is not None:
+            self.epoch = epoch_in(replication)
+        if leads_to_replica(self._endpoint, self._opened_ns, outcome):
+            self.close()
+        return Result(outcome=outcome, server=self.server, epoch=self.epoch, txn=micro_ops)
 
     async def scan(self, workload: str, run_id: str) -> Scan:
         """Read everything this member holds of a run. Raises RedisError."""
@@ -214,4 +229,5 @@ FACTORY = ClientFactory(
     write_levels=WRITE_LEVELS,
     client_options=("timeout_ms",),
     workloads=(*WORKLOADS, CACHE),
+    levels_of={TXN: (TXN_LEVELS, TXN_LEVELS)},
 )
