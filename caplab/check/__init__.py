@@ -21,6 +21,7 @@ from . import (
     registers,
     schedule,
     sessions,
+    set_reads,
     staleness,
 )
 from .checker import Checker, Property, run_checker
@@ -48,6 +49,7 @@ _CHECKERS = (
     counters.CHECKER,
     ids.CHECKER,
     queue.CHECKER,
+    set_reads.CHECKER,
     load.CHECKER,
     cache.CHECKER,
     epochs.CHECKER,

@@ -19,6 +19,7 @@ class WholeScans:
 
     trusted: the scan shows what all members agree on, as far as the history tells: of scans of all members together,
     of those through the Service, and of others, those of the first kind that exists are. A replica's may be old.
+    by_member: there are only others, and so each server's content may be its own.
     """
 
     row: Integers  # in the history, of every scan
@@ -31,6 +32,7 @@ class WholeScans:
     info: Mask
     server: Integers  # -1: none is named
     trusted: Mask
+    by_member: bool
 
 
 def whole_scans(history: Table, of: Mask) -> WholeScans:
@@ -41,6 +43,7 @@ def whole_scans(history: Table, of: Mask) -> WholeScans:
     first = row[np.unique(scan, return_index=True)[1]]
     return_ns = np.full(len(first), np.iinfo(np.int64).min)
     np.maximum.at(return_ns, scan, integers(history, "return_ns", NEVER)[row])
+    trusted = _trusted(history, first)
     ok, info = (among(history, "outcome", [word])[row] for word in ("ok", "info"))
     return WholeScans(
         row=row,
@@ -52,7 +55,8 @@ def whole_scans(history: Table, of: Mask) -> WholeScans:
         ok=_of_all(scan, ok, len(first)),
         info=~_of_all(scan, ~info, len(first)),
         server=codes(history, "server")[0][first],
-        trusted=_trusted(history, first),
+        trusted=np.ones(len(first), dtype=np.bool_) if trusted is None else trusted,
+        by_member=trusted is None,
     )
 
 
@@ -82,9 +86,10 @@ def _of_all(scan: Integers, rows: Mask, scans: int) -> Mask:
     return mask
 
 
-def _trusted(history: Table, first: Integers) -> Mask:
+def _trusted(history: Table, first: Integers) -> Mask | None:
+    """Return which scans are of the best kind; None if none is of a kind that can be told."""
     for name, word in (("server", "all"), ("route", "service")):
         chosen = among(history, name, [word])[first]
         if chosen.any():
             return chosen
-    return np.ones(len(first), dtype=np.bool_)
+    return None

@@ -88,7 +88,7 @@ SLOW = "leaves_behind or drifted"  # they make a suite
 def added(folder: Path, source: str = EMPTINESS) -> Tree:
     tree = Tree.copied(folder / "tree")
     tree.add("caplab/check/emptiness/__init__.py", source)
-    tree.edit(REGISTRY, "durability, epochs, ids", "durability, emptiness, epochs, ids")
+    tree.edit(REGISTRY, "    epochs,\n", "    emptiness,\n    epochs,\n")
     tree.edit(REGISTRY, "    schedule.CHECKER,\n", "    schedule.CHECKER,\n    emptiness.CHECKER,\n")
     return tree
 
