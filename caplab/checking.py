@@ -11,9 +11,13 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from . import memory
 from .check import CHECKERS, Context, State, check_history, merge, standalone
-from .files import history_file, results
+from .files import results
+from .files.formats import store
+from .files.formats.reading import format_name, read
+from .files.formats.recording import Recording
 from .model.bounds import Bounds
 from .model.disorder import validate_stored
+from .model.fields import Json
 from .model.history import Table
 from .report.findings.as_json import history_json, runs_json
 from .report.findings.as_text import WIDTH, history_text
@@ -35,6 +39,7 @@ class _Subject:
     history: Table
     context: Context
     without: dict[str, str]
+    recording: Recording | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +83,18 @@ def command(
 
 
 def _json(path: Path, checked: Sequence[CheckedHistory]) -> str:
-    several = path.is_dir() and not _is_run(path)
-    document = (
-        runs_json({history.name: history.findings for history in checked})
-        if several
-        else history_json(checked[0].findings)
-    )
+    several = path.is_dir() and not (_is_run(path) or store.is_store(path))
+    if several:
+        document = runs_json({history.name: history.findings for history in checked})
+    else:
+        document = history_json(checked[0].findings) | _of_file_json(checked[0])
     return json.dumps(document, indent=1) + "\n"
+
+
+def _of_file_json(history: CheckedHistory) -> dict[str, Json]:
+    """Return what is known of a history's file, for JSON."""
+    notes: dict[str, Json] = {"notes": list(history.notes)} if history.notes else {}
+    return {"format": history.format} | notes if history.format else {}
 
 
 def check_path(
@@ -117,14 +127,14 @@ def _check_path(path: Path, names: Sequence[str], assumed: Assumptions, bounds: 
 
 
 def _runs(folder: Path) -> tuple[Path, ...]:
-    """Return the folder itself if it is a run's, else the runs in it."""
-    if _is_run(folder):
+    """Return the folder itself if it is a run's or a test's of Jepsen, else the runs, or the tests, in it."""
+    if _is_run(folder) or store.is_store(folder):
         return (folder,)
-    runs = tuple(sorted(inner.parent for inner in folder.glob(f"*/{results.RECORD}")))
+    runs = tuple(sorted(inner.parent for inner in folder.glob(f"*/{results.RECORD}"))) or store.stores_in(folder)
     if not runs:
         raise NotChecked(
             f"{folder}: there is no run in this folder. Hint: name one that has {results.RECORD} and {results.HISTORY},"
-            " one of such folders, or a history's file."
+            f" one of such folders, a test's folder of Jepsen ({store.HISTORIES[0]}), or a history's file."
         )
     return runs
 
@@ -135,20 +145,25 @@ def _is_run(folder: Path) -> bool:
 
 def _check(place: Path, names: Sequence[str], assumed: Assumptions, bounds: Bounds) -> CheckedHistory:
     try:
-        subject = _of_run(place, bounds) if place.is_dir() else _of_file(place, bounds)
+        subject = _of_run(place, bounds) if _is_run(place) else _of_file(place, bounds)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise NotChecked(f"{place}: {error}") from error
+        raise NotChecked(f"{place}{_format_in_brackets(place)}: {error}") from error
     context = assumed.beside(subject.context)
     left_out = {} if names else _left_out(subject)
     chosen = names or [name for name in CHECKERS if name not in left_out]
     findings = check_history(subject.history, context, chosen)
+    recording = subject.recording
+    if recording is not None:
+        findings = tuple(recording.as_in_file(finding) for finding in findings)
     return CheckedHistory(
-        name=place.name,
+        name=f"{place.parent.name}/{place.name}" if place.is_dir() and not _is_run(place) else place.name,
         operations=subject.history.num_rows,
         with_fault=context.injected_ns is not None,
-        has_clock=place.is_dir() or standalone.has_clock(subject.history),
+        has_clock=recording is None or (recording.has_clock and standalone.has_clock(subject.history)),
         findings=findings,
         left_out=left_out,
+        format=recording.format if recording is not None else "",
+        notes=recording.notes if recording is not None else (),
     )
 
 
@@ -160,10 +175,22 @@ def _of_run(folder: Path, bounds: Bounds) -> _Subject:
 
 def _of_file(path: Path, bounds: Bounds) -> _Subject:
     with memory.at_most(bounds.bytes + _READING_BYTES):
-        table = history_file.read(path, bounds)
-    history = validate_stored(table)
-    without = {name: checker.applies_to_file(table.column_names) for name, checker in CHECKERS.items()}
-    return _Subject(history, standalone.context_of(history), without)
+        recording = store.read_store(path, bounds) if path.is_dir() else read(path, bounds)
+    history = validate_stored(recording.table)
+    columns = recording.table.column_names
+    without = {name: checker.applies_to_file(columns) for name, checker in CHECKERS.items()}
+    return _Subject(history, standalone.context_of(history), without, recording)
+
+
+def _format_in_brackets(place: Path) -> str:
+    """Return the format that a file was taken for; '' if it is not known, or is that of a run."""
+    try:
+        if _is_run(place):
+            return ""
+        name = format_name(store.history_of(place) if place.is_dir() else place)
+    except (OSError, ValueError):
+        return ""
+    return f" ({name})" if name else ""
 
 
 def _left_out(subject: _Subject) -> dict[str, str]:

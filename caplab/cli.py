@@ -46,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return guarded("run", _list, "nothing was begun")
     if parsed.command == "run":
         return guarded("run", lambda: _run(parsed), "no run is under way any longer")
-    if parsed.command == "check":
-        check = partial(guarded, "check", partial(_check, parsed), "check again")
+    if parsed.command in _APART:
+        command, interrupted = _APART[parsed.command]
+        work = partial(guarded, parsed.command, partial(command, parsed), interrupted)
         # Fork only if this process is the command's own, with one thread: tests and others call this in theirs.
-        return in_a_child(check, LAB_FAILED) if arguments is None else check()
+        return in_a_child(work, LAB_FAILED) if arguments is None else work()
     if parsed.command in ("faults", "heal"):
         return guarded(parsed.command, lambda: _faults(parsed), _LEFT)
     if parsed.command in _READERS:
@@ -91,7 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         "check", help="check a history; exit code 0 all holds, 1 some violated, 2 unknown, 3 it cannot be checked"
     )
     check.add_argument("path", type=Path, metavar="FILE-OR-RUN",
-                       help="a history (Parquet, Arrow, CSV), a run's folder, or a folder of several runs")  # fmt: skip
+                       help="a history (Parquet, Arrow, CSV, JSON lines, Jepsen's EDN, JSON or log, elle-cli's JSON), "
+                            "a run's folder, a test's of Jepsen, or a folder of several")  # fmt: skip
     check.add_argument("--checker", action="append", default=[], metavar="NAME",
                        help="run only this checker, even if it does not apply; repeat for more")  # fmt: skip
     check.add_argument("--verbose", "-v", action="store_true",
@@ -103,10 +105,15 @@ def _parser() -> argparse.ArgumentParser:
                        help="what registers and counters hold at first (default: nothing; counters 0)")  # fmt: skip
     check.add_argument("--budget", type=_positive, metavar="N",
                        help="states that the search for a register's order may look at (default: 300000)")  # fmt: skip
-    check.add_argument("--most-rows", type=_positive, default=MOST_ROWS, metavar="N",
-                       help=f"refuse a history with more rows, before it is read (default: {MOST_ROWS:,})")  # fmt: skip
-    check.add_argument("--most-bytes", type=_size, default=MOST_BYTES, metavar="SIZE",
-                       help=f"refuse a history that takes more memory (default: {rounded_up(MOST_BYTES)})")  # fmt: skip
+    convert = commands.add_parser(
+        "convert", help="write a history in another format; exit code 0, or 3 if it cannot be read or held"
+    )
+    convert.add_argument("source", type=Path, metavar="IN", help="what `caplab check` takes, of one history")
+    convert.add_argument("target", type=Path, metavar="OUT",
+                         help="the file to write; its ending is its format: .parquet .arrow .arrows .csv .jsonl, "
+                              ".edn (Jepsen), .json (elle-cli)")  # fmt: skip
+    for command in (check, convert):
+        _add_bounds(command)
     faults = commands.add_parser("faults", help="list the live faults of all namespaces, and lost nodes")
     faults.add_argument("--all", action="store_true", help="list faults that have ended too")
     heal = commands.add_parser(
@@ -130,6 +137,13 @@ def _parser() -> argparse.ArgumentParser:
             "--context", help="the kube context to use; without it, one is used only if its cluster is a lab"
         )
     return parser
+
+
+def _add_bounds(command: argparse.ArgumentParser) -> None:
+    rows = f"refuse a history with more rows, before it is read (default: {MOST_ROWS:,})"
+    size = f"refuse a history that takes more memory (default: {rounded_up(MOST_BYTES)})"
+    command.add_argument("--most-rows", type=_positive, default=MOST_ROWS, metavar="N", help=rows)
+    command.add_argument("--most-bytes", type=_size, default=MOST_BYTES, metavar="SIZE", help=size)
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -193,6 +207,13 @@ def _check(parsed: argparse.Namespace) -> int:
     return code
 
 
+def _convert(parsed: argparse.Namespace) -> int:
+    from .converting import convert  # noqa: PLC0415  # numpy and pyarrow take half a second to load
+
+    _print(convert(parsed.source, parsed.target, Bounds(parsed.most_rows, parsed.most_bytes)), end="")
+    return 0
+
+
 def _faults(parsed: argparse.Namespace) -> int:
     from .faults import commands  # noqa: PLC0415  # the API server's client is slow to load
 
@@ -247,6 +268,7 @@ def _print(text: str, end: str = "\n") -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+_APART = {"check": (_check, "check again"), "convert": (_convert, "nothing was written")}
 _READERS = {"watch": _watch, "compare": _compare, "trend": _trend, "nightly": _nightly}
 
 

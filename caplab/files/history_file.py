@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pyarrow import csv, ipc, parquet
 from ..model.bounds import Bounds, Budget, TooMuch, in_words
 from ..model.history import SCHEMA, Table, is_text, refuse_schema
 from ..model.transactions import TXN
+from .formats.text_columns import TEXTUAL
 from .transaction_cells import parsed
 
 _PARQUET, _ARROW, _STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
@@ -28,6 +29,7 @@ _BLOCK_BYTES = 1 << 20
 _BATCH_ROWS = 1 << 17
 _MOST_FOOTER_BYTES = 16 << 20  # a footer of 20 million rows in groups of 65,536 has 1 MiB
 _DEFAULT = Bounds()
+_DELIMITERS = (",", ";", "\t")
 _CUT = "Hint: copy it again, whole."
 # The forms of pyarrow's errors; its rows count the header.
 _FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
@@ -58,6 +60,21 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Table:
         if "malloc of size" in str(error) or "realloc of size" in str(error):
             raise _no_memory(bounds) from error
         raise ValueError(f"The file cannot be read: {str(error).rstrip('.')}. {_CUT}") from error
+
+
+def delimiter_of(begin: bytes) -> str:
+    """Return what separates the columns of a CSV file, by its first bytes: that which gives the most known names."""
+    header = begin.partition(b"\n")[0].decode("utf-8-sig", errors="replace")
+    return max(_DELIMITERS, key=lambda sign: sum(name.strip('" \r') in SCHEMA.names for name in header.split(sign)))
+
+
+def _refuse_schema(schema: Any) -> None:
+    """Refuse what no history has. Values and sessions may be text: formats.text_columns gives each a number."""
+    fields = [
+        pa.field(field.name, SCHEMA.field(field.name).type) if field.name in TEXTUAL and is_text(field.type) else field
+        for field in schema
+    ]
+    refuse_schema(pa.schema(fields))
 
 
 def _no_memory(bounds: Bounds) -> TooMuch:
@@ -97,7 +114,7 @@ def _parquet(path: Path, bounds: Bounds) -> Table:
         raise ValueError(f"The Parquet file's footer has {footer:,} bytes, which no history needs. {_CUT}")
     # Not read_table: that would make columns of folders named key=value.
     with parquet.ParquetFile(path) as file:
-        refuse_schema(file.schema_arrow)
+        _refuse_schema(file.schema_arrow)
         bounds.refuse_rows(file.metadata.num_rows)
         groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
         texts = [field.name for field in file.schema_arrow if is_text(field.type)]
@@ -122,7 +139,7 @@ def _arrow_file(path: Path, bounds: Bounds) -> Table:
     if _end(path, len(_ARROW)) != _ARROW:
         raise ValueError(f"The Arrow file has no footer: it was cut off. {_CUT}")
     with pa.OSFile(str(path)) as file, ipc.open_file(file) as reader:
-        refuse_schema(reader.schema)
+        _refuse_schema(reader.schema)
         return _gathered(map(reader.get_batch, range(reader.num_record_batches)), reader.schema, bounds)
 
 
@@ -130,7 +147,7 @@ def _arrow_stream(path: Path, bounds: Bounds) -> Table:
     if _end(path, len(_STREAM_END)) != _STREAM_END:
         raise ValueError(f"The Arrow stream has no end: it was cut off, or its writer never closed it. {_CUT}")
     with pa.OSFile(str(path)) as file, ipc.open_stream(file) as reader:
-        refuse_schema(reader.schema)
+        _refuse_schema(reader.schema)
         return _gathered(reader, reader.schema, bounds)
 
 
@@ -154,16 +171,28 @@ def _end(path: Path, size: int) -> bytes:
 
 def _csv(path: Path, bounds: Bounds) -> Table:
     bounds.refuse_rows(_lines(path))
+    with path.open("rb") as file:
+        delimiter = delimiter_of(file.read(_BEGIN_BYTES))
     try:
-        table = csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(use_threads=False),  # with threads it does not report the row of an error
-            convert_options=csv.ConvertOptions(column_types=_TYPES, null_values=[""], strings_can_be_null=True),
-        )
+        table = _csv_table(path, delimiter, _TYPES)
     except pa.ArrowInvalid as error:
-        raise ValueError(_unreadable(path, str(error))) from error
+        if not _is_text_for_number(path, delimiter, str(error)):
+            raise ValueError(_unreadable(path, delimiter, str(error))) from error
+        try:
+            table = _csv_table(path, delimiter, _TYPES | dict.fromkeys(TEXTUAL, _CODES))
+        except pa.ArrowInvalid as other:
+            raise ValueError(_unreadable(path, delimiter, str(other))) from other
     _refuse_lines(table)
     return _with_transactions(table)
+
+
+def _csv_table(path: Path, delimiter: str, types: Mapping[str, Any]) -> Table:
+    return csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(use_threads=False),  # with threads it does not report the row of an error
+        parse_options=csv.ParseOptions(delimiter=delimiter),
+        convert_options=csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True),
+    )
 
 
 def _with_transactions(table: Table) -> Table:
@@ -191,7 +220,23 @@ _CODES = pa.dictionary(pa.int32(), pa.string())
 _TYPES = {field.name: _CODES if field.type == pa.string() else field.type for field in SCHEMA} | {TXN: pa.string()}
 
 
-def _unreadable(path: Path, error: str) -> str:
+def _is_text_for_number(path: Path, delimiter: str, error: str) -> bool:
+    """Return whether pyarrow found text where it may stand for a number."""
+    conversion = _CONVERSION.search(error)
+    return (
+        conversion is not None
+        and conversion[3] != "UTF8 data"
+        and _column_name(path, delimiter, int(conversion[1])) in TEXTUAL
+    )
+
+
+def _column_name(path: Path, delimiter: str, place: int) -> str:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        names = file.readline().rstrip("\r\n").split(delimiter)
+    return names[place].strip('"')
+
+
+def _unreadable(path: Path, delimiter: str, error: str) -> str:
     """Return pyarrow's error with the row and the column as the file's author knows them."""
     if few := _FIELDS.search(error):
         return (
@@ -201,9 +246,7 @@ def _unreadable(path: Path, error: str) -> str:
     conversion = _CONVERSION.search(error)
     if conversion is None:
         return f"The CSV file cannot be read: {error.rstrip('.')}. Hint: write a header and a row for each operation."
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        names = file.readline().rstrip("\r\n").split(",")
-    name = names[int(conversion[1])].strip('"')
+    name = _column_name(path, delimiter, int(conversion[1]))
     where = f"Row {int(conversion[2]) - 1}: column '{name}'"
     if conversion[3] == "UTF8 data":
         return f"{where} is not UTF-8 text. Hint: write it as UTF-8."

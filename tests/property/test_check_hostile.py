@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -80,9 +81,34 @@ def as_csv(whole: Any) -> bytes:
     return "\n".join([",".join(whole.column_names), *rows, ""]).encode()
 
 
+def as_events(form: str) -> bytes:
+    events = [
+        {"type": kind, "f": "write" if number % 2 else "read", "value": number // 2 or None, "process": number % 3,
+         "time": 10 * number + (kind == "ok"), "error": 'a " b'}
+        for number in range(20) for kind in ("invoke", "ok")
+    ]  # fmt: skip
+    lines = [json.dumps(event) for event in events]
+    if form == "elle":
+        return f"[{', '.join(lines)}]".encode()
+    edn = [re.sub(r'"(\w+)":', r":\1", line).replace("null", "nil") for line in lines]
+    return "\n".join(lines if form == "json" else [re.sub(r'"(\w+)"', r":\1", line) for line in edn]).encode()
+
+
+LOG = b"".join(
+    b"INFO  jepsen.util - %d\t:%s\t:write\t%d\n" % (number % 3, kind, number)
+    for number in range(20)
+    for kind in (b"invoke", b"ok")
+)
+TRANSACTIONS = b"".join(
+    b"{:process 1, :type :%s, :value [[:append x %d] [:r y nil]]}\n" % (kind, number)
+    for number in range(20)
+    for kind in (b"invoke", b"ok")
+)
 FILES = {
     "parquet": as_parquet(WHOLE), "arrow": as_arrow(WHOLE), "zstd": as_arrow(WHOLE, "zstd"), "stream": as_stream(WHOLE),
-    "csv": as_csv(WHOLE),
+    "csv": as_csv(WHOLE), "semicolons": as_csv(WHOLE).replace(b",", b";"), "edn": as_events("edn"),
+    "jsonl": as_events("json"), "elle": as_events("elle"), "log": LOG, "txn": TRANSACTIONS,
+    "lines": b"".join(json.dumps(row).encode() + b"\n" for row in WHOLE.to_pylist()),
 }  # fmt: skip
 
 
@@ -135,6 +161,38 @@ def test_text_of_a_history_draws_nothing(keys: list[str | None], servers: list[s
         _, out, _ = check(as_parquet(whole), "--json")
         assert out.isascii()
         assert json.loads(out)["validity"] != "valid"
+
+
+EDN = st.sampled_from(
+    ["{", "}", "[", "]", "(", ")", "#{", "#_", "#a/b", ";", '"', "\\\"", "\\", ":type", ":invoke",
+     ":ok", ":f", ":read", ":write",
+     ":value", ":process", ":time", "nil", "0", "1", "-1", "1.5", "9" * 5000, "1/2", "x", ",", "\n", "\0", "\x1b[2J",
+     "\u202e", ":info", "[:append x 1]", "[[:r x nil]]", "{:process 0, :type :invoke, :f :read}", "#{1 2}"]
+)  # fmt: skip
+
+
+@SETTINGS
+@given(begin=st.sampled_from(("", "{:process 0, :type :invoke, :f :read}\n", "[{:type :ok, ")),
+       words=st.lists(EDN, max_size=40))  # fmt: skip
+def test_edn_of_anything(begin: str, words: list[str]) -> None:
+    ends_well((begin + " ".join(words)).encode())
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=6,
+)
+FIELDS = ("type", "f", "value", "process", "time", "error", "caplab/session", "caplab/vantage", *SCHEMA.names)
+
+
+@SETTINGS
+@given(objects=st.lists(st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES | st.sampled_from(
+    ["invoke", "ok", "read", "write", "add", "txn", [["append", 1, 2]], [1, 2], 0, 1]), max_size=7), max_size=5),
+       array=st.booleans())  # fmt: skip
+def test_json_of_anything(objects: list[dict[str, Any]], array: bool) -> None:
+    text = json.dumps(objects) if array else "\n".join(map(json.dumps, objects))
+    ends_well(text.encode())
 
 
 TYPES = st.sampled_from(

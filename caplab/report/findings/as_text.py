@@ -33,7 +33,8 @@ def _brief(checked: CheckedHistory, width: int) -> list[str]:
     """Write a line for each checker, one for those that were left out, and then the proofs."""
     proofs = [lines for finding in checked.findings if (lines := _proofs(finding, checked.has_clock, width))]
     verdict = f", {_STATE_WORDS[checked.state]}"
-    lines = [*_folded(f"{_title(checked)}{verdict}{_origin(checked) if proofs else ''}", width), ""]
+    lines = _folded(f"{_title(checked)}{verdict}{_origin(checked) if proofs else ''}", width)
+    lines += [*_notes(checked, width), ""]
     names = max((len(finding.property) for finding in checked.findings), default=0)
     for finding in checked.findings:
         lines += _one_line(finding, names, width)
@@ -62,7 +63,7 @@ def _proofs(finding: Finding, has_clock: bool, width: int) -> list[str]:
 
 def _verbose(checked: CheckedHistory, width: int) -> list[str]:
     """Write a paragraph for each checker, with its figures, and why others were left out."""
-    lines = _folded(f"{_title(checked)}{_origin(checked)}", width)
+    lines = [*_folded(f"{_title(checked)}{_origin(checked)}", width), *_notes(checked, width)]
     for finding in checked.findings:
         lines += ["", *_paragraph(finding, checked.has_clock, width)]
     lines += ["", f"in all: {_STATE_WORDS[checked.state]}"]
@@ -77,7 +78,12 @@ def _verbose(checked: CheckedHistory, width: int) -> list[str]:
 
 def _title(checked: CheckedHistory) -> str:
     counted = f"{words.counted(checked.operations)} operation{'' if checked.operations == 1 else 's'}"
-    return f"{words.one_line(checked.name)}: {counted}"
+    form = f" ({checked.format})" if checked.format else ""
+    return f"{words.one_line(checked.name)}{form}: {counted}"
+
+
+def _notes(checked: CheckedHistory, width: int) -> list[str]:
+    return [line for note in checked.notes for line in _hanging(words.one_line(note), width, "  ")]
 
 
 def _origin(checked: CheckedHistory) -> str:

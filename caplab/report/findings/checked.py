@@ -11,7 +11,8 @@ from caplab.check.finding import Finding, State, merge
 class CheckedHistory:
     """The findings of one history, and why each checker that was left out has nothing to check.
 
-    has_clock: its times are those of a clock, and not only an order.
+    has_clock: its times are those of a clock, and not only an order. format: of its file, '' for a run. notes: what was
+    left out of the file, and what else it says.
     """
 
     name: str
@@ -20,6 +21,8 @@ class CheckedHistory:
     has_clock: bool = True
     findings: tuple[Finding, ...]
     left_out: dict[str, str]
+    format: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def state(self) -> State:

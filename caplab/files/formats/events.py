@@ -1,0 +1,221 @@
+"""Events of clients (invoke, then ok, fail or info), paired by process into operations.
+
+An operation lies between its two events. The order of events in the file is what counts, as for Knossos and Elle: where
+:time goes back, it is taken as the latest time so far, and an invocation that follows a completion by another process
+at the same time is a nanosecond later. A completion of unknown outcome, or none, is info.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from ...model.bounds import Bounds
+from ...model.history import ERRORS, FARTHEST_NS
+from .edn import Keyword, printed
+from .recording import FormatError
+from .texts import Texts, fits_session
+
+NEVER = -(1 << 63)  # the return of what never returned
+STEP_NS = 1_000_000  # between two events without a clock
+OUTCOMES = ("ok", "fail", "info")
+OURS = (
+    "vantage",
+    "session",
+    "level",
+    "route",
+    "server",
+    "epoch",
+    "scheduled_ns",
+)  # columns that Jepsen has no word for
+PREFIX = "caplab/"  # of their names in an event
+_PREFIXED = {f"{PREFIX}{name}": name for name in (*OURS, "error")}
+_ENDS = {name: code for code, name in enumerate(OUTCOMES)}
+_UNKNOWN = _ENDS["info"]
+_ERRORS = {
+    **{word: word for word in ERRORS},
+    "timed-out": "timeout",
+    "time-out": "timeout",
+    "connection-refused": "refused",
+}
+_CHECK_EVERY = 1 << 16
+_SHOWN = 60
+
+
+@dataclass(slots=True, kw_only=True)
+class Operations:
+    """Operations in the order of invocation, a place in each list; the values are as in the file.
+
+    asked: the invocation's value, what: that of a completion that is ok. event: the place of the invocation among the
+    events, from 0, and line its line. errors and more are there for few.
+    """
+
+    f: list[str] = field(default_factory=list)
+    asked: list[Any] = field(default_factory=list)
+    found: list[Any] = field(default_factory=list)
+    session: array[int] = field(default_factory=lambda: array("q"))
+    invoke_ns: array[int] = field(default_factory=lambda: array("q"))
+    return_ns: array[int] = field(default_factory=lambda: array("q"))
+    outcome: bytearray = field(default_factory=bytearray)
+    event: array[int] = field(default_factory=lambda: array("q"))
+    line: array[int] = field(default_factory=lambda: array("q"))
+    errors: dict[int, str] = field(default_factory=dict)
+    more: dict[int, dict[str, Any]] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    has_clock: bool = True
+
+    def __len__(self) -> int:
+        """Return their number."""
+        return len(self.f)
+
+    def refuse(self, place: int, what: str, hint: str) -> NoReturn:
+        """Raise FormatError for the operation at this place."""
+        raise FormatError(f"Line {self.line[place]}: {what}. Hint: {hint}.")
+
+
+def paired(events: Iterable[tuple[int, Any]], texts: Texts, bounds: Bounds) -> Operations:
+    """Pair events, given with their lines. FormatError with the line, or TooMuch if they are over the bounds."""
+    pairs = _Pairs(texts, bounds)
+    for line, event in events:
+        pairs.take(line, event)
+    return pairs.whole()
+
+
+class _Pairs:
+    """Operations so far, and the one that each process has open."""
+
+    def __init__(self, texts: Texts, bounds: Bounds) -> None:
+        self._texts, self._bounds = texts, bounds
+        self._ops = Operations()
+        self._open: dict[Any, int] = {}
+        self._events = 0
+        self._times = self._timeless = 0
+        self._now = -FARTHEST_NS  # the time of the last event
+        self._ended_now: Any = None  # the process whose completion it was; _SEVERAL for several
+        self._begun: dict[str, str] = {}
+
+    def take(self, line: int, event: Any) -> None:
+        """Take the next event."""
+        place, self._events = self._events, self._events + 1
+        if type(event) is not dict:
+            _refuse(line, f"it is not an event: {_shown(event)}", "write a map with :type, :process, :f and :value")
+        process, kind = event.get("process"), event.get("type")
+        if type(process) is not int and not self._is_client(line, process):
+            return
+        if kind == "invoke":
+            self._invoke(line, place, process, event)
+        elif kind in _ENDS:
+            self._complete(line, process, _ENDS[kind], event)
+        else:
+            _refuse(line, f"field :type is {_shown(kind)}", "use one of :invoke, :ok, :fail, :info")
+
+    def whole(self) -> Operations:
+        """Return all operations; what is open is info."""
+        if self._times and self._timeless:
+            raise FormatError(
+                f"{self._timeless:,} of {self._times + self._timeless:,} events have no :time."
+                " Hint: give every event its time, or none."
+            )
+        self._ops.has_clock = not self._timeless
+        self._bounds.refuse_rows(len(self._ops))
+        return self._ops
+
+    def _is_client(self, line: int, process: Any) -> bool:
+        """Return whether a process that is no number is a client; the nemesis is none."""
+        if process is None:
+            _refuse(line, "the event has no :process", "say which client it is of")
+        if isinstance(process, Keyword) or process == "nemesis":
+            name = str(process)[:_SHOWN]
+            self._ops.skipped[name] = self._ops.skipped.get(name, 0) + 1
+            return False
+        if not isinstance(process, str):
+            _refuse(line, f"field :process is {_shown(process)}", "number the clients, or name them")
+        return True
+
+    def _invoke(self, line: int, place: int, process: Any, event: dict[str, Any]) -> None:
+        ops = self._ops
+        if process in self._open:
+            before = ops.line[self._open[process]]
+            _refuse(
+                line,
+                f"process {_shown(process)} invokes an operation, and what it invoked in line {before} has not ended",
+                "give every concurrent client a process of its own, and write an :info event for what crashed",
+            )
+        at = len(ops.f)
+        self._open[process] = at
+        f = event.get("f")
+        if f is not None and not isinstance(f, str):
+            _refuse(line, f"field :f is {_shown(f)}", "name the operation")
+        ops.f.append(self._begun.setdefault(f, f) if f is not None else "")
+        ops.asked.append(event.get("value"))
+        ops.found.append(None)
+        ops.session.append(process if fits_session(process) else self._texts.session(str(process)))
+        ops.invoke_ns.append(self._time(line, event, process, invokes=True))
+        ops.return_ns.append(NEVER)
+        ops.outcome.append(_UNKNOWN)
+        ops.event.append(place)
+        ops.line.append(line)
+        if ours := event.keys() & _PREFIXED.keys():
+            ops.more[at] = {_PREFIXED[name]: event[name] for name in ours}
+            if (error := ops.more[at].pop("error", None)) in ERRORS:
+                ops.errors[at] = str(error)
+        if at % _CHECK_EVERY == 0:
+            self._bounds.refuse_rows(at, at_least=True)
+
+    def _complete(self, line: int, process: Any, outcome: int, event: dict[str, Any]) -> None:
+        ops, at = self._ops, self._open.pop(process, None)
+        if at is None:
+            _refuse(
+                line,
+                f"process {_shown(process)} has completed an operation that it had not invoked",
+                "write the event :invoke of every operation before its completion",
+            )
+        f = event.get("f")
+        if f is not None and f != ops.f[at]:
+            _refuse(
+                line,
+                f"process {_shown(process)} has completed {_shown(f)}, and had invoked"
+                f" '{ops.f[at][:_SHOWN]}' in line {ops.line[at]}",
+                "give a completion the :f of its invocation",
+            )
+        if outcome == 0:
+            ops.found[at] = event.get("value")
+        ops.outcome[at] = outcome
+        ops.return_ns[at] = self._time(line, event, process, invokes=False)
+        error = event.get("error")
+        if error is not None and isinstance(error, str) and error in _ERRORS:
+            ops.errors[at] = _ERRORS[error]
+
+    def _time(self, line: int, event: Mapping[str, Any], process: Any, *, invokes: bool) -> int:
+        """Return the time of an event in the order of the file."""
+        time = event.get("time")
+        if time is None:
+            self._timeless += 1
+            return (self._events - 1) * STEP_NS
+        if type(time) is not int or not -FARTHEST_NS < time < FARTHEST_NS:
+            _refuse(line, f"field :time is {_shown(time)}", "write nanoseconds, as a whole number within 146 years")
+        self._times += 1
+        now = self._now
+        if time > now:
+            self._now, self._ended_now = time, None if invokes else process
+            return time
+        if invokes and self._ended_now is not None and self._ended_now != process:
+            self._now, self._ended_now = now + 1, None
+            return now + 1
+        if not invokes:
+            self._ended_now = process if self._ended_now in (None, process) else _SEVERAL
+        return now
+
+
+_SEVERAL = object()
+
+
+def _refuse(line: int, what: str, hint: str) -> NoReturn:
+    raise FormatError(f"Line {line}: {what}. Hint: {hint}.")
+
+
+def _shown(value: Any) -> str:
+    text = printed(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

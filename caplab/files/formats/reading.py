@@ -1,0 +1,109 @@
+"""Reads a history of any format: found by its first bytes, read within bounds, or refused with the line and a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...model.bounds import Bounds
+from ...plain_text import plural
+from .. import history_file
+from . import json_lines, log_lines
+from .edn import EdnError, forms
+from .events import Operations, paired
+from .json_texts import objects
+from .recognise import BEGIN_BYTES, Format, format_of
+from .recording import FormatError, Recording
+from .text_columns import with_numbers
+from .texts import Texts
+from .workloads import columns_of
+
+_DEFAULT = Bounds()
+_DELIMITED = {";": "CSV with semicolons", "\t": "CSV with tabs"}
+_COLUMNAR = (Format.PARQUET, Format.ARROW, Format.ARROW_STREAM, Format.CSV)
+
+
+def format_name(path: Path) -> str:
+    """Return the name of the format that a file is read as; '' for an empty one. OSError if it cannot be read."""
+    with path.open("rb") as file:
+        begin = file.read(BEGIN_BYTES)
+    return _name(format_of(begin), begin) if begin else ""
+
+
+def _name(kind: Format, begin: bytes) -> str:
+    name: str = kind.value
+    return name if kind is not Format.CSV else _DELIMITED.get(history_file.delimiter_of(begin), name)
+
+
+def read(path: Path, bounds: Bounds = _DEFAULT) -> Recording:
+    """Read a file. OSError if there is none, TooMuch if it is over the bounds, ValueError with the line and a hint."""
+    if path.exists() and not path.is_file():
+        raise ValueError("It is not an ordinary file. Hint: save the history as one.")
+    with path.open("rb") as file:
+        begin = file.read(BEGIN_BYTES)
+    kind = format_of(begin)
+    if kind in _COLUMNAR:
+        return _columnar(path, _name(kind, begin), bounds)
+    bounds.refuse_bytes(path.stat().st_size)
+    try:
+        return json_lines.read(path, bounds) if kind is Format.JSON_LINES else _of_events(path, kind, bounds)
+    except EdnError as error:
+        raise ValueError(f"Line {error.line}: {error}. Hint: copy the file again, whole.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"It is not UTF-8 text: {error}. Hint: write it as UTF-8.") from error
+    except RecursionError as error:
+        raise ValueError("It is nested too deeply. Hint: write events as Jepsen does.") from error
+
+
+def _columnar(path: Path, name: str, bounds: Bounds) -> Recording:
+    texts = Texts()
+    table = with_numbers(history_file.read(path, bounds), texts)
+    return Recording(table=table, format=name, texts=texts)
+
+
+def _of_events(path: Path, kind: Format, bounds: Bounds) -> Recording:
+    texts = Texts()
+    ops = paired(_READERS[kind](path), texts, bounds)
+    if not len(ops):
+        skipped = f" ({_skipped(ops)})" if ops.skipped else ""
+        raise FormatError(f"The history has no operations of clients{skipped}. Hint: record some.")
+    columns = columns_of(ops, texts)
+    table, of = columns.table(bounds)
+    bounds.refuse_bytes(table.nbytes)
+    return Recording(
+        table=table,
+        format=kind.value,
+        texts=texts,
+        rows=np.array(ops.event, dtype=np.int64)[of],
+        notes=_notes(ops),
+        has_clock=ops.has_clock,
+    )
+
+
+def _notes(ops: Operations) -> tuple[str, ...]:
+    notes = [f"left out: {_skipped(ops)}"] if ops.skipped else []
+    if "generate" in ops.f:
+        notes.append("ids are compared as text: they have no order")
+    return tuple(notes)
+
+
+def _skipped(ops: Operations) -> str:
+    counted = [f"{count:,} of {name}" for name, count in sorted(ops.skipped.items())[:5]]
+    return f"{plural(sum(ops.skipped.values()), 'event')} of no client ({', '.join(counted)})"
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8-sig") as file:
+        yield from file
+
+
+_READERS: dict[Format, Callable[[Path], Iterator[tuple[int, Any]]]] = {
+    Format.JEPSEN_EDN: lambda path: forms(_lines(path)),
+    Format.JEPSEN_JSON: objects,
+    Format.ELLE_JSON: objects,
+    Format.JEPSEN_LOG: lambda path: log_lines.events(_lines(path), logged=True),
+    Format.JEPSEN_TEXT: lambda path: log_lines.events(_lines(path), logged=False),
+}

@@ -1,0 +1,112 @@
+"""Transactions of Elle's tests: lists of micro-operations such as [:append x 1], [:r y [1 2]], [:w z 3]."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
+
+from ...model.transactions import APPEND, MICRO_OPS, READ, TRANSACTIONS, WRITE
+from .events import Operations
+from .names import Keys, Values
+
+_WORDS = {"append": APPEND, "r": READ, "read": READ, "w": WRITE, "write": WRITE}
+_CODES = {word: MICRO_OPS.index(op) for word, op in _WORDS.items()}
+_APPEND, _READ = MICRO_OPS.index(APPEND), MICRO_OPS.index(READ)
+_OK = 0
+_HINT = "write it like [[:append x 1] [:r y [1 2]] [:w z 3] [:r z nil]]"
+
+
+def are_micro_ops(value: Any) -> bool:
+    """Return whether a value looks like the micro-operations of a transaction."""
+    if not (isinstance(value, list) and value):
+        return False
+    first = value[0]
+    return isinstance(first, list) and bool(first) and isinstance(first[0], str) and first[0] in _WORDS
+
+
+class Transactions:
+    """The micro-operations of many transactions, flat; has_any: whether there is one."""
+
+    def __init__(self, values: Values, keys: Keys, ops: Operations) -> None:
+        self._values, self._keys, self._ops = values, keys, ops
+        self.has_any = False
+        self._op = bytearray()
+        self._key = array("i")
+        self._value = array("q")
+        self._has_value = bytearray()
+        self._sizes = array("q")  # of elements; -1: none
+        self._elements = array("q")
+        self._of: list[int] = []  # the operation of each transaction
+        self._counts = array("q")
+        self._lists: set[int] = set()  # keys that are appended to
+        self._unknown = bytearray()  # reads in what is not ok
+
+    def take(self, at: int) -> None:
+        """Take the transaction of an operation."""
+        ops = self._ops
+        ok = ops.outcome[at] == _OK
+        micro = ops.found[at] if ok and ops.found[at] is not None else ops.asked[at]
+        if not isinstance(micro, list):
+            ops.refuse(at, "the value of a transaction is no list of micro-operations", _HINT)
+        for each in micro:
+            if not (isinstance(each, list) and 2 <= len(each) <= 3 and isinstance(each[0], str) and each[0] in _CODES):
+                ops.refuse(at, "a transaction has what is no micro-operation", _HINT)
+            self._micro(at, _CODES[each[0]], each, ok)
+        self.has_any = True
+        self._of.append(at)
+        self._counts.append(len(micro))
+
+    def _micro(self, at: int, op: int, each: list[Any], ok: bool) -> None:
+        key, value = self._keys.place(each[1]), each[2] if len(each) == 3 else None
+        if key < 0:
+            self._ops.refuse(at, "a micro-operation has no key", _HINT)
+        known = ok or op != _READ
+        if isinstance(value, list):
+            if op != _READ:
+                value = None if not value else self._values.number(value)
+            elif known:
+                number = self._values.number
+                self._elements.extend([number(element) for element in value])
+        if op != _READ and value is None:
+            self._ops.refuse(at, "a micro-operation writes nothing", _HINT)
+        is_list = isinstance(value, list)
+        if op == _APPEND:
+            self._lists.add(key)
+        self._op.append(op)
+        self._key.append(key)
+        has_value = known and not is_list and value is not None
+        self._has_value.append(has_value)
+        self._value.append(self._values.number(value) if has_value else 0)
+        self._sizes.append(len(value) if known and isinstance(value, list) else -1)
+        self._unknown.append(not known)
+
+    def column(self, rows: int, row_of: Any) -> Any:
+        """Return the column of so many rows; row_of: the row of each operation."""
+        sizes = np.frombuffer(self._sizes, dtype=np.int64).copy() if len(self._sizes) else np.zeros(0, np.int64)
+        key = np.array(self._key, dtype=np.int32)
+        op = np.frombuffer(bytes(self._op), dtype=np.uint8)
+        has_value = np.frombuffer(bytes(self._has_value), dtype=np.uint8).astype(np.bool_)
+        unknown = np.frombuffer(bytes(self._unknown), dtype=np.uint8).astype(np.bool_)
+        lists = np.zeros(len(self._keys.names), dtype=np.bool_)
+        lists[list(self._lists)] = True
+        # A list that nothing was found of is empty: it is read as nil.
+        sizes[(op == _READ) & lists[key] & ~has_value & (sizes < 0) & ~unknown] = 0
+        offsets = np.concatenate(([0], np.cumsum(np.maximum(sizes, 0)))).astype(np.int32)
+        elements = pa.ListArray.from_arrays(
+            pa.array(offsets), pa.array(np.array(self._elements, dtype=np.int64)), mask=pa.array(sizes < 0)
+        )
+        value = pa.array(np.array(self._value, dtype=np.int64), mask=~has_value)
+        words = pa.DictionaryArray.from_arrays(pa.array(op.astype(np.int32)), pa.array(MICRO_OPS))
+        names = pa.DictionaryArray.from_arrays(pa.array(key), pa.array(self._keys.names, pa.string()))
+        micro = pa.StructArray.from_arrays(
+            [words.cast(pa.string()), names.cast(pa.string()), value, elements], fields=list(TRANSACTIONS.value_type)
+        )
+        counts = np.zeros(rows, dtype=np.int64)
+        there = np.zeros(rows, dtype=np.bool_)
+        of_row = row_of[np.array(self._of, dtype=np.int64)]
+        counts[of_row], there[of_row] = np.array(self._counts, dtype=np.int64), True
+        starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(starts), micro, type=TRANSACTIONS, mask=pa.array(~there))
