@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import big_moves
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 from big_history import make
@@ -29,6 +30,7 @@ from caplab.model.history import Table
 from caplab.model.runs import FaultWindow, FinalScan
 
 NAMES = ("durability", "staleness", "sessions", "epochs", "availability")
+OF_ITS_OWN = {"queue": big_moves.queues, "set_reads": big_moves.scanned_set}  # each on a history of its own
 READING = "reading"  # the file read, and nothing else
 VALIDATION = "validation"  # and validated as a stored history
 MIB = 1 << 20
@@ -84,6 +86,8 @@ def _peak_bytes() -> int:
 
 
 def _context(facts: dict[str, int]) -> Context:
+    if not facts:
+        return Context()
     window = FaultWindow(
         kind="kill",
         target="pg-0",
@@ -115,19 +119,37 @@ def write(folder: Path, operations: int, seed: int) -> Path:
     return file
 
 
+def of_its_own(folder: Path, what: str, operations: int, seed: int) -> Cost:
+    """Measure a checker on a history that has something for it."""
+    history = OF_ITS_OWN[what](operations, seed)
+    file = folder / f"{what}.arrow"
+    with ipc.new_file(str(file), history.schema) as out:
+        out.write_table(history)
+    file.with_suffix(".json").write_text("{}")
+    print(f"{history.num_rows:,} operations, {file.stat().st_size / MIB:,.0f} MiB as an Arrow file, for {what}")
+    del history
+    cost = measure(file, what)
+    file.unlink()
+    return cost
+
+
 def show(rows: Sequence[Cost], size: int) -> None:
     """Print the table; the sum is of the checkers."""
     checkers = [row for row in rows if row.what in NAMES]
     print(f"{'':12} {'seconds':>8} {'processor':>9} {'most memory':>12} {'x Arrow':>8}")
     for row in rows:
-        print(
-            f"{row.what:12} {row.seconds:8.2f} {row.cpu_seconds:9.2f} {row.peak_bytes / MIB:8,.0f} MiB"
-            f" {row.peak_bytes / size:8.2f}  {row.result}"
-        )
+        _line(row, size)
     print(f"{'all checkers':12} {sum(row.seconds for row in checkers):8.2f}", end=" ")
     print(f"{sum(row.cpu_seconds for row in checkers):9.2f}", end=" ")
-    most = max(row.peak_bytes for row in checkers)
+    most = max((row.peak_bytes for row in checkers), default=0)
     print(f"{most / MIB:8,.0f} MiB {most / size:8.2f}")
+
+
+def _line(row: Cost, size: int) -> None:
+    print(
+        f"{row.what:12} {row.seconds:8.2f} {row.cpu_seconds:9.2f} {row.peak_bytes / MIB:8,.0f} MiB"
+        f" {row.peak_bytes / size:8.2f}  {row.result}"
+    )
 
 
 def main() -> None:
@@ -146,8 +168,12 @@ def main() -> None:
         size = file.stat().st_size
         print(f"{options.operations:,} operations, {size / MIB:,.0f} MiB as an Arrow file (text as codes);", end=" ")
         print(f"numpy {np.__version__}, pyarrow {pa.__version__}")
-        names = options.checker or NAMES
-        show([measure(file, what) for what in (READING, VALIDATION, *names)], size)
+        names = options.checker or (*NAMES, *OF_ITS_OWN)
+        shared = [name for name in names if name not in OF_ITS_OWN]
+        show([measure(file, what) for what in (READING, VALIDATION, *shared)], size)
+        file.unlink()
+        for what in [name for name in names if name in OF_ITS_OWN]:
+            _line(of_its_own(Path(folder), what, options.operations, options.seed), size)
 
 
 if __name__ == "__main__":
