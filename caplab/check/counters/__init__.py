@@ -178,11 +178,13 @@ def _bounded(history: Table, key: Integers, increments: Mask, counter_reads: Cou
 
 def _judge(figures: dict[str, Json], reads: int, enough: int) -> tuple[State, str]:
     if figures["below"] or figures["above"]:
-        return State.VIOLATED, (
-            f"Of {counted(reads, 'read')} of counters {figures['below']} miss acked increments"
-            f" (up to {figures['missing_max']}),"
-            f" {figures['above']} show more than was added (up to {figures['excess_max']})."
-        )
+        below, above = figures["below"], figures["above"]
+        wrong = []
+        if below:
+            wrong.append(f"{below} miss{'es' if below == 1 else ''} acked increments (up to {figures['missing_max']})")
+        if above:
+            wrong.append(f"{above} show{'s' if above == 1 else ''} more than was added (up to {figures['excess_max']})")
+        return State.VIOLATED, f"Of {counted(reads, 'read')} of counters {', '.join(wrong)}."
     if reads < enough:
         return State.UNKNOWN, f"Only {counted(reads, 'read')} of counters; {enough} {are(enough)} needed."
     counters = counted(figures["keys"], "counter")

@@ -9,6 +9,7 @@ import numpy as np
 
 from caplab.check.columns import Integers, Mask, among, integers, present
 from caplab.check.finding import Context
+from caplab.check.standalone import has_clock
 from caplab.check.versions import Versions, key_codes
 from caplab.check.witness import shares, witness
 from caplab.model.fields import Json
@@ -38,7 +39,13 @@ def witnesses(
     at_the_end = np.zeros(0, dtype=np.int64) if shown is None else shown.unexpected
     many = shares([len(stale), len(dirty), len(wrong.unexpected), len(at_the_end)])
     read, scanned = np.sort(wrong.unexpected)[: many[2]], at_the_end[: many[3]]
-    builder = _WitnessBuilder(history, versions, _writes_of(history, np.concatenate((read, scanned))), context)
+    builder = _WitnessBuilder(
+        history=history,
+        versions=versions,
+        writes=_writes_of(history, np.concatenate((read, scanned))),
+        context=context,
+        clock=has_clock(history),
+    )
     listed = [builder.stale(place) for place in stale[: many[0]].tolist()]
     if shown is not None:
         listed += [builder.dirty(place, shown) for place in dirty[: many[1]].tolist()]
@@ -65,20 +72,21 @@ def _in_order(versions: Versions, mask: Mask | None) -> Integers:
     return places[np.argsort(versions.reads.row[places])]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _WitnessBuilder:
     history: Table
     versions: Versions
     writes: Mapping[int, int]  # of unexpected reads
     context: Context
+    clock: bool
 
     def stale(self, read: int) -> Json:
         """Show a stale read, by its place in Versions.reads, and the first ack that it missed."""
         reads, acks = self.versions.reads, self.versions.acks
         row, missed = int(reads.row[read]), int(reads.returned_version[read])
-        behind_ms = (reads.invoke_ns[read] - acks.return_ns[missed]) / 1e6
+        behind = f" {(reads.invoke_ns[read] - acks.return_ns[missed]) / 1e6:.3f} ms" if self.clock else ""
         newer = self._cell("value", int(acks.row[missed]))
-        what = f"{self._returned(row, 'A read')}, though {newer} had been acked {behind_ms:.3f} ms before."
+        what = f"{self._returned(row, 'A read')}, though {newer} had been acked{behind} before."
         return witness(self.history, what, (self._origin(read), int(acks.row[missed]), row), self.context)
 
     def dirty(self, read: int, shown: ScannedVersions) -> Json:

@@ -98,3 +98,21 @@ def test_numbers_and_their_nouns_agree(keys: int, says: str, run_check: RunCheck
     rows = [operation(0, key="y", value=5)] if not keys else []
     rows += [operation(10 * key, op="read", key=f"x{key}", value=1) for key in range(keys)]
     assert says in run_check(stored(tmp_path / "h.csv", rows, FEW), "--checker", "registers")[1]
+
+
+def test_without_a_clock_no_sentence_has_a_time(run_check: RunCheck, tmp_path: Path) -> None:
+    path = tmp_path / "h.csv"
+    path.write_text(
+        "session,op,key,value,invoke_ns,return_ns,outcome\n"
+        "1,write,x,1,0,1,ok\n2,write,x,2,2,3,ok\n1,read,x,1,6000,6001,ok\n"
+    )
+    rows = path.read_text().splitlines()
+    rows[1:] = [*rows[1:], *(f"1,read,x,2,{7000 + 2 * number},{7001 + 2 * number},ok" for number in range(20))]
+    path.write_text("\n".join(rows) + "\n")
+    _, out, _ = run_check(path, "--checker", "staleness")
+    assert "  1. A read of 'x' returned 1, though 2 had been acked before." in out.splitlines()
+
+
+def test_what_a_counter_shows_is_told_in_one_sentence(run_check: RunCheck, tmp_path: Path) -> None:
+    _, out, _ = run_check(stored(tmp_path / "h.csv", increments(3), FEW), "--checker", "counters")
+    assert "counters  VIOLATED  Of 1 read of counters 1 shows more than was added (up to 97)." in out
