@@ -85,6 +85,7 @@ class Context:
     has_primary: writes go to one member; without it to any. sides: the vantages of each side of a cut, by its name.
     enough: how many operations a claim that a property holds needs behind it. initial: what every register and counter
     holds at first; None: registers nothing, counters 0. budget: the states of one key that a search may go through.
+    standalone: there is no run's record; scans are those that the rows show.
     """
 
     fault_windows: tuple[FaultWindow, ...] = ()
@@ -96,6 +97,7 @@ class Context:
     enough: int = ENOUGH
     initial: int | None = None
     budget: int = SEARCH_STATES
+    standalone: bool = False
 
     @classmethod
     def of(cls, run: RunRecord) -> Context:

@@ -20,7 +20,7 @@ _CHANGES = ("write", "incr", "cas")
 
 def context_of(history: Table, enough: int = ENOUGH) -> Context:
     """Return the context of a validated history without a record: its own last scan, no fault."""
-    return Context(final_scan=final_scan(history), enough=enough)
+    return Context(final_scan=final_scan(history), enough=enough, standalone=True)
 
 
 def has_clock(history: Table) -> bool:

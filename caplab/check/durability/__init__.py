@@ -5,8 +5,6 @@ For the set workload: `add` of unique values, then a final scan. An element is i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from caplab.check.checker import Checker, Property
@@ -19,8 +17,10 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import FinalScan
 
+from . import own_scans
 from .adds import Adds, adds_of, problem_of, scan_of, within
-from .witnesses import witnesses
+from .outcomes import AddOutcomes
+from .witnesses import witnesses, witnesses_of_own
 
 NAME = "durability"
 _SAMPLE = 5000  # values kept of each anomaly: enough for the marks of a run's picture
@@ -39,12 +39,17 @@ def check(history: Table, context: Context) -> Finding:
     which repair removes: it violates nothing. witnesses, if violated: some of every kind of anomaly, each with its add
     and its rows in the scan.
 
+    Without a run's record (context.standalone) each key is a set of its own, judged by the scans in the rows: see
+    own_scans. Then acked = survived + lost + unjudged.
+
     Violated by lost, unexpected or duplicated elements. Unknown without a converged and complete final scan, if a value
     was added twice, or with fewer than context.enough acked.
     """
-    adds = adds_of(history)
+    adds = adds_of(history, by_key=context.standalone)
     if problem := problem_of(adds):
         return Finding(property=NAME, state=State.UNKNOWN, reason=problem)
+    if context.standalone:
+        return _by_own_scans(history, context, adds)
     scan = context.final_scan
     scanned = scan_of(history, scan.server if scan else None, scan.invoke_ns if scan else None)
     fates = _fates(adds, scanned.element)
@@ -59,20 +64,27 @@ def check(history: Table, context: Context) -> Finding:
     return Finding(property=NAME, state=state, reason=reason, figures={**figures, **_samples(adds, fates), **shown})
 
 
+def _by_own_scans(history: Table, context: Context, adds: Adds) -> Finding:
+    """Judge a history without a run's record, each set by the scans that the rows show.
+
+    unjudged are acked elements that the last scan neither shows nor can prove to be lost, as it began too early.
+    """
+    result = own_scans.judged(history, adds)
+    fates = result.outcomes
+    figures = _figures(adds, fates) | {"unjudged": result.unjudged}
+    figures["by_side"] = by_side(history, context, adds.row, lambda which: _of_adds(adds, fates, which))
+    figures["by_member"] = []
+    violated = fates.lost.any() or len(fates.unexpected) or len(fates.duplicated)
+    state, reason = _judge(figures, "" if violated else result.problem, context.enough)
+    shown: dict[str, Json] = {}
+    if state is State.VIOLATED:
+        shown["witnesses"] = witnesses_of_own(history, context, adds, fates.lost, result)
+    return Finding(property=NAME, state=state, reason=reason, figures={**figures, **_samples(adds, fates), **shown})
+
+
 def applies(history: Table) -> str:
     """Return why there is nothing to check here, or ''."""
     return "" if among(history, "op", ["add"]).any() else "no operation is an add"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _AddOutcomes:
-    """The outcome of each add, and the elements that are wrong."""
-
-    there: Mask
-    lost: Mask
-    unacked_found: Mask
-    unexpected: Integers
-    duplicated: Integers
 
 
 def _scan_problem(scan: FinalScan | None, rows: int) -> str:
@@ -82,12 +94,12 @@ def _scan_problem(scan: FinalScan | None, rows: int) -> str:
     return unusable(scan) or incomplete(scan, rows)
 
 
-def _fates(adds: Adds, elements: Integers) -> _AddOutcomes:
+def _fates(adds: Adds, elements: Integers) -> AddOutcomes:
     there = within(adds.value, elements)
     again = np.flatnonzero(elements[1:] == elements[:-1])
     strange = ~within(elements, adds.value[~adds.failed])
     unacked_found = ~adds.ok & ~adds.failed & there
-    return _AddOutcomes(
+    return AddOutcomes(
         there=there,
         lost=adds.ok & ~there,
         unacked_found=unacked_found,
@@ -101,7 +113,7 @@ def _distinct(values: Integers) -> Integers:
     return values[np.append(True, values[1:] != values[:-1])] if len(values) else values
 
 
-def _figures(adds: Adds, fates: _AddOutcomes) -> dict[str, Json]:
+def _figures(adds: Adds, fates: AddOutcomes) -> dict[str, Json]:
     return {
         **_of_adds(adds, fates, np.ones(len(adds.value), dtype=np.bool_)),
         "unexpected": len(fates.unexpected),
@@ -110,14 +122,14 @@ def _figures(adds: Adds, fates: _AddOutcomes) -> dict[str, Json]:
     }
 
 
-def _of_adds(adds: Adds, fates: _AddOutcomes, which: Mask) -> dict[str, Json]:
+def _of_adds(adds: Adds, fates: AddOutcomes, which: Mask) -> dict[str, Json]:
     lost = fates.lost & which
     window_ns = int(adds.return_ns[lost].max() - adds.invoke_ns[lost].min()) if lost.any() else 0
     counts: dict[str, Json] = {name: int((mask & which).sum()) for name, mask in _counted(adds, fates).items()}
     return {**counts, "lost_window_seconds": window_ns / 1e9}
 
 
-def _counted(adds: Adds, fates: _AddOutcomes) -> dict[str, Mask]:
+def _counted(adds: Adds, fates: AddOutcomes) -> dict[str, Mask]:
     """Classify each add."""
     return {
         "attempted": np.ones(len(adds.value), dtype=np.bool_),
@@ -128,12 +140,12 @@ def _counted(adds: Adds, fates: _AddOutcomes) -> dict[str, Mask]:
     }
 
 
-def _samples(adds: Adds, fates: _AddOutcomes) -> dict[str, Json]:
+def _samples(adds: Adds, fates: AddOutcomes) -> dict[str, Json]:
     anomalies = {"lost": adds.value[fates.lost], "unexpected": fates.unexpected, "duplicated": fates.duplicated}
     return {f"{name}_values": values[:_SAMPLE].tolist() for name, values in anomalies.items()}
 
 
-def _by_vantage(adds: Adds, fates: _AddOutcomes) -> list[Json]:
+def _by_vantage(adds: Adds, fates: AddOutcomes) -> list[Json]:
     """Count the totals of the adds for each vantage and route; a route with overloads only has a row of zeros."""
     counted, many = _counted(adds, fates), len(adds.labels)
     counts = {name: np.bincount(adds.group[which], minlength=many) for name, which in counted.items()}

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from caplab.check.columns import NEVER, Integers, Mask, among, integers, present
+from caplab.check.lines import line_order
 from caplab.check.scans import final_scan_rows, of_sets
 from caplab.check.series import groups
+from caplab.check.versions import key_codes
 from caplab.model.history import Table
+
+_OTHERS = ("write", "cas", "incr", "enqueue", "dequeue")  # what is done to registers, counters and queues
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adds:
-    """The adds that were sent, sorted by value."""
+    """The adds that were sent, sorted by set and value."""
 
     row: Integers  # in the history
+    set: Integers  # place in sets
     value: Integers
     invoke_ns: Integers
     return_ns: Integers
@@ -25,20 +31,31 @@ class Adds:
     group: Integers  # each one's place in labels
     labels: tuple[tuple[str, str], ...]  # every (vantage, route) that has adds, sorted
     nameless: int  # adds that were sent without their value
+    sets: tuple[str, ...]  # their names
+    set_of_key: Integers  # by code of the key; -1: it is no set
+    nameless_is_other: bool  # the key without a name is a register, a counter or a queue
 
 
-def adds_of(history: Table) -> Adds:
-    """Return all adds but overloads, which were not sent."""
+def adds_of(history: Table, by_key: bool = False) -> Adds:
+    """Return all adds but overloads, which were not sent. by_key: each key is a set of its own."""
     every = among(history, "op", ["add"])
     sent = every & ~among(history, "error", ["overload"])
     named = sent & present(history, "value")
     group, labels = _sides(history, every)
     row = np.flatnonzero(named)
     value = integers(history, "value", 0)[row]
-    order = np.argsort(value, kind="stable")
+    key, names = key_codes(history)
+    sets: tuple[str, ...] = ("",)
+    set_of_key, nameless_is_other = np.zeros(len(names), dtype=np.int64), False
+    if by_key:
+        nameless_is_other = bool((among(history, "op", _OTHERS) & (key == len(names) - 1)).any())
+        sets, set_of_key = _sets(history, key, names, row, nameless_is_other)
+    number = set_of_key[key[row]]
+    order = np.argsort(value, kind="stable") if len(sets) == 1 else line_order(number, value)
     row = row[order]
     return Adds(
         row=row,
+        set=number[order],
         value=value[order],
         invoke_ns=integers(history, "invoke_ns", 0)[row],
         return_ns=integers(history, "return_ns", NEVER)[row],
@@ -47,7 +64,27 @@ def adds_of(history: Table) -> Adds:
         group=group[named[every]][order],
         labels=labels,
         nameless=int(sent.sum() - named.sum()),
+        sets=sets,
+        set_of_key=set_of_key,
+        nameless_is_other=nameless_is_other,
     )
+
+
+def _sets(
+    history: Table, key: Integers, names: Sequence[str], row: Integers, nameless_is_other: bool
+) -> tuple[tuple[str, ...], Integers]:
+    """Return the names of the sets, and which set each key is.
+
+    If rows of scans have elements without a key, and nothing else has no key, they may be of any set: all are one then.
+    """
+    set_of_key, nameless = np.full(len(names), -1), len(names) - 1
+    of_adds = np.flatnonzero(np.bincount(key[row], minlength=len(names)))
+    set_of_key[of_adds] = np.arange(len(of_adds))
+    elements = among(history, "op", ["scan"]) & present(history, "value") & (key == nameless)
+    if set_of_key[nameless] < 0 and elements.any() and not nameless_is_other:
+        set_of_key[[*of_adds.tolist(), nameless]] = 0
+        of_adds = of_adds[:1]
+    return tuple(names[place] for place in of_adds.tolist()), set_of_key
 
 
 def _sides(history: Table, adds: Mask) -> tuple[Integers, tuple[tuple[str, str], ...]]:
@@ -64,7 +101,7 @@ def problem_of(adds: Adds) -> str:
     """Return why the fate of adds cannot be determined, or ''."""
     if adds.nameless:
         return f"{adds.nameless} adds do not say which value they added."
-    twice = adds.value[1:][adds.value[1:] == adds.value[:-1]]
+    twice = adds.value[1:][(adds.value[1:] == adds.value[:-1]) & (adds.set[1:] == adds.set[:-1])]
     if len(twice):
         return f"The value {twice[0]} was added more than once, so its fate is unknown. Hint: make values unique."
     return ""

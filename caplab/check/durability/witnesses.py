@@ -11,6 +11,7 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 
 from .adds import Adds, Scan, between
+from .own_scans import Judged
 
 _Proof = tuple[str, list[int]]  # a sentence, and the rows that show it beside the final scan
 
@@ -25,13 +26,51 @@ def witnesses(
     return [witness(history, what, rows, context) for what, rows in chosen]
 
 
+def witnesses_of_own(history: Table, context: Context, adds: Adds, lost: Mask, judged: Judged) -> list[Json]:
+    """Show the same of a history that stands alone, where any scan is proof."""
+    kinds = (
+        _lost(adds, lost),
+        [_unexpected_row(history, adds, row) for row in judged.unexpected[:MOST].tolist()],
+        [_duplicated_rows(history, adds, rows) for rows in judged.duplicated[:MOST]],
+    )
+    shown = shares([len(proofs) for proofs in kinds])
+    chosen = [proof for proofs, count in zip(kinds, shown, strict=True) for proof in proofs[:count]]
+    return [witness(history, what, rows, context) for what, rows in chosen]
+
+
+def _unexpected_row(history: Table, adds: Adds, row: int) -> _Proof:
+    value, add = _scanned(history, adds, row)
+    why = "whose add surely failed" if add else "which was never added"
+    return f"A scan has {value}, {why}.", [*add, row]
+
+
+def _duplicated_rows(history: Table, adds: Adds, rows: tuple[int, int]) -> _Proof:
+    value, add = _scanned(history, adds, rows[0])
+    return f"A scan has {value} more than once.", [*add, *rows]
+
+
+def _scanned(history: Table, adds: Adds, row: int) -> tuple[str, list[int]]:
+    """Return the name of a row's element, and the rows of its add."""
+    value, key = (history.column(name)[row].as_py() for name in ("value", "key"))
+    mine = adds.value == value
+    if len(adds.sets) > 1:
+        mine &= adds.set == adds.sets.index(key or "")
+    return _element(adds, value, key or ""), adds.row[mine].tolist()
+
+
+def _element(adds: Adds, value: int, name: str) -> str:
+    """Name an element, with its set where there are several."""
+    return f"the value {value} of set '{name}'" if len(adds.sets) > 1 else f"the value {value}"
+
+
 def _lost(adds: Adds, lost: Mask) -> list[_Proof]:
     """Show the lost adds that were invoked first."""
     places = np.flatnonzero(lost)
     first = places[np.argsort(adds.row[places])][:MOST].tolist()
     return [
-        (f"The value {adds.value[place]} was acked, and the final scan does not have it.", [int(adds.row[place])])
+        (f"T{name[1:]} was acked, and the final scan does not have it.", [int(adds.row[place])])
         for place in first
+        for name in [_element(adds, int(adds.value[place]), adds.sets[adds.set[place]])]
     ]
 
 

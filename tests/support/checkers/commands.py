@@ -17,7 +17,10 @@ FEW = ("session", "op", "key", "value", "invoke_ns", "return_ns", "outcome")
 
 def stored(path: Path, rows: list[Row], columns: tuple[str, ...] = tuple(SCHEMA.names)) -> Path:
     """Write rows as somebody else's recorder leaves them: sorted, each operation in a session of its own."""
-    alone = [{**row, "session": number} for number, row in enumerate(rows)]
+    alone = [
+        row if row["op"] == "scan" else row if row["op"] == "scan" else {**row, "session": number}
+        for number, row in enumerate(rows)
+    ]
     whole = table(alone).sort_by("invoke_ns").select(list(columns))
     if path.suffix == ".csv":
         lines = [",".join(columns)]

@@ -22,6 +22,74 @@ class Case:
 
 
 CASES = {
+    "two clients that scan a set at the same moment": Case(
+        """session,op,value,invoke_ns,return_ns,outcome
+        1,add,1,0,1000000,ok
+        2,add,2,0,1000000,ok
+        3,scan,1,5000000,6000000,ok
+        3,scan,2,5000000,6000000,ok
+        4,scan,1,5000000,7000000,ok
+        4,scan,2,5000000,7000000,ok""",
+        "durability",
+        State.HOLDS,
+    ),
+    "two sets, each found by its own scan": Case(
+        """session,op,key,value,invoke_ns,return_ns,outcome
+        1,add,a,1,0,10,ok
+        2,add,b,2,0,10,ok
+        3,scan,a,1,20,30,ok
+        3,scan,b,2,31,40,ok""",
+        "durability",
+        State.HOLDS,
+    ),
+    "an element that was acked before the scan began, and another after": Case(
+        """session,op,invoke_ns,return_ns,outcome,value
+        0,add,0,10,ok,1
+        1,scan,20,30,ok,
+        0,add,25,40,ok,2""",
+        "durability",
+        State.VIOLATED,
+        "Of 2 acked elements: 1 lost.",
+    ),
+    "an element that nobody added, in a scan before the last": Case(
+        """session,op,value,invoke_ns,return_ns,outcome
+        0,add,1,0,10,ok
+        1,scan,1,20,30,ok
+        1,scan,7,20,30,ok
+        1,scan,1,40,50,ok""",
+        "durability",
+        State.VIOLATED,
+        "Of 1 acked element: 1 unexpected.",
+    ),
+    "an element that is there twice, in a scan before the last add": Case(
+        """session,op,value,invoke_ns,return_ns,outcome
+        0,add,1,0,10,ok
+        1,scan,1,20,30,ok
+        1,scan,1,20,30,ok
+        0,add,2,40,50,ok""",
+        "durability",
+        State.VIOLATED,
+        "1 duplicated.",
+    ),
+    "two sets with the same values": Case(
+        """session,op,key,value,invoke_ns,return_ns,outcome
+        1,add,a,1,0,10,ok
+        2,add,b,1,0,10,ok
+        3,scan,a,1,20,30,ok
+        3,scan,b,,31,40,ok""",
+        "durability",
+        State.VIOLATED,
+        "Of 2 acked elements: 1 lost.",
+    ),
+    "a set that was not scanned": Case(
+        """session,op,key,value,invoke_ns,return_ns,outcome
+        1,add,a,1,0,10,ok
+        2,add,b,2,0,10,ok
+        3,scan,a,1,20,30,ok""",
+        "durability",
+        State.UNKNOWN,
+        "There is no scan of set 'b'.",
+    ),
     "a cas that took effect, in a file that does not record what a cas found": Case(
         """session,op,key,value,expected,invoke_ns,return_ns,outcome
         1,write,x,1,,0,10,ok
