@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from ...check.columns import Integers, Mask
 from ...model.bounds import Bounds
 from ...model.history import SCHEMA, VANTAGE, Table
-from .events import NEVER, OURS, OUTCOMES, PREFIX, Operations
+from .events import MISMATCH, NEVER, OURS, OUTCOMES, PREFIX, Operations
 from .names import Keys, text_of
 from .texts import Texts, fits_session, is_whole
 
 if TYPE_CHECKING:
     from .transactions import Transactions
 
+_FAIL = OUTCOMES.index("fail")
 ID_SIGN = "#"  # before a number that is the name of an id, no number to compare
 
 
@@ -45,8 +46,15 @@ class Columns:
         self._value.append(value or 0)
 
     def cas(self, key: int, old: int | None, new: int | None) -> None:
-        """Add a cas; if it is ok, it found what it expected."""
-        self._cas.append((len(self._op), old, old))
+        """Add a cas; if it is ok, it found what it expected.
+
+        Of one that failed Jepsen does not say why, and so it says nothing of the register: with an error it is no
+        refusal for what the register held.
+        """
+        at = len(self._op)
+        self._cas.append((at, old, old))
+        if self._ops.outcome[at] == _FAIL and not self._ops.more.get(at, {}).get(MISMATCH):
+            self._ops.errors.setdefault(at, "refused")
         self.row("cas", key, new)
 
     def rows(self, op: str, key: int, values: list[int]) -> None:

@@ -19,7 +19,6 @@ from .recording import FormatError
 from .texts import Texts, fits_session
 
 NEVER = -(1 << 63)  # the return of what never returned
-STEP_NS = 1_000_000  # between two events without a clock
 OUTCOMES = ("ok", "fail", "info")
 OURS = (
     "vantage",
@@ -31,7 +30,8 @@ OURS = (
     "scheduled_ns",
 )  # columns that Jepsen has no word for
 PREFIX = "caplab/"  # of their names in an event
-_PREFIXED = {f"{PREFIX}{name}": name for name in (*OURS, "error")}
+MISMATCH = "mismatch"  # a cas was refused because the register held something else
+_PREFIXED = {f"{PREFIX}{name}": name for name in (*OURS, "error", MISMATCH)}
 _ENDS = {name: code for code, name in enumerate(OUTCOMES)}
 _UNKNOWN = _ENDS["info"]
 _ERRORS = {
@@ -193,7 +193,7 @@ class _Pairs:
         time = event.get("time")
         if time is None:
             self._timeless += 1
-            return (self._events - 1) * STEP_NS
+            return self._events - 1  # an order, no time
         if type(time) is not int or not -FARTHEST_NS < time < FARTHEST_NS:
             _refuse(line, f"field :time is {_shown(time)}", "write nanoseconds, as a whole number within 146 years")
         self._times += 1

@@ -16,7 +16,7 @@ from ...model.history import SCHEMA, VANTAGE, Table
 from ...model.transactions import APPEND, TXN, WRITE
 from .columns import ID_SIGN
 from .edn import Elements, Form, Keyword, values
-from .events import OURS, PREFIX
+from .events import MISMATCH, OURS, PREFIX
 from .recording import FormatError, Recording
 from .texts import fits_session
 
@@ -121,6 +121,8 @@ def _more(recording: Recording, row: Mapping[str, Any], process: int) -> dict[st
         more[f"{PREFIX}{name}"] = cell
     if row.get("error") is not None and row["return_ns"] is None:  # it has no completion to say so
         more[f"{PREFIX}error"] = row["error"]
+    if row["op"] == "cas" and row["outcome"] == "fail" and row.get("error") is None:
+        more[f"{PREFIX}{MISMATCH}"] = True
     return more
 
 

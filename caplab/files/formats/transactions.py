@@ -64,23 +64,20 @@ class Transactions:
         if key < 0:
             self._ops.refuse(at, "a micro-operation has no key", _HINT)
         known = ok or op != _READ
-        if isinstance(value, list):
-            if op != _READ:
-                value = None if not value else self._values.number(value)
-            elif known:
-                number = self._values.number
-                self._elements.extend([number(element) for element in value])
         if op != _READ and value is None:
             self._ops.refuse(at, "a micro-operation writes nothing", _HINT)
-        is_list = isinstance(value, list)
+        found = value if op == _READ and known and isinstance(value, list) else None
+        if found is not None:
+            number = self._values.number
+            self._elements.extend([number(element) for element in found])
         if op == _APPEND:
             self._lists.add(key)
         self._op.append(op)
         self._key.append(key)
-        has_value = known and not is_list and value is not None
+        has_value = known and found is None and value is not None
         self._has_value.append(has_value)
         self._value.append(self._values.number(value) if has_value else 0)
-        self._sizes.append(len(value) if known and isinstance(value, list) else -1)
+        self._sizes.append(-1 if found is None else len(found))
         self._unknown.append(not known)
 
     def column(self, rows: int, row_of: Any) -> Any:

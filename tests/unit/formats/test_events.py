@@ -28,7 +28,7 @@ ROWS = [
     {"session": 0, "op": "read", "value": None, "outcome": "ok", "invoke_ns": 3291485317, "return_ns": 3297000000},
     {"session": 1, "op": "write", "value": 3, "outcome": "info", "error": "timeout", "return_ns": 3365403674},
     {"session": 2, "op": "cas", "expected": 3, "value": 4, "observed": 3, "outcome": "ok"},
-    {"session": 2, "op": "cas", "expected": 3, "value": 1, "observed": None, "outcome": "fail"},
+    {"session": 2, "op": "cas", "expected": 3, "value": 1, "observed": None, "outcome": "fail", "error": "refused"},
     {"session": 6, "op": "write", "value": 5, "outcome": "info", "return_ns": None},
 ]
 
