@@ -74,8 +74,9 @@ class Reads:
 class Versions:
     """Ordered keys and the operations on them.
 
-    keys is how many have writes, skipped how many with writes are not ordered. unexpected are the rows of reads whose
-    value was not written by then, or whose write surely failed; everything else here leaves them out.
+    keys is how many have writes, skipped how many with writes are not ordered. initial is what each holds at first
+    (None: nothing), and stands for nothing in what is read. unexpected are the rows of reads whose value was not
+    written by then, or whose write surely failed; everything else here leaves them out.
     """
 
     keys: int
@@ -86,6 +87,7 @@ class Versions:
     acks: Acks
     reads: Reads
     unexpected: Integers
+    initial: int | None = None
 
     @property
     def problem(self) -> str:
@@ -98,7 +100,7 @@ class Versions:
 
     def returned(self, history: Table, rows: Integers) -> Integers:
         """Return the places in writes of what reads or scans returned; -1 for nothing, -2 for unexpected."""
-        return _returned(history, rows, key_codes(history)[0][rows], self.writes)
+        return _returned(history, rows, key_codes(history)[0][rows], self.writes, self.initial)
 
 
 def key_codes(history: Table) -> tuple[Integers, tuple[str, ...]]:
@@ -115,11 +117,11 @@ def applies(history: Table) -> str:
     return "" if _keys_of(history).count else "no key has ordered values"
 
 
-def versions_of(history: Table) -> Versions:
-    """Find the ordered keys, and the versions that were written and read there."""
+def versions_of(history: Table, initial: int | None = None) -> Versions:
+    """Find the ordered keys, and the versions that were written and read there. initial: what each holds at first."""
     keys = _keys_of(history)
     nothing, writes, acks = _number(history, keys.key, keys.writes, len(keys.ordered))
-    reads, unexpected = _reads(history, keys.key, keys.ordered, nothing, writes)
+    reads, unexpected = _reads(history, keys, nothing, writes, initial)
     return Versions(
         keys=keys.count,
         skipped=keys.skipped,
@@ -129,6 +131,7 @@ def versions_of(history: Table) -> Versions:
         acks=acks,
         reads=reads,
         unexpected=unexpected,
+        initial=initial,
     )
 
 
@@ -213,11 +216,14 @@ def acked_before(acks: Acks, key: Integers, moment_ns: Integers) -> Integers:
     return np.searchsorted(acked, asked, side="left")
 
 
-def _reads(history: Table, key: Integers, ordered: Mask, nothing: Integers, writes: Writes) -> tuple[Reads, Integers]:
+def _reads(
+    history: Table, keys: _Keys, nothing: Integers, writes: Writes, initial: int | None
+) -> tuple[Reads, Integers]:
+    key, ordered = keys.key, keys.ordered
     rows = np.flatnonzero(among(history, "op", ["read"]) & among(history, "outcome", ["ok"]) & ordered[key])
     invoke_ns = integers(history, "invoke_ns", 0)
     rows = rows[line_order(key[rows], invoke_ns[rows])]
-    write = _returned(history, rows, key[rows], writes)
+    write = _returned(history, rows, key[rows], writes, initial)
     unexpected, explained, write = rows[write == -2], rows[write != -2], write[write != -2]
     line = key[explained]
     returned_version, required_version = nothing[line], nothing[line]
@@ -226,6 +232,10 @@ def _reads(history: Table, key: Integers, ordered: Mask, nothing: Integers, writ
         writes.returned_version[write[some]],
         writes.required_version[write[some]],
     )
+    if initial is not None:
+        # Whether it was there from the first, or was written again, is not known: what is sure of both is kept.
+        as_at_first = some & (integers(history, "value", 0)[explained] == initial)
+        required_version[as_at_first], write[as_at_first] = nothing[line[as_at_first]], -1
     return_ns = integers(history, "return_ns", NEVER)[explained]
     return Reads(
         row=explained,
@@ -238,7 +248,7 @@ def _reads(history: Table, key: Integers, ordered: Mask, nothing: Integers, writ
     ), unexpected
 
 
-def _returned(history: Table, rows: Integers, key: Integers, writes: Writes) -> Integers:
+def _returned(history: Table, rows: Integers, key: Integers, writes: Writes, initial: int | None) -> Integers:
     value = integers(history, "value", 0)[rows]
     written, asked = packed((writes.key, writes.value), (key, value))
     place = np.searchsorted(written, asked)
@@ -248,4 +258,6 @@ def _returned(history: Table, rows: Integers, key: Integers, writes: Writes) -> 
         place = np.where((written[at] == asked) & in_time, at, -2)
     else:
         place = np.full(len(rows), -2, dtype=np.int64)
+    if initial is not None:
+        place = np.where((place == -2) & (value == initial), -1, place)
     return np.where(present(history, "value")[rows], place, -1)

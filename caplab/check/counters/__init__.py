@@ -13,9 +13,10 @@ import numpy as np
 from caplab.check.checker import Checker
 from caplab.check.columns import NEVER, Integers, Mask, among, integers, present
 from caplab.check.finding import Context, Finding, State
+from caplab.check.keyed_scans import KeyedScan, keyed_scan
 from caplab.check.lines import line_order, packed
 from caplab.check.nouns import all_of, are, counted
-from caplab.check.scans import keyed_scan
+from caplab.check.own_keyed_scans import own_keyed_scan
 from caplab.check.versions import key_codes
 from caplab.model.fields import Json
 from caplab.model.history import Table
@@ -98,23 +99,24 @@ def _counters(history: Table, key: Integers, keys: int) -> tuple[Mask, Mask, int
 def _all_reads(history: Table, context: Context, key: Integers, counter: Mask, other: Mask) -> tuple[CounterReads, str]:
     """Collect every ok read of a counter, and what the final scan shows of each."""
     reads = np.flatnonzero(among(history, "op", ["read"]) & among(history, "outcome", ["ok"]) & counter[key])
-    scan = keyed_scan(history, context.final_scan, ~other[key], COUNTER_SCAN)
+    of = counter[key] if context.standalone else ~other[key]
+    scan = (
+        own_keyed_scan(history, of) if context.standalone else keyed_scan(history, context.final_scan, of, COUNTER_SCAN)
+    )
     start = context.initial or 0
     if isinstance(scan, str):
-        return _reads_at(history, key, reads, np.zeros(0, dtype=np.int64), NEVER, -1, start), scan
+        nothing = KeyedScan.of_all(history, np.zeros(0, dtype=np.int64), NEVER, NEVER)
+        return _reads_at(history, key, reads, nothing.rows, nothing, -1, start), scan
     rows = scan.rows[counter[key[scan.rows]] & (present(history, "value") | (key != len(counter) - 1))[scan.rows]]
-    absent = np.setdiff1d(np.flatnonzero(counter), key[rows])
+    absent = np.setdiff1d(np.flatnonzero(counter & scan.covered), key[rows])
     proof = int(scan.rows[0]) if len(scan.rows) else -1
-    counter_reads = _reads_at(history, key, np.concatenate((reads, rows)), absent, scan.begin_ns, proof, start)
-    counter_reads.return_ns[len(reads) + len(rows) :] = (
-        integers(history, "return_ns", NEVER)[scan.rows].max() if len(scan.rows) else NEVER
-    )
+    counter_reads = _reads_at(history, key, np.concatenate((reads, rows)), absent, scan, proof, start)
     counter_reads.scanned[len(reads) :] = True
     return counter_reads, ""
 
 
 def _reads_at(
-    history: Table, key: Integers, rows: Integers, absent: Integers, begin_ns: int, proof: int, start: int
+    history: Table, key: Integers, rows: Integers, absent: Integers, scan: KeyedScan, proof: int, start: int
 ) -> CounterReads:
     """Compute the bounds of reads by their rows, and of counters that the scan does not show by their keys."""
     none = np.zeros(len(absent), dtype=np.int64)
@@ -123,8 +125,8 @@ def _reads_at(
         row=np.concatenate((rows, none + proof)),
         key=np.concatenate((key[rows], absent)),
         value=np.concatenate((integers(history, "value", start)[rows], none + start)),
-        invoke_ns=np.concatenate((integers(history, "invoke_ns", 0)[rows], none + begin_ns)),
-        return_ns=np.concatenate((integers(history, "return_ns", NEVER)[rows], none + begin_ns)),
+        invoke_ns=np.concatenate((integers(history, "invoke_ns", 0)[rows], scan.begin_ns[absent])),
+        return_ns=np.concatenate((integers(history, "return_ns", NEVER)[rows], scan.end_ns[absent])),
         scanned=np.zeros(len(begin), dtype=np.bool_),
         least=begin,
         most=begin.copy(),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from caplab.check.columns import NEVER, Integers, Mask, among, codes, integers, present
-from caplab.check.lines import by_line, dense, packed
+from caplab.check.lines import by_line, combined, packed
 from caplab.check.nouns import are, counted
 from caplab.check.versions import key_codes
 from caplab.model.history import Table
@@ -100,7 +100,7 @@ def _scans(history: Table, adds: Adds) -> OwnScans:
     server, words = codes(history, "server")
     vantage, session = codes(history, "vantage")[0][row], integers(history, "session", 0)[row]
     invoke_ns = integers(history, "invoke_ns", 0)[row]
-    scan, first = _distinct((number, server[row], vantage, session, invoke_ns))
+    scan, first = combined((number, server[row], vantage, session, invoke_ns))
     count = len(first)
     together, service = (among(history, name, [word])[row] for name, word in (("server", "all"), ("route", "service")))
     return OwnScans(
@@ -133,19 +133,6 @@ def _rows_of_sets(history: Table, adds: Adds) -> tuple[Integers, Integers, Mask]
     place = np.repeat(np.arange(len(scan)), many)
     nth = np.arange(len(place)) - np.repeat(np.cumsum(many) - many, many)
     return scan[place], np.where(of_all[place], nth, number[place]), ok[place]
-
-
-def _distinct(columns: Sequence[Integers]) -> tuple[Integers, Integers]:
-    """Return a number for each combination of some columns, and the first place of each."""
-    code = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        if len(column) and (column != column[0]).any():
-            number = np.unique(column, return_inverse=True)[1]
-            (code,) = packed((code, number))
-            code = dense(code)[0]
-    first = np.full(int(code.max(initial=-1)) + 1, 0)
-    first[code[::-1]] = np.arange(len(code))[::-1]
-    return code, first
 
 
 def _last_scans(scans: OwnScans, adds: Adds) -> tuple[dict[int, list[int]], list[str]]:

@@ -27,18 +27,17 @@ def search(events: Events, budget: int) -> Generator[None, None, int | None]:
     """
     line, memory = _Line(events), _Memory(_Crashed.of(events))
     state: _Full = (NOTHING, 0, 0)
-    open_choices: list[tuple[int, list[_Full]]] = []  # where an operation returned, and what may be tried there
+    open_returns: list[_Open] = []
     furthest = visited = 0
     while True:
         state = line.advanced(state)
         if line.at == len(events.in_time):
             return None
         furthest = max(furthest, line.at)
-        open_choices.append((line.at, line.choices(state, memory.crashed)))
-        chosen = _next(open_choices, memory)
+        open_returns.append(_Open(line.at, state))
+        chosen = _next(open_returns, line, memory)
         if chosen is None:
             return events.in_time[furthest][0]
-        line.go_to(open_choices[-1][0])
         state = chosen
         visited += 1
         if visited > budget:
@@ -47,14 +46,31 @@ def search(events: Events, budget: int) -> Generator[None, None, int | None]:
             yield
 
 
-def _next(open_choices: list[tuple[int, list[_Full]]], memory: _Memory) -> _Full | None:
-    """Take the best of the latest choices that was not reached before; None if no choice is left anywhere."""
-    while open_choices:
-        at, choices = open_choices[-1]
-        while choices:
-            if memory.is_new(at, state := choices.pop()):
+class _Open:
+    """The return of an operation that did not take effect yet, in a state, and what is left to be tried there."""
+
+    __slots__ = ("at", "choices", "state", "tried")
+
+    def __init__(self, at: int, state: _Full) -> None:
+        self.at = at
+        self.state = state
+        self.choices: list[_Full] = []
+        self.tried = 0  # 1: the operation itself, 2: all others too
+
+
+def _next(open_returns: list[_Open], line: _Line, memory: _Memory) -> _Full | None:
+    """Take the best choice at the latest return that was not reached before, and go there; None if none is left."""
+    while open_returns:
+        last = open_returns[-1]
+        line.go_to(last.at)
+        while last.choices or last.tried < 2:
+            if not last.choices:
+                # Mostly the first is right, and the others need not be made.
+                last.choices = line.itself(last.state) if not last.tried else line.others(last.state, memory.crashed)
+                last.tried += 1
+            elif memory.is_new(last.at, state := last.choices.pop()):
                 return state
-        open_choices.pop()
+        open_returns.pop()
     return None
 
 
@@ -184,20 +200,28 @@ class _Line:
             waiting[number] = waiting.get(number, 0) ^ bit
             self._all_refusals ^= bit if step.refused else 0
 
-    def choices(self, state: _Full, crashed: _Crashed) -> list[_Full]:
+    def itself(self, state: _Full) -> list[_Full]:
+        """Return the state that the returning operation leads to, if it writes and can."""
+        value, done, used = state
+        place = self._events[self.at][2]
+        needs, written = self._kind[place]
+        if not self._steps[place].writes or needs not in (None, value):
+            return []
+        return [(written, done | self._bits[place] | self._observers(written), used)]
+
+    def others(self, state: _Full, crashed: _Crashed) -> list[_Full]:
         """Return the states that one more write leads to, the best last.
 
-        Best is the returning operation itself, then what it waits for; before a crashed write, one that will return.
+        Best is one that the returning operation waits for; before a crashed write, one that will return.
         """
         value, done, used = state
         returning = self._events[self.at][2]
         ranked: list[tuple[int, int, _Full]] = []
         for bit, place in self._writes.items():
             needs, written = self._kind[place]
-            if not done & bit and needs in (None, value):
-                rank = 0 if place == returning else self._rank(returning, written)
+            if place != returning and not done & bit and needs in (None, value):
                 after = (written, done | bit | self._observers(written), used)
-                ranked.append((rank, self._steps[place].return_ns, after))
+                ranked.append((self._rank(returning, written), self._steps[place].return_ns, after))
         for number, kind in enumerate(crashed.kinds):
             if kind.needs in (None, value) and (used >> kind.shift) & kind.mask < self._called.get(number, 0):
                 after = (kind.written, done | self._observers(kind.written), used + (1 << kind.shift))

@@ -47,7 +47,7 @@ def check(history: Table, context: Context) -> Finding:
 
     Violated by any. Unknown with fewer than context.enough reads, or without such keys.
     """
-    versions = versions_of(history)
+    versions = versions_of(history, context.initial)
     if versions.problem:
         return Finding(
             property=NAME,

@@ -11,8 +11,9 @@ import numpy as np
 
 from caplab.check.checker import Checker, Property
 from caplab.check.finding import Context, Finding, State
+from caplab.check.keyed_scans import keyed_scan
 from caplab.check.nouns import are, counted
-from caplab.check.scans import keyed_scan
+from caplab.check.own_keyed_scans import own_keyed_scan
 from caplab.check.sides import by_side
 from caplab.check.versions import UNBOUNDED, Versions, acked_before, applies, key_codes, versions_of
 from caplab.model.fields import Json
@@ -47,8 +48,13 @@ def check(history: Table, context: Context) -> Finding:
 
     Violated by stale, dirty or unexpected reads. Unknown with fewer than context.enough reads, or without such keys.
     """
-    versions = versions_of(history)
-    scan = keyed_scan(history, context.final_scan, versions.ordered[key_codes(history)[0]], REGISTER_SCAN)
+    versions = versions_of(history, context.initial)
+    of = versions.ordered[key_codes(history)[0]]
+    scan = (
+        own_keyed_scan(history, of)
+        if context.standalone
+        else keyed_scan(history, context.final_scan, of, REGISTER_SCAN)
+    )
     shown = scan if isinstance(scan, str) else shown_at_the_end(history, versions, scan)
     # A value that nobody wrote is wrong even if there are no writes at all.
     if versions.problem and not len(versions.unexpected) and (isinstance(shown, str) or not len(shown.unexpected)):
@@ -79,7 +85,9 @@ def _judge_reads(history: Table, context: Context, versions: Versions, shown: Sc
             reads.key[missing], reads.returned_version[missing] + 1, acked[missing], acks
         )
         stale = missing & ~missing_lost
-        dirty = (reads.required_version > shown.returned_version[reads.key]) & (reads.return_ns < shown.begin_ns)
+        dirty = (reads.required_version > shown.returned_version[reads.key]) & (
+            reads.return_ns < shown.begin_ns[reads.key]
+        )
     # Versions count from 1: the first that a read missed is one more than its own, and so at its own place.
     first_missed_ns = acks.return_ns[reads.returned_version[stale]]
     behind_ns = reads.invoke_ns[stale] - first_missed_ns
