@@ -15,7 +15,6 @@ from .files.formats.reading import format_name, read
 from .files.formats.recognise import Format
 from .files.formats.recording import Recording
 from .model.bounds import Bounds
-from .model.disorder import validate_stored
 from .plain_text import one_line, plural
 
 _WRITING_BYTES = 1 << 31  # beyond the history itself: each operation as an object, and as text
@@ -46,7 +45,7 @@ def _read(source: Path, bounds: Bounds) -> Recording:
     try:
         with memory.at_most(bounds.bytes + _WRITING_BYTES):
             recording = _recording(source, bounds)
-        validate_stored(recording.table)
+        recording.validated()
     except MemoryError as error:
         raise CommandError(f"{source}: there is not enough memory for it. Hint: convert a part of it.") from error
     except OSError as error:

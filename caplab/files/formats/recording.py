@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ...check.columns import Integers
 from ...check.finding import Finding
+from ...model.disorder import validate_stored
 from ...model.fields import Json
 from ...model.history import Table
 from .texts import Texts
@@ -31,6 +32,13 @@ class Recording:
     rows: Integers | None = None
     notes: tuple[str, ...] = ()
     has_clock: bool = True
+
+    def validated(self) -> Table:
+        """Return the table as validate_stored does; what it refuses is named as in the file."""
+        try:
+            return validate_stored(self.table)
+        except ValueError as error:
+            raise ValueError(self.texts.in_words(str(error))) from error
 
     def as_in_file(self, finding: Finding) -> Finding:
         """Return a finding with texts and rows as they are in the file."""

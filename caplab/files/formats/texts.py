@@ -12,8 +12,8 @@ _SESSIONS = 2 * 10**9
 _MOST_SESSION = 2**31 - 1
 _FARTHEST = 1 << 63
 _SHOWN = 60  # characters
-_VALUE_WORDS = re.compile(r"(?<![\d.])4\d{18}(?![\d.])")
-_SESSION_WORDS = re.compile(r"(?<![\d.])2[01]\d{8}(?![\d.])")
+_VALUE_WORDS = re.compile(r"(?<![\d.])4\d{18}(?!\d|\.\d)")
+_SESSION_WORDS = re.compile(r"(?<![\d.])2[01]\d{8}(?!\d|\.\d)")
 
 
 def is_whole(value: object) -> TypeGuard[int]:

@@ -10,6 +10,7 @@ import pytest
 
 from caplab import cli
 from caplab.files.formats.reading import read
+from caplab.files.formats.texts import Texts
 from caplab.model.disorder import validate_stored
 
 ROWS = [
@@ -63,6 +64,23 @@ def test_text_is_told_apart_and_shown_as_it_is(form: str, tmp_path: Path, capsys
     (witness,) = json.loads(capsys.readouterr().out)["checkers"]["registers"]["witnesses"]
     assert [each["value"] for each in witness["operations"]] == ["red", "blue", "red"]
     assert [each["session"] for each in witness["operations"]] == ["client-1", "client-2", 7]
+
+
+def test_a_session_of_text_is_named_by_it_where_it_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("session,op,invoke_ns,return_ns,outcome\nann,read,0,9,ok\nbob,read,1,2,ok\nann,read,3,4,ok\n")
+    for command in (["check", str(path)], ["convert", str(path), str(tmp_path / "out.edn")]):
+        assert cli.main(command) == 3
+        err = capsys.readouterr().err
+        assert "history.csv (CSV): Rows 1 and 3: session ann of vantage 'client' has two operations" in err
+
+
+def test_a_text_at_the_end_of_a_sentence_is_shown() -> None:
+    texts = Texts()
+    number = texts.value("red")
+    assert texts.in_words(f"read {number}. Then {number}.5 and 1{number}") == f"read red. Then {number}.5 and 1{number}"
 
 
 REFUSED = [
