@@ -38,12 +38,20 @@ def _operation(row: int, cells: Mapping[str, Json], origin: int) -> Json:
     operation |= {name: cells[name] for name in _COLUMNS if cells[name] is not None}
     if operation["op"] in ("read", "scan"):
         operation.setdefault("value", None)  # an absent value is its content
+    if cells["txn"] is not None:
+        operation["txn"] = [_micro(micro) for micro in cells["txn"]]  # type: ignore[union-attr,arg-type]
     operation["outcome"] = cells["outcome"]
     if cells["error"] is not None:
         operation["error"] = cells["error"]
     operation["invoke_seconds"] = _seconds(cells["invoke_ns"], origin)
     operation["return_seconds"] = _seconds(cells["return_ns"], origin)
     return operation
+
+
+def _micro(micro: Mapping[str, Json]) -> Json:
+    """Return a micro-operation as in a CSV: its op, its key, and its value or elements."""
+    found = micro["value"] if micro["elements"] is None else micro["elements"]
+    return [{"read": "r", "write": "w"}.get(str(micro["op"]), micro["op"]), micro["key"], found]
 
 
 def _seconds(ns: Json, origin: int) -> float | None:

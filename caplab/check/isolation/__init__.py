@@ -1,0 +1,188 @@
+"""Isolation: which model of isolation the transactions of a history can have run under, from what they read.
+
+Adya, Liskov & O'Neil, "Generalized isolation level definitions", ICDE 2000; Kingsbury & Alvaro, "Elle: inferring
+isolation anomalies from experimental observations", VLDB 2020. Keys begin absent, and lists empty.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from caplab.check.checker import Checker, Property
+from caplab.check.columns import among, codes
+from caplab.check.finding import Context, Finding, State
+from caplab.check.witness import MOST, witness
+from caplab.model.fields import Json
+from caplab.model.history import Table
+from caplab.model.transactions import TXN
+
+from . import models
+from .models import FORBIDDEN_FROM, MODELS, SERIALIZABLE, rank_of
+
+if TYPE_CHECKING:
+    from .proofs import Proofs
+    from .transactions import Transactions
+
+NAME = "isolation"
+ORDERS = ("", "session", "realtime")
+CYCLES = ("g0", "g1c", "g_single", "g_nonadjacent", "long_fork", "g2_item")
+
+
+def applies(history: Table) -> str:
+    """Return why there is nothing to check in a validated history, or ''."""
+    return "" if among(history, "op", [TXN]).any() else "no operation is a transaction"
+
+
+def applies_to_file(columns: Collection[str]) -> str:
+    """Return why there is nothing to check in a file with these columns, or ''."""
+    return "" if TXN in columns else f"there is no column '{TXN}'"
+
+
+def check(history: Table, context: Context) -> Finding:
+    """Find every anomaly that the transactions prove, and name the strongest model without them.
+
+    Figures: transactions (committed), failed, not_known, dependencies; for each anomaly how often it is proven: g1a,
+    g1b, unwritten, doubled, internal (reads), incompatible_orders (keys), dirty_updates (appends), lost_updates
+    (transactions); and groups of transactions with a cycle of a class, none of which has a worse one: g0, g1c,
+    g_single, g_nonadjacent, long_fork, g2_item, each with _session and _realtime for cycles that need these orders;
+    session_cycles and realtime_cycles are their sums. model: the strongest model that the history allows, allows: every
+    one that no other implies, asked: the weakest level asked for (strict serializable where none was). unplaced:
+    writes of registers whose place in the order is not known. repeated: values written several times to one key.
+    undecided: groups of which only that they have a cycle is known.
+
+    Violated by an anomaly that the asked level forbids. Unknown with fewer than context.enough committed transactions,
+    with levels of other names, and where unplaced, repeated or undecided ones might hide an anomaly.
+    """
+    if importlib.util.find_spec("scipy") is None:
+        reason = "Isolation is checked with scipy, which is not installed. Hint: pip install 'caplab[compare]'."
+        return Finding(property=NAME, state=State.UNKNOWN, reason=reason)
+    from .proofs import proofs_of  # noqa: PLC0415  # scipy is only there where histories are checked
+    from .transactions import transactions_of  # noqa: PLC0415
+
+    t = transactions_of(history)
+    proofs = proofs_of(t)
+    ranks = models.allowed(proofs.counts)
+    level = _asked(history, t)
+    shown = _witnesses(history, t, proofs, context)
+    figures = _figures(t, proofs) | {
+        "model": models.named(ranks),
+        "allows": list(models.strongest(ranks)),
+        "asked": level.words,
+        "witnesses": shown,
+    }
+    state, reason = _state(proofs, figures, level, context)
+    return Finding(property=NAME, state=state, reason=reason, figures=figures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """The weakest level that was asked for: its rank and order, and in words; not known: a word of none."""
+
+    rank: int
+    order: str
+    words: str
+    is_known: bool = True
+
+
+def _asked(history: Table, t: Transactions) -> _Level:
+    level, words = codes(history, "level")
+    used = {int(code) for code in set(level[t.row].tolist())}
+    strict = _Level(rank_of(SERIALIZABLE), "realtime", models.STRICT)
+    levels = []
+    for code in used:
+        if code < 0:
+            levels.append(strict)
+        elif (known := models.asked(words[code])) is None:
+            return _Level(-1, "", words[code], is_known=False)
+        else:
+            levels.append(_Level(*known, words[code]))
+    return min(levels, key=lambda each: (each.rank, ORDERS.index(each.order)), default=strict)
+
+
+def _figures(t: Transactions, proofs: Proofs) -> dict[str, Json]:
+    figures: dict[str, Json] = {
+        "transactions": int(t.committed.sum()),
+        "failed": int((~t.possible).sum()),
+        "not_known": int((t.possible & ~t.committed).sum()),
+        "dependencies": proofs.dependencies,
+    }
+    for name in FORBIDDEN_FROM:
+        figures[name] = proofs.counts.get((name, ""), 0)
+    for order in ORDERS[1:]:
+        counts = {f"{name}_{order}": proofs.counts.get((name, order), 0) for name in CYCLES}
+        figures |= {**counts, f"{order}_cycles": sum(counts.values())}
+    return figures | {"unplaced": proofs.unplaced, "repeated": proofs.repeated, "undecided": proofs.undecided}
+
+
+def _witnesses(history: Table, t: Transactions, proofs: Proofs, context: Context) -> list[Json]:
+    shown: list[Json] = []
+    for round_ in range(3):  # the first of every anomaly before the second of any
+        for each in proofs.proofs.values():
+            if round_ < len(each) and len(shown) < MOST:
+                proof = each[round_]
+                shown.append(witness(history, proof.what, (t.row[one] for one in proof.transactions), context))
+    return shown
+
+
+def _state(proofs: Proofs, figures: dict[str, Json], level: _Level, context: Context) -> tuple[State, str]:
+    model, transactions = figures["model"], figures["transactions"]
+    against = [
+        (name, order)
+        for name, order in proofs.counts
+        if rank_of(FORBIDDEN_FROM[name]) <= level.rank and ORDERS.index(order) <= ORDERS.index(level.order)
+    ]
+    allows = f"The strongest model that the history allows is {model}." if model != "none" else "No model allows it."
+    if against and level.is_known:
+        first = next((each[0].what for kind in against if (each := proofs.proofs[kind])), "")
+        return State.VIOLATED, f"Not {level.words}. {allows} {first}".rstrip()
+    if not level.is_known:
+        return State.UNKNOWN, f"The level '{level.words}' is not known here. {allows}"
+    if int(str(transactions)) < context.enough:
+        return State.UNKNOWN, f"Only {transactions} committed transactions; {context.enough} are needed."
+    if hidden := _hidden(proofs):
+        return State.UNKNOWN, f"{hidden} {allows}"
+    return State.HOLDS, f"{allows} {transactions} committed transactions, {proofs.dependencies} dependencies."
+
+
+def _hidden(proofs: Proofs) -> str:
+    """Return what an anomaly might hide behind, or ''."""
+    if proofs.undecided:
+        return f"Of {proofs.undecided} groups of transactions with a cycle it is not decided what kind it is."
+    if proofs.repeated:
+        return f"{proofs.repeated} values were written to one key several times, so it is not known which was read."
+    if proofs.unplaced:
+        return (
+            f"{proofs.unplaced} writes of registers have no known place in an order: they had not read what was there."
+        )
+    return "" if proofs.dependencies else "No transaction read or overwrote what another one wrote."
+
+
+def _property(name: str, words: str, figure: str) -> Property:
+    return Property(name=name, words=words, figure=figure, of="transactions", by_side=False, by_route=False)
+
+
+CHECKER = Checker(
+    name=NAME,
+    check=check,
+    applies=applies,
+    applies_to_file=applies_to_file,
+    properties=(
+        _property("writeCycles", "write cycles (G0)", "g0"),
+        _property("abortedReads", "aborted reads (G1a)", "g1a"),
+        _property("intermediateReads", "intermediate reads (G1b)", "g1b"),
+        _property("circularReads", "circular information flow (G1c)", "g1c"),
+        _property("lostUpdates", "lost updates", "lost_updates"),
+        _property("readSkews", "read skews (G-single)", "g_single"),
+        _property("longForks", "long forks", "long_fork"),
+        _property("writeSkews", "write skews (G2-item)", "g2_item"),
+        _property("incompatibleOrders", "lists in incompatible orders", "incompatible_orders"),
+        _property("internalInconsistencies", "reads that contradict their transaction", "internal"),
+        _property("sessionCycles", "cycles against a session's order", "session_cycles"),
+        _property("realTimeCycles", "cycles against real time", "realtime_cycles"),
+    ),
+)
+
+__all__ = ["CHECKER", "CYCLES", "MODELS", "NAME", "applies", "check"]
