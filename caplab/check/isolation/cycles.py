@@ -115,7 +115,8 @@ class _Search:
         source, target, kind, _ = seed
         apart = self._component.name == SI
         begin: _Visit = (target, 1 if kind == RW and apart else 0)
-        distance, came = {begin: 1 if target < self._most else 0}, {}
+        distance = {begin: 1 if target < self._most else 0}
+        came: dict[_Visit, tuple[_Visit, int, int]] = {}
         queue = deque([begin])
         while queue:
             here = queue.popleft()

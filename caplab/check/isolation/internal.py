@@ -23,12 +23,14 @@ def inconsistent(t: Transactions, touches: Touches) -> Places:
     lists = np.flatnonzero(t.is_list[t.key[touches.micro]] & t.committed[t.of[touches.micro]])
     bad.append(_lists(t, touches, lists))
     bad.append(_future(t, before[~read & is_list], micro[~read & is_list]))
-    return np.unique(np.concatenate(bad))
+    inconsistent_reads: Places = np.unique(np.concatenate(bad))
+    return inconsistent_reads
 
 
 def _registers(t: Transactions, before: Places, read: Places) -> Places:
     same = (t.has_value[before] == t.has_value[read]) & (t.value[before] == t.value[read])
-    return read[~same]
+    unlike: Places = read[~same]
+    return unlike
 
 
 def _lists(t: Transactions, touches: Touches, at: Places) -> Places:
@@ -81,4 +83,5 @@ def _future(t: Transactions, before: Places, append: Places) -> Places:
     of = np.repeat(np.arange(len(before)), counts)
     steps = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
     there = t.elements[t.begin[before[of]] + steps] == t.value[append[of]]
-    return before[np.unique(of[there])]
+    future: Places = before[np.unique(of[there])]
+    return future

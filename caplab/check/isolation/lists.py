@@ -97,7 +97,8 @@ def intermediate(t: Transactions, touches: Touches, readers: Places, written: In
     """Return the reads of what another transaction wrote and wrote again."""
     one = written >= 0
     readers, written = readers[one], written[one]
-    return readers[~touches.last_write[written] & (t.of[written] != t.of[readers])]
+    changed: Places = readers[~touches.last_write[written] & (t.of[written] != t.of[readers])]
+    return changed
 
 
 def _longest(t: Transactions, reads: Places) -> Integers:
@@ -211,7 +212,8 @@ def _strange_odd(t: Transactions, reads: Places, writers: Writers) -> tuple[Plac
     order = np.argsort(pairs, kind="stable")
     order = order[append[order] >= 0]
     twice = order[1:][pairs[order[1:]] == pairs[order[:-1]]]
-    return tuple(reads[np.unique(of[places])] for places in (failed, append == NONE, twice))  # type: ignore[return-value]
+    aborted, unwritten, doubled = (reads[np.unique(of[places])] for places in (failed, append == NONE, twice))
+    return aborted, unwritten, doubled
 
 
 def _incompatible(t: Transactions, odd: Places, longest: Integers) -> tuple[tuple[int, int], ...]:

@@ -11,6 +11,7 @@ from ..grid import Grid, in_columns
 from ..values import Figures, listed, number
 
 FOLDED_FROM = 12  # operations of a witness that are all shown; of more only the first and the last
+_ELEMENTS = 4  # the last ones of a list that are shown
 _FIRST, _LAST = 6, 5  # shown of those
 _HEADER = ("row", "client", "operation", "outcome", "invoked", "returned", "where")
 _ORDERED = ("row", "client", "operation", "outcome", "order", "where")  # without a clock
@@ -97,9 +98,22 @@ def _operation(operation: Figures) -> str:
     if op == "cas":
         observed = f", found {_word(operation, 'observed')}" if "observed" in operation else ""
         return f"cas{key} {_word(operation, 'expected')} = {_word(operation, 'value')}{observed}"
+    if isinstance(micro := operation.get("txn"), list):
+        return words.shortened(words.one_line(f"{op}: {', '.join(map(_micro, micro)) or 'nothing'}"))
     if op in ("read", "scan"):
         return f"{op}{key}: {'nothing' if operation.get('value') is None else _word(operation, 'value')}"
     return f"{op}{key} = {_word(operation, 'value')}" if "value" in operation else f"{op}{key}"
+
+
+def _micro(micro: object) -> str:
+    """Format a micro-operation of a transaction, such as 'append x = 3', 'read x: [..., 4, 5]'."""
+    op, key, value = micro if isinstance(micro, list) and len(micro) == 3 else (micro, "", None)
+    if op in ("append", "w"):
+        return f"{'write' if op == 'w' else op} {key} = {value}"
+    if isinstance(value, list):
+        last = ", ".join(map(str, value[-_ELEMENTS:]))
+        return f"read {key}: [{'..., ' if len(value) > _ELEMENTS else ''}{last}]"
+    return f"read {key}: {'nothing' if value is None else value}"
 
 
 def _word(operation: Figures, name: str) -> str:
