@@ -19,7 +19,7 @@ from caplab.model.history import Table
 
 MEMORY_BYTES = 6 * 2**30  # address space: on 100,000 operations of one key it used all of the machine's
 SOURCES = Path(__file__).with_name("porcupine")
-COLUMNS = ["session", "op", "key", "value", "expected", "observed", "invoke_ns", "return_ns", "outcome"]
+COLUMNS = ["session", "op", "key", "value", "expected", "observed", "invoke_ns", "return_ns", "outcome", "error"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 // Command porcupine-bench checks a history of registers with Porcupine, so that caplab's own checker can be set beside it
 // on the same file.
 //
-// Input: CSV with the header session,op,key,value,invoke_ns,return_ns,outcome and, where there are cas, expected,observed.
-// op is read, write or cas; an empty value is absent; return_ns is empty for an operation that never returned; outcome is
-// ok, fail or info. A failed operation and a read that is not ok constrain nothing and are left out; an info write or cas
-// may take effect any time later. A cas that is ok took effect if it observed what it expected, and else read what it
-// observed.
+// Input: CSV with the header session,op,key,value,invoke_ns,return_ns,outcome and, where there are cas, expected,observed,
+// error. op is read, write or cas; an empty value is absent; return_ns is empty for an operation that never returned;
+// outcome is ok, fail or info. A failed operation and a read that is not ok constrain nothing and are left out; an info
+// write or cas may take effect any time later. A cas that is ok took effect if it observed what it expected, and else read
+// what it observed. A cas that failed without an error was refused: it found anything but what it expected.
 //
 // Output: one JSON object. Without -keys the time of checking all keys at once, until the first that is illegal; with it
 // the name of every illegal key, each checked by itself.
@@ -36,10 +36,11 @@ type input struct {
 	value, expected int64
 }
 
-// output is what an operation saw; known is false for an info operation.
+// output is what an operation saw; known is false for an info operation. refused: only that it was not what was expected.
 type output struct {
-	known bool
-	seen  int64
+	known   bool
+	seen    int64
+	refused bool
 }
 
 func fail(message ...any) {
@@ -83,7 +84,8 @@ func load(path string) []porcupine.Operation {
 			return ""
 		}
 		op, info := at("op"), at("outcome") == "info"
-		if at("outcome") == "fail" || (info && op == "read") {
+		refused := op == "cas" && at("outcome") == "fail" && at("error") == ""
+		if (at("outcome") == "fail" && !refused) || (info && op == "read") {
 			continue
 		}
 		client, end := at("session"), number(at("return_ns"), math.MaxInt64)
@@ -101,7 +103,7 @@ func load(path string) []porcupine.Operation {
 			ClientId: clients[client],
 			Input:    input{op, at("key"), number(at("value"), absent), number(at("expected"), absent)},
 			Call:     number(at("invoke_ns"), 0),
-			Output:   output{!info, seen},
+			Output:   output{!info && !refused, seen, refused},
 			Return:   end,
 		})
 	}
@@ -126,6 +128,8 @@ func step(state, in, out any) (bool, any) {
 	switch {
 	case op.op == "write":
 		return true, op.value
+	case result.refused:
+		return value != op.expected, state
 	case result.known && result.seen != value:
 		return false, state
 	case op.op == "cas" && op.expected == value:

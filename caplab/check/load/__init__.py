@@ -30,7 +30,9 @@ def check(history: Table, context: Context) -> Finding:
 
     A load that never returned counts as under way only at the moment of its invocation, since its duration is unknown.
     Figures: keys, loads, misses, factor {mean, p50, p99, max} (loads of a miss, nearest rank), stampedes (misses with
-    more than one load), redundant (loads beyond the first of their miss).
+    more than one load), redundant (loads beyond the first of their miss), repeated (misses of a key that had been
+    loaded before) and the shortest_gap_seconds from the end of a load to that of the same key that repeated it (None
+    without one). A repeated load violates nothing: the history does not show whether the key had expired.
 
     What was sent before context.steady_ns is left out: a cache that is empty at first. factor_mean and factor_max
     repeat two figures under names that an expectation can use.
@@ -57,13 +59,14 @@ def _loads(history: Table) -> Mask:
     return among(history, "op", ["load"]) & ~among(history, "error", ["overload"])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Misses:
     """Misses by key and time: where each begins among the sorted loads, and its number of loads."""
 
     order: Integers
     begin: Integers
     loads: Integers
+    gap_ns: Integers  # of those whose key had been loaded before: since the end of that
 
 
 def _misses(history: Table, rows: Integers) -> _Misses:
@@ -76,7 +79,14 @@ def _misses(history: Table, rows: Integers) -> _Misses:
     # All operations of a key come after those of the keys before it.
     is_first[1:] = begins[1:] > np.maximum.accumulate(ends)[:-1]
     begin = np.flatnonzero(is_first)
-    return _Misses(order, begin, np.diff(np.append(begin, len(order))))
+    first_ns, last_ns = invoke_ns[begin], np.maximum.reduceat(return_ns, begin) if len(begin) else return_ns
+    again = key[begin[1:]] == key[begin[:-1]]
+    return _Misses(
+        order=order,
+        begin=begin,
+        loads=np.diff(np.append(begin, len(order))),
+        gap_ns=(first_ns[1:] - last_ns[:-1])[again],
+    )
 
 
 def _figures(history: Table, rows: Integers, miss: _Misses) -> dict[str, Json]:
@@ -93,6 +103,8 @@ def _figures(history: Table, rows: Integers, miss: _Misses) -> dict[str, Json]:
         "factor_max": factor["max"],
         "stampedes": int((miss.loads > 1).sum()),
         "redundant": len(rows) - len(miss.begin),
+        "repeated": len(miss.gap_ns),
+        "shortest_gap_seconds": int(miss.gap_ns.min()) / 1e9 if len(miss.gap_ns) else None,
     }
 
 
@@ -113,7 +125,16 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
         )
     if not isinstance(loads, int) or loads < enough:
         return State.UNKNOWN, f"Only {counted(loads, 'load')}; {enough} {are(enough)} needed."
-    return State.HOLDS, f"Each of {counted(misses, 'miss', 'misses')} was loaded once."
+    return State.HOLDS, f"Each of {counted(misses, 'miss', 'misses')} was loaded once{_repeats(figures)}."
+
+
+def _repeats(figures: dict[str, Json]) -> str:
+    """Return how many loads repeated one of the same key, or ''."""
+    repeated, gap_seconds = figures["repeated"], figures["shortest_gap_seconds"]
+    if not repeated:
+        return ""
+    keys = "a key that had been loaded" if repeated == 1 else "keys that had been loaded"
+    return f"; {repeated} of them {were(repeated)} of {keys} before, {gap_seconds:.3g} s after at the soonest"
 
 
 CHECKER = Checker(

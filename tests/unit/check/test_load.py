@@ -73,7 +73,19 @@ def test_the_factor_is_of_misses() -> None:
     finding = finding_of("a1 load k 1 0-9 | b1 load k 1 1-9 | c1 load k 1 2-9 | a1 load k 1 20-21 | a1 load x 1 0-1")
     assert factor(finding) == {"mean": 5 / 3, "p50": 1, "p99": 3, "max": 3}
     assert (finding.figures["loads"], finding.figures["misses"], finding.figures["keys"]) == (5, 3, 2)
-    assert finding.reason == "1 of 3 misses were loaded more than once, in 5 loads."
+    assert finding.reason == "1 of 3 misses was loaded more than once, in 5 loads."
+
+
+def test_a_load_that_repeats_one_without_overlapping_it_is_counted_and_said() -> None:
+    finding = finding_of("a1 load k 1 0-9 | a1 load k 1 12-15 | b1 load k 1 20-21 | b1 load x 1 30-31")
+    assert (finding.figures["repeated"], finding.figures["shortest_gap_seconds"]) == (2, 0.003)
+    assert finding.reason == (
+        "Each of 4 misses was loaded once; 2 of them were of keys that had been loaded before, 0.003 s after at the"
+        " soonest."
+    )
+    once = finding_of("a1 load k 1 0-9 | b1 load x 1 30-31")
+    assert (once.figures["repeated"], once.figures["shortest_gap_seconds"]) == (0, None)
+    assert once.reason == "Each of 2 misses was loaded once."
 
 
 def test_a_large_stampede_is_shown_by_its_first_loads() -> None:
