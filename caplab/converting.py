@@ -30,6 +30,8 @@ def convert(source: Path, target: Path, bounds: Bounds) -> str:
         endings = ", ".join(writing.ENDINGS)
         raise CommandError(f"{target}: its name does not say the format. Hint: let it end with one of {endings}.")
     recording = _read(source, bounds)
+    if not target.parent.is_dir():
+        raise CommandError(f"{target.parent}: there is no such folder. Hint: make it first.")
     try:
         with memory.at_most(bounds.bytes + _WRITING_BYTES):
             writing.write(recording, target, kind)

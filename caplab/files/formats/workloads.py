@@ -214,14 +214,19 @@ def _what_reads_read(ops: Operations, names: list[str]) -> _Reads:
     there = set(names)
     if there & set(_COUNTER):
         return _Reads.COUNTER
-    if "add" not in there:
-        return _Reads.REGISTER
-    for at, name in enumerate(names):
-        if name == "read" and ops.outcome[at] == _OK and ops.found[at] is not None:
-            found = ops.found[at]
-            keyed = _is_pair(found) and _is_pair(ops.asked[at]) and ops.asked[at][1] is None
-            return _Reads.SET if isinstance(found[1] if keyed else found, list) else _Reads.COUNTER
-    return _Reads.SET
+    found = next((at for at, name in enumerate(names) if name == "read" and _found(ops, at) is not None), None)
+    if "add" in there:
+        return _Reads.SET if found is None or isinstance(_found(ops, found), list) else _Reads.COUNTER
+    if found is not None and not there & set(_REGISTER) and isinstance(_found(ops, found), list | dict):
+        ops.refuse(found, "a read returned a collection, and nothing says of what", "check a history with its writes")
+    return _Reads.REGISTER
+
+
+def _found(ops: Operations, at: int) -> Any:
+    """Return what a read returned, without its key; None if it is not ok, or returned nothing."""
+    asked, found = ops.asked[at], ops.found[at]
+    keyed = _is_pair(found) and _is_pair(asked) and asked[1] is None
+    return None if ops.outcome[at] != _OK else found[1] if keyed else found
 
 
 def _has_independent_keys(ops: Operations, names: list[str]) -> bool:

@@ -278,6 +278,10 @@ REFUSED = [
         r"Line 2: its value is no \[key value\]",
     ),
     ("{:process 0, :type :invoke, :f :read, :time 1}\n{:process 1, :type :invoke, :f :read}", "1 of 2 events have no"),
+    (
+        "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :read, :value {0 10, 1 10}}",
+        "Line 1: a read returned a collection, and nothing says of what",
+    ),
     ("{:process :nemesis, :type :info, :f :start}", r"no operations of clients \(1 event of no client"),
     ("{:process 0, :type :invoke, :f :read", "Line 1: the file ends within what line 1 begins"),
     ("[{:process 0, :type :invoke, :f :read}\n", "Line 1: the file ends within"),
