@@ -102,6 +102,8 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     if delivered < enough:
         few = f"Only {counted(delivered, 'element')} {were(delivered)} delivered"
         return State.UNKNOWN, f"{few}; {enough} {are(enough)} needed to say that none is lost."
+    if not acked:
+        return State.HOLDS, "Nothing was acked, and all that was delivered had been enqueued."
     taken = figures["maybe_taken"]
     maybe = f"; dequeues of unknown outcome may have taken {taken} of them" if taken else ""
     return State.HOLDS, (

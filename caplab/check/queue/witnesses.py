@@ -65,8 +65,13 @@ class _Proofs:
     def _lost_alone(self, place: int) -> _Proof:
         missing = self.anomalies.missing
         enqueue, proof = int(self.operations.enqueues.row[missing.enqueue[place]]), int(missing.proof[place])
-        what = f"{self._element(enqueue)} was enqueued and not dequeued, and {self._gone(proof)}."
-        return what, [enqueue, proof]
+        acked, delivered = self._accounts(enqueue)
+        if len(acked) == 1:
+            what = f"{self._element(enqueue)} was enqueued and not dequeued, and {self._gone(proof)}."
+        else:
+            times = f"{counted(len(acked), 'time')} and delivered {counted(len(delivered), 'time')}"
+            what = f"{self._element(enqueue)} was enqueued {times}, and {self._gone(proof)}."
+        return what, [*acked, *delivered, proof]
 
     def _lost_with(self, place: int, key: int, takers: int) -> _Proof:
         missing = self.anomalies.missing
@@ -74,15 +79,23 @@ class _Proofs:
         some = self.operations.takers
         may = np.flatnonzero((some.key == key) & (some.invoke_ns <= missing.gone_ns[place]))
         enqueues = self.operations.enqueues.row[missing.enqueue[here]].tolist()
+        accounts = {row for enqueue in enqueues for rows in self._accounts(enqueue) for row in rows}
         what = (
             f"{len(enqueues)} elements{self._of(enqueues[0])} were enqueued, and are gone; only"
             f" {counted(takers, 'dequeue')} of unknown outcome may have taken one each."
         )
-        return what, [*enqueues, *some.row[may].tolist(), *np.unique(missing.proof[here]).tolist()]
+        return what, [*accounts, *some.row[may].tolist(), *np.unique(missing.proof[here]).tolist()]
 
     def _gone(self, row: int) -> str:
         is_scan = among(self.history, "op", ["scan"])[row]
         return "a scan begun later does not show it" if is_scan else "the queue was found empty later"
+
+    def _accounts(self, row: int) -> tuple[list[int], list[int]]:
+        """Return the rows of all acked enqueues of a row's element, and of all its deliveries."""
+        enqueues, deliveries = self.operations.enqueues, (self.operations.dequeues, self.operations.shown)
+        acked = enqueues.row[enqueues.ok]
+        delivered = [rows.row[self._same(rows.row, row)] for rows in deliveries]
+        return acked[self._same(acked, row)].tolist(), np.concatenate(delivered).tolist()
 
     def unexpected(self) -> list[_Proof]:
         """Show what was delivered without being enqueued by then, with any enqueues of it."""
@@ -91,7 +104,10 @@ class _Proofs:
             later, refused = self._enqueues(row)
             why = "before it was enqueued" if later else "though it was never enqueued"
             why = "though its enqueue surely failed" if refused and not later else why
-            proofs.append((f"{self._element(row)} was {self._delivered(row)}, {why}.", [*later, *refused, row]))
+            sooner = self._dequeues(row) if later else []
+            why = f"{len(sooner)} times in all, before it was enqueued so often" if len(sooner) > 1 else why
+            what = f"{self._element(row)} was {self._delivered(row)}, {why}."
+            proofs.append((what, [*later, *refused, *sooner, row]))
         return proofs
 
     def duplicated(self) -> list[_Proof]:

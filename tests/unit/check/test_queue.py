@@ -62,8 +62,8 @@ PLANTED = {
     ),
     "lost, of equal ones": (
         "lost", "p1 enqueue q 1 0-1\n p2 enqueue q 1 0-1\n c1 dequeue q 1 4-5\n c1 dequeue q - 6-7",
-        "1 of queue 'q' was enqueued and not dequeued, and the queue was found empty later.",
-        ["p2 enqueue q 1", "c1 dequeue q -"],
+        "1 of queue 'q' was enqueued 2 times and delivered 1 time, and the queue was found empty later.",
+        ["p1 enqueue q 1", "p2 enqueue q 1", "c1 dequeue q 1", "c1 dequeue q -"],
     ),
     "dequeued again": (
         "duplicated", GOOD + "c2 dequeue q 1 8-9",
