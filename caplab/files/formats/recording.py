@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +12,8 @@ from ...model.disorder import validate_stored
 from ...model.fields import Json
 from ...model.history import Table
 from .texts import Texts
+
+_ROW = re.compile(r"\b([Rr]ow )(\d{1,9})\b")
 
 
 class FormatError(ValueError):
@@ -45,7 +48,7 @@ class Recording:
         if not self.texts and self.rows is None:
             return finding
         figures = {name: self._in_file(value, name) for name, value in finding.figures.items()}
-        return replace(finding, reason=self.texts.in_words(finding.reason), figures=figures)
+        return replace(finding, reason=self._in_words(finding.reason), figures=figures)
 
     def _in_file(self, value: Json, name: str) -> Json:
         if isinstance(value, Mapping):
@@ -54,4 +57,12 @@ class Recording:
             return [self._in_file(cell, name) for cell in value]
         if name == "row" and self.rows is not None and isinstance(value, int) and 0 <= value < len(self.rows):
             return int(self.rows[value])
-        return self.texts.shown(value, name)
+        return self._in_words(value) if isinstance(value, str) else self.texts.shown(value, name)
+
+    def _in_words(self, message: str) -> str:
+        """Return a message with texts and rows as they are in the file."""
+        return _ROW.sub(lambda found: f"{found[1]}{self._row(int(found[2]))}", self.texts.in_words(message))
+
+    def _row(self, row: int) -> int:
+        """Return the place in the file of what a message calls by its row, both from 1."""
+        return row if self.rows is None or not 0 < row <= len(self.rows) else int(self.rows[row - 1]) + 1
