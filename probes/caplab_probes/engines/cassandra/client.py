@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from cassandra import OperationTimedOut
 from cassandra.connection import ConnectionShutdown
 
 from caplab.contract.engines import CASSANDRA
+from caplab.model.transactions import TXN
 
 from ...links import Client, ClientFactory, Endpoint, NotDone, NotOpened, Result, Scan, Topology, result_of
 from ...load.workloads import Operation
@@ -23,6 +25,17 @@ from .driver import DIRECT_PROFILE, SERVICE_PROFILE, send
 from .outcomes import ERRORS, Answer, applied, current_value, not_sent, reading, row_missing
 from .scanning import scan_run
 from .statements import LEVELS_OF, READ_LEVELS, WRITE_LEVELS, Kind, Statement, first_write_of, next_id_of, statement_of
+from .transactions import (
+    aborted,
+    batch_of,
+    ended,
+    is_conditional,
+    keys_read,
+    read_by,
+    texts_of,
+    version_in,
+    version_read,
+)
 
 OPENING_SECONDS = 20.0  # for the shared connection, when no schedule waits: a busy machine takes seconds for it
 # The driver gives up this much after the session has: which of the two comes first must not be a matter of chance.
@@ -63,12 +76,34 @@ class CassandraLink:
         until = asyncio.get_running_loop().time() + self._seconds + _MARGIN_SECONDS
         if operation.op == "id":
             return await self._next_id(operation, until)
+        if operation.op == TXN:
+            return await self._transact(operation, until)
         statement = statement_of(operation)
         answer = await self._ask(statement, until)
         if statement.kind is Kind.CONDITIONAL and operation.op == "write" and row_missing(answer):
             statement = first_write_of(operation)
             answer = await self._ask(statement, until)
         return self._result(operation, answer, *reading(operation, statement.kind, answer))
+
+    async def _transact(self, operation: Operation, until: float) -> Result:
+        """Read what a transaction reads, and write what it writes if it could be read."""
+        self._connection.want(texts_of(operation))
+        version, answer, rows = None, Answer(), ()
+        if is_conditional(operation):
+            answer = await self._ask(version_read(operation), until)
+            version = version_in(answer)
+        if answer.error is None and (reads := keys_read(operation)) is not None:
+            answer = await self._ask(reads, until)
+            rows = answer.rows
+        if answer.error is not None:
+            return self._result(operation, answer, aborted(answer), None)
+        outcome = OK
+        if not operation.only_reads:
+            batch = batch_of(operation, version)
+            answer = await self._ask(batch, until)
+            outcome = ended(batch, answer)
+        micro_ops = read_by(operation.txn, rows) if outcome == OK else ()
+        return replace(self._result(operation, answer, outcome, None), txn=micro_ops)
 
     async def _next_id(self, operation: Operation, until: float) -> Result:
         """Hand out the id after the last one that this link has seen, or after a newer one of another client.

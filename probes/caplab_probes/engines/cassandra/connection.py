@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -32,6 +32,7 @@ class DriverConnection:
         self.lost = False
         self._port = port
         self._prepared: dict[str, Any] = {}
+        self._wanted: tuple[str, ...] = TEXTS
         self._preparing: asyncio.Task[None] | None = None
 
     def host(self, address: str) -> Any:
@@ -55,6 +56,11 @@ class DriverConnection:
             bound.serial_consistency_level = statement.serial
         return bound
 
+    def want(self, texts: Iterable[str]) -> None:
+        """Have these texts prepared too, before one of them is sent."""
+        if new := [text for text in texts if text not in self._wanted]:
+            self._wanted = (*self._wanted, *new)
+
     async def prepared(self) -> None:
         """Wait until all statements are prepared; concurrent callers share one attempt. Raises one of ERRORS."""
         if self._preparing is None or self._preparing.done():
@@ -67,7 +73,7 @@ class DriverConnection:
 
         Raises the driver's errors, InvalidRequest if the tables are missing.
         """
-        for text in TEXTS:
+        for text in self._wanted:
             if text not in self._prepared:
                 self._prepared[text] = self.session.prepare(text)
 

@@ -51,6 +51,7 @@ _INVALID = (AlreadyExists, BadCredentials, InvalidRequest, ProtocolException, Re
 _REFUSED_BEFORE_WRITE = {
     Kind.WRITE: (Unavailable, OverloadedErrorMessage, IsBootstrappingErrorMessage),
     Kind.INCREMENT: (Unavailable, IsBootstrappingErrorMessage),
+    Kind.BATCH: (Unavailable, IsBootstrappingErrorMessage),
 }
 
 

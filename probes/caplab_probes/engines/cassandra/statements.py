@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from cassandra import ConsistencyLevel
 
 from caplab.model.keys import run_number
+from caplab.model.transactions import TXN
 
 from ...load.workloads import Operation, index_of, run_of, writer_of
 
@@ -25,6 +27,7 @@ LEVELS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "counter": (_BOTH, (*_BOTH, "EACH_QUORUM")),
     "cas": (READ_LEVELS, tuple(COMMIT_LEVELS)),
     "ids": (READ_LEVELS, tuple(COMMIT_LEVELS)),
+    TXN: (READ_LEVELS, READ_LEVELS),
 }
 BUCKETS = 256  # partitions of a run's set: they spread over the ring
 # Distance between the buckets of two vantages: the golden section of all, so that few or many of them keep apart.
@@ -47,6 +50,12 @@ TABLES: Mapping[str, str] = {
     "given": f"""CREATE TABLE IF NOT EXISTS {KEYSPACE}.given
         (run int, key text, value bigint, PRIMARY KEY ((run, key)))
         WITH ID = 5a1ab001-0000-4000-8000-0000000000d1 AND read_repair = 'BLOCKING'""",
+    "txn_list": f"""CREATE TABLE IF NOT EXISTS {KEYSPACE}.txn_list
+        (run int, part text, key text, version bigint STATIC, elements list<bigint>, PRIMARY KEY ((run, part), key))
+        WITH ID = 5a1ab001-0000-4000-8000-0000000000f1 AND read_repair = 'BLOCKING'""",
+    "txn_register": f"""CREATE TABLE IF NOT EXISTS {KEYSPACE}.txn_register
+        (run int, part text, key text, version bigint STATIC, value bigint, PRIMARY KEY ((run, part), key))
+        WITH ID = 5a1ab001-0000-4000-8000-0000000000f2 AND read_repair = 'BLOCKING'""",
 }
 _ADD = f"INSERT INTO {KEYSPACE}.added (run, bucket, value) VALUES (?, ?, ?)"
 _ADD_SERIAL = f"{_ADD} IF NOT EXISTS"
@@ -74,20 +83,24 @@ TEXTS = (
 
 
 class Kind(Enum):
-    """What a failed statement may leave behind: nothing, a write, a counted write, or a begun round of Paxos."""
+    """What a failed statement may leave behind: nothing, a write, what counts or appends, or a begun round of Paxos."""
 
     READ = "read"
     WRITE = "write"
     INCREMENT = "increment"
+    BATCH = "batch"
     CONDITIONAL = "conditional"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """A text of TEXTS with its values. level and serial are the driver's numbers, serial only of a condition."""
+    """A text of TEXTS, or of a transaction, with its values.
+
+    level and serial are the driver's numbers, serial only of a condition.
+    """
 
     text: str
-    values: tuple[int | str | None, ...]
+    values: tuple[Any, ...]
     kind: Kind
     level: int
     serial: int | None = None
@@ -109,17 +122,17 @@ def statement_of(operation: Operation) -> Statement:
     if operation.op == "read":
         text = _READ_COUNTER if operation.workload == "counter" else _READ
         return Statement(
-            text=text, values=(_run_in(key), key), kind=Kind.READ, level=_number(operation.level or DEFAULT_LEVEL)
+            text=text, values=(run_in(key), key), kind=Kind.READ, level=level_number(operation.level or DEFAULT_LEVEL)
         )
     if operation.op == "incr":
         return Statement(
             text=_INCR,
-            values=(value, _run_in(key), key),
+            values=(value, run_in(key), key),
             kind=Kind.INCREMENT,
-            level=_number(operation.level or DEFAULT_LEVEL),
+            level=level_number(operation.level or DEFAULT_LEVEL),
         )
     if operation.op == "cas":
-        return _transaction(operation, _CAS, (value, _run_in(key), key, operation.expected))
+        return _transaction(operation, _CAS, (value, run_in(key), key, operation.expected))
     if operation.op == "add":
         return _write(operation, _ADD_SERIAL if conditional else _ADD, (run_of(value), bucket_of(value), value))
     if conditional:
@@ -137,7 +150,7 @@ def first_write_of(operation: Operation) -> Statement:
 def next_id_of(operation: Operation, last: int | None) -> Statement:
     """Return the statement that hands out the id after last, if it is still the last; None if there was none yet."""
     key = operation.key or ""
-    return _transaction(operation, _NEXT_ID, ((last or 0) + 1, _run_in(key), key, last))
+    return _transaction(operation, _NEXT_ID, ((last or 0) + 1, run_in(key), key, last))
 
 
 def scans_of(workload: str, run_id: str, level: str) -> Iterator[Statement]:
@@ -145,10 +158,10 @@ def scans_of(workload: str, run_id: str, level: str) -> Iterator[Statement]:
     run = run_number(run_id)
     if workload != "set-scan":
         text = _SCAN_COUNTERS if workload == "counter-scan" else _SCAN_REGISTERS
-        yield Statement(text=text, values=(run,), kind=Kind.READ, level=_number(level))
+        yield Statement(text=text, values=(run,), kind=Kind.READ, level=level_number(level))
         return
     for bucket in range(BUCKETS):
-        yield Statement(text=_SCAN_SET, values=(run, bucket), kind=Kind.READ, level=_number(level))
+        yield Statement(text=_SCAN_SET, values=(run, bucket), kind=Kind.READ, level=level_number(level))
 
 
 def element_of(row: tuple[int | str, ...]) -> tuple[str | None, int]:
@@ -160,20 +173,25 @@ def element_of(row: tuple[int | str, ...]) -> tuple[str | None, int]:
 def _write(operation: Operation, text: str, values: tuple[int | str, ...]) -> Statement:
     if operation.level in COMMIT_LEVELS:
         return _transaction(operation, text, values)
-    return Statement(text=text, values=values, kind=Kind.WRITE, level=_number(operation.level or DEFAULT_LEVEL))
+    return Statement(text=text, values=values, kind=Kind.WRITE, level=level_number(operation.level or DEFAULT_LEVEL))
 
 
 def _transaction(operation: Operation, text: str, values: tuple[int | str | None, ...]) -> Statement:
     level = operation.level or "SERIAL"
     return Statement(
-        text=text, values=values, kind=Kind.CONDITIONAL, level=_number(COMMIT_LEVELS[level]), serial=_number(level)
+        text=text,
+        values=values,
+        kind=Kind.CONDITIONAL,
+        level=level_number(COMMIT_LEVELS[level]),
+        serial=level_number(level),
     )
 
 
-def _run_in(key: str) -> int:
+def run_in(key: str) -> int:
     """Return the number of the run that a register's key belongs to."""
     return int(key.partition("/")[0], 16)
 
 
-def _number(level: str) -> int:
+def level_number(level: str) -> int:
+    """Return the driver's number of a level."""
     return int(ConsistencyLevel.name_to_value[level])
