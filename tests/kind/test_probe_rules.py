@@ -19,12 +19,18 @@ pytestmark = pytest.mark.beside
 REPLICAS = {"kind": "PostgresCluster", "routes": ["service", "replica"]}
 CASSANDRA = {"kind": "CassandraCluster"}
 READERS = {"kind": "RedisCluster", "workload": "cache", "routes": ["service"], "cache": {"store": "pg"}}
+TXN = {"workload": "txn"}
 GOOD: list[dict[str, Any]] = [
     {},
     {**REPLICAS, "client": {"readRouting": "lag-aware", "maxLagBytes": 0}},
     {**REPLICAS, "client": {"readRouting": "causal", "replicaWaitMilliseconds": 1}},
     {**CASSANDRA, "client": {"clockSkewMilliseconds": -2000, "skewedVantages": ["a"]}},
     {"client": {"timeoutMilliseconds": 50}},
+    TXN,
+    {**TXN, "routes": ["replica"], "levels": {"read": "repeatable-read", "write": "serializable"}},
+    {**TXN, "seconds": 3600, "transactions": {"model": "rw-register", "keys": 8, "readShare": 0}},
+    {**TXN, "kind": "RedisCluster", "levels": {"write": "multi"}},
+    {**TXN, **CASSANDRA, "levels": {"read": "ONE", "write": "SERIAL"}},
     READERS,
     {**READERS, "cache": {"store": "pg", "protection": "xfetch", "exponent": 0, "graceMilliseconds": 1}},
 ]
@@ -48,6 +54,20 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ),
     ("client.timeoutMilliseconds is for", {**CASSANDRA, "client": {"timeoutMilliseconds": 500}}),
     ("timeoutMilliseconds", {"client": {"timeoutMilliseconds": 49}}),
+    ("transactions goes with the workload txn", {"transactions": {"keys": 1}}),
+    ("spec.transactions.keys", {**TXN, "transactions": {"keys": 9}}),
+    ("spec.transactions.model", {**TXN, "transactions": {"model": "sets"}}),
+    ("lower rate or seconds", {**TXN, "rate": 100, "seconds": 10_000}),
+    ("lower rate or seconds", {**TXN, "rate": 100, "seconds": 3600, "transactions": {"writesPerKey": 1024}}),
+    ("is read-committed, repeatable-read or serializable", {**TXN, "levels": {"write": "QUORUM"}}),
+    (
+        "a replica has no serializable transactions",
+        {**TXN, "routes": ["replica"], "levels": {"read": "serializable"}},
+    ),
+    (
+        "client.readRouting does not route transactions",
+        {**TXN, "routes": ["replica"], "client": {"readRouting": "causal"}},
+    ),
     ("cache goes with the workload cache", {"cache": {"store": "pg"}}),
     ("cache goes with the workload cache", {"kind": "RedisCluster", "workload": "cache", "routes": ["service"]}),
     ("workload cache is for a RedisCluster", {**READERS, "kind": "PostgresCluster"}),
