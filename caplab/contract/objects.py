@@ -39,6 +39,8 @@ READ_ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal"
 # What the keys of transactions hold, and how far SQL keeps transactions apart (levels of a PostgresCluster).
 LIST_APPEND, RW_REGISTER = MODELS = ("list-append", "rw-register")
 READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE = ISOLATION_LEVELS = ("read-committed", "repeatable-read", "serializable")
+# How a RedisCluster's transactions are carried out: what they read first is watched, or all is between MULTI and EXEC.
+WATCH, MULTI = REDIS_TRANSACTIONS = ("watch", "multi")
 PROTECTIONS = ("none", "lock", "xfetch", "jitter", "refresh-ahead", "stale-while-revalidate")
 
 

@@ -25,6 +25,10 @@ _COLUMNS = {
         "stale": "", "dirty": "dirty", "readYourWrites": "own writes", "monotonicReads": "going back",
         "notLinearizable": "keys not linearizable",
     },
+    "anomalies of transactions": {
+        "lostUpdates": "lost updates", "writeSkews": "write skews", "readSkews": "read skews",
+        "longForks": "long forks",
+    },
     "two primaries": {"twoPrimaries": ""},
     "loads of one miss": {"stampedeMax": ""},
     "reads' p99 over the normal p99": {"readP99Ratio": ""},

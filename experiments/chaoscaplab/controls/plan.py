@@ -8,10 +8,19 @@ from typing import Any
 
 from chaoslib import substitute
 
-from caplab.contract.bounds import CLOCK_SKEW_MILLISECONDS, TIMEOUT_MILLISECONDS
-from caplab.contract.engines import REDIS
+from caplab.contract.bounds import (
+    CLOCK_SKEW_MILLISECONDS,
+    TIMEOUT_MILLISECONDS,
+    TXN_ACTIVE_KEYS,
+    TXN_KEYS,
+    TXN_OPERATIONS,
+    TXN_WRITES_PER_KEY,
+)
+from caplab.contract.engines import POSTGRES, REDIS, Engine
+from caplab.contract.objects import ISOLATION_LEVELS, REDIS_TRANSACTIONS
 from caplab.model.fields import FieldError, Fields, Json
 from caplab.model.runs import CACHE
+from caplab.model.transactions import TXN
 
 from ..clusters.engines import EngineModule, engine_named
 from ..namespaces import configured
@@ -131,7 +140,7 @@ def _requested_seconds(configuration: Mapping[str, Any]) -> float:
 
 
 def _load(fields: Fields, engine: EngineModule, longest_seconds: float) -> dict[str, Json]:
-    fields.only("name", "workload", "rate", "routes", "levels", "client", "cache")
+    fields.only("name", "workload", "rate", "routes", "levels", "client", "cache", "transactions")
     load: dict[str, Json] = {
         "name": fields.text("name"),
         "workload": fields.text("workload"),
@@ -140,12 +149,14 @@ def _load(fields: Fields, engine: EngineModule, longest_seconds: float) -> dict[
     }
     if "routes" in fields.values:
         load["routes"] = list(fields.texts("routes"))
-    if levels := _levels(fields.optional_object("levels"), engine):
+    if levels := _levels(fields.optional_object("levels"), engine, fields.text("workload")):
         load["levels"] = levels
     if client := _client(fields.optional_object("client")):
         load["client"] = client
     if cache := _cache(fields.optional_object("cache")):
         load["cache"] = cache
+    if transactions := _transactions(fields.optional_object("transactions")):
+        load["transactions"] = transactions
     return load
 
 
@@ -164,6 +175,14 @@ def _cache(fields: Fields | None) -> dict[str, Json]:
         return {}
     fields.only(*_CACHE)
     return {name: _CACHE[name](fields, name) for name in fields.values}
+
+
+def _transactions(fields: Fields | None) -> dict[str, Json]:
+    """Read what transactions do. A value may be a setting, which is text."""
+    if fields is None:
+        return {}
+    fields.only(*_TRANSACTIONS)
+    return {name: _TRANSACTIONS[name](fields, name) for name in fields.values}
 
 
 def _boolean(fields: Fields, name: str) -> Json:
@@ -199,15 +218,19 @@ def _vantages(fields: Fields, name: str) -> Json:
     return list(fields.texts(name))
 
 
-def _levels(fields: Fields | None, engine: EngineModule) -> dict[str, Json]:
-    """Read the levels that writes and reads must reach; 'wait-0' is left out, so that a level can be a setting."""
+def _levels(fields: Fields | None, engine: EngineModule, workload: str) -> dict[str, Json]:
+    """Read the levels that writes and reads must reach, or how far transactions are kept apart.
+
+    'wait-0' is left out, so that a level can be a setting.
+    """
     if fields is None:
         return {}
     fields.only("read", "write")
     asked = {op: fields.optional_text(op) for op in fields.values}
     levels: dict[str, Json] = {op: level for op, level in asked.items() if level not in (None, _NO_LEVEL)}
     for op, level in levels.items():
-        levels_known = engine.LEVELS.get(op, ())
+        levels_known = _TXN_LEVELS.get(engine.ENGINE, ()) if workload == TXN else ()
+        levels_known = levels_known or engine.LEVELS.get(op, ())
         if level not in levels_known:
             raise fields.error(op, f"one of {', '.join((_NO_LEVEL, *levels_known))} for {engine.ENGINE.kind}")
     return levels
@@ -216,6 +239,7 @@ def _levels(fields: Fields | None, engine: EngineModule) -> dict[str, Json]:
 # A load that nobody ends still ends by itself, this long after its requested time.
 _LONGEST_SECONDS = 900
 _LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS = TIMEOUT_MILLISECONDS
+_TXN_LEVELS: Mapping[Engine, Sequence[str]] = {POSTGRES: ISOLATION_LEVELS, REDIS: REDIS_TRANSACTIONS}
 _NO_LEVEL = "wait-0"  # what wait-${wait} becomes if no replica is waited for
 # As in caplab_probes, which checks that they fit together.
 _CACHE: Mapping[str, Callable[[Fields, str], Json]] = {
@@ -228,6 +252,14 @@ _CACHE: Mapping[str, Callable[[Fields, str], Json]] = {
     "places": _whole("places", 1),
     "connections": _whole("connections", 1),
     "writeEvery": _whole("operations", 1),
+}
+_TRANSACTIONS: Mapping[str, Callable[[Fields, str], Json]] = {
+    "model": Fields.text,
+    "operations": _whole("operations", 1, TXN_OPERATIONS),
+    "keys": _whole("keys", 1, TXN_KEYS),
+    "activeKeys": _whole("keys", 1, TXN_ACTIVE_KEYS),
+    "writesPerKey": _whole("writes", 1, TXN_WRITES_PER_KEY),
+    "readShare": _whole("per cent", 0, 100),
 }
 _CLIENT: Mapping[str, Callable[[Fields, str], Json]] = {
     "clientTimestamps": _boolean,

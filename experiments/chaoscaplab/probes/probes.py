@@ -9,6 +9,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from caplab.model.transactions import TXN
 from caplab.run_context import current_run
 
 from ..namespaces import namespace_of
@@ -95,11 +96,16 @@ def _counts_for(labels: Mapping[str, str], namespace: str) -> bool:
 
 
 def unacknowledged(before: Counts, now: Counts) -> str:
-    """Return what was not acknowledged between two observations; '' if all was: pure."""
+    """Return what was not acknowledged between two observations; '' if all was: pure.
+
+    A transaction that fails may have met another one: that is no fault, as long as others are acknowledged.
+    """
     return ", ".join(
         f"{now[series] - before.get(series, 0):g} {series[0]} by {series[1]} ended as {series[-1]}"
         for series in sorted(now)
-        if series[-1] != "ok" and now[series] > before.get(series, 0)
+        if series[-1] != "ok"
+        and not (series[2] == TXN and series[-1] == "fail")
+        and now[series] > before.get(series, 0)
     )
 
 

@@ -59,7 +59,7 @@ def test_every_experiment_is_valid_for_chaos_toolkit(name: str) -> None:
 def test_every_experiment_has_a_row_for_all_its_settings(name: str, settings: dict[str, str]) -> None:
     plan = planned(name, **settings)
     assert expectations().find(plan.engine, plan.mode, plan.fault)
-    assert f"{plan.engine}/{plan.fault}".startswith(name.replace("control", "none"))
+    assert f"{plan.engine}/{plan.fault}".startswith(name.replace("isolation-", "").replace("control", "none"))
     made, numbers = f"{plan.mode}-{plan.fault}", ("rate", "seconds", "max_lag_bytes")
     assert all(value in made for setting, value in settings.items() if setting not in numbers)
     # Of three vantages, and only what the final scan counts.
@@ -409,6 +409,44 @@ def test_it_is_steady_when_everything_is_acknowledged_and_nothing_else_happens()
     assert unacknowledged({}, before) == "1 add by direct ended as info"
     assert silent_series({}, {}) == "any load"
     assert counted(METRICS.replace('route="direct"', 'route="any"')) == {}  # replicas refuse what goes there
+
+
+def test_a_transaction_that_met_another_one_is_no_fault_and_one_of_unknown_outcome_is() -> None:
+    def of(**outcomes: int) -> Counts:
+        return {("txn", "service", "txn", "pg", outcome): count for outcome, count in outcomes.items()}
+
+    assert unacknowledged(of(ok=1, fail=1), of(ok=9, fail=5)) == ""
+    assert unacknowledged(of(ok=1), of(ok=9, info=2)) == "2 txn by service ended as info"
+    assert silent_series(of(ok=1, fail=1), of(ok=1, fail=5)) == "txn by service"
+
+
+def test_transactions_are_planned_with_the_level_and_the_settings_of_the_experiment() -> None:
+    plan = planned("postgres/isolation-control", level="read-committed", route="replica")
+    assert plan.mode == "read-committed-replica"
+    assert plan.loads[0]["routes"] == ["replica"]
+    assert plan.loads[0]["levels"] == {"read": "read-committed", "write": "read-committed"}
+    assert plan.loads[0]["transactions"] == {
+        "model": "list-append",
+        "operations": 4,
+        "keys": 2,
+        "activeKeys": 4,
+        "writesPerKey": 128,
+        "readShare": 50,
+    }
+    experiment = loaded("postgres/isolation-control")
+    load = experiment["extensions"][0]["loads"][0]
+    for settings, says in (
+        ({"keys": "9"}, "field 'keys' must be a whole number of keys, 1 to 8"),
+        ({"activeKeys": 0}, "field 'activeKeys' must be a whole number of keys, 1 to 1000"),
+        ({"key": 1}, "no such field 'key'"),
+    ):
+        load["transactions"] = settings
+        with pytest.raises(FieldError, match=says):
+            plan_of(experiment, configuration(experiment), {})
+    with pytest.raises(
+        FieldError, match="must be one of wait-0, read-committed, repeatable-read, serializable for Post"
+    ):
+        planned("postgres/isolation-control", level="snapshot")
 
 
 def test_the_steady_state_of_a_run_is_that_of_its_own_clusters(monkeypatch: pytest.MonkeyPatch) -> None:

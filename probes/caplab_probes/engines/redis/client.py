@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from caplab.contract.engines import REDIS
-from caplab.contract.objects import ANY, CACHE, REPLICA
+from caplab.contract.objects import ANY, CACHE, REDIS_TRANSACTIONS, REPLICA
 from caplab.model.keys import key_prefix
 from caplab.model.transactions import TXN
 
@@ -31,7 +31,7 @@ from .statements import (
     set_page,
     wait_for,
 )
-from .transactions import TXN_LEVELS, carry_out
+from .transactions import carry_out
 from .wire import RedisError, Wire, pack
 
 _PAGE = 10_000  # elements of a set in one reply
@@ -229,5 +229,5 @@ FACTORY = ClientFactory(
     write_levels=WRITE_LEVELS,
     client_options=("timeout_ms",),
     workloads=(*WORKLOADS, CACHE),
-    levels_of={TXN: (TXN_LEVELS, TXN_LEVELS)},
+    levels_of={TXN: (REDIS_TRANSACTIONS, REDIS_TRANSACTIONS)},
 )

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from caplab.contract.objects import MULTI
+
 from ...load.transactions import MicroOp
 from ...load.workloads import Operation
 from ...outcomes import CONFLICT, OK, Outcome
@@ -19,7 +21,6 @@ from .outcomes import ErrorReply, classify
 from .statements import REPLICATION, Command
 from .wire import RedisError, Wire, pack
 
-WATCH, MULTI = TXN_LEVELS = ("watch", "multi")  # of transactions; without one it is watch
 _LISTS, _REGISTERS = "txn-list", "txn-register"  # before a key: no scan of registers matches it
 
 
