@@ -36,7 +36,7 @@ def check(history: Table, context: Context) -> Finding:
     (scans that overlap or of another member differ in the end), stale (not lost, and a scan lacked it that began when
     it was known). stable_seconds: how long after it was known the last scan that lacks it began, over the stable ones;
     lost_seconds: how long after it was known the last scan that shows it began, over the lost ones; both by quantile,
-    and null without a clock. stale_seconds_max: of stable_seconds and those of the unsettled.
+    and null without a clock. stale_max_seconds: of stable_seconds and those of the unsettled.
 
     Violated by lost, vanished or stale. Unknown without a scan that began before the last add, or with fewer than
     context.enough elements stable or lost.
@@ -126,7 +126,7 @@ def _figures(elements: Elements, reads: Reads, fates: Fates, clock: bool) -> dic
         "unsettled": int(unsettled.sum()),
         "never_read": int((~fates.seen & ~gone).sum()),
         "stale": int(fates.stale.sum()),
-        "stale_seconds_max": float(stale_ns.max(initial=0)) / 1e9 if clock else None,
+        "stale_max_seconds": float(stale_ns.max(initial=0)) / 1e9 if clock else None,
         "stable_seconds": _quantiles(stale_ns[fates.stable]) if clock else None,
         "lost_seconds": _quantiles(kept_ns[gone]) if clock else None,
     }
@@ -141,7 +141,7 @@ def _quantiles(values_ns: Integers) -> Mapping[str, Json] | None:
 
 def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     scans = f"in {counted(figures['scans'], 'scan')}"
-    longest = figures["stale_seconds_max"]
+    longest = figures["stale_max_seconds"]
     for_long = f" for up to {longest:.3f} s" if isinstance(longest, float) and figures["stale"] else ""
     wrong = [f"{figures[name]} {name}" for name in ("lost", "vanished", "stale") if figures[name]]
     if wrong:
@@ -167,7 +167,7 @@ CHECKER = Checker(
         _property("setLost", "acked elements lost to scans", "lost", "acked"),
         _property("setVanished", "elements seen and gone again", "vanished"),
         _property("setStale", "elements that a later scan lacked", "stale"),
-        _property("setStaleness", "longest time an element was missing", "stale_seconds_max", "", "s"),
+        _property("setStaleness", "longest time an element was missing", "stale_max_seconds", "", "s"),
         _property("setNeverRead", "elements never read", "never_read"),
     ),
 )

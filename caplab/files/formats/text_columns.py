@@ -26,8 +26,8 @@ def with_numbers(table: Table, texts: Texts) -> Table:
     _refuse_amounts(table)
     spellings: dict[str, str] = {}
     for name in TEXTUAL:
-        if name not in table.column_names or not _has_text(table.column(name).type):
-            continue
+        if table.column_names.count(name) != 1 or not _has_text(table.column(name).type):
+            continue  # a column that is there twice is refused with all others that do not belong
         column = table.column(name)
         encoded = (column if pa.types.is_dictionary(column.type) else column.dictionary_encode()).combine_chunks()
         if isinstance(encoded, pa.ChunkedArray):
@@ -88,7 +88,9 @@ def _refuse_spelling(word: str, name: str, spellings: dict[str, str]) -> None:
 
 def _refuse_amounts(table: Table) -> None:
     """Refuse text where a number is counted with."""
-    if not {"op", "value"} <= set(table.column_names) or not _has_text(table.column("value").type):
+    if any(table.column_names.count(name) != 1 for name in ("op", "value")) or not _has_text(
+        table.column("value").type
+    ):
         return
     counted = pc.is_in(table.column("op").cast(pa.string()), value_set=pa.array(_COUNTED))
     words = table.column("value").cast(pa.string())

@@ -22,7 +22,7 @@ def random_rows(rng: random.Random) -> list[Row]:
     rows.append(operation(30, op="add", key="last", value=0, session=50))
     for number in range(rng.randint(1, 6)):
         outcome = rng.choice(["ok"] * 6 + ["info"])
-        elements = rng.sample([1, 2, 3, 4], rng.randint(0, 4))
+        elements: list[int | None] = list(rng.sample([1, 2, 3, 4], rng.randint(0, 4)))
         shown: dict[str, object] = {"key": rng.choice(["r", "s"]), "session": 100 + number}
         begin, latency = rng.randrange(24), rng.choice([0, 1, 3])
         rows += [operation(begin, outcome, latency, op="scan", value=value, **shown) for value in elements or [None]]
@@ -41,8 +41,11 @@ def honest_rows(rng: random.Random) -> list[Row]:
     for number in range(rng.randint(1, 8)):
         begin, latency = rng.randrange(30), rng.choice([0, 1, 3, 8])
         at = rng.uniform(begin, begin + latency)
-        elements = [value for effect, value in effects if effect <= at] or [None]
-        rows += [operation(begin, "ok", latency, op="scan", value=value, session=100 + number) for value in elements]
+        elements: list[int | None] = [value for effect, value in effects if effect <= at]
+        rows += [
+            operation(begin, "ok", latency, op="scan", value=value, session=100 + number)
+            for value in elements or [None]
+        ]
     return [*rows, operation(50, op="add", value=1000, session=99)]
 
 

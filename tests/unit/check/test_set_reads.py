@@ -119,7 +119,7 @@ def test_the_quantiles_tell_how_long_elements_were_missing_and_how_long_lost_one
     stable: Any = finding.figures["stable_seconds"]
     assert counts(finding) == {"stable": 100, "stale": 99, "never_read": 1}
     assert stable == {"min": 0, "p50": 0.049, "p95": 0.094, "p99": 0.098, "max": 0.099}
-    assert finding.figures["stale_seconds_max"] == 0.099
+    assert finding.figures["stale_max_seconds"] == 0.099
     assert finding.reason == "Of 101 elements in 5050 scans: 99 stale for up to 0.099 s."
     lost = found("a1 add s 1 0-1\n b1 scan s 1 40-41\n a1 add s 2 50-51\n b1 scan s 2 60-61")
     assert lost.figures["lost_seconds"] == dict.fromkeys(stable, 39 * MS / 1e9)
@@ -131,7 +131,7 @@ def test_without_a_clock_there_are_no_seconds() -> None:
         row |= {name: (row[name] - 7_000_000_000_000) // MS for name in ("scheduled_ns", "invoke_ns", "return_ns")}
     finding = set_reads.check(history(rows), CONTEXT)
     assert finding.reason == "Of 3 elements in 2 scans: 2 lost, 1 stale."
-    assert [finding.figures[name] for name in ("stale_seconds_max", "stable_seconds", "lost_seconds")] == [None] * 3
+    assert [finding.figures[name] for name in ("stale_max_seconds", "stable_seconds", "lost_seconds")] == [None] * 3
 
 
 def replicas(last: list[Row]) -> list[Row]:
