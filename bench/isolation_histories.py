@@ -71,7 +71,7 @@ def big(transactions: int, seed: int = 0, sessions: int = 10, per_key: int = 32,
     )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Running:
     """A transaction that runs: its session, when it began, its plan, what it did, and what it saw when it began."""
 
@@ -141,7 +141,15 @@ class _Database:
             else:
                 self._value += 1
                 plan.append(("w" if self._registers else "append", key, self._value))
-        return _Running(session, self._clock, plan, [], dict(self._state), self._version, {})
+        return _Running(
+            session=session,
+            begin=self._clock,
+            plan=plan,
+            done=[],
+            snapshot=dict(self._state),
+            version=self._version,
+            own={},
+        )
 
     def _step(self, one: _Running) -> None:
         op, key, value = one.plan[len(one.done)]
