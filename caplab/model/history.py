@@ -8,6 +8,7 @@ which it was given up.
 
 from __future__ import annotations
 
+import os
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -59,6 +60,8 @@ _ENCODED = pa.dictionary(pa.int32(), pa.string())
 _VALIDATED_TYPES = {pa.string(): _ENCODED, transactions.TRANSACTIONS: transactions.VALIDATED_TRANSACTIONS}
 VALIDATED = pa.schema([(field.name, _VALIDATED_TYPES.get(field.type, field.type)) for field in SCHEMA])
 
+_MARK = {b"caplab": os.urandom(16)}  # of this process: no file has it
+
 
 def validate(table: Table) -> Table:
     """Return the history with every column of VALIDATED, sorted by invoke_ns (ties keep their order).
@@ -73,7 +76,7 @@ def validate(table: Table) -> Table:
     """
     refuse_schema(table.schema)
     columns = [_converted(table, field) for field in VALIDATED]
-    history = pa.Table.from_arrays(columns, schema=VALIDATED)
+    history = pa.Table.from_arrays(columns, schema=VALIDATED.with_metadata(_MARK))
     _check_nulls(history)
     _check_words(history)
     _check_times(history)
@@ -82,8 +85,8 @@ def validate(table: Table) -> Table:
 
 
 def is_validated(table: Table) -> bool:
-    """Return whether a table has the columns and types that `validate` gives."""
-    return bool(table.schema.equals(VALIDATED))
+    """Return whether `validate` made a table, or it is a part of one: a file may have the same columns and types."""
+    return bool(table.schema.equals(VALIDATED) and table.schema.metadata == _MARK)
 
 
 def refuse_schema(schema: Any) -> None:

@@ -197,3 +197,12 @@ def test_a_key_may_be_a_number_in_json() -> None:
 def test_the_column_is_part_of_the_schema() -> None:
     assert SCHEMA.field("txn").type == TRANSACTIONS
     assert VALIDATED.field("txn").type == VALIDATED_TRANSACTIONS
+
+
+def test_a_file_of_the_same_columns_and_types_is_not_taken_for_validated(tmp_path: Path) -> None:
+    """Its codes are any: one word may have several."""
+    path, validated = tmp_path / "history.parquet", validate(PLAIN)
+    write(path, validated)
+    assert read(path).schema.equals(VALIDATED)
+    assert not is_validated(read(path))
+    assert is_validated(validated.filter(pa.array([True, False, True])))
