@@ -9,8 +9,8 @@ from support.adding import Tree
 
 CONTRACT, SCHEMA = "caplab/contract/objects.py", "charts/caplab/templates/crds/fault.yaml"
 AGENT, ACTIONS = "operator/caplab_agent/injectors/__init__.py", "experiments/chaoscaplab/faults/actions.py"
-DOCS = "docs/faults.md"
-EDITED = {CONTRACT, SCHEMA, AGENT, ACTIONS, DOCS}
+DOCS, PAGE = "docs/faults.md", "docs/experiments.md"
+EDITED = {CONTRACT, SCHEMA, AGENT, ACTIONS, DOCS, PAGE}
 FOLDER = '''"""Stall: nothing happens to a pod."""
 
 from __future__ import annotations
@@ -140,8 +140,9 @@ print([activity["name"] for activity in discover()["activities"] if activity["na
 TESTS = (
     "tests/unit/faults/test_kinds.py",
     "tests/unit/repository/test_contract.py",
+    "tests/unit/repository/test_docs.py",
     "-k",
-    "every_room or field_by_field",
+    "every_room or field_by_field or every_action_and_probe",
 )
 
 
@@ -169,6 +170,7 @@ def with_others(tree: Tree) -> None:
     tree.edit(ACTIONS, "\n\ndef nothing(", ACTION)
     after = "\nA Fault cannot take away a whole node."
     tree.edit(DOCS, after, f"| `stall` | none | everything | none |\n{after}")
+    tree.edit(PAGE, "`heal`, `nothing` |", "`heal`, `nothing`, `stall` |")
 
 
 @pytest.fixture
