@@ -30,16 +30,16 @@ def in_a_child(work: Callable[[], int], failed: int) -> int:
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status)
     name = signal.Signals(os.WTERMSIG(status)).name
-    print(f"FAILED: the check was ended by {name}: {_REASONS.get(name, _CRASH)}", file=sys.stderr)
+    print(f"FAILED: the check was {_REASONS.get(name, f'ended by {name}: {_CRASH}')}", file=sys.stderr)
     return failed
 
 
 _HANDED_ON = (signal.SIGINT, signal.SIGTERM)
 _CRASH = "the file is damaged in a way that crashes its library. Hint: copy it again, whole."
 _REASONS = {
-    "SIGKILL": "by the kernel, because memory ran out, or by a user. Hint: check a part of the history.",
-    "SIGTERM": "a user or a program ended it. Hint: check again.",
-    "SIGINT": "a user or a program ended it. Hint: check again.",
+    "SIGKILL": "killed by SIGKILL (out of memory, or by a user). Hint: check a part of the history.",
+    "SIGTERM": "ended by SIGTERM: a user or a program ended it. Hint: check again.",
+    "SIGINT": "ended by SIGINT: a user or a program ended it. Hint: check again.",
 }
 
 

@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="caplab", description="Chaos and failover tests of replicated databases on Kubernetes.")
     parser.add_argument("--version", action="version", version=f"caplab {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("doctor", help="say whether this machine can carry the lab, and what it lacks")
+    commands.add_parser("doctor", help="say whether this machine can run the lab, and what it lacks")
     run = commands.add_parser(
         "run", help="run a suite or an experiment; exit code 0 valid, 1 invalid, 2 unknown, 3 failed"
     )
@@ -79,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("name", nargs="?",
                      help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")  # fmt: skip
     run.add_argument("--list", action="store_true", help="list suites, experiments and their settings; run nothing")
-    run.add_argument("--plan", action="store_true", help="print the runs that would be made, and make none")
-    run.add_argument("--repeat", type=_positive, help="how many times to make each run (default: 1)")
+    run.add_argument("--plan", action="store_true", help="print the planned runs without executing them")
+    run.add_argument("--repeat", type=_positive, help="execute each run N times (default: 1)", metavar="N")
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
                      help="a setting of the experiment, instead of its default; repeat for more")  # fmt: skip
     run.add_argument("--results", type=Path, default=Path("results"), help="the folder for results (default: results)")
@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
                             "3 something is unknown")  # fmt: skip
     watch.add_argument("--namespace", default="", help="show only what is in this namespace (default: all of them)")
     add_nightly_arguments(
-        commands.add_parser("nightly", help="the steps of a pipeline around `caplab run`: docs/pipelines.md")
+        commands.add_parser("nightly", help="commands for CI pipelines and nightly runs: docs/pipelines.md")
     )
     add_compare(commands.add_parser("compare", help=COMPARE_HELP))
     add_trend(commands.add_parser("trend", help="draw the figures of results over time, as one HTML file"))

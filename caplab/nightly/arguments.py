@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help=f"how many of each suite stay (default: {_MOST_BASELINE})")  # fmt: skip
     night = steps.add_parser("run", help="one night in a cluster that has the lab: run, compare, store, report")
     night.add_argument("suite", help="a suite, or an experiment")
-    night.add_argument("--repeat", type=_positive, default=1, help="how many times to make each run (default: 1)")
+    night.add_argument("--repeat", type=_positive, default=1, metavar="N",
+                       help="execute each run N times (default: 1)")  # fmt: skip
     night.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
                        help="a setting of the experiments; repeat for more")  # fmt: skip
     night.add_argument("--namespace", required=True, help="the namespace of the clusters under test")

@@ -68,19 +68,31 @@ def _refuse_without_row(
         expectation.mode for expectation in table.rows if (expectation.engine, expectation.fault) == (engine, fault)
     ]
     if mode not in modes:
-        hint = f"set what makes one of {', '.join(modes)}" if modes else "add a row to experiments/expectations.yaml"
+        names = ", ".join(name for name in configuration if f"${{{name}}}" in str(_template(experiment).get("mode")))
+        values = f"choose --set values ({names}) that give" if names else "choose --set values that give"
+        hint = (
+            f"{values} one of these modes: {', '.join(modes)}"
+            if modes
+            else "add a row to experiments/expectations.yaml"
+        )
         raise FieldError(f"{run.name}: no row promises anything about {fault} with mode '{mode}', so a run could"
                          f" not be judged. Hint: {hint}.")  # fmt: skip
 
 
 def _row(experiment: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """Return engine, mode and fault of the run's row; None if the experiment names none."""
-    blocks = [block for block in experiment.get("extensions") or () if block.get("name") == _EXTENSION]
-    row = blocks[0].get("row") if blocks else None
-    if not isinstance(row, dict) or not {"engine", "mode", "fault"} <= row.keys():
+    row = _template(experiment)
+    if not {"engine", "mode", "fault"} <= row.keys():
         return None
     put = substitute(row, dict(settings), {})
     return str(put["engine"]), str(put["mode"]), str(put["fault"])
+
+
+def _template(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the experiment's row with its settings unresolved; empty if it names none."""
+    blocks = [block for block in experiment.get("extensions") or () if block.get("name") == _EXTENSION]
+    row = blocks[0].get("row") if blocks else None
+    return row if isinstance(row, dict) else {}
 
 
 def _experiment(file: Path) -> Mapping[str, Any]:

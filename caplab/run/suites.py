@@ -10,6 +10,8 @@ from pathlib import Path
 from ..files.documents import read_yaml
 from ..model.fields import FieldError, Fields
 
+_MOST_SUGGESTED = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -104,12 +106,12 @@ def _with(settings: Mapping[str, str], suite: Suite) -> Suite:
 
 
 def _suggestion(folder: Path, name: str) -> str:
-    """Suggest a name for an unknown one: the most similar, else all of its engine."""
+    """Suggest names for an unknown one: the most similar, else some of its engine."""
     every = [*names(folder / "suites"), *experiments(folder)]
     engine, slash, _ = name.partition("/")
     of_engine = [name_of_engine for name_of_engine in every if slash and name_of_engine.startswith(f"{engine}/")]
-    near = get_close_matches(name, of_engine or every, 3, 0.75) or of_engine
-    use = f"use {' or '.join(near)}" if near else "use one of them"
+    near = get_close_matches(name, of_engine or every, _MOST_SUGGESTED, 0.75) or of_engine[:_MOST_SUGGESTED]
+    use = f"use {', '.join(near)}" if near else "use one of them"
     return f"{use}, or a file's path; `caplab run --list` shows all there are"
 
 

@@ -113,7 +113,7 @@ class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no 
             self._say(f"{activity['name']}: {run.get('status')}: {str(raised[-1]).strip()}")
 
     def start_rollbacks(self, experiment: Mapping[str, Any]) -> None:
-        self._say("what is left is healed")
+        self._say("rolling back: healing any remaining faults")
 
     def signal_exit(self) -> None:
         self.has_been_interrupted = True

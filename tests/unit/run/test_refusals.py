@@ -35,13 +35,14 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "says"),
     [
         (["postgres/kill-primery"], "no suite or experiment 'postgres/kill-primery'. Hint: use postgres/kill-primary"),
-        (["postgres/x"], "There is no suite or experiment 'postgres/x'. Hint: use postgres/control or"),
+        (["postgres/x"], "There is no suite or experiment 'postgres/x'. Hint: use postgres/control, postgres/"),
         (["nothing-like-it"], "Hint: use one of them, or a file's path; `caplab run --list` shows all there are."),
         (["postgres/kill-primary", "--set", "durabilty=async"],
          "kill-primary has no setting 'durabilty'. Hint: use one of namespace, durability, rate, seconds, seed."),
         (["postgres/kill-primary", "--set", "durability=asynk"],
-         "no row promises anything about kill-primary with mode 'asynk', so a run could not be judged. Hint: set what"
-         " makes one of async, quorum, sync."),
+         "no row promises anything about kill-primary with mode 'asynk', so a run could not be judged. Hint: choose"
+         " --set values (durability) that give one of these modes: async, quorum, sync."),
+        (["redis/kill-primary", "--set", "wait=3"], "choose --set values (persistence, wait) that give one of"),
         (["redis/kill-primary", "--set", "wait=2"], "about kill-primary with mode 'everysec-wait-2'"),
         (["postgres/control", "--set", "rate=fast"], "setting 'rate' is a number, not 'fast'"),
         (["postgres/control", "--set", "rate=nan"], "setting 'rate' is a number, not 'nan'"),
@@ -55,6 +56,12 @@ def test_what_cannot_be_run_is_refused_before_a_cluster_is_asked(words: list[str
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("FAILED: ")
     assert says in line
+
+
+def test_at_most_three_names_are_suggested(capsys: Captured) -> None:
+    assert cli.main(["run", "redis/nonsense"]) == 3
+    hint = capsys.readouterr().err.partition("Hint: ")[2].partition(", or a file's path")[0]
+    assert hint.count("redis/") == 3
 
 
 def test_every_suite_is_one_that_can_be_run() -> None:
