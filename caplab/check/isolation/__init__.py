@@ -20,14 +20,13 @@ from caplab.model.history import Table
 from caplab.model.transactions import TXN
 
 from . import models
-from .models import FORBIDDEN_FROM, MODELS, SERIALIZABLE, rank_of
+from .models import FORBIDDEN_FROM, MODELS, ORDERS, SERIALIZABLE, rank_of
 
 if TYPE_CHECKING:
     from .proofs import Proofs
     from .transactions import Transactions
 
 NAME = "isolation"
-ORDERS = ("", "session", "realtime")
 CYCLES = ("g0", "g1c", "g_single", "g_nonadjacent", "long_fork", "g2_item")
 
 

@@ -17,10 +17,10 @@ from scipy.sparse.csgraph import connected_components  # type: ignore[import-unt
 from caplab.check.columns import Mask
 
 from .edges import PASS, REALTIME, RW, SESSION, WR, WW, Edges
+from .models import BASE, BY_SESSION, BY_TIME, ORDERS
 from .transactions import Places
 
 G0, G1C, SI, G2 = CLASSES = ("g0", "g1c", "si", "g2_item")  # si: g_single or g_nonadjacent
-BASE, BY_SESSION, BY_TIME = ORDERS = ("", "session", "realtime")
 _ALSO = {BASE: (), BY_SESSION: (SESSION,), BY_TIME: (SESSION, REALTIME)}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from .graph import BASE, BY_SESSION, BY_TIME, ORDERS
+BASE, BY_SESSION, BY_TIME = ORDERS = ("", "session", "realtime")  # what a cycle needs beside dependencies
 
 READ_UNCOMMITTED = "read uncommitted"
 READ_COMMITTED = "read committed"

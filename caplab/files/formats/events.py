@@ -106,7 +106,7 @@ class _Pairs:
             return
         if kind == "invoke":
             self._invoke(line, place, process, event)
-        elif kind in _ENDS:
+        elif isinstance(kind, str) and kind in _ENDS:
             self._complete(line, process, _ENDS[kind], event)
         else:
             _refuse(line, f"field :type is {_shown(kind)}", "use one of :invoke, :ok, :fail, :info")

@@ -119,7 +119,7 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
         (
             "CassandraCluster",
             {"workload": "clock"},
-            "workload is 'clock'. Hint: use one of set, register, register-multi, counter, cas, ids, set-scan, ",
+            "workload is 'clock'. Hint: use one of set, register, register-multi, counter, cas, ids, txn, set-scan, ",
         ),
         (
             "RedisCluster",

@@ -12,6 +12,7 @@ import pytest
 from caplab_probes.cache.client import CacheClient
 from caplab_probes.cache.spec import CacheSpec
 from caplab_probes.cache.values import ClusterAccess, Load
+from caplab_probes.engines.postgres.statements import TABLES
 from caplab_probes.links import Endpoint, NotDone, Result, Topology
 from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import OK, Outcome
@@ -229,7 +230,7 @@ def test_tables_are_made_by_the_service_of_the_store_and_the_cache_is_looked_at(
         async with scene() as cached, fake_server() as member:
             cached.store = replace(cached.store, members=(at(member, "pg-2"),))
             await cached.client.prepare(cached.endpoint)
-            assert sum(statement.startswith("CREATE") for statement in cached.postgres.statements) == 9
+            assert sum(statement.startswith("CREATE") for statement in cached.postgres.statements) == len(TABLES)
             assert member.connections == 0
             assert cached.redis.connections == 1
 
@@ -245,7 +246,7 @@ def test_where_an_endpoint_of_the_store_fails_the_next_is_tried(has_service: boo
             await cached.client.prepare(cached.endpoint)
             assert cached.postgres.connections == (2 if has_service else 1)
             assert member.connections == 1
-            assert sum(statement.startswith("CREATE") for statement in member.statements) == 9
+            assert sum(statement.startswith("CREATE") for statement in member.statements) == len(TABLES)
 
     run(scenario)
 
