@@ -80,7 +80,7 @@ def test_an_operation_speaks_the_words_of_the_history_and_is_always_the_same(wri
     assert op.route in ROUTES
     assert (op.value is None) == (op.op in ("read", "id", "txn"))
     assert (op.key is None) == (op.op in ("add", "txn"))
-    assert op.level == (writer.spec.levels.read if op.op == "read" else writer.spec.levels.write)
+    assert op.level == (writer.spec.levels.read if op.op == "read" or op.only_reads else writer.spec.levels.write)
     assert op.workload == writer.spec.workload
 
 
