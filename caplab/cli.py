@@ -16,15 +16,15 @@ from caplab_cluster.__main__ import main as cluster_command
 from caplab_cluster.paths import Cache
 
 from . import __version__
-from .apart import in_a_child
-from .border import LAB_FAILED, NOT_SHOWN, complain, guarded
 from .command_error import CommandError
+from .command_exit import LAB_FAILED, NOT_SHOWN, complain, run_command
 from .compare.options import HELP as COMPARE_HELP
 from .compare.options import add_compare, add_trend
 from .model.bounds import MOST_BYTES, MOST_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
 from .nightly.arguments import add_arguments as add_nightly_arguments
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns
+from .subprocess_isolation import run_in_child
 
 _LEFT = "the faults that were told to end still do so; `caplab faults` lists what has not ended yet"
 _WIDEST = 160  # columns of a table that a terminal has room for
@@ -43,18 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parsed = parse(arguments)
     if parsed.command == "run" and parsed.list:
-        return guarded("run", _list, "nothing was begun")
+        return run_command("run", _list, "nothing was begun")
     if parsed.command == "run":
-        return guarded("run", lambda: _run(parsed), "no run is under way any longer")
-    if parsed.command in _APART:
-        command, interrupted = _APART[parsed.command]
-        work = partial(guarded, parsed.command, partial(command, parsed), interrupted)
+        return run_command("run", lambda: _run(parsed), "no run is under way any longer")
+    if parsed.command in _ISOLATED:
+        command, interrupted = _ISOLATED[parsed.command]
+        work = partial(run_command, parsed.command, partial(command, parsed), interrupted)
         # Fork only if this process is the command's own, with one thread: tests and others call this in theirs.
-        return in_a_child(work, LAB_FAILED) if arguments is None else work()
+        return run_in_child(work, LAB_FAILED) if arguments is None else work()
     if parsed.command in ("faults", "heal"):
-        return guarded(parsed.command, lambda: _faults(parsed), _LEFT)
+        return run_command(parsed.command, lambda: _faults(parsed), _LEFT)
     if parsed.command in _READERS:
-        return guarded(parsed.command, lambda: _READERS[parsed.command](parsed), "nothing was changed")
+        return run_command(parsed.command, lambda: _READERS[parsed.command](parsed), "nothing was changed")
     return cluster_command([parsed.command])
 
 
@@ -268,7 +268,7 @@ def _print(text: str, end: str = "\n") -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-_APART = {"check": (_check, "check again"), "convert": (_convert, "nothing was written")}
+_ISOLATED = {"check": (_check, "check again"), "convert": (_convert, "nothing was written")}
 _READERS = {"watch": _watch, "compare": _compare, "trend": _trend, "nightly": _nightly}
 
 

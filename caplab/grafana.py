@@ -20,7 +20,7 @@ from .contract.names import SYSTEM_NAMESPACE
 from .kube import context
 from .model.runs import RunRecord, WallAnchor
 from .plain_text import one_line
-from .within import TooLong, within
+from .time_limit import TimeLimitExceeded, with_time_limit
 
 URL_VARIABLE, TOKEN_VARIABLE = "CAPLAB_GRAFANA_URL", "CAPLAB_GRAFANA_TOKEN"
 RUN_DASHBOARD = "caplab-run"  # its uid
@@ -71,8 +71,8 @@ class Grafana:
         urllib3's time-outs are those of each piece of an answer: one that comes drop by drop has none.
         """
         try:
-            within(_ALL_SECONDS + sum(_TIMEOUT), lambda: self._mark(annotations), "annotations")
-        except TooLong as error:
+            with_time_limit(_ALL_SECONDS + sum(_TIMEOUT), lambda: self._mark(annotations), "annotations")
+        except TimeLimitExceeded as error:
             raise NotMarked(f"some of {len(annotations)} annotations: {self.url} answers too slowly") from error
 
     def _mark(self, annotations: Sequence[Annotation]) -> None:

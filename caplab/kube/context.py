@@ -18,7 +18,7 @@ from kubernetes.client import Configuration
 
 from ..command_error import CommandError
 from ..contract.names import GROUP
-from ..within import TooLong, within
+from ..time_limit import TimeLimitExceeded, with_time_limit
 from .client import Client
 from .errors import ApiError, Forbidden, reason_of
 from .limits import CallLimits
@@ -197,8 +197,8 @@ def _within_time(read: Callable[[], T]) -> T:
     Raises what read does, and TimeoutError if it takes too long; the thread is left to end with this process.
     """
     try:
-        return within(_CREDENTIALS_SECONDS, read, "kubeconfig")
-    except TooLong as error:
+        return with_time_limit(_CREDENTIALS_SECONDS, read, "kubeconfig")
+    except TimeLimitExceeded as error:
         raise TimeoutError(
             f"the kubeconfig, or the program that it names for credentials, did not end in {_CREDENTIALS_SECONDS:g} s"
         ) from error

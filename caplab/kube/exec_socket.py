@@ -16,7 +16,7 @@ from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CH
 from websocket import WebSocketBadStatusException
 
 from ..contract.records import shown
-from ..within import TooLong, within
+from ..time_limit import TimeLimitExceeded, with_time_limit
 from .errors import ExecFailed, reason_of, refusal
 from .limits import CallLimits
 
@@ -27,8 +27,8 @@ def run(configuration: Configuration, url: str, headers: Mapping[str, str], limi
     """Run the command that the URL names, and return its output. ExecFailed unless it exits 0 within read_seconds."""
     seconds = limits.connect_seconds + limits.read_seconds
     try:
-        return within(seconds, lambda: _run(configuration, url, headers, limits.read_seconds), "exec")
-    except TooLong as late:
+        return with_time_limit(seconds, lambda: _run(configuration, url, headers, limits.read_seconds), "exec")
+    except TimeLimitExceeded as late:
         raise ExecFailed(str(late)) from late
 
 

@@ -11,7 +11,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..within import TooLong, within
+from ..time_limit import TimeLimitExceeded, with_time_limit
 from .report import Report
 
 WEBHOOK_VARIABLE, ALERTMANAGER_VARIABLE = "CAPLAB_WEBHOOK_URL", "CAPLAB_ALERTMANAGER_URL"  # they may be secrets
@@ -74,8 +74,8 @@ def send(webhook: str, alertmanager: str, report: Report, folder: str) -> list[s
 def _post(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:
     """Post a body; return why it failed, or ''. A socket's time-out bounds each read only; this bounds them all."""
     try:
-        return within(_SECONDS, lambda: _reason_of_post(url, body), "notification")
-    except TooLong:
+        return with_time_limit(_SECONDS, lambda: _reason_of_post(url, body), "notification")
+    except TimeLimitExceeded:
         return f"it has not answered within {_SECONDS:g} s"
 
 

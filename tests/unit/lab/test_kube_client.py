@@ -37,7 +37,7 @@ from caplab.kube.errors import (
     refusal,
 )
 from caplab.kube.limits import CallLimits
-from caplab.within import TooLong, within
+from caplab.time_limit import TimeLimitExceeded, with_time_limit
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LIMITS = {"connect_seconds": 0.2, "read_seconds": 0.2, "whole_seconds": 0.3}
@@ -101,9 +101,9 @@ def dripping(handler: BaseHTTPRequestHandler) -> None:
 
 
 def error_of(client: Client, call: Callable[[Client], Any]) -> Exception:
-    """Return the error with which a call ends; TooLong if it does not end."""
+    """Return the error with which a call ends; TimeLimitExceeded if it does not end."""
     with pytest.raises(Exception, match=r".") as raised:
-        within(FOR_EVER_SECONDS, lambda: call(client))
+        with_time_limit(FOR_EVER_SECONDS, lambda: call(client))
     return raised.value
 
 
@@ -128,7 +128,7 @@ def test_a_call_without_a_time_out_is_caught(silent: int, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Client, "answer", planted)
     monkeypatch.setitem(globals(), "FOR_EVER_SECONDS", 0.5)
-    assert isinstance(error_of(client_at(silent, **LIMITS), CALLS["get"]), TooLong)
+    assert isinstance(error_of(client_at(silent, **LIMITS), CALLS["get"]), TimeLimitExceeded)
 
 
 @pytest.mark.parametrize("name", ["answer", "get", "delete", "proxy"])
@@ -142,7 +142,7 @@ def test_an_answer_that_drips_is_not_waited_for(name: str) -> None:
 def test_a_watch_that_drips_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("caplab.kube.client._WATCH_GRACE_SECONDS", 0.3)
     with serving(dripping) as port:
-        assert within(FOR_EVER_SECONDS, lambda: CALLS["events"](client_at(port, **LIMITS))) == []
+        assert with_time_limit(FOR_EVER_SECONDS, lambda: CALLS["events"](client_at(port, **LIMITS))) == []
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])

@@ -17,7 +17,7 @@ from support.objects.fake_api_server import PRODUCTION, fake_api_server, kubecon
 from support.runs.fake_runs import FakeToolkit, experiments_in
 
 from caplab import cli
-from caplab.border import guarded
+from caplab.command_exit import run_command
 from caplab.kube import context
 from caplab.kube.context import CONTEXT_VARIABLE, ContextRefused
 from caplab.model.fields import FieldError
@@ -47,7 +47,7 @@ def test_what_a_library_logs_by_no_logger_of_its_own_is_plain_too(
         logging.error("exec: said \x1b[2J%s", "a\nb")
         return 0
 
-    assert guarded("run", work, "") == 0
+    assert run_command("run", work, "") == 0
     assert capsys.readouterr().err == "note: exec: said [2Ja b\n"
 
 
@@ -70,12 +70,12 @@ def raising(error: BaseException) -> Callable[[], int]:
     ],
 )
 def test_what_is_expected_is_told_as_it_is(error: BaseException, line: str, capsys: Captured) -> None:
-    assert guarded("run", raising(error), "so it is") == 3
+    assert run_command("run", raising(error), "so it is") == 3
     assert capsys.readouterr() == ("", f"{line}\n")
 
 
 def test_what_nobody_expected_is_told_in_one_line_and_its_traceback_is_kept(cache: Path, capsys: Captured) -> None:
-    assert guarded("run", raising(ZeroDivisionError("planted\nin two lines")), "") == 3
+    assert run_command("run", raising(ZeroDivisionError("planted\nin two lines")), "") == 3
     error_line = capsys.readouterr().err
     log = cache / "logs" / "caplab-run.log"
     assert error_line == f"FAILED: unexpected ZeroDivisionError: planted in two lines (its traceback is in {log})\n"
@@ -84,7 +84,7 @@ def test_what_nobody_expected_is_told_in_one_line_and_its_traceback_is_kept(cach
 
 def test_a_traceback_that_cannot_be_kept_hides_nothing(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     monkeypatch.setenv("CAPLAB_CACHE", "/dev/null/cache")
-    assert guarded("run", raising(ZeroDivisionError("planted")), "") == 3
+    assert run_command("run", raising(ZeroDivisionError("planted")), "") == 3
     assert "planted (its traceback could not be kept: Not a directory)" in capsys.readouterr().err
 
 
@@ -95,7 +95,7 @@ def test_what_is_logged_is_plain_too(capsys: Captured, monkeypatch: pytest.Monke
         logging.getLogger("caplab.run").warning("the namespace \x1b[2J%s", "a\nb")
         return 0
 
-    assert guarded("run", work, "") == 0
+    assert run_command("run", work, "") == 0
     assert capsys.readouterr().err == "note: the namespace [2Ja b\n"
 
 
@@ -106,7 +106,7 @@ def test_a_sigterm_is_as_ctrl_c_and_the_handler_before_is_put_back(capsys: Captu
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("it goes on")
 
-    assert guarded("run", work, "all stays as it is") == 3
+    assert run_command("run", work, "all stays as it is") == 3
     assert capsys.readouterr().err == "interrupted: all stays as it is\n"
     assert signal.getsignal(signal.SIGTERM) is before
 

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from caplab.within import TooLong, within
+from caplab.time_limit import TimeLimitExceeded, with_time_limit
 
 
 def test_what_the_work_comes_to() -> None:
-    assert within(5, lambda: 7) == 7
+    assert with_time_limit(5, lambda: 7) == 7
 
 
 def test_what_the_work_raises_a_time_out_of_its_own_among_it() -> None:
@@ -18,12 +18,12 @@ def test_what_the_work_raises_a_time_out_of_its_own_among_it() -> None:
         raise TimeoutError("its own")
 
     with pytest.raises(TimeoutError, match="its own") as raised:
-        within(5, broken)
-    assert not isinstance(raised.value, TooLong)
+        with_time_limit(5, broken)
+    assert not isinstance(raised.value, TimeLimitExceeded)
 
 
 def test_work_that_does_not_end_is_left() -> None:
     freed = threading.Event()
-    with pytest.raises(TooLong, match=r"did not end in 0\.05 s"):
-        within(0.05, freed.wait)
+    with pytest.raises(TimeLimitExceeded, match=r"did not end in 0\.05 s"):
+        with_time_limit(0.05, freed.wait)
     freed.set()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 
-def in_a_child(work: Callable[[], int], failed: int) -> int:
+def run_in_child(work: Callable[[], int], failed: int) -> int:
     """Run work in a child process and return its exit code; a child that a signal ends is reported, and gives `failed`.
 
     A library may crash on a damaged file, and the kernel kills a process that takes too much memory. Call this only

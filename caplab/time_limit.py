@@ -10,12 +10,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class TooLong(TimeoutError):
+class TimeLimitExceeded(TimeoutError):
     """The work did not end in time."""
 
 
-def within(seconds: float, work: Callable[[], T], name: str = "work") -> T:
-    """Return the work's result; raises what it raises, TooLong if it does not end in time.
+def with_time_limit(seconds: float, work: Callable[[], T], name: str = "work") -> T:
+    """Return the work's result; raises what it raises, TimeLimitExceeded if it does not end in time.
 
     Its thread, of that name, is left to end with this process.
     """
@@ -31,7 +31,7 @@ def within(seconds: float, work: Callable[[], T], name: str = "work") -> T:
     try:
         result, problem = answers.get(timeout=seconds)
     except Empty as error:
-        raise TooLong(f"it did not end in {seconds:g} s") from error
+        raise TimeLimitExceeded(f"it did not end in {seconds:g} s") from error
     if problem is not None:
         raise problem
     return result  # type: ignore[return-value]

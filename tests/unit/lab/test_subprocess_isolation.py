@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from caplab_cluster.paths import REPOSITORY
 
-_BEGIN = "import os, signal, sys, time; from caplab.apart import in_a_child; "
+_BEGIN = "import os, signal, sys, time; from caplab.subprocess_isolation import run_in_child; "
 
 
 def run(work: str) -> subprocess.CompletedProcess[str]:
-    code = f"{_BEGIN}sys.exit(in_a_child(lambda: {work}, 3))"
+    code = f"{_BEGIN}sys.exit(run_in_child(lambda: {work}, 3))"
     return subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=20
     )
@@ -37,9 +37,8 @@ def test_a_child_that_crashes_is_a_failure_that_is_said(name: str, why: str) -> 
 
 def test_who_ends_the_command_ends_its_work(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
-    code = (
-        f"{_BEGIN}sys.exit(in_a_child(lambda: open({str(begun)!r}, 'w').write(str(os.getpid())) and time.sleep(60), 3))"
-    )
+    work = f"open({str(begun)!r}, 'w').write(str(os.getpid())) and time.sleep(60)"
+    code = f"{_BEGIN}sys.exit(run_in_child(lambda: {work}, 3))"
     with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 10
         while not (begun.exists() and begun.read_text()):
@@ -65,7 +64,7 @@ def test_a_signal_in_the_moment_of_the_start_ends_its_work_too(tmp_path: Path) -
         "    os.kill(os.getppid(), 15)\n"
         f"    os.mkdir({str(begun)!r})\n"
         "    time.sleep(60)\n"
-        "sys.exit(in_a_child(work, 3))"
+        "sys.exit(run_in_child(work, 3))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, check=False, timeout=50)
     assert done.returncode == 3, done.stderr

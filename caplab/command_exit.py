@@ -26,7 +26,7 @@ NOT_SHOWN = "the output could not be written"
 LAB_FAILED = 3  # 1 and 2 would be statements about what was measured
 
 
-def guarded(command: str, work: Callable[[], int], interrupted: str) -> int:
+def run_command(command: str, work: Callable[[], int], interrupted: str) -> int:
     """Run a command's work and return its exit code, or LAB_FAILED. interrupted: what Ctrl-C means for the user."""
     _write_what_can_be()
     _log_plainly()
