@@ -16,7 +16,7 @@ from caplab_cluster.kind_cluster import NODES
 from caplab_cluster.machine import usage
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
-from caplab_cluster.session import begin
+from caplab_cluster.setup_context import begin
 from chaoscaplab.clusters.engines import engine_named
 from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.server import Server

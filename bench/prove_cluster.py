@@ -22,7 +22,7 @@ from caplab_cluster.kind_cluster import NODES
 from caplab_cluster.machine import usage
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress, duration
-from caplab_cluster.session import begin
+from caplab_cluster.setup_context import begin
 from evidence import made_by
 
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "cluster.md"

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from caplab_cluster.dashboards import PROMETHEUS, forward_command, forwarded
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
-from caplab_cluster.session import begin, built_tools
+from caplab_cluster.setup_context import begin, built_tools
 from caplab_dashboards import files, queries
 from dashboard_queries import Findings, Prometheus, Window, run, table, unexplained
 from evidence import made_by

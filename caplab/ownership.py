@@ -35,7 +35,7 @@ def run_of(body: Body) -> str:
     return _label(body, RUN_LABEL)
 
 
-def session_of(body: Body) -> str:
+def suite_session_of(body: Body) -> str:
     """Return the id of the suite session of that run; '' if no run made the object. Pure."""
     return _label(body, SESSION_LABEL)
 
@@ -64,7 +64,7 @@ class CreatedCluster:
 
 
 @dataclass
-class Session:
+class SuiteSession:
     """One `caplab run`, or one experiment of the stock `chaos run`: the clusters that it made or found."""
 
     id: str = field(default_factory=new_id)

@@ -19,7 +19,7 @@ from caplab_cluster.paths import Cache
 
 from .command_error import CommandError
 from .contract.objects import Fault
-from .ownership import Session, new_id
+from .ownership import SuiteSession, new_id
 
 FOLDER_VARIABLE, SUITE_VARIABLE = "CAPLAB_RUN_FOLDER", "CAPLAB_SUITE"
 _MOST_OF_SUITE = 60  # characters, as in a Run's spec
@@ -82,7 +82,7 @@ class RunState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """One run: its id and session, which label what it makes, the folder of its results, and this host's cache.
+    """One run: its id and suite session, which label what it makes, the folder of its results, and this host's cache.
 
     suite: the suite's name, '' without one. kind, namespace: the kind of its cluster, and its only namespace; '' as
     long as no control has begun the run. Actions without the control have a context too.
@@ -90,7 +90,7 @@ class RunContext:
 
     folder: Path
     run_id: str = field(default_factory=new_id)
-    session: Session = field(default_factory=Session)
+    suite_session: SuiteSession = field(default_factory=SuiteSession)
     suite: str = ""
     kind: str = ""
     namespace: str = ""

@@ -24,7 +24,7 @@ from caplab_cluster.images.image_context import wheel_command
 from caplab_cluster.machine.choose import choose_official
 from caplab_cluster.paths import LAB_IMAGES, REPOSITORY, Cache
 from caplab_cluster.progress import Progress, Step
-from caplab_cluster.session import Session, begin
+from caplab_cluster.setup_context import SetupContext, begin
 from caplab_cluster.toolchain import GoBuilder
 
 REQUIREMENTS = REPOSITORY / "tests" / "requirements.lock"
@@ -34,14 +34,14 @@ SECONDS = 1800  # in a quarter of an hour beside the tests on kind
 PACKAGES = ("", "cluster", "experiments", "operator", "probes", "dashboards", "tests")
 
 
-def image(session: Session, progress: Progress, name: str = "python") -> str:
+def image(setup: SetupContext, progress: Progress, name: str = "python") -> str:
     """Make sure that a lab image of this checkout is in the engine's store. Returns its reference."""
-    source = node_image.choose(session.engine, GoBuilder(session.machine, session.cache), session.options).source
-    bases = Bases(session.engine, session.machine, session.cache, source)
+    source = node_image.choose(setup.engine, GoBuilder(setup.machine, setup.cache), setup.options).source
+    bases = Bases(setup.engine, setup.machine, setup.cache, source)
     debian = {name: bases.ensure(progress, suite) for name, suite in lab_images.BASES.items()}
     images = lab_images.discover(LAB_IMAGES, debian, choose_official(source, lab_images.OFFICIAL))
     (local,) = [image.local for image in images if image.name == name]
-    if not session.engine.has_image(local):
+    if not setup.engine.has_image(local):
         raise Failure(f"There is no image {local}: the lab's images are not built from this checkout.", "Run: make up")
     return local
 
@@ -84,15 +84,15 @@ def main(marks: str = "") -> int:
     cache = Cache.from_environment()
     progress = Progress(cache.logs / "tests")
     try:
-        session = begin(progress, cache)
-        reference = image(session, progress)
+        setup = begin(progress, cache)
+        reference = image(setup, progress)
         with progress.step("wheels for the tests on the images' Python") as step:
             site = packages(step, cache)
         arguments = tests(reference, site, marks)
     except Failure as failure:
         print(render(failure), file=sys.stderr, flush=True)
         return 1
-    engine = session.engine
+    engine = setup.engine
     return 0 if os.spawnve(os.P_WAIT, engine.path, [engine.path, *arguments], {**os.environ, **engine.env}) == 0 else 1
 
 

@@ -10,7 +10,7 @@ import argparse
 
 from caplab_cluster.paths import Cache
 from caplab_cluster.progress import Progress
-from caplab_cluster.session import begin
+from caplab_cluster.setup_context import begin
 
 from . import files
 from .asking import ENGINES, ask

@@ -17,7 +17,7 @@ from ..check.finding import State, merge
 from ..contract.names import VERDICT_SCHEMA
 from ..files import results
 from ..judging import JudgedRun, judge_folder, read_judged
-from ..ownership import Session
+from ..ownership import SuiteSession
 from ..plain_text import Out, PlainWriter, SteadyWriter
 from ..report import words
 from ..report.junit import LabFailure, junit_xml
@@ -45,7 +45,7 @@ class SuiteRun:
     def __init__(
         self, plan: SuitePlan, files: Mapping[str, Path], folder: Path, before: Sequence[RunDuration], out: Out
     ) -> None:
-        self._session = Session()
+        self._suite_session = SuiteSession()
         self.ended: list[RunReport | LabFailure] = []
         self._plan, self._files, self._folder, self._out = plan, files, folder, out
         self._lost = ""  # why results could not be saved: the suite ends there
@@ -79,10 +79,10 @@ class SuiteRun:
     def tidy(self) -> None:
         """Remove the clusters that this suite made; a failure is reported, and changes no verdict."""
         try:
-            left = tidy.remove_made(self._session)
+            left = tidy.remove_made(self._suite_session)
         except Exception as error:
             left = [f"the clusters under test are left as they are: {error}"]
-        for sentence in (*left, *tidy.left_by_others(self._session)):
+        for sentence in (*left, *tidy.left_by_others(self._suite_session)):
             self._say(f"note: {words.one_line(sentence)}")
 
     def end(self) -> int:
@@ -108,7 +108,7 @@ class SuiteRun:
         folder, began, began_ms = self._folder / run.folder, time.monotonic(), _now_ms()
         try:
             out = PlainWriter(self._out)
-            context = RunContext(folder=folder, suite=self._plan.suite, session=self._session)
+            context = RunContext(folder=folder, suite=self._plan.suite, suite_session=self._suite_session)
             journal = drive(self._files[run.experiment], run.settings, context, out)
             results.write_journal(folder, journal)
             report = rendered(folder, journal.get("caplab") or {}, concluded(folder, journal))

@@ -8,13 +8,13 @@ from ..contract import meta
 from ..contract.names import API_VERSION
 from ..kube.client import Client
 from ..kube.context import pinned
-from ..ownership import CreatedCluster, Session, session_of
+from ..ownership import CreatedCluster, SuiteSession, suite_session_of
 from ..run_lease import LeaseNotHeld, Leases, RunLease
 
 _ACQUIRE_SECONDS = 2.0  # for the lease of a namespace in which another run is under way
 
 
-def remove_made(session: Session, client: Client | None = None) -> list[str]:
+def remove_made(session: SuiteSession, client: Client | None = None) -> list[str]:
     """Delete the clusters that a session made; what belongs to them is removed in the background.
 
     Returns a sentence for each that is left: because another run is under way in its namespace, or has taken it over.
@@ -30,7 +30,7 @@ def remove_made(session: Session, client: Client | None = None) -> list[str]:
     return left
 
 
-def left_by_others(session: Session) -> list[str]:
+def left_by_others(session: SuiteSession) -> list[str]:
     """Return a sentence for each cluster that existed before this session, and stays. Pure."""
     return [
         f"{kind} {namespace}/{name} existed before this suite, and stays;"
@@ -39,7 +39,7 @@ def left_by_others(session: Session) -> list[str]:
     ]
 
 
-def _remove_in(namespace: str, every: Sequence[CreatedCluster], session: Session, client: Client) -> list[str]:
+def _remove_in(namespace: str, every: Sequence[CreatedCluster], session: SuiteSession, client: Client) -> list[str]:
     run_lease = RunLease(Leases(client), namespace, session.id)
     try:
         run_lease.acquire(_ACQUIRE_SECONDS)
@@ -51,7 +51,7 @@ def _remove_in(namespace: str, every: Sequence[CreatedCluster], session: Session
         run_lease.release()
 
 
-def _remove(client: Client, made: CreatedCluster, session: Session) -> str:
+def _remove(client: Client, made: CreatedCluster, session: SuiteSession) -> str:
     """Delete a cluster if it is still the one that was made; return why it is left, or ''."""
     where = (API_VERSION, made.kind, made.namespace, made.name)
     cluster = client.get(*where)
@@ -59,7 +59,7 @@ def _remove(client: Client, made: CreatedCluster, session: Session) -> str:
         return ""
     if meta.uid_of(cluster) != made.uid:
         return f"{_named(made)} is left: it is not the one that this suite made"
-    if session_of(cluster) != session.id:
+    if suite_session_of(cluster) != session.id:
         return f"{_named(made)} is left: another suite has taken it over"
     client.delete(*where, uid=made.uid)
     return ""

@@ -32,7 +32,7 @@ from .node_loss.recovery import bring_back
 from .node_loss.store import NodeLossStore
 from .paths import LAB_IMAGES, Cache
 from .progress import Progress
-from .session import Session, begin, built_tools
+from .setup_context import SetupContext, begin, built_tools
 from .toolchain import GoBuilder
 
 _ON_CONTROL_PLANE = ("grafana", "operator", "prometheus", "runner")  # and the engines' exporters
@@ -53,22 +53,22 @@ def up(progress: Progress, cache: Cache) -> None:
     """Bring the cluster up with all images in; changes nothing if it is up already."""
     machine, options = inspect_machine(cache.root), options_from(os.environ)
     _examine(progress, machine, options)
-    session = Session(
+    setup = SetupContext(
         progress=progress, cache=cache, machine=machine, options=options, choice=choose_engine(machine, options)
     )
-    if session.choice.install:
+    if setup.choice.install:
         podman.install(progress)
-    engine = session.engine
-    host.prepare(progress, session.machine, engine.name)
+    engine = setup.engine
+    host.prepare(progress, setup.machine, engine.name)
 
     user_files = chart.user_values(os.environ, chart.kept_values(cache))
     if user_files:
         progress.report(f"  values   yours too; `{chart.VALUES_VARIABLE}= make up` returns to the lab's own only")
-    builder = GoBuilder(session.machine, cache)
-    source = node_image.choose(engine, builder, session.options)
+    builder = GoBuilder(setup.machine, cache)
+    source = node_image.choose(engine, builder, setup.options)
     progress.report(f"  images   {source.source}: {source.why}")
-    bases = Bases(engine, session.machine, cache, source.source)
-    tools = toolchain.ensure_tools(progress, builder, session.machine)
+    bases = Bases(engine, setup.machine, cache, source.source)
+    tools = toolchain.ensure_tools(progress, builder, setup.machine)
     debian = {name: bases.ensure(progress, suite) for name, suite in lab_images.BASES.items()}
     base = debian["debian"]
     image = node_image.ensure(progress, engine, cache, bases, builder, base)
@@ -161,14 +161,14 @@ def _note_images(cache: Cache, references: Mapping[str, str]) -> Mapping[str, st
 
 def down(progress: Progress, cache: Cache) -> None:
     """Remove the cluster, its registry and its network; caches and images stay."""
-    session = begin(progress, cache)
-    if session.choice.install:
+    setup = begin(progress, cache)
+    if setup.choice.install:
         progress.report("  no container engine, and so no cluster")
         return
     with progress.step(f"remove the cluster {NAME}") as step:
-        removed = KindCluster(session.engine, cache).remove()
+        removed = KindCluster(setup.engine, cache).remove()
         shutil.rmtree(chart.kept_values(cache), ignore_errors=True)
-        session.engine.ask("volume", "rm", "--force", registry.VOLUME)
+        setup.engine.ask("volume", "rm", "--force", registry.VOLUME)
         if not removed:
             step.mark_ready()
     progress.report("  removed: " + (", ".join(removed) or "nothing; there was no cluster"))
@@ -176,8 +176,8 @@ def down(progress: Progress, cache: Cache) -> None:
 
 def environment(progress: Progress, cache: Cache) -> None:
     """Print lines for a shell to evaluate: the lab's kubeconfig, context and tools."""
-    session = begin(progress, cache)
-    tools = built_tools(session)
+    setup = begin(progress, cache)
+    tools = built_tools(setup)
     lines = {
         "KUBECONFIG": str(cache.kubeconfig),
         "CAPLAB_CONTEXT": CONTEXT,
@@ -190,10 +190,10 @@ def environment(progress: Progress, cache: Cache) -> None:
 
 def clean(progress: Progress, cache: Cache) -> None:
     """Remove the cluster and everything the lab keeps outside the checkout."""
-    session = begin(progress, cache)
-    if not session.choice.install:
+    setup = begin(progress, cache)
+    if not setup.choice.install:
         down(progress, cache)
-        engine = session.engine
+        engine = setup.engine
         with progress.step("remove the lab's images"):
             images = engine.ask("images", "--quiet", "--filter", "reference=localhost/caplab/*").out.split()
             if images:

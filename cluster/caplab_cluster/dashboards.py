@@ -23,7 +23,7 @@ from .kind_cluster import CONTEXT, NAME, KindCluster
 from .paths import DASHBOARDS, Cache
 from .progress import Progress
 from .prometheus_links import links
-from .session import begin, built_tools
+from .setup_context import begin, built_tools
 from .toolchain import Tools
 
 _FORWARD_SECONDS = 20.0
@@ -48,11 +48,11 @@ PROMETHEUS = Site("caplab-prometheus", 9090, "/-/ready")
 
 def dashboards(progress: Progress, cache: Cache) -> None:
     """Forward a local port, print its address, and wait for Ctrl-C. Raises Failure without a site."""
-    session = begin(progress, cache)
-    if session.choice.install:
+    setup = begin(progress, cache)
+    if setup.choice.install:
         raise Failure("No container engine is installed yet, and so there is no cluster.", "Run `make up`.")
-    tools = built_tools(session)
-    site = choose_site(_deployments(KindCluster(session.engine, cache, tools)))
+    tools = built_tools(setup)
+    site = choose_site(_deployments(KindCluster(setup.engine, cache, tools)))
     _end_with_the_terminal()
     with forwarded(forward_command(tools, cache, site)) as forward:
         address = f"http://127.0.0.1:{forward.port}"

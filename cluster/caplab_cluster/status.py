@@ -12,20 +12,20 @@ from .kind_cluster import NAME, NODES, KindCluster
 from .machine import doctor, usage
 from .paths import Cache
 from .progress import Progress
-from .session import Session, begin, built_tools
+from .setup_context import SetupContext, begin, built_tools
 
 _STATUS_SECONDS = 2.0  # how long the processor time is measured
 
 
 def status(progress: Progress, cache: Cache) -> None:
     """Print the status: engine, nodes, images, what the nodes use. Raises Failure if the cluster is not up."""
-    session = begin(progress, cache)
-    progress.report(f"  engine   {session.choice.why}")
+    setup = begin(progress, cache)
+    progress.report(f"  engine   {setup.choice.why}")
     hint = "Run `make up`."
-    if session.choice.install:
+    if setup.choice.install:
         raise Failure("No container engine is installed yet, and so there is no cluster.", hint)
-    engine = session.engine
-    cluster = KindCluster(engine, cache, built_tools(session))
+    engine = setup.engine
+    cluster = KindCluster(engine, cache, built_tools(setup))
     containers = cluster.containers()
     if not containers:
         raise Failure(f"There is no cluster {NAME}.", hint)
@@ -36,9 +36,9 @@ def status(progress: Progress, cache: Cache) -> None:
     if not answer.ok:
         raise Failure(f"The cluster {NAME} exists, but its API server does not answer.", hint)
     _show_nodes(progress, json.loads(answer.out))
-    _show_images(session, engine)
-    _show_usage(session, engine)
-    _show_kernel(session, engine)
+    _show_images(setup, engine)
+    _show_usage(setup, engine)
+    _show_kernel(setup, engine)
     if problems := cluster.problems():
         raise Failure(f"The cluster is not healthy: {'; '.join(problems)}.", hint)
 
@@ -55,25 +55,25 @@ def _show_nodes(progress: Progress, nodes: Mapping[str, Any]) -> None:
         progress.report(f"  {item['metadata']['name']:<22} zone {zone}  {address:<15} {version}  {readiness}")
 
 
-def _show_images(session: Session, engine: ContainerEngine) -> None:
+def _show_images(setup: SetupContext, engine: ContainerEngine) -> None:
     try:
-        references: dict[str, str] = json.loads((session.cache.cluster / "images.json").read_text())
+        references: dict[str, str] = json.loads((setup.cache.cluster / "images.json").read_text())
     except (OSError, ValueError):
-        session.progress.report("  images   none on the nodes yet")
+        setup.progress.report("  images   none on the nodes yet")
         return
     for name, reference in sorted(references.items()):
-        session.progress.report(f"  image    {name:<13} {reference}")
+        setup.progress.report(f"  image    {name:<13} {reference}")
 
 
-def _show_usage(session: Session, engine: ContainerEngine) -> None:
+def _show_usage(setup: SetupContext, engine: ContainerEngine) -> None:
     taken = usage.measure(engine, NODES, _STATUS_SECONDS)
     if taken:
         memory = sum(node.memory_bytes for node in taken.values()) / doctor.GIB
         cores = sum(node.cores for node in taken.values())
-        session.progress.report(f"  nodes use {memory:.2f} GiB and {cores:.2f} cores (over {_STATUS_SECONDS:g} s)")
+        setup.progress.report(f"  nodes use {memory:.2f} GiB and {cores:.2f} cores (over {_STATUS_SECONDS:g} s)")
 
 
-def _show_kernel(session: Session, engine: ContainerEngine) -> None:
+def _show_kernel(setup: SetupContext, engine: ContainerEngine) -> None:
     """Try in a node what faults need from the kernel the nodes run on."""
     there = engine.exec(NODES[0], "unshare", "--net", "nft", "add", "table", "inet", "caplab_status").ok
-    session.progress.report(f"  kernel   nf_tables (partitions)   {'there' if there else 'absent'}")
+    setup.progress.report(f"  kernel   nf_tables (partitions)   {'there' if there else 'absent'}")

@@ -30,7 +30,7 @@ class NotOurs(Exception):
 class Server(Leases):
     """A client of the API server. Calls block, each with a time-out, and raise ApiError.
 
-    Objects that it makes are labelled with its run and the run's session.
+    Objects that it makes are labelled with its run and its suite session.
     """
 
     def __init__(self, run: RunContext, client: Client | None = None) -> None:
@@ -87,7 +87,7 @@ class Server(Leases):
                 raise
 
     def _labels(self) -> dict[str, str]:
-        return labels_of(self.run.run_id, self.run.session.id)
+        return labels_of(self.run.run_id, self.run.suite_session.id)
 
     def _head(self, kind: str, namespace: str, name: str) -> Body:
         body = _named(kind, namespace, name)

@@ -102,10 +102,10 @@ class Cluster:
             self.await_gone()
             body = None
         if body is None:
-            self.server.run.session.note_made(self.kind, self._create())
+            self.server.run.suite_session.note_made(self.kind, self._create())
             return
         self.refuse_foreign()
-        self.server.run.session.note_reused(self.kind, self.change(self._own_spec))
+        self.server.run.suite_session.note_reused(self.kind, self.change(self._own_spec))
 
     def _own_spec(self, body: Body) -> Mapping[str, Any]:
         if not run_of(body):

@@ -14,7 +14,7 @@ from caplab_cluster.node_loss.losses import KILL, PAUSE, RESTART, RESTART_ORDERL
 from caplab_cluster.node_loss.recovery import bring_back
 from caplab_cluster.node_loss.store import NodeLoss, NodeLossStore
 from caplab_cluster.progress import Progress
-from caplab_cluster.session import begin
+from caplab_cluster.setup_context import begin
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 

@@ -16,7 +16,7 @@ from caplab_cluster.engine import ContainerEngine
 from caplab_cluster.kind_cluster import KindCluster
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
-from caplab_cluster.session import Session, begin, built_tools
+from caplab_cluster.setup_context import SetupContext, begin, built_tools
 from caplab_cluster.shell import CommandResult, ask
 
 from support.kind.api_reader import ApiReader
@@ -70,7 +70,7 @@ class Lab:
 
     def kubectl_command(self) -> list[str]:
         """Return the command of kubectl, for the caller's own process."""
-        return [built_tools(session()).kubectl, "--kubeconfig", str(self.cache.kubeconfig)]
+        return [built_tools(setup_context()).kubectl, "--kubeconfig", str(self.cache.kubeconfig)]
 
     def try_apply(self, *objects: dict[str, Any]) -> CommandResult:
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
@@ -80,13 +80,13 @@ class Lab:
         return self.cluster.kubectl("exec", "-n", namespace, pod, "--", *command, timeout_seconds=30)
 
 
-def session() -> Session:
+def setup_context() -> SetupContext:
     return begin(Progress(Cache.from_environment().logs / "tests"), Cache.from_environment())
 
 
 def connect() -> Lab:
     """Connect to the lab as it is now; containers' ids change when it is remade."""
-    now = session()
+    now = setup_context()
     engine = now.engine
     cluster = KindCluster(engine, now.cache, built_tools(now))
     images = json.loads((now.cache.cluster / "images.json").read_text())

@@ -118,8 +118,8 @@ def test_one_that_ends_by_itself_is_told() -> None:
 @pytest.fixture
 def forwarding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path))
-    session = SimpleNamespace(choice=SimpleNamespace(install=False), engine=None)
-    monkeypatch.setattr(dashboards, "begin", lambda *_: session)
+    setup = SimpleNamespace(choice=SimpleNamespace(install=False), engine=None)
+    monkeypatch.setattr(dashboards, "begin", lambda *_: setup)
     monkeypatch.setattr(dashboards, "built_tools", lambda _: None)
     monkeypatch.setattr(dashboards, "_deployments", lambda _: ["caplab-grafana"])
     monkeypatch.setattr(dashboards, "forward_command", lambda *_: fake(_SERVES))

@@ -19,7 +19,7 @@ from support.objects.fake_objects import FakeObjects, of_run, server_of
 from support.runs.held_runs import begin_run
 
 from caplab import ownership
-from caplab.ownership import Session, run_of, session_of
+from caplab.ownership import SuiteSession, run_of, suite_session_of
 from caplab.run import tidy
 from caplab.run_context import RunContext, current_run, release
 from caplab.run_lease import Leases
@@ -56,7 +56,7 @@ def test_what_a_run_makes_says_which_run_and_session(server: Server) -> None:
     for kind, name in (("Fault", "f"), ("Probe", "p")):
         body = server.get(kind, "ns", name)
         assert body
-        assert (run_of(body), session_of(body)) == ("r-now", server.run.session.id)
+        assert (run_of(body), suite_session_of(body)) == ("r-now", server.run.suite_session.id)
 
 
 def test_a_label_that_somebody_copied_does_not_make_an_object_a_runs() -> None:
@@ -181,27 +181,27 @@ def test_one_that_somebody_makes_at_the_same_moment_is_not_either(
     with pytest.raises(NotOurs, match="was made by no run"):
         cluster.provision()
     assert objects.there["postgresclusters", "ns", "pg"]["spec"] == {"replicas": 1}
-    assert cluster.server.run.session.made == []
+    assert cluster.server.run.suite_session.made == []
 
 
 def test_a_new_cluster_is_the_sessions_and_one_of_an_earlier_run_is_taken_over(
     objects: FakeObjects, cluster: Cluster
 ) -> None:
     cluster.provision()
-    (made,) = cluster.server.run.session.made
+    (made,) = cluster.server.run.suite_session.made
     assert (made.kind, made.namespace, made.name) == (KIND, "ns", "pg")
     cluster.provision()  # by the next run of the suite
-    assert len(cluster.server.run.session.made) == 1
-    assert cluster.server.run.session.reused == set()
-    session = Session()
-    cluster.server.run = replace(cluster.server.run, session=session)
+    assert len(cluster.server.run.suite_session.made) == 1
+    assert cluster.server.run.suite_session.reused == set()
+    session = SuiteSession()
+    cluster.server.run = replace(cluster.server.run, suite_session=session)
     objects.conflicts = 2
     cluster.provision()
     assert session.made == []
     assert session.reused == {(KIND, "ns", "pg")}
     body = objects.there["postgresclusters", "ns", "pg"]
     assert (body["metadata"]["uid"], body["spec"]) == (made.uid, {"replicas": 3})
-    assert session_of(body) == session.id
+    assert suite_session_of(body) == session.id
     cluster.delete()  # it did not come back, and is made anew
     cluster.provision()
     assert session.reused == set()
@@ -268,12 +268,12 @@ def leases(objects: FakeObjects, monkeypatch: pytest.MonkeyPatch) -> FakeLeases:
     return fake
 
 
-def made_by(session: Session, objects: FakeObjects, name: str = "pg", kind: str = KIND) -> None:
+def made_by(session: SuiteSession, objects: FakeObjects, name: str = "pg", kind: str = KIND) -> None:
     session.note_made(kind, objects.put_of_run(kind, name, "r-1", session.id))
 
 
 def test_a_suite_removes_the_clusters_it_made_and_no_other(objects: FakeObjects, leases: FakeLeases) -> None:
-    session = Session()
+    session = SuiteSession()
     objects.put(KIND, "orders")
     objects.put_of_run("RedisCluster", "rd", "r-0", "s-of-another-suite")
     made_by(session, objects)
@@ -285,13 +285,13 @@ def test_a_suite_removes_the_clusters_it_made_and_no_other(objects: FakeObjects,
 
 
 def test_a_suite_that_made_nothing_asks_for_nothing() -> None:
-    assert tidy.remove_made(Session()) == []  # nobody to ask: it would fail
+    assert tidy.remove_made(SuiteSession()) == []  # nobody to ask: it would fail
 
 
 def test_what_another_suite_uses_by_now_or_another_object_of_the_name_stays(
     objects: FakeObjects, leases: FakeLeases
 ) -> None:
-    session = Session()
+    session = SuiteSession()
     made_by(session, objects)
     made_by(session, objects, "pg2")
     objects.put_of_run(
@@ -310,7 +310,7 @@ def test_what_another_suite_uses_by_now_or_another_object_of_the_name_stays(
 
 
 def test_where_another_run_is_under_way_by_now_nothing_is_removed(objects: FakeObjects, leases: FakeLeases) -> None:
-    session = Session()
+    session = SuiteSession()
     made_by(session, objects)
     leases.holder = "r-2"
     (left,) = tidy.remove_made(session, objects)
@@ -319,7 +319,7 @@ def test_where_another_run_is_under_way_by_now_nothing_is_removed(objects: FakeO
 
 
 def test_clusters_that_were_there_before_are_told_of() -> None:
-    session = Session()
+    session = SuiteSession()
     session.reused.add((KIND, "ns", "pg"))
     (sentence,) = tidy.left_by_others(session)
     assert sentence.endswith("to remove it: kubectl delete postgrescluster -n ns pg")

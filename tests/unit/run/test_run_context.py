@@ -16,7 +16,7 @@ from chaoslib.exceptions import InterruptExecution
 from support.runs.held_runs import begin_run
 
 from caplab.command_error import CommandError
-from caplab.ownership import Session
+from caplab.ownership import SuiteSession
 from caplab.run_context import RunContext, current_control, current_run, held, keep_control, release
 
 EXTENSION = REPOSITORY / "experiments" / "chaoscaplab"
@@ -128,7 +128,7 @@ def test_a_helper_that_asks_for_the_run_is_caught() -> None:
     assert len(ENTRY_POINTS) == 9
     assert all(asks_for_the_run(file.read_text()) for file in ENTRY_POINTS)
     module = (EXTENSION / "clusters" / "provision.py").read_text()
-    assert asks_for_the_run(f"{module}\n\ndef made():\n    return current_run().session.made\n")
+    assert asks_for_the_run(f"{module}\n\ndef made():\n    return current_run().suite_session.made\n")
 
 
 def test_steps_in_threads_of_their_own_are_in_the_same_run() -> None:
@@ -138,7 +138,7 @@ def test_steps_in_threads_of_their_own_are_in_the_same_run() -> None:
 
 
 def test_a_run_that_is_driven_is_the_one_under_way_until_it_ends(tmp_path: Path) -> None:
-    run = RunContext(folder=tmp_path, suite="smoke", session=Session())
+    run = RunContext(folder=tmp_path, suite="smoke", suite_session=SuiteSession())
     with held(run):
         keep_control("planted")
         assert current_run() is run

@@ -15,7 +15,7 @@ from .toolchain import GoBuilder, Tools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class SetupContext:
     """What every command starts from."""
 
     progress: Progress
@@ -32,16 +32,16 @@ class Session:
         return podman.engine(self.choice, self.machine, self.cache)
 
 
-def begin(progress: Progress, cache: Cache) -> Session:
+def begin(progress: Progress, cache: Cache) -> SetupContext:
     """Inspect the machine and choose the engine."""
     options = options_from(os.environ)
     machine = inspect_machine(cache.root)
-    return Session(
+    return SetupContext(
         progress=progress, cache=cache, machine=machine, options=options, choice=choose_engine(machine, options)
     )
 
 
-def built_tools(session: Session) -> Tools:
+def built_tools(setup: SetupContext) -> Tools:
     """Return the tools as `make up` chose them, without building any."""
-    builder = GoBuilder(session.machine, session.cache)
-    return toolchain.tools_at(builder, toolchain.choose_tools(session.machine))
+    builder = GoBuilder(setup.machine, setup.cache)
+    return toolchain.tools_at(builder, toolchain.choose_tools(setup.machine))
