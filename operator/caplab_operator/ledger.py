@@ -19,17 +19,25 @@ Name = tuple[str, str]  # kind and name
 
 @dataclass(frozen=True, slots=True)
 class AppliedObject:
-    """An object as it was applied. digest: of the manifest, which no event has."""
+    """An object as it was applied. digest: of the manifest, which no event has. metadata: as the apply returned it."""
 
     uid: str
     version: str
     digest: str = field(default="", compare=False)
+    metadata: Metadata = field(default_factory=dict, compare=False)
 
 
 def version_of(metadata: Metadata) -> str:
-    """Return a version that changes with an object's content: its generation if it has one, which no status changes."""
+    """Return a version that changes with an object's content, but not with its status.
+
+    A generation, for kinds that have one, counts changes of the spec only: what others may change of the metadata is
+    added to it.
+    """
     generation = metadata.get("generation")
-    return f"generation {generation}" if generation else f"version {metadata.get('resourceVersion')}"
+    if not generation:
+        return f"version {metadata.get('resourceVersion')}"
+    others = [metadata.get(name) or () for name in ("labels", "annotations", "ownerReferences")]
+    return f"generation {generation} {_digest(others)}"
 
 
 def revision_of(metadata: Metadata) -> int:
@@ -51,7 +59,7 @@ class Ledger:
     def note(self, manifest: Mapping[str, Any], applied: Metadata) -> None:
         """Record a manifest as applied, with the object's new metadata. A later change by others is not overwritten."""
         owner, name = _owner(manifest), (manifest["kind"], meta.name_of(manifest))
-        entry = AppliedObject(applied["uid"], version_of(applied), _digest(manifest))
+        entry = AppliedObject(applied["uid"], version_of(applied), _digest(manifest), applied)
         with self._lock:
             revision, latest = self._latest_events.get(owner, {}).pop(name, (0, entry))
             if latest != entry and revision > revision_of(applied):
@@ -71,6 +79,11 @@ class Ledger:
         entry = self._entry(manifest)
         return entry.uid if entry else None
 
+    def metadata(self, manifest: Mapping[str, Any]) -> Metadata | None:
+        """Return an object's metadata as last applied; None if it was not applied, or must be looked at again."""
+        entry = self._entry(manifest)
+        return entry.metadata if entry else None
+
     def stands(self, manifest: Mapping[str, Any]) -> bool:
         """Whether this manifest is the one last applied, and its object is not known to have changed since."""
         entry = self._entry(manifest)
@@ -85,34 +98,40 @@ class Ledger:
         with self._lock:
             return self._entries.get(cluster, {}).pop(name, None) is not None
 
+    def invalidate_all(self, cluster: str) -> None:
+        """Have all objects of a cluster looked at and applied again."""
+        with self._lock:
+            self._entries.pop(cluster, None)
+
     def on_event(self, cluster: str, name: Name, metadata: Metadata, gone: bool = False) -> bool:
         """Take in an event. Returns whether a recorded object was removed, replaced or changed; then it is forgotten.
 
-        An event of an object that is not recorded yet is kept for note.
+        The event is kept for note: an apply of the object may be under way, and its answer may be older.
         """
         current = None if gone else AppliedObject(metadata["uid"], version_of(metadata))
         with self._lock:
             applied = self._entries.get(cluster, {}).get(name)
-            if applied is None:
-                if controller(metadata).get("uid") == cluster:
-                    self._latest_events.setdefault(cluster, {})[name] = (revision_of(metadata), current)
-                return False
-            if changed := applied != current:
+            changed = applied is not None and applied != current
+            if changed or (applied is None and controller(metadata).get("uid") == cluster):
+                self._latest_events.setdefault(cluster, {})[name] = (revision_of(metadata), current)
+            if changed:
                 del self._entries[cluster][name]
         return changed
 
-    def differs(self, cluster: str, name: Name, metadata: Metadata) -> bool:
-        """Whether a recorded object has been replaced or changed."""
-        with self._lock:
-            entry = self._entries.get(cluster, {}).get(name)
-        return entry is not None and entry != AppliedObject(metadata["uid"], version_of(metadata))
+    def on_list(self, cluster: str, kind: str, there: Iterable[Metadata], revision: int) -> set[Name]:
+        """Take in all objects of a kind, as of a revision. Returns the recorded ones that were removed or have changed.
 
-    def missing(self, cluster: str, kind: str, there: Iterable[str]) -> set[Name]:
-        """Return the recorded objects of a kind that are not among the existing ones."""
-        names = set(there)
+        Each of them is taken in as an event.
+        """
+        existing = {(kind, str(metadata["name"])): metadata for metadata in there}
         with self._lock:
-            entries = self._entries.get(cluster, {})
-            return {name for name in entries if name[0] == kind and name[1] not in names}
+            recorded = [name for name in self._entries.get(cluster, {}) if name[0] == kind]
+        gone = {"resourceVersion": str(revision)}
+        return {
+            name
+            for name in recorded
+            if self.on_event(cluster, name, existing.get(name, gone), gone=name not in existing)
+        }
 
     def forget(self, cluster: str) -> None:
         """Forget a cluster that is gone."""
@@ -122,8 +141,8 @@ class Ledger:
             self._outdated.discard(cluster)
 
 
-def _digest(manifest: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _owner(manifest: Mapping[str, Any]) -> str:

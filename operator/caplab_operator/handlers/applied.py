@@ -36,11 +36,12 @@ Secrets = Callable[[Callable[[str], str]], Sequence[Manifest]]
 def apply_all(
     api: Api, cluster: Cluster, secrets: Secrets, objects: Sequence[Manifest], later: Sequence[Manifest] = ()
 ) -> None:
-    """Apply all of a cluster's objects: its Secrets, then the objects in their order.
+    """Apply a cluster's objects, its Secrets first, but for those that are as they were applied last.
 
-    later are those that are applied, or made by members, once it runs: only their ownership is checked here.
-    Raises ForeignObject if one of them is somebody else's, before anything is applied, and PasswordsLost if the
-    passwords can't be derived any more. Raises EarlierClusterRemains.
+    The ledger knows those; its invalidate_all has all looked at and applied again. later are those that are applied, or
+    made by members, once it runs: only their ownership is checked here. Raises ForeignObject if one of them is somebody
+    else's, before anything is applied, and PasswordsLost if the passwords can't be derived any more. Raises
+    EarlierClusterRemains.
     """
     passwords = Passwords(cluster, api.root_key.value())
     made = [_marked(secret, passwords.root) for secret in secrets(passwords)]
@@ -56,9 +57,15 @@ def apply_all(
         _adopt_volumes(api, cluster, [*own, *left], root)
     uids = {name: str(metadata["uid"]) for name, metadata in there.items()}
     for manifest in [*(made if derived else ()), *objects]:
-        uids[_name(manifest)] = str(api.apply(_with_owner_uids(manifest, uids))["uid"])
+        uids[_name(manifest)] = _ensure(api, _with_owner_uids(manifest, uids))
     if not cluster.keep_volumes:
         _adopt_volumes(api, cluster, [*own, *left], root)
+
+
+def _ensure(api: Api, manifest: Manifest) -> str:
+    """Apply an object, unless it is as this manifest made it. Returns its uid."""
+    applied = api.ledger.metadata(manifest) if api.stands(manifest) else None
+    return str((applied or api.apply(manifest))["uid"])
 
 
 class EarlierClusterRemains(Exception):
@@ -118,7 +125,7 @@ def _look(api: Api, manifest: Manifest, there: Mapping[Name, Metadata]) -> Metad
     name, which copies its own labels to them, so others may have changed those.
     """
     if controller(manifest["metadata"]):
-        return api.look(manifest)
+        return api.ledger.metadata(manifest) or api.look(manifest)
     existing = api.metadata(manifest)
     is_of_service = manifest["kind"] == "Endpoints" and ("Service", meta.name_of(manifest)) in there
     labels = meta.labels_of(manifest)

@@ -16,7 +16,7 @@ from caplab.kube.client import METADATA, METADATA_LIST
 from caplab.kube.paths import path_of
 
 from ..api import Api
-from ..ledger import Ledger, Name
+from ..ledger import Ledger, Name, revision_of
 from .rounds import ClusterRounds
 
 CLAIM = "PersistentVolumeClaim"
@@ -82,18 +82,14 @@ class OwnedWatch:
             elif self._ledger.on_event(cluster.uid, name, metadata, gone=event == "DELETED"):
                 self._apply_again(cluster, name)
 
-    def on_list(self, namespace: str, kind: str, there: Sequence[Metadata]) -> None:
-        """Take in the list of all objects of a kind."""
+    def on_list(self, namespace: str, kind: str, there: Sequence[Metadata], revision: int) -> None:
+        """Take in the list of all objects of a kind, as of a revision."""
         for cluster in self.clusters_in(namespace):
             if kind == CLAIM:
                 self._look_at_claims(cluster, there)
                 continue
-            for metadata in there:
-                name = kind, str(metadata["name"])
-                if self._ledger.differs(cluster.uid, name, metadata):
-                    self._invalidate(cluster, name)
-            for name in self._ledger.missing(cluster.uid, kind, (metadata["name"] for metadata in there)):
-                self._invalidate(cluster, name)
+            for name in self._ledger.on_list(cluster.uid, kind, there, revision):
+                self._apply_again(cluster, name)
 
     def _look_at_claims(self, cluster: ClusterRounds, claims: Sequence[Metadata]) -> None:
         """Wake a cluster to adopt its volumes (engines/volumes.py) if one of them is new or has changed.
@@ -110,10 +106,6 @@ class OwnedWatch:
     def _ledger(self) -> Ledger:
         return self.api.ledger
 
-    def _invalidate(self, cluster: ClusterRounds, name: Name) -> None:
-        if self._ledger.invalidate(cluster.uid, name):
-            self._apply_again(cluster, name)
-
     def _apply_again(self, cluster: ClusterRounds, name: Name) -> None:
         _log.info("%s %s of %s %s/%s has changed: applied again", *name, *cluster.key)
         cluster.wake()
@@ -129,7 +121,8 @@ class OwnedWatch:
             try:
                 listed = await self._list(path)
                 logged = ""
-                self.on_list(namespace, kind, [item["metadata"] for item in listed["items"] or ()])
+                there = [item["metadata"] for item in listed["items"] or ()]
+                self.on_list(namespace, kind, there, revision_of(listed["metadata"]))
                 async for event in self._events(path, listed["metadata"]["resourceVersion"]):
                     self.on_event(namespace, kind, event["type"], event["object"]["metadata"])
             except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:

@@ -25,7 +25,7 @@ from .watched import Key, WatchedClusters, key_of
 _ROUND_SECONDS = 1.0  # between two observations of a cluster, and at least between two applies
 _RETRY_SECONDS = 2.0  # until a failed apply is tried again
 _EXPORTER_SECONDS = 30.0  # the same, if only the exporter's failed
-_RESYNC_SECONDS = 300.0  # until everything is applied again without a known change
+_RESYNC_SECONDS = 300.0  # until everything is applied again without a known change; else only what has changed is
 _UNOBSERVED_ROUNDS = 3  # consecutive failed rounds until the status says so
 _MOST_THREADS = 128  # made as needed: two a cluster
 
@@ -128,9 +128,10 @@ class ClusterRounds:
             self._tried.set()
             if self._rounds.api.ledger.take_outdated(self.uid):
                 self.wake()
-            wait = self._seconds_to_resync()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), wait)
+            try:
+                await asyncio.wait_for(self._woken.wait(), self._seconds_to_resync())
+            except TimeoutError:  # nothing is known to have changed: each object is looked at and applied again
+                self._rounds.api.ledger.invalidate_all(self.uid)
             await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - began)))
 
     async def _keep_exporter(self, body: Body) -> None:

@@ -48,9 +48,20 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def apply(server: FakeServer, engine: str, **changes: Any) -> None:
+    """Apply all objects of a cluster, as every few minutes, when none is known to have changed."""
+    server.ledger.invalidate_all(changes.get("uid", ENGINES[engine][0].uid))
+    apply_known(server, engine, **changes)
+
+
+def apply_known(server: FakeServer, engine: str, **changes: Any) -> None:
     spec, manifests, build = ENGINES[engine]
     spec = replace(spec, **changes)
     apply_all(server, spec, partial(manifests.secrets, spec), build(spec))
+
+
+def owners(server: FakeServer, plural: str, name: str) -> list[str]:
+    """Return the uids of an object's owners."""
+    return [owner["uid"] for owner in server.at(plural, name)["metadata"]["ownerReferences"]]
 
 
 def password(server: FakeServer, name: str = "pg-application") -> str:
@@ -153,6 +164,29 @@ def test_services_that_outlive_the_role_binding_have_its_uid() -> None:
     binding = server.at("rolebindings", "pg-patroni")["metadata"]["uid"]
     owners = server.at("services", "pg-primary-config")["metadata"]["ownerReferences"]
     assert [owner["uid"] for owner in owners] == ["u-1", binding]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_only_what_has_changed_is_looked_at_and_applied(engine: str) -> None:
+    server = FakeServer()
+    apply(server, engine)
+    first = len(server.requests)
+    apply_known(server, engine)
+    assert not [request for request in server.requests[first:] if not request.startswith("GET")]
+    assert len(server.requests) - first <= 3, server.requests[first:]  # its volumes, its pods, what members make
+    own = {(item["kind"], name): plural for (place, plural, name), item in server.objects.items() if place == "demo"}
+    for (kind, name), plural in own.items():
+        item = server.at(plural, name)
+        dependents = [
+            other for (_, other), theirs in own.items() if (item["metadata"]["uid"] in owners(server, theirs, other))
+        ]
+        before = len(server.changes())
+        assert server.ledger.invalidate(ENGINES[engine][0].uid, (kind, name))  # as the watch does
+        server.drop(plural, name)
+        apply_known(server, engine)
+        paths = [change.split("?")[0] for change in server.changes()[before:]]
+        assert paths[0].endswith(f"/{plural}/{name}")
+        assert len(paths) == 1 + len(dependents)
 
 
 def test_an_object_that_is_kept_is_applied_again_once_it_is_known_to_have_changed() -> None:

@@ -68,7 +68,7 @@ def test_what_the_operator_did_itself_and_what_is_not_the_clusters_stirs_nobody(
     watch.on_event("demo", "Service", "MODIFIED", APPLIED)
     watch.on_event("demo", "EndpointSlice", "DELETED", {**APPLIED, "name": "rd-any-x7z"})  # Kubernetes' own
     watch.on_event("elsewhere", "Service", "DELETED", APPLIED)
-    watch.on_list("demo", "Service", [APPLIED])
+    watch.on_list("demo", "Service", [APPLIED], 7)
     assert cluster.woken == 0
 
 
@@ -95,16 +95,33 @@ def test_an_event_may_be_here_before_the_answer_that_the_apply_got(event: str, v
     assert ledger.uid(MANIFEST) == "s-1"
 
 
+@pytest.mark.parametrize("seen_by", ["event", "list"])
+@pytest.mark.parametrize("now", [None, {**APPLIED, "resourceVersion": "9"}])
+def test_an_apply_that_others_overtake_is_done_again(seen_by: str, now: dict[str, Any] | None) -> None:
+    """A recorded object is applied again, and changed or deleted before the answer to that is here."""
+    watch = watching(Cluster())
+    ledger: Ledger = watch.api.ledger
+    if seen_by == "event":
+        watch.on_event("demo", "Service", "MODIFIED" if now else "DELETED", now or {**APPLIED, "resourceVersion": "9"})
+    else:
+        watch.on_list("demo", "Service", [now] if now else [], 9)
+    ledger.note(MANIFEST, {**APPLIED, "resourceVersion": "8"})
+    assert not ledger.stands(MANIFEST)
+    assert ledger.take_outdated("u-1")
+
+
 def test_a_status_changes_no_generation_and_so_stirs_nobody() -> None:
-    applied = {**APPLIED, "generation": 3}
+    applied = {**APPLIED, "generation": 3, "labels": {"a": "b"}}
     assert version_of(applied) == version_of({**applied, "resourceVersion": "99"})
-    assert version_of(applied) != version_of({**applied, "generation": 4})
+    changes: list[dict[str, Any]] = [{"generation": 4}, {"labels": {}}, {"annotations": {"a": "b"}}]
+    for changed in [*changes, {"ownerReferences": [{"uid": "u"}]}]:
+        assert version_of(applied) != version_of({**applied, **changed})
 
 
 @pytest.mark.parametrize("there", [[], [{**APPLIED, "uid": "another"}]])
 def test_a_list_is_the_net_for_what_a_watch_missed(there: list[dict[str, Any]]) -> None:
     cluster = Cluster()
-    watching(cluster).on_list("demo", "Service", there)
+    watching(cluster).on_list("demo", "Service", there, 9)
     assert cluster.woken == 1
 
 
@@ -116,7 +133,7 @@ def test_a_volume_that_is_new_or_has_changed_has_its_cluster_take_it_in() -> Non
     watch = watching(cluster, other)
     watch.on_event("demo", "PersistentVolumeClaim", "ADDED", CLAIM)
     watch.on_event("demo", "PersistentVolumeClaim", "MODIFIED", CLAIM)
-    watch.on_list("demo", "PersistentVolumeClaim", [])
+    watch.on_list("demo", "PersistentVolumeClaim", [], 1)
     assert (cluster.woken, other.woken) == (1, 0)
     # somebody took the owner away, or the StatefulSet's controller wrote it
     watch.on_event("demo", "PersistentVolumeClaim", "MODIFIED", {**CLAIM, "resourceVersion": "2"})
@@ -129,10 +146,10 @@ def test_volumes_that_are_there_before_they_are_watched_are_taken_in_once() -> N
     cluster = Cluster()
     watch = watching(cluster)
     for _ in range(2):
-        watch.on_list("demo", "PersistentVolumeClaim", [CLAIM, {**CLAIM, "uid": "d", "labels": None}])
+        watch.on_list("demo", "PersistentVolumeClaim", [CLAIM, {**CLAIM, "uid": "d", "labels": None}], 1)
     assert cluster.woken == 1
     watch.keep([])  # the cluster is gone; one of its name comes over the same volumes
-    watch.on_list("demo", "PersistentVolumeClaim", [CLAIM])
+    watch.on_list("demo", "PersistentVolumeClaim", [CLAIM], 1)
     assert cluster.woken == 2
 
 

@@ -36,6 +36,7 @@ class FakeApi:
     def __init__(self) -> None:
         self.statuses: dict[str, Mapping[str, Any]] = {}
         self.forgotten: list[str] = []
+        self.invalidated: list[str] = []
         self.outdated: dict[str, bool] = {}
 
     @property
@@ -44,6 +45,9 @@ class FakeApi:
 
     def forget(self, uid: str) -> None:
         self.forgotten.append(uid)
+
+    def invalidate_all(self, uid: str) -> None:
+        self.invalidated.append(uid)
 
     def take_outdated(self, uid: str) -> bool:
         return self.outdated.pop(uid, False)
@@ -311,5 +315,20 @@ def test_what_was_changed_again_while_it_was_applied_is_applied_once_more() -> N
         lab.api.outdated["uid-rd"] = True
         lab.on_event(body("rd"))
         await wait_until(lambda: len(lab.handlers.applied) == 2)
+
+    in_lab(scenario)
+
+
+def test_all_objects_are_applied_again_after_a_while_without_a_known_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(lab: FakeLab) -> None:
+        lab.on_event(body("rd"))
+        await wait_until(lambda: len(lab.handlers.applied) == 1)
+        lab.rounds.running["uid-rd"].wake()
+        await wait_until(lambda: len(lab.handlers.applied) == 2)
+        assert lab.api.invalidated == []  # what has changed is known
+        monkeypatch.setattr(rounds, "_RESYNC_SECONDS", 0.02)
+        lab.rounds.running["uid-rd"].wake()
+        await wait_until(lambda: len(lab.handlers.applied) == 4)
+        assert lab.api.invalidated
 
     in_lab(scenario)

@@ -15,6 +15,7 @@ from caplab_operator.engines.objects import part
 from caplab_operator.handlers import clusters
 from caplab_operator.handlers.cassandra import CassandraClusters
 from caplab_operator.handlers.engines import controllers
+from caplab_operator.ledger import Ledger
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from support.databases.fake_cassandra_management import FakeManagement
 from support.databases.loopback import listening
@@ -117,6 +118,7 @@ class FakeApi:
     """A cluster's objects as the API server has them."""
 
     def __init__(self, replicas: int | None = 3, revision: str = "r1", generation: int = 3) -> None:
+        self.ledger = Ledger()
         self.requests: list[str] = []
         self.applied: list[dict[str, Any]] = []
         self.deleted: list[str] = []
