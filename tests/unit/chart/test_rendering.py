@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 from caplab_cluster.failure import Failure
-from caplab_cluster.session import built_tools
+from caplab_cluster.setup_context import built_tools
 from support.chart.chart_checks import CHECKS, POD_MONITOR, PROMETHEUS_RULE, Chart
 from support.chart.json_schema import problems
-from support.kind.kind_lab import session
+from support.kind.kind_lab import setup_context
 
 
 @pytest.fixture(scope="module")
 def chart() -> Chart:
     try:
-        helm = built_tools(session()).helm
+        helm = built_tools(setup_context()).helm
     except Failure:
         helm = shutil.which("helm") or ""
     if not Path(helm).exists():
