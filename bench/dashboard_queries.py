@@ -17,8 +17,8 @@ from caplab_dashboards.variables import ALL
 Json = Mapping[str, Any]
 Filling = Mapping[str, str]
 _TIMEOUT_SECONDS = 20.0
-_ANSWER_BYTES_MOST = 64 << 20
-_POINTS_MOST = 3600  # the points that panels ask for: panels.POINTS
+_MAX_ANSWER_BYTES = 64 << 20
+_MAX_POINTS = 3600  # the points that panels ask for: panels.POINTS
 _LABEL_VALUES = re.compile(r"^label_values\((?P<series>.*), *(?P<label>\w+)\)$")
 
 
@@ -36,7 +36,7 @@ class Window:
     @property
     def step(self) -> int:
         """Seconds between two points, as Grafana takes them: one for each of its points, and a second at least."""
-        least = (self.end - self.start) / _POINTS_MOST
+        least = (self.end - self.start) / _MAX_POINTS
         return next(step for step in (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 3600) if step >= least)
 
     @property
@@ -58,7 +58,7 @@ class Prometheus:
         url = f"{self.address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
             with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
-                body = answer.read(_ANSWER_BYTES_MOST)
+                body = answer.read(_MAX_ANSWER_BYTES)
         except urllib.error.HTTPError as error:
             raise QueryRefused(f"{error.code}: {error.read(2000).decode(errors='replace')}") from error
         except OSError as error:

@@ -27,7 +27,7 @@ from evidence import made_by
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "dashboards.md"
 RUNS = ("smoke", "cache/control")  # each engine, and a cache for its dashboard
 _BEFORE_SECONDS, _AFTER_SECONDS = 5, 10
-_RUN_SECONDS_MOST = 1800
+_MAX_RUN_SECONDS = 1800
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def made() -> tuple[bool, Window]:
     started = time.time() - _BEFORE_SECONDS
     commands = [[sys.executable, "-m", "caplab", "run", name] for name in RUNS]
     codes = [
-        subprocess.run(command, cwd=REPOSITORY, timeout=_RUN_SECONDS_MOST, check=False).returncode
+        subprocess.run(command, cwd=REPOSITORY, timeout=_MAX_RUN_SECONDS, check=False).returncode
         for command in commands
     ]
     time.sleep(_AFTER_SECONDS)  # until the figures of the last run are scraped

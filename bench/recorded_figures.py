@@ -15,7 +15,7 @@ from caplab.compare.values import Figure, Key, MeasuredRun
 
 EVIDENCE = REPOSITORY / "docs" / "evidence"
 _RUN = re.compile(r"\| ([^|]+) \| VALID \| ([\d,.]+) s \| [^|]+ \| [\d,]+ \| [\d,]+ \| [\d,]+ \|")
-_LEAST_SPREAD = 0.01  # three runs may lie closer together than they usually do
+_MIN_SPREAD = 0.01  # three runs may lie closer together than they usually do
 _RARE = 1 / 20  # of the runs of an async Postgres lost a write: 2 of 39 that docs/evidence lists
 
 Rows: TypeAlias = Mapping[str, tuple[MeasuredRun, ...]]
@@ -84,7 +84,7 @@ def _spreads(runs: Sequence[MeasuredRun]) -> dict[Key, float]:
     for key in runs[0].figures:
         values = [run.figures[key].value for run in runs if key in run.figures]
         middle = float(np.mean(values))
-        spreads[key] = max(_LEAST_SPREAD, float(np.std(values)) / middle) if middle else 0.0
+        spreads[key] = max(_MIN_SPREAD, float(np.std(values)) / middle) if middle else 0.0
     return spreads
 
 

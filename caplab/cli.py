@@ -20,7 +20,7 @@ from .command_error import CommandError
 from .command_exit import LAB_FAILED, NOT_SHOWN, complain, run_command
 from .compare.options import HELP as COMPARE_HELP
 from .compare.options import add_compare, add_trend
-from .model.bounds import MOST_BYTES, MOST_ROWS, Bounds, rounded_up
+from .model.bounds import MAX_BYTES, MAX_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
 from .nightly.arguments import add_arguments as add_nightly_arguments
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns
@@ -140,10 +140,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_bounds(command: argparse.ArgumentParser) -> None:
-    rows = f"refuse a history with more rows, before it is read (default: {MOST_ROWS:,})"
-    size = f"refuse a history that takes more memory (default: {rounded_up(MOST_BYTES)})"
-    command.add_argument("--most-rows", type=_positive, default=MOST_ROWS, metavar="N", help=rows)
-    command.add_argument("--most-bytes", type=_size, default=MOST_BYTES, metavar="SIZE", help=size)
+    rows = f"refuse a history with more rows, before it is read (default: {MAX_ROWS:,})"
+    size = f"refuse a history that takes more memory (default: {rounded_up(MAX_BYTES)})"
+    command.add_argument("--max-rows", type=_positive, default=MAX_ROWS, metavar="N", help=rows)
+    command.add_argument("--max-bytes", type=_size, default=MAX_BYTES, metavar="SIZE", help=size)
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -190,7 +190,7 @@ def _check(parsed: argparse.Namespace) -> int:
     from .report.findings.as_text import WIDTH  # noqa: PLC0415
 
     keep_freed()
-    bounds = Bounds(parsed.most_rows, parsed.most_bytes)
+    bounds = Bounds(parsed.max_rows, parsed.max_bytes)
     try:
         output = Output(as_json=parsed.json, verbose=parsed.verbose, width=min(WIDTH, terminal_columns()))
         assumed = Assumptions(enough=parsed.enough, initial=parsed.initial, budget=parsed.budget)
@@ -210,7 +210,7 @@ def _check(parsed: argparse.Namespace) -> int:
 def _convert(parsed: argparse.Namespace) -> int:
     from .converting import convert  # noqa: PLC0415  # numpy and pyarrow take half a second to load
 
-    _print(convert(parsed.source, parsed.target, Bounds(parsed.most_rows, parsed.most_bytes)), end="")
+    _print(convert(parsed.source, parsed.target, Bounds(parsed.max_rows, parsed.max_bytes)), end="")
     return 0
 
 
@@ -245,8 +245,8 @@ def _compare(parsed: argparse.Namespace) -> int:
     from .report.grid import WIDTH  # noqa: PLC0415
 
     options = CompareOptions(
-        base=parsed.base, new=parsed.new, last=parsed.last, newest=parsed.newest, least=parsed.least_runs,
-        rule=Rule(parsed.false_alarms, parsed.least_change), form=parsed.format, every=parsed.all, save=parsed.save,
+        base=parsed.base, new=parsed.new, last=parsed.last, newest=parsed.newest, least=parsed.min_runs,
+        rule=Rule(parsed.false_alarms, parsed.min_change), form=parsed.format, every=parsed.all, save=parsed.save,
         width=min(_WIDEST, max(WIDTH, terminal_columns())),
     )  # fmt: skip
     shown, code = compare(options)

@@ -29,8 +29,8 @@ LOCAL = "http://localhost:3000"  # where `make dashboards` puts it
 _MARGIN_MS = 5_000  # shown before a run and after it
 _TIMEOUT = (1.0, 3.0)  # seconds: to connect, to answer
 _ALL_SECONDS = 6.0  # for all annotations of a run: after that none is started
-_MOST = 50  # annotations of a run
-_MOST_ANSWER_BYTES = 1 << 16
+_MAX_ANNOTATIONS = 50  # annotations of a run
+_MAX_ANSWER_BYTES = 1 << 16
 _TAG = "caplab"
 
 Annotation = Mapping[str, Any]
@@ -78,12 +78,13 @@ class Grafana:
     def _mark(self, annotations: Sequence[Annotation]) -> None:
         end = time.monotonic() + _ALL_SECONDS
         with urllib3.PoolManager() as http:
-            for number, annotation in enumerate(annotations[:_MOST]):
+            for number, annotation in enumerate(annotations[:_MAX_ANNOTATIONS]):
                 problem = "they take too long" if time.monotonic() > end else self._post(http, annotation)
                 if problem:
                     raise NotMarked(f"{len(annotations) - number} of {len(annotations)} annotations: {problem}")
-        if len(annotations) > _MOST:
-            raise NotMarked(f"{len(annotations) - _MOST} of {len(annotations)} annotations: {_MOST} are enough")
+        if len(annotations) > _MAX_ANNOTATIONS:
+            left_out = len(annotations) - _MAX_ANNOTATIONS
+            raise NotMarked(f"{left_out} of {len(annotations)} annotations: {_MAX_ANNOTATIONS} are enough")
 
     def _post(self, http: urllib3.PoolManager, annotation: Annotation) -> str:
         """Write one annotation; return why it failed, or ''. A redirect is not followed: it would leak the token."""
@@ -94,7 +95,7 @@ class Grafana:
                 "POST", f"{self.url}/api/annotations", body=json.dumps(annotation), headers=headers,
                 timeout=timeout, retries=False, redirect=False, preload_content=False,
             )  # fmt: skip
-            content = answer.read1(_MOST_ANSWER_BYTES)  # only what is there: the rest might arrive slowly
+            content = answer.read1(_MAX_ANSWER_BYTES)  # only what is there: the rest might arrive slowly
             answer.close()
         except (HTTPError, OSError, ValueError) as error:
             return self._one_line(f"{type(error).__name__}: {error}")

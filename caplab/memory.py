@@ -11,7 +11,7 @@ from pathlib import Path
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _NEVER_BYTES = 2**31 - 1
-_MOST_LIMIT = 2**62  # more is not a limit
+_MAX_LIMIT = 2**62  # more is not a limit
 
 
 def keep_freed() -> bool:
@@ -39,7 +39,7 @@ def at_most(more_bytes: int) -> Iterator[None]:
         yield
         return
     wanted = pages * resource.getpagesize() + more_bytes
-    if wanted < _MOST_LIMIT and (soft == resource.RLIM_INFINITY or wanted < soft):
+    if wanted < _MAX_LIMIT and (soft == resource.RLIM_INFINITY or wanted < soft):
         resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
     try:
         yield

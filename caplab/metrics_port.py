@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from .bounded_server import BoundedServer
 
 REQUEST_SECONDS = 2.0  # for the request and its answer: a scrape has a second in the lab's own Prometheus
-_MOST_PROBLEM = 300  # characters
+_MAX_PROBLEM_LENGTH = 300  # characters
 _log = logging.getLogger(__name__)
 
 
@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _in_words(error: Exception) -> str:
     """Describe an error in one line: the text of an API server's refusal contains the whole answer."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MOST_PROBLEM]
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MAX_PROBLEM_LENGTH]
 
 
 class _Server(BoundedServer):

@@ -22,7 +22,7 @@ from .contract.objects import Fault
 from .ownership import SuiteSession, new_id
 
 FOLDER_VARIABLE, SUITE_VARIABLE = "CAPLAB_RUN_FOLDER", "CAPLAB_SUITE"
-_MOST_OF_SUITE = 60  # characters, as in a Run's spec
+_MAX_SUITE_LENGTH = 60  # characters, as in a Run's spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +109,9 @@ class RunContext:
         if folder.exists() and not folder.is_dir():
             raise CommandError(f"{FOLDER_VARIABLE} is {folder}, which is not a folder. Hint: name one, or unset it.")
         suite = environment.get(SUITE_VARIABLE, "")
-        if len(suite) > _MOST_OF_SUITE:
+        if len(suite) > _MAX_SUITE_LENGTH:
             raise CommandError(
-                f"{SUITE_VARIABLE} has {len(suite)} characters. Hint: give at most {_MOST_OF_SUITE}, or unset it."
+                f"{SUITE_VARIABLE} has {len(suite)} characters. Hint: give at most {_MAX_SUITE_LENGTH}, or unset it."
             )
         return cls(folder=folder, run_id=run_id, suite=suite, cache=Cache.from_environment(environment))
 

@@ -11,7 +11,7 @@ from caplab.model.history import Table
 
 from .finding import Context
 
-MOST = 20  # witnesses shown of one checker
+MAX_WITNESSES = 20  # witnesses shown of one checker
 _COLUMNS = ("vantage", "session", "op", "key", "value", "expected", "observed", "level", "route", "server", "epoch")
 
 
@@ -63,7 +63,7 @@ def witness(history: Table, what: str, rows: Iterable[int], context: Context) ->
     return {"what": what, "operations": operations(history, sorted({int(row) for row in rows} - {-1}), context)}
 
 
-def shares(counts: Sequence[int], most: int = MOST) -> list[int]:
+def shares(counts: Sequence[int], most: int = MAX_WITNESSES) -> list[int]:
     """Return how many of each kind of anomaly to show, together at most so many: as evenly as their counts allow."""
     shown = [0] * len(counts)
     while sum(shown) < most and (open_kinds := [kind for kind, count in enumerate(counts) if shown[kind] < count]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .options import MOST
+from .options import MAX_RUNS
 from .values import MeasuredRun, Results
 
 _FILL_OF = 4  # of so many earlier runs at most one is weighed with the new ones; the rest is their baseline
@@ -29,7 +29,7 @@ class ChosenRuns:
 def choose(base: Results, new: Results, last: int, newest: int | None, least: int = 1) -> ChosenRuns:
     """Choose the newest runs of new for each row (None: all), and the last runs of base before them.
 
-    Of more than MOST new runs, the newest are weighed; a violation counts in all of them.
+    Of more than MAX_RUNS new runs, the newest are weighed; a violation counts in all of them.
 
     If new has fewer than least runs of a row, its newest earlier runs are weighed with them: a night with one run of
     each row could never prove a change. They count as figures only; whether they are invalid was reported in their
@@ -47,7 +47,7 @@ def choose(base: Results, new: Results, last: int, newest: int | None, least: in
     looked_at = tuple(run for runs in judged.values() for run in runs)
     proving = _by_row(run for run in before if not run.doubtful)
     doubtful = sum(run.doubtful for run in (*before, *looked_at))
-    weighed = {row: runs[-MOST:] for row, runs in _by_row(run for run in looked_at if not run.doubtful).items()}
+    weighed = {row: runs[-MAX_RUNS:] for row, runs in _by_row(run for run in looked_at if not run.doubtful).items()}
     fill = {row: _fill(proving.get(row, ()), least - len(runs)) for row, runs in weighed.items()}
     return ChosenRuns(
         base={row: runs[: len(runs) - len(fill.get(row, ()))][-last:] for row, runs in proving.items()},

@@ -21,9 +21,9 @@ from caplab.report.cap_table.evidence import doubtful, number_of
 from .values import IMAGE, MACHINE, SETTING, VERSION, Fact, Figure, Key, MeasuredRun, Results
 
 _DEEPEST = 4  # folders below the one that is named: results, artifacts of a pipeline with results in them
-_MOST_FOLDERS = 20_000
+_MAX_FOLDERS = 20_000
 _STAMPED = re.compile(r"(\d{8})-(\d{6})-")  # how a run's id and a suite's folder begin
-_MOST_MEASURED = 1e18  # of any unit; beyond it sums overflow
+_MAX_MEASURED = 1e18  # of any unit; beyond it sums overflow
 _GIB = 1 << 30
 # The names of standbys depend on the primary, and their number on the moment.
 _MEMBERS = re.compile(r'"[^"]*-\d+"(?:, ?"[^"]*-\d+")*')
@@ -66,9 +66,9 @@ def _files(place: Path) -> Iterator[Path]:
         yield place
         return
     for count, (folder, folders, files) in enumerate(os.walk(place)):
-        if count == _MOST_FOLDERS:
+        if count == _MAX_FOLDERS:
             raise CommandError(
-                f"{place}: there are over {_MOST_FOLDERS:,} folders in it. Hint: name one that holds results."
+                f"{place}: there are over {_MAX_FOLDERS:,} folders in it. Hint: name one that holds results."
             )
         here = Path(folder)
         if results.VERDICT in files:
@@ -151,8 +151,8 @@ def _figure(row: str, fields: Fields) -> tuple[Key, Figure] | None:
     measured, state = number_of(fields, "measured"), state_of(fields, "state")
     if measured is None or not math.isfinite(measured) or state is State.UNKNOWN:
         return None
-    if not 0 <= measured <= _MOST_MEASURED:
-        raise fields.error("measured", f"a number from 0 to {_MOST_MEASURED:g}")
+    if not 0 <= measured <= _MAX_MEASURED:
+        raise fields.error("measured", f"a number from 0 to {_MAX_MEASURED:g}")
     where = (fields.optional_text(name) or "" for name in ("side", "route"))
     figure = Figure(
         value=measured,

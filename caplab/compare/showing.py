@@ -21,7 +21,7 @@ from .options import COMPARED
 from .values import Key, Results
 from .weighing import ComparedFigure, Result, Rule, Sample, Table, counted
 
-_MOST_VALUES, _MOST_ROWS, _MOST_UNREAD = 4, 3, 10
+_MAX_VALUES, _MAX_ROWS, _MAX_UNREAD = 4, 3, 10
 _NOTHING_LEFT = " Every run is among those to judge. Hint: judge the newest of each row only (--newest 5)."
 _NOTABLE = (Result.REGRESSED, Result.IMPROVED, Result.CHANGED)
 
@@ -92,7 +92,7 @@ def to_json(comparison: Comparison) -> dict[str, Json]:
         "code": comparison.code,
         "base": str(comparison.base.place),
         "new": str(comparison.new.place),
-        "rule": {"false_alarms": comparison.rule.false_alarms, "least_change": comparison.rule.least_change},
+        "rule": {"false_alarms": comparison.rule.false_alarms, "least_change": comparison.rule.min_change},
         "tested": comparison.table.tested,
         "verdicts": {state.value: comparison.of_state.get(state, 0) for state in State},
         "results": {result.value: count for result, count in counted(comparison.table).items()},
@@ -127,9 +127,9 @@ def _caveats(comparison: Comparison) -> list[str]:
             what = "did not record versions, settings and machine: their changes do not show"
             lines.append(f"{plural(count, 'run')} of {side} {what}")
     unread = [*comparison.base.unread, *comparison.new.unread]
-    lines += [f"not read: {words.one_line(file)}" for file in unread[:_MOST_UNREAD]]
-    if len(unread) > _MOST_UNREAD:
-        lines.append(f"not read: {len(unread) - _MOST_UNREAD} more files")
+    lines += [f"not read: {words.one_line(file)}" for file in unread[:_MAX_UNREAD]]
+    if len(unread) > _MAX_UNREAD:
+        lines.append(f"not read: {len(unread) - _MAX_UNREAD} more files")
     lines += [f"not made: {words.one_line(failure)}" for failure in comparison.new.failures]
     return lines
 
@@ -137,8 +137,8 @@ def _caveats(comparison: Comparison) -> list[str]:
 def _difference(difference: Difference) -> str:
     where = ""
     if difference.rows:
-        more = f" and {len(difference.rows) - _MOST_ROWS} more rows" if len(difference.rows) > _MOST_ROWS else ""
-        where = f" ({', '.join(difference.rows[:_MOST_ROWS])}{more})"
+        more = f" and {len(difference.rows) - _MAX_ROWS} more rows" if len(difference.rows) > _MAX_ROWS else ""
+        where = f" ({', '.join(difference.rows[:_MAX_ROWS])}{more})"
     return words.one_line(f"{difference.what}: {_counts(difference.before)}, now {_counts(difference.now)}{where}")
 
 
@@ -147,8 +147,8 @@ def _counts(values: Mapping[str, int]) -> str:
     every = sorted(values.items(), key=lambda item: (-item[1], item[0]))
     if len(every) == 1:
         return words.abbreviated(every[0][0])
-    shown = [f"{words.abbreviated(value)} ({plural(count, 'run')})" for value, count in every[:_MOST_VALUES]]
-    return ", ".join(shown) + (f" and {len(every) - _MOST_VALUES} more" if len(every) > _MOST_VALUES else "")
+    shown = [f"{words.abbreviated(value)} ({plural(count, 'run')})" for value, count in every[:_MAX_VALUES]]
+    return ", ".join(shown) + (f" and {len(every) - _MAX_VALUES} more" if len(every) > _MAX_VALUES else "")
 
 
 def _alarms(comparison: Comparison) -> list[str]:
@@ -272,7 +272,7 @@ def _name(key: Key) -> str:
 
 def _ending(comparison: Comparison, every: bool) -> list[str]:
     """Explain how it was judged, and what could not be."""
-    rate, least = 100 * comparison.rule.false_alarms, 100 * comparison.rule.least_change
+    rate, least = 100 * comparison.rule.false_alarms, 100 * comparison.rule.min_change
     lines = [
         "If nothing changed and runs are independent, the chance of any false alarm in the whole table is at most"
         f" {rate:g} % (exact rank test, corrected for the number of figures that could raise one:"
@@ -313,8 +313,8 @@ def _too_few(table: Table) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_ROWS} more" if len(names) > _MOST_ROWS else ""
-    return ", ".join(words.one_line(name) for name in names[:_MOST_ROWS]) + more
+    more = f" and {len(names) - _MAX_ROWS} more" if len(names) > _MAX_ROWS else ""
+    return ", ".join(words.one_line(name) for name in names[:_MAX_ROWS]) + more
 
 
 def _folded(lines: Iterable[str], mark: str, width: int) -> list[str]:

@@ -19,7 +19,7 @@ from scipy import stats  # type: ignore[import-untyped]  # it has no stubs
 from caplab.model.expectations import Promise
 
 from .choosing import ChosenRuns
-from .options import FALSE_ALARMS, LEAST_CHANGE, MOST
+from .options import FALSE_ALARMS, MAX_RUNS, MIN_CHANGE
 from .ranks import Shift, Test, least_of, rank_test, shift
 from .values import Figure, Key, MeasuredRun
 
@@ -36,10 +36,10 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When a difference counts: false_alarms for the whole table; least_change as a share of the earlier median."""
+    """When a difference counts: false_alarms for the whole table; min_change as a share of the earlier median."""
 
     false_alarms: float = FALSE_ALARMS
-    least_change: float = LEAST_CHANGE
+    min_change: float = MIN_CHANGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +201,12 @@ def _result(pair: _Pair, limit: float, worse: int, matters: bool) -> Result:
 
 def _matters(base: Sample, change: Shift, rule: Rule) -> bool:
     """Return whether a difference is large enough to matter."""
-    return base.median == 0 or abs(change.estimate) >= rule.least_change * abs(base.median)
+    return base.median == 0 or abs(change.estimate) >= rule.min_change * abs(base.median)
 
 
 def _enough(before: int, limit: float) -> int | None:
     """Return how many new runs would be enough; None if no practical number is: there are too few before."""
-    return next((size for size in range(1, MOST + 1) if least_of(before, size) <= limit), None)
+    return next((size for size in range(1, MAX_RUNS + 1) if least_of(before, size) <= limit), None)
 
 
 def _worse(name: str, figure: Figure) -> int:

@@ -13,31 +13,31 @@ import yaml
 from ..model.bounds import in_words
 from ..model.fields import FieldError
 
-MOST_BYTES = 16 << 20
-_MOST_OF_NAME = 40  # letters of a file's name in its draft's, within 255 bytes
+MAX_BYTES = 16 << 20
+_MAX_NAME_LENGTH = 40  # letters of a file's name in its draft's, within 255 bytes
 _DEEPEST = 100  # nested objects and lists; no file of the lab has ten levels
-_MOST_VALUES = 1_000_000  # expanded: a few lines of nested aliases can exceed the memory
+_MAX_VALUES = 1_000_000  # expanded: a few lines of nested aliases can exceed the memory
 # Readers also raise these: for `2026-13-45`, `!!int ""`, 5,000 digits, or lists in lists in lists.
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
-def read_text(file: Path, most_bytes: int = MOST_BYTES) -> str:
+def read_text(file: Path, max_bytes: int = MAX_BYTES) -> str:
     """Read an ordinary file's text. OSError if it can't be read, FieldError if it is not text, or over the bound."""
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
             raise FieldError(f"{file}: it is not an ordinary file. Hint: use one.")
-        content = opened.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise FieldError(f"{file}: it is over {in_words(most_bytes)} long, more than such a file needs.")
+        content = opened.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise FieldError(f"{file}: it is over {in_words(max_bytes)} long, more than such a file needs.")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise FieldError(f"{file}: it is not UTF-8 text: {error}") from error
 
 
-def read_json(file: Path, most_bytes: int = MOST_BYTES) -> Any:
+def read_json(file: Path, max_bytes: int = MAX_BYTES) -> Any:
     """Read the value in a JSON file. OSError if it can't be read, FieldError if it is not JSON, or over the bound."""
-    text = read_text(file, most_bytes)
+    text = read_text(file, max_bytes)
     try:
         return within_depth(json.loads(text))
     except _UNREADABLE as error:
@@ -50,7 +50,7 @@ def write_whole(file: Path, text: str) -> None:
     if target.exists() and not target.is_file():  # /dev/stdout or a pipe cannot be replaced
         target.write_text(text, encoding="utf-8")
         return
-    draft = target.with_name(f".{target.name[:_MOST_OF_NAME]}.{os.getpid()}.draft")
+    draft = target.with_name(f".{target.name[:_MAX_NAME_LENGTH]}.{os.getpid()}.draft")
     try:
         draft.write_text(text, encoding="utf-8")
         draft.replace(target)
@@ -86,8 +86,8 @@ def parse_yaml(text: str, name: str) -> Any:
         size = _size(document, {})
     except (yaml.YAMLError, *_UNREADABLE) as error:
         raise FieldError(f"{name}: not YAML: {error}") from error
-    if size > _MOST_VALUES:
-        raise FieldError(f"{name}: it expands to over {_MOST_VALUES:,} values. Hint: use fewer aliases (*).")
+    if size > _MAX_VALUES:
+        raise FieldError(f"{name}: it expands to over {_MAX_VALUES:,} values. Hint: use fewer aliases (*).")
     return document
 
 

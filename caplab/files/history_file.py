@@ -27,7 +27,7 @@ _BEGIN_BYTES = 4096
 _HEADER_BYTES = 65536
 _BLOCK_BYTES = 1 << 20
 _BATCH_ROWS = 1 << 17
-_MOST_FOOTER_BYTES = 16 << 20  # a footer of 20 million rows in groups of 65,536 has 1 MiB
+_MAX_FOOTER_BYTES = 16 << 20  # a footer of 20 million rows in groups of 65,536 has 1 MiB
 _DEFAULT = Bounds()
 _DELIMITERS = (",", ";", "\t")
 _CUT = "Hint: copy it again, whole."
@@ -80,7 +80,7 @@ def _refuse_schema(schema: Any) -> None:
 def _no_memory(bounds: Bounds) -> TooMuch:
     return TooMuch(
         f"There is not enough memory for the file's content, of which at most {in_words(bounds.bytes)} are allowed."
-        " Hint: check a part of it, or allow more with --most-bytes if there is memory for it."
+        " Hint: check a part of it, or allow more with --max-bytes if there is memory for it."
     )
 
 
@@ -110,7 +110,7 @@ def _refuse_what_is_no_text(path: Path, begin: bytes) -> None:
 def _parquet(path: Path, bounds: Bounds) -> Table:
     if _end(path, len(_PARQUET)) != _PARQUET:
         raise ValueError(f"The Parquet file has no footer: it was cut off, or its writer never closed it. {_CUT}")
-    if (footer := int.from_bytes(_end(path, 8)[:4], "little")) > _MOST_FOOTER_BYTES:
+    if (footer := int.from_bytes(_end(path, 8)[:4], "little")) > _MAX_FOOTER_BYTES:
         raise ValueError(f"The Parquet file's footer has {footer:,} bytes, which no history needs. {_CUT}")
     # Not read_table: that would make columns of folders named key=value.
     with parquet.ParquetFile(path) as file:

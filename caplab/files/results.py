@@ -21,7 +21,7 @@ from .documents import read_json, write_whole
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
 TIMELINE, LOG = "timeline.svg", "run.log"
 VERDICT, SUMMARY, JUNIT = "verdict.json", "summary.md", "junit.xml"  # of a suite
-_MOST_JSON_BYTES = 256 << 20  # of a journal, or of findings
+_MAX_JSON_BYTES = 256 << 20  # of a journal, or of findings
 _DEFAULT = Bounds()
 
 
@@ -41,7 +41,7 @@ def write_findings(folder: Path, findings: Iterable[Finding]) -> None:
 
 def read_findings(folder: Path) -> tuple[Finding, ...]:
     """Read the checkers' findings. OSError if there are none, FieldError if they are not findings."""
-    fields = Fields.of(FINDINGS, read_json(folder / FINDINGS, _MOST_JSON_BYTES))
+    fields = Fields.of(FINDINGS, read_json(folder / FINDINGS, _MAX_JSON_BYTES))
     return tuple(Finding.from_fields(finding) for finding in fields.objects("findings"))
 
 
@@ -53,7 +53,7 @@ def write_journal(folder: Path, journal: Mapping[str, Any]) -> None:
 
 def read_journal(folder: Path) -> dict[str, Any]:
     """Read a journal. OSError if it does not exist, ValueError if it is not a journal."""
-    journal = read_json(folder / JOURNAL, _MOST_JSON_BYTES)
+    journal = read_json(folder / JOURNAL, _MAX_JSON_BYTES)
     if not isinstance(journal, dict) or not isinstance(journal.get("caplab") or {}, dict):
         raise FieldError(f"{folder / JOURNAL}: not the journal of a measured run.")
     return journal

@@ -245,8 +245,8 @@ class Client:
         with _named(call):
             while piece := response.read1(_PIECE_BYTES):
                 body += piece
-                if len(body) > limits.most_bytes:
-                    raise TooMuch(f"it answers with over {_in_words(limits.most_bytes)}", call)
+                if len(body) > limits.max_bytes:
+                    raise TooMuch(f"it answers with over {_in_words(limits.max_bytes)}", call)
                 if time.monotonic() > end:
                     raise TooMuch(f"it takes over {limits.whole_seconds:g} s to answer", call)
         return bytes(body)
@@ -257,8 +257,8 @@ class Client:
             while piece := response.read1(_PIECE_BYTES):
                 *lines, rest = (rest + piece).split(b"\n")
                 yield from filter(None, lines)
-                if len(rest) > self.limits.most_bytes:
-                    raise TooMuch(f"an event has over {_in_words(self.limits.most_bytes)}", call)
+                if len(rest) > self.limits.max_bytes:
+                    raise TooMuch(f"an event has over {_in_words(self.limits.max_bytes)}", call)
                 if time.monotonic() > end:
                     return
 

@@ -25,7 +25,7 @@ from .limits import CallLimits
 
 CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is not a lab's, for callers without an argument for it
 _KIND_PROVIDER = "kind://"  # what kind gives each of its nodes as spec.providerID
-_MOST_NODES = 100  # to look at
+_MAX_NODES = 100  # to look at
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _LIMITS = CallLimits()
 _CREDENTIALS_SECONDS = 60.0  # such a program may prompt the user
@@ -142,7 +142,7 @@ _pinned: Place | None = None
 
 def _providers(client: Client) -> tuple[str, ...]:
     try:
-        nodes = client.list_all("v1", "Node", limit=str(_MOST_NODES))
+        nodes = client.list_all("v1", "Node", limit=str(_MAX_NODES))
     except Forbidden:
         return ()
     return tuple(str((node.get("spec") or {}).get("providerID") or "") for node in nodes)

@@ -14,7 +14,7 @@ import json
 
 _QUOTED = 300  # characters of an answer that is no JSON
 _TOO_MANY, _SERVER_ERRORS = 429, 500
-_MOST = 1000  # characters of a reason
+_MAX_REASON_LENGTH = 1000  # characters of a reason
 
 
 class ApiError(Exception):
@@ -90,7 +90,7 @@ def reason_of(error: BaseException) -> str:
 
 def one_line(text: str) -> str:
     """Return a text in one line of bounded length."""
-    return " ".join(text.split())[:_MOST]
+    return " ".join(text.split())[:_MAX_REASON_LENGTH]
 
 
 def _sentence(body: str) -> str:

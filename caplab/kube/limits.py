@@ -18,10 +18,10 @@ class CallLimits:
     connect_seconds: float = 3.0
     read_seconds: float = 10.0
     whole_seconds: float = 60.0
-    most_bytes: int = 64 << 20
+    max_bytes: int = 64 << 20
     retries: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("connect_seconds", "read_seconds", "whole_seconds", "most_bytes"):
+        for name in ("connect_seconds", "read_seconds", "whole_seconds", "max_bytes"):
             if not (0 < getattr(self, name) < math.inf):
                 raise ValueError(f"{name} is {getattr(self, name)}. Hint: every call of the API server has a limit.")

@@ -7,8 +7,8 @@ from typing import Any
 
 _UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 _EVERYTHING = 2**62  # more than any machine has
-MOST_ROWS = 20_000_000
-MOST_BYTES = 2 * 2**30
+MAX_ROWS = 20_000_000
+MAX_BYTES = 2 * 2**30
 
 
 class TooMuch(ValueError):
@@ -19,8 +19,8 @@ class TooMuch(ValueError):
 class Bounds:
     """The most rows, and the most bytes of their columns in memory."""
 
-    rows: int = MOST_ROWS
-    bytes: int = MOST_BYTES
+    rows: int = MAX_ROWS
+    bytes: int = MAX_BYTES
 
     def refuse_rows(self, rows: int, at_least: bool = False) -> None:
         """Raise TooMuch if there are more rows; at_least: not all are counted."""
@@ -28,7 +28,7 @@ class Bounds:
             rows_found = f"{'at least ' if at_least else ''}{rows:,} rows"
             raise TooMuch(
                 f"The history has {rows_found}, and at most {self.rows:,} are read."
-                f" Hint: check a part of it, or allow more with --most-rows {rows} if there is memory for it."
+                f" Hint: check a part of it, or allow more with --max-rows {rows} if there is memory for it."
             )
 
     def refuse_bytes(self, size: int) -> None:
@@ -36,7 +36,7 @@ class Bounds:
         if size > self.bytes:
             raise TooMuch(
                 f"The history takes at least {in_words(size)} of memory, and at most {in_words(self.bytes)} are"
-                f" allowed. Hint: check a part of it, or allow more with --most-bytes {rounded_up(size)} if there is"
+                f" allowed. Hint: check a part of it, or allow more with --max-bytes {rounded_up(size)} if there is"
                 " memory for it."
             )
 

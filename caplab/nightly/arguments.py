@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ..plain_text import printable
 from . import outcomes
-from .outcomes import MOST_BYTES
+from .outcomes import MAX_BYTES
 
-_MOST_BASELINE = 20  # suites of a name
-_MOST_PORT = 65_535
+_MAX_BASELINE = 20  # suites of a name
+_MAX_PORT = 65_535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     summary.add_argument("folder", type=Path, nargs="?", help="the suite's folder; none if it left none")
     summary.add_argument("--suite", default="", help="the suite's name, if there is no folder")
     summary.add_argument("--changes", type=Path, help="the file with the output of `caplab compare` in Markdown")
-    summary.add_argument("--most-bytes", type=int, default=MOST_BYTES, help=f"cut it there (default: {MOST_BYTES:,})")
+    summary.add_argument("--max-bytes", type=int, default=MAX_BYTES, help=f"cut it there (default: {MAX_BYTES:,})")
     verdict = steps.add_parser("judge", help="print the outcome, and end with the exit code of the job")
     verdict.add_argument("--word", action="store_true", help="only print the outcome, and end with 0")
     for step in (summary, verdict):
@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     keep = steps.add_parser("keep", help="add a suite to a rolling baseline: its figures, not its histories")
     keep.add_argument("folder", type=Path)
     keep.add_argument("--into", type=Path, required=True, metavar="BASELINE", help="the folder of earlier suites")
-    keep.add_argument("--last", type=_positive, default=_MOST_BASELINE,
-                      help=f"how many of each suite stay (default: {_MOST_BASELINE})")  # fmt: skip
+    keep.add_argument("--last", type=_positive, default=_MAX_BASELINE,
+                      help=f"how many of each suite stay (default: {_MAX_BASELINE})")  # fmt: skip
     night = steps.add_parser("run", help="one night in a cluster that has the lab: run, compare, store, report")
     night.add_argument("suite", help="a suite, or an experiment")
     night.add_argument("--repeat", type=_positive, default=1, metavar="N",
@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     night.add_argument("--fail-on", default=outcomes.DEFAULT_FAIL_ON, metavar="WORDS", help="as for judge")
     night.add_argument("--keep-days", type=_positive, metavar="N", help="prune what is older")
     night.add_argument("--keep-megabytes", type=_positive, metavar="N", help="prune the oldest above this size")
-    night.add_argument("--last", type=_positive, default=_MOST_BASELINE,
-                       help=f"how many of each suite stay in the baseline (default: {_MOST_BASELINE})")  # fmt: skip
+    night.add_argument("--last", type=_positive, default=_MAX_BASELINE,
+                       help=f"how many of each suite stay in the baseline (default: {_MAX_BASELINE})")  # fmt: skip
     night.add_argument("--accept", action="store_true", help="add it to the baseline although it is invalid or worse")
     night.add_argument("--tell-always", action="store_true", help="report valid nights to the webhook too")
     serve = steps.add_parser(
@@ -81,7 +81,7 @@ def _code(text: str) -> int | None:
 
 def _port(text: str) -> int:
     port = _positive(text)
-    if port > _MOST_PORT:
+    if port > _MAX_PORT:
         raise argparse.ArgumentTypeError(f"'{printable(text)}' is not a port")
     return port
 

@@ -52,9 +52,7 @@ def _summary(parsed: argparse.Namespace, print_line: PrintLine) -> int:
     from .suite_page import page_of  # noqa: PLC0415  # pyarrow is slow to load
 
     codes = _codes(parsed)
-    print_line(
-        page_of(parsed.folder, parsed.suite, codes, parsed.fail_on, changes=changes, most_bytes=parsed.most_bytes)
-    )
+    print_line(page_of(parsed.folder, parsed.suite, codes, parsed.fail_on, changes=changes, max_bytes=parsed.max_bytes))
     return 0
 
 

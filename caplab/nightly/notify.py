@@ -17,7 +17,7 @@ from .report import Report
 WEBHOOK_VARIABLE, ALERTMANAGER_VARIABLE = "CAPLAB_WEBHOOK_URL", "CAPLAB_ALERTMANAGER_URL"  # they may be secrets
 _SECONDS = 10.0
 _ALERT_HOURS = 26  # until the next night's report
-_MOST_NOTES = 20
+_MAX_NOTES = 20
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -29,7 +29,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def message(report: Report, folder: str) -> dict[str, Any]:
     """Build the webhook's message; chats show its `text`. Pure."""
-    notes = list(report.notes[:_MOST_NOTES])
+    notes = list(report.notes[:_MAX_NOTES])
     text = f"caplab {report.suite}: {report.outcome} ({folder})" + "".join(f"\n{note}" for note in notes)
     return {
         "text": text,
@@ -45,7 +45,7 @@ def message(report: Report, folder: str) -> dict[str, Any]:
 def alerts(report: Report, folder: str, now: datetime.datetime) -> list[dict[str, Any]]:
     """Build Alertmanager's alerts, one for each outcome that is not valid. Pure."""
     ends = now + datetime.timedelta(hours=_ALERT_HOURS)
-    summary = " ".join([f"Suite {report.suite}: {report.outcome}.", *report.notes[:_MOST_NOTES]])
+    summary = " ".join([f"Suite {report.suite}: {report.outcome}.", *report.notes[:_MAX_NOTES]])
     return [
         {
             "labels": {"alertname": "CaplabNightly", "suite": report.suite, "outcome": outcome, "severity": "warning"},

@@ -22,7 +22,7 @@ class Outcome(Enum):
 EVERY = tuple(outcome.value for outcome in Outcome)
 DEFAULT_FAIL_ON = "invalid,unknown,failed,regressed"
 NOTHING = "none"
-MOST_BYTES = 1_000_000  # of a page: GitHub shows a step's summary of up to 1 MiB, and nothing of a larger one
+MAX_BYTES = 1_000_000  # of a page: GitHub shows a step's summary of up to 1 MiB, and nothing of a larger one
 
 # The titles of annotations: the outcome must be visible without opening a log.
 TITLES: Mapping[Outcome, str] = {

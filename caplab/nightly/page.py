@@ -21,8 +21,8 @@ from .folders import StoredSuite, named
 from .report import CHANGES, PAGE, REPORT, TREND, Report
 from .store import Store
 
-MOST_BYTES = 32 << 20
-_MOST_LISTED = 200  # each one's report is read
+MAX_BYTES = 32 << 20
+_MAX_LISTED = 200  # each one's report is read
 _SECONDS = 30  # a client's time for its request
 _PAGES = (PAGE, SUMMARY, CHANGES)  # the first of these that exists is opened
 _TEXTS = {VERDICT: "application/json", REPORT: "application/json", JUNIT: "application/xml", TREND: "text/html"}
@@ -134,9 +134,9 @@ class _Server(BoundedServer):
 
 def _listed(store: Store) -> Answer:
     newest = list(reversed(store.suites()))
-    rows = "".join(_row(store, suite) for suite in newest[:_MOST_LISTED])
+    rows = "".join(_row(store, suite) for suite in newest[:_MAX_LISTED])
     head = "<tr><th>begun (UTC)</th><th>suite</th><th>outcome</th><th>size</th><th>files</th></tr>"
-    more = f"<p>and {len(newest) - _MOST_LISTED} older ones</p>" if len(newest) > _MOST_LISTED else ""
+    more = f"<p>and {len(newest) - _MAX_LISTED} older ones</p>" if len(newest) > _MAX_LISTED else ""
     text = f"<h1>Nights</h1>{f'<table>{head}{rows}</table>{more}' if rows else '<p>There are no nights yet.</p>'}"
     return Answer(HTTPStatus.OK, _whole("nights", text))
 
@@ -163,7 +163,7 @@ def _links(store: Store, folder: str) -> str:
 def _outcome(store: Store, folder: str) -> str:
     """Return a night's outcome by its report; without one, as `caplab run` alone leaves it, by its verdict."""
     try:
-        return Report.from_json(REPORT, store.read(f"{folder}/{REPORT}", MOST_BYTES)).outcome
+        return Report.from_json(REPORT, store.read(f"{folder}/{REPORT}", MAX_BYTES)).outcome
     except FileNotFoundError:
         return _verdict(store, folder)
     except (PermissionError, FieldError):
@@ -172,7 +172,7 @@ def _outcome(store: Store, folder: str) -> str:
 
 def _verdict(store: Store, folder: str) -> str:
     try:
-        content = json.loads(store.read(f"{folder}/{VERDICT}", MOST_BYTES))
+        content = json.loads(store.read(f"{folder}/{VERDICT}", MAX_BYTES))
         verdict = Fields.of(VERDICT, content).text("verdict")
     except (FileNotFoundError, PermissionError, FieldError, ValueError, RecursionError):
         return _NOT_REPORTED
@@ -196,7 +196,7 @@ def _opened(store: Store, folder: str) -> Answer:
 def _file(store: Store, folder: str, file: str) -> Answer:
     if file not in _PAGES and file not in _TEXTS:
         return _missing()
-    content = store.read(f"{folder}/{file}", MOST_BYTES)
+    content = store.read(f"{folder}/{file}", MAX_BYTES)
     if file in _TEXTS:
         return Answer(HTTPStatus.OK, content, _TEXTS[file], _TREND_POLICY if file == TREND else _POLICY)
     name = f'<a href="/{quote(folder, safe="", errors="surrogateescape")}/">{html.escape(folder)}</a>'

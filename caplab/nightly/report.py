@@ -14,7 +14,7 @@ from ..plain_text import one_line
 REPORT, PAGE, UNDER_WAY = "nightly.json", "nightly.md", "under-way.json"
 CHANGES, TREND = "changes.md", "trend.html"  # the comparison, and the figures over time
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
-_MOST_OF_NAME, _MOST_OF_FIELD = 60, 200  # letters
+_MAX_NAME_LENGTH, _MAX_FIELD_LENGTH = 60, 200  # letters
 BROKEN_OFF = "broken off"  # the outcome of a night whose runner left no report
 
 
@@ -31,7 +31,7 @@ class UnderWay:
     def folder(self) -> str:
         """The name of its folder if its suite has left none."""
         began = datetime.datetime.fromisoformat(self.began).astimezone(datetime.UTC)
-        name = _NOT_IN_NAMES.sub("-", self.suite.rpartition("/")[2])[:_MOST_OF_NAME]
+        name = _NOT_IN_NAMES.sub("-", self.suite.rpartition("/")[2])[:_MAX_NAME_LENGTH]
         return f"{began:%Y%m%d-%H%M%S}-{name or 'unknown'}"
 
     def to_json(self) -> bytes:
@@ -87,7 +87,7 @@ def now() -> str:
 
 def _short(text: str) -> str:
     """Shorten text from outside for messages and names."""
-    return one_line(text)[:_MOST_OF_FIELD]
+    return one_line(text)[:_MAX_FIELD_LENGTH]
 
 
 def _is_moment(text: str) -> bool:

@@ -29,9 +29,9 @@ LAB_FAILED = 3
 BASELINE = "baseline"
 _END_SECONDS = 90.0  # for a suite that is being ended: it heals its faults and removes its clusters
 _COMPARE_SECONDS = 1200.0
-_LEAST_RUNS = "5"  # of a row: with fewer, beside 20, no regression is significant in a table as large as core's
-_MOST_NOTE_BYTES = 1 << 20
-_MOST_REPORTED = 500  # letters of an error in reports to others
+_MIN_RUNS = "5"  # of a row: with fewer, beside 20, no regression is significant in a table as large as core's
+_MAX_NOTE_BYTES = 1 << 20
+_MAX_REPORTED = 500  # letters of an error in reports to others
 _NO_BASELINE = {Outcome.INVALID, Outcome.REGRESSED}  # a broken or worse night must not become the next one's baseline
 
 
@@ -79,7 +79,7 @@ def run_night(night: Night, clear: Clear, print_line: PrintLine) -> int:
     try:
         return _night(night, began, clear, print_line)
     except Exception as error:
-        note = f"The night could not be finished: {one_line(str(error))[:_MOST_REPORTED]}"
+        note = f"The night could not be finished: {one_line(str(error))[:_MAX_REPORTED]}"
         failed = Report(
             suite=night.suite,
             began=began,
@@ -169,7 +169,7 @@ def _cleared(night: Night, there: UnderWay, why: str, clear: Clear) -> list[str]
 def _read(store: Store) -> UnderWay | None:
     """Read the note of a night that is, or was, under way; an unreadable note stands for an unknown night."""
     try:
-        return UnderWay.from_json(UNDER_WAY, store.read(UNDER_WAY, _MOST_NOTE_BYTES))
+        return UnderWay.from_json(UNDER_WAY, store.read(UNDER_WAY, _MAX_NOTE_BYTES))
     except FileNotFoundError:
         return None
     except FieldError:
@@ -179,9 +179,7 @@ def _read(store: Store) -> UnderWay | None:
 def _last_report(store: Store) -> Report | None:
     kept = store.suites()
     try:
-        return (
-            Report.from_json(REPORT, store.read(f"{kept[-1].path.name}/{REPORT}", _MOST_NOTE_BYTES)) if kept else None
-        )
+        return Report.from_json(REPORT, store.read(f"{kept[-1].path.name}/{REPORT}", _MAX_NOTE_BYTES)) if kept else None
     except (FileNotFoundError, FieldError):
         return None
 
@@ -245,7 +243,7 @@ def _compare(baseline: Path, folder: Path | None, print_line: PrintLine) -> int 
     """Compare with the baseline and return the exit code; None if nothing can be compared. Its output is kept."""
     if folder is None or not folders.suites(baseline):
         return None
-    command = [*_CAPLAB, "compare", str(baseline), str(folder), "--least-runs", _LEAST_RUNS, "--format", "markdown"]
+    command = [*_CAPLAB, "compare", str(baseline), str(folder), "--min-runs", _MIN_RUNS, "--format", "markdown"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_COMPARE_SECONDS, check=False)
     except subprocess.TimeoutExpired:

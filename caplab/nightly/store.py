@@ -22,7 +22,7 @@ from .report import REPORT
 
 ENDPOINT_VARIABLE, REGION_VARIABLE = "CAPLAB_S3_ENDPOINT", "CAPLAB_S3_REGION"
 _CONNECT_SECONDS, _REQUEST_SECONDS = 5, 60
-_MOST_FILES = 100_000
+_MAX_FILES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Store:
         if not self.files.exists(self.root):
             return []
         for number, (path, info) in enumerate(self.files.find(self.root, detail=True).items()):
-            if number >= _MOST_FILES:
-                raise OSError(f"{self.root} holds over {_MOST_FILES:,} files")
+            if number >= _MAX_FILES:
+                raise OSError(f"{self.root} holds over {_MAX_FILES:,} files")
             inside = self._inside(path).parts
             if len(inside) > 1:
                 sizes[inside[0]] = sizes.get(inside[0], 0) + int(info.get("size") or 0)
@@ -54,13 +54,13 @@ class Store:
         listed = self.files.ls(self._path(suite), detail=True)
         return [PurePosixPath(entry["name"]).name for entry in listed if entry["type"] == "file"]
 
-    def read(self, name: str, most_bytes: int) -> bytes:
+    def read(self, name: str, max_bytes: int) -> bytes:
         """Read a file; FileNotFoundError if it is missing, FieldError if it is too long, or not an ordinary file."""
         path = self._path(name)
         with self._plain(path) if self._is_local else self.files.open(path, "rb") as file:
-            content = bytes(file.read(most_bytes + 1))
-        if len(content) > most_bytes:
-            raise FieldError(f"{name} is over {most_bytes:,} bytes long")
+            content = bytes(file.read(max_bytes + 1))
+        if len(content) > max_bytes:
+            raise FieldError(f"{name} is over {max_bytes:,} bytes long")
         return content
 
     @property

@@ -16,7 +16,7 @@ from ..report.cap_table.evidence import Evidence
 from ..report.cap_table.page import measured_tables
 from ..run import plans
 from . import folders
-from .outcomes import MOST_BYTES, Codes, judge, wanted
+from .outcomes import MAX_BYTES, Codes, judge, wanted
 from .summary import Parts, page
 
 
@@ -33,11 +33,11 @@ def cap_table_of(folder: Path) -> str:
 
 
 def page_of(folder: Path | None, suite: str, codes: Codes, fail_on: str, **more: Any) -> str:
-    """Build the page of a suite's folder; None: it left none. more: changes, notes and most_bytes, as in `Parts`.
+    """Build the page of a suite's folder; None: it left none. more: changes, notes and max_bytes, as in `Parts`.
 
     A file that cannot be read, as a killed suite may leave one, becomes a note; the other parts stay.
     """
-    most_bytes, notes = more.pop("most_bytes", MOST_BYTES), list(more.pop("notes", ()))
+    max_bytes, notes = more.pop("max_bytes", MAX_BYTES), list(more.pop("notes", ()))
     parts = Parts(
         suite=suite or (folder.name if folder else "suite"),
         table=_part(cap_table_of, folder, notes),
@@ -45,7 +45,7 @@ def page_of(folder: Path | None, suite: str, codes: Codes, fail_on: str, **more:
         notes=notes,
         **more,
     )
-    return page(parts, judge(codes, wanted(fail_on)), codes, most_bytes)
+    return page(parts, judge(codes, wanted(fail_on)), codes, max_bytes)
 
 
 def _runs_of(folder: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..compare.options import COMPARED
 from ..report.grid import Grid, escaped, in_markdown
-from .outcomes import MOST_BYTES, Codes, Judgement, all_is_well, in_words, sentence
+from .outcomes import MAX_BYTES, Codes, Judgement, all_is_well, in_words, sentence
 
 _CUT = "\n\n*Cut here: the rest is in the artifacts.*\n"
 
@@ -27,7 +27,7 @@ class Parts:
     notes: Sequence[str] = ()
 
 
-def page(parts: Parts, judgement: Judgement, codes: Codes, most_bytes: int = MOST_BYTES) -> str:
+def page(parts: Parts, judgement: Judgement, codes: Codes, max_bytes: int = MAX_BYTES) -> str:
     """Build the page, cut if it would be too long: what matters most comes first."""
     blocks = [f"# {escaped(parts.suite)}: {escaped(in_words(judgement).upper())}", _came_to(judgement, codes)]
     blocks += [f"> {escaped(note)}" for note in parts.notes]
@@ -37,15 +37,15 @@ def page(parts: Parts, judgement: Judgement, codes: Codes, most_bytes: int = MOS
         blocks += ["## CAP table", parts.table.strip()]
     if parts.runs:
         blocks.append(f"<details><summary>every run</summary>\n\n{parts.runs.strip()}\n\n</details>")
-    return bounded("\n\n".join(blocks) + "\n", most_bytes)
+    return bounded("\n\n".join(blocks) + "\n", max_bytes)
 
 
-def bounded(text: str, most_bytes: int) -> str:
+def bounded(text: str, max_bytes: int) -> str:
     """Cut a text to so many bytes at the end of a line, and say so."""
     raw = text.encode()
-    if len(raw) <= most_bytes:
+    if len(raw) <= max_bytes:
         return text
-    room = max(0, most_bytes - len(_CUT.encode()))
+    room = max(0, max_bytes - len(_CUT.encode()))
     kept = raw[:room].decode(errors="ignore")
     return kept[: kept.rfind("\n") + 1].rstrip("\n") + _CUT
 

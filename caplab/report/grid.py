@@ -11,7 +11,7 @@ from itertools import zip_longest
 from ..plain_text import printable
 
 WIDTH = 110  # columns of a terminal that a report may take
-_LEAST = 3  # the least width of a column of text
+_MIN_WIDTH = 3  # the least width of a column of text
 _RIGHT, _LEFT = ">", "<"
 # The backslash first: one before a vertical bar would unescape it.
 _ESCAPES = (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("*", "\\*"), ("`", "\\`"), ("\n", " "))
@@ -70,7 +70,7 @@ def _widths(grid: Grid, most: int) -> tuple[str, list[int]]:
     full = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
     for gap in ("  ", " "):
         widths, room = list(full), most - len(gap) * (len(full) - 1)
-        least = 12 if len(gap) > 1 else _LEAST  # the gap shrinks before names are cut
+        least = 12 if len(gap) > 1 else _MIN_WIDTH  # the gap shrinks before names are cut
         while sum(widths) > room and (wide := [number for number in grid.texts if widths[number] > least]):
             widths[max(wide, key=widths.__getitem__)] -= 1
         if sum(widths) <= room:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..files.documents import read_yaml
 from ..model.fields import FieldError, Fields
 
-_MOST_SUGGESTED = 3
+_MAX_SUGGESTED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _suggestion(folder: Path, name: str) -> str:
     every = [*names(folder / "suites"), *experiments(folder)]
     engine, slash, _ = name.partition("/")
     of_engine = [name_of_engine for name_of_engine in every if slash and name_of_engine.startswith(f"{engine}/")]
-    near = get_close_matches(name, of_engine or every, _MOST_SUGGESTED, 0.75) or of_engine[:_MOST_SUGGESTED]
+    near = get_close_matches(name, of_engine or every, _MAX_SUGGESTED, 0.75) or of_engine[:_MAX_SUGGESTED]
     use = f"use {', '.join(near)}" if near else "use one of them"
     return f"{use}, or a file's path; `caplab run --list` shows all there are"
 

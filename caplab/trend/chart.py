@@ -16,8 +16,8 @@ from .series import Line, Row
 
 WIDTH, HEIGHT = 360, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 348, 16, 124
-_MOST_TICKS = 4
-_LEAST = 1e-100  # less is drawn as 0: its steps would underflow
+_MAX_TICKS = 4
+_MIN_DRAWN = 1e-100  # less is drawn as 0: its steps would underflow
 _FAR = 2.5  # a bound over so many times the highest value is written, not drawn
 _DATE, _DAY = 72, 44  # pixels that '2026-11-01' takes, and '11-01'
 
@@ -59,9 +59,9 @@ def chart(row: Row, line: Line, title: str) -> str:
 def axis(values: Sequence[float], whole: bool = False) -> tuple[float, tuple[float, ...]]:
     """Return the axis's highest value and its ticks, from 0 in round steps; in whole steps for counts."""
     highest = max(values, default=0.0)
-    highest = highest if highest > _LEAST else 1.0
-    power = 10.0 ** math.floor(math.log10(highest / _MOST_TICKS))
-    step = next(size * power for size in (1, 2, 5, 10, 20) if highest <= _MOST_TICKS * size * power)
+    highest = highest if highest > _MIN_DRAWN else 1.0
+    power = 10.0 ** math.floor(math.log10(highest / _MAX_TICKS))
+    step = next(size * power for size in (1, 2, 5, 10, 20) if highest <= _MAX_TICKS * size * power)
     step = max(1.0, step) if whole else step
     count = max(1, math.ceil(highest / step - 1e-9))
     return count * step, tuple(number * step for number in range(count + 1))

@@ -17,7 +17,7 @@ from .chart import chart, far_limit, point_text
 from .frame import LEGEND, framed
 from .series import Line, Row
 
-_MOST_MARKS = 8  # earlier ones are folded away
+_MAX_MARKS = 8  # earlier ones are folded away
 _OPEN_ROWS = 24  # with more rows than that, only troubled ones are unfolded
 _STATES = ((State.HOLDS, "valid"), (State.VIOLATED, "invalid"), (State.UNKNOWN, "unknown"))
 
@@ -115,10 +115,10 @@ def _marks(row: Row) -> Iterable[str]:
         for number, mark in enumerate(row.marks, 1)
     ][::-1]
     if items:
-        yield f'<ol class="marks">{"".join(items[:_MOST_MARKS])}</ol>'
-    if len(items) > _MOST_MARKS:
-        summary = f"<summary>{len(items) - _MOST_MARKS} earlier changes</summary>"
-        older = "".join(items[_MOST_MARKS:])
+        yield f'<ol class="marks">{"".join(items[:_MAX_MARKS])}</ol>'
+    if len(items) > _MAX_MARKS:
+        summary = f"<summary>{len(items) - _MAX_MARKS} earlier changes</summary>"
+        older = "".join(items[_MAX_MARKS:])
         yield f'<details class="older">{summary}<ol class="marks">{older}</ol></details>'
 
 

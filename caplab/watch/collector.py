@@ -28,8 +28,8 @@ from .values import ClusterLine, Count, Load, Picture, RouteLine, RunLine, Sourc
 _FRESH_SECONDS = 3.5  # since the last good answer, which is not relied on any longer
 _STUCK_SECONDS = 5.0  # of the operator's oldest round: its status is old by then
 _RUNS_SECONDS = 5.0  # between two reads of the runs, which are many and change seldom
-_MOST_RUNS, _RUNS_SHOWN = 100, 8  # remembered, and filtered by namespace
-_MOST_PROBLEM = 160  # characters
+_MAX_RUNS, _RUNS_SHOWN = 100, 8  # remembered, and filtered by namespace
+_MAX_PROBLEM_LENGTH = 160  # characters
 
 T = TypeVar("T")
 Body = Mapping[str, Any]
@@ -79,7 +79,7 @@ class Source(Generic[T]):
                 self._taken(at, value)
             self._answered, self._problem = at, ""
         except Exception as error:
-            self._problem = one_line(reason_of(error))[:_MOST_PROBLEM] or type(error).__name__
+            self._problem = one_line(reason_of(error))[:_MAX_PROBLEM_LENGTH] or type(error).__name__
         self.tries += 1
 
     def state(self, now: float) -> SourceState:
@@ -181,7 +181,7 @@ class Collector:
         clusters.sort(key=lambda cluster_line: (cluster_line.namespace, cluster_line.engine, cluster_line.name))
         now = time.monotonic()
         if now >= self._runs_due:
-            self._runs = tuple(latest_runs(self._lab.objects(PLURALS[RUN]), _MOST_RUNS))
+            self._runs = tuple(latest_runs(self._lab.objects(PLURALS[RUN]), _MAX_RUNS))
             self._runs_due = now + _RUNS_SECONDS
         faults = tuple(map(read_fault, self._lab.objects(PLURALS[FAULT])))
         return Objects(tuple(clusters), faults, self._runs, self._lab.probers())

@@ -21,7 +21,7 @@ from .sparkline import BAD, DOUBT, GOOD, POOR, QUIET, UNKNOWN, Glyphs
 from .values import ClusterLine, MemberLine, Picture, RouteLine, RunLine, SourceState
 
 NARROWEST, WIDE = 60, 120  # cells: a narrower picture is cut; a wider one has more words
-_LEAST_SPAN_SECONDS, _MOST_COLUMNS = 60, 120
+_MIN_SPAN_SECONDS, _MAX_COLUMNS = 60, 120
 _SHORT_EPOCH = 8  # characters of a Redis replication id
 _HEAL_SECONDS = 1.0  # a fault's time to end, past its end, before it is late
 _SILENT_SECONDS = 3.0  # without an acknowledgement, before the seconds are shown
@@ -65,12 +65,12 @@ class Paper:
     @property
     def columns(self) -> int:
         """The cells of a line of bars."""
-        return max(1, min(_MOST_COLUMNS, (self.width - _FIXED - sum(self.names)) // 2))
+        return max(1, min(_MAX_COLUMNS, (self.width - _FIXED - sum(self.names)) // 2))
 
     @property
     def column_seconds(self) -> int:
         """How long a column lasts, so that all of them cover a minute at least."""
-        return -(-_LEAST_SPAN_SECONDS // self.columns)
+        return -(-_MIN_SPAN_SECONDS // self.columns)
 
     @property
     def names(self) -> tuple[int, int]:

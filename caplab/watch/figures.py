@@ -23,7 +23,7 @@ _LOAD = "load"  # a cache's load from its database: not a client of the cluster
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
 _NOT_SHOWN = frozenset({"clock"})  # the second clock is not a load
-_MOST_SERIES = 20_000  # whose labels are remembered
+_MAX_SERIES = 20_000  # whose labels are remembered
 
 
 class NotMetrics(ValueError):
@@ -94,7 +94,7 @@ def oldest_round_seconds(text: str) -> float:
     raise NotMetrics(f"its metrics lack {_OLDEST_ROUND}")
 
 
-@lru_cache(_MOST_SERIES)
+@lru_cache(_MAX_SERIES)
 def _series(text: str) -> _Series | None:
     """Parse a line's series, without its value; None if it is not shown. KeyError: a label is missing."""
     name, _, rest = text.partition("{")

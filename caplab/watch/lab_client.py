@@ -17,9 +17,9 @@ from .figures import counts_of, oldest_round_seconds
 from .values import Count, Load
 
 # A second later it is asked again.
-_LIMITS = {"connect_seconds": 1.0, "read_seconds": 2.0, "whole_seconds": 3.0, "most_bytes": 16 << 20}
-_MOST_OBJECTS = 500  # objects of a kind, in one answer
-_MOST_ANSWERS = 4  # for all of a kind: the first ones are not the newest
+_LIMITS = {"connect_seconds": 1.0, "read_seconds": 2.0, "whole_seconds": 3.0, "max_bytes": 16 << 20}
+_MAX_OBJECTS = 500  # objects of a kind, in one answer
+_MAX_ANSWERS = 4  # for all of a kind: the first ones are not the newest
 _OF_OPERATOR = f"{APP_LABEL}={OPERATOR}"
 
 Body = Mapping[str, Any]
@@ -40,9 +40,9 @@ class LabClient:
         """Return all objects of one of the lab's kinds; none if it is not served."""
         path, bodies = f"/apis/{API_VERSION}/{plural}", list[Body]()
         more: dict[str, str] = {}
-        for _ in range(_MOST_ANSWERS):
+        for _ in range(_MAX_ANSWERS):
             try:
-                listed = self._client.call("GET", path, {"limit": str(_MOST_OBJECTS), **more})
+                listed = self._client.call("GET", path, {"limit": str(_MAX_OBJECTS), **more})
             except NotFound:
                 return []
             bodies += listed["items"]
@@ -50,7 +50,7 @@ class LabClient:
             if not mark:
                 return bodies
             more = {"continue": str(mark)}
-        raise TooMuch(f"it has over {_MOST_ANSWERS * _MOST_OBJECTS:,} {plural}")
+        raise TooMuch(f"it has over {_MAX_ANSWERS * _MAX_OBJECTS:,} {plural}")
 
     def probers(self) -> Mapping[str, str]:
         """Return the running pod of each vantage, '' if none runs."""
@@ -83,7 +83,7 @@ class LabClient:
 
     def _pods(self, selector: str) -> list[tuple[Body, str]]:
         """Return pods of the lab's own, each with its name if it runs; running ones come last."""
-        listed = self._client.list_all("v1", "Pod", SYSTEM_NAMESPACE, selector, limit=str(_MOST_OBJECTS))
+        listed = self._client.list_all("v1", "Pod", SYSTEM_NAMESPACE, selector, limit=str(_MAX_OBJECTS))
         pods = [(pod, meta.name_of(pod) if _runs(pod) else "") for pod in listed]
         return sorted(pods, key=lambda named_pod: bool(named_pod[1]))
 

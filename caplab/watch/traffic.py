@@ -10,7 +10,7 @@ from .values import Column, Count, Load, Route, RouteLine, State
 
 LOOK_BACK_SECONDS = 130  # seconds that are remembered
 RECENT_SECONDS = 3  # the time of the figures beside the columns
-_MOST_GAP_SECONDS = 2.5  # between two readings: a longer gap is unknown
+_MAX_GAP_SECONDS = 2.5  # between two readings: a longer gap is unknown
 _QUANTILE = 0.99
 
 
@@ -54,7 +54,7 @@ class Traffic:
     def add(self, at: float, counts: Mapping[Load, Count]) -> None:
         """Add a reading at a moment.
 
-        A second belongs to the two readings around its middle. A gap longer than _MOST_GAP_SECONDS stays unknown: an
+        A second belongs to the two readings around its middle. A gap longer than _MAX_GAP_SECONDS stays unknown: an
         average over it would hide an outage.
         """
         self._last = (at, counts)
@@ -65,7 +65,7 @@ class Traffic:
         numbers = range(_slot_after(before), _slot_after(at))
         if not numbers:  # its operations belong to the second that is under way
             return
-        if at - before <= _MOST_GAP_SECONDS:
+        if at - before <= _MAX_GAP_SECONDS:
             self._slots.update(dict.fromkeys(numbers, difference(earlier, counts)))
         self._base = self._last
         for old in [number for number in self._slots if number < at - LOOK_BACK_SECONDS]:
@@ -102,7 +102,7 @@ class Traffic:
         )
 
     def _is_silent(self, now: float) -> bool:
-        return self._last is None or now - self._last[0] > _MOST_GAP_SECONDS
+        return self._last is None or now - self._last[0] > _MAX_GAP_SECONDS
 
     @property
     def _settled(self) -> int:

@@ -20,9 +20,9 @@ _WINDOWS = frozenset({"3s", "$__rate_interval", "$__range", "$__interval:1s"})
 _COLOR = re.compile(r"^#[0-9a-fA-F]{3,8}$")
 _COLOR_KEYS = frozenset({"color", "fixedColor", "fill", "iconColor"})
 _LINKED = re.compile(r"^/d/([\w-]+)\?")
-_DESCRIPTION_LEAST = 20
-_HEIGHT_LEAST = 3
-_TABLE_MOST = 1260  # pixels that columns may take together: a laptop's 1366 without Grafana's own margins
+_MIN_DESCRIPTION = 20
+_MIN_HEIGHT = 3
+_MAX_TABLE_WIDTH = 1260  # pixels that columns may take together: a laptop's 1366 without Grafana's own margins
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _units(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def _descriptions(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in panels_of(board):
         text = panel.get("description") or ""
-        if len(text) < _DESCRIPTION_LEAST or not text.endswith("."):
+        if len(text) < _MIN_DESCRIPTION or not text.endswith("."):
             yield panel.get("title") or "?", "it has no description; describe in a sentence what it shows"
 
 
@@ -139,12 +139,12 @@ def _widths(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]
         place = panel["gridPos"]
         if place["x"] < 0 or place["x"] + place["w"] > COLUMNS:
             yield panel["title"], f"it reaches beyond {COLUMNS} columns; move it, or make it narrower"
-        if panel["type"] != "row" and (place["w"] < NARROWEST or place["h"] < _HEIGHT_LEAST):
-            yield panel["title"], f"it is too small to read; make it at least {NARROWEST} by {_HEIGHT_LEAST}"
+        if panel["type"] != "row" and (place["w"] < NARROWEST or place["h"] < _MIN_HEIGHT):
+            yield panel["title"], f"it is too small to read; make it at least {NARROWEST} by {_MIN_HEIGHT}"
         overrides = panel.get("fieldConfig", {}).get("overrides", [])
         properties = [each for override in overrides for each in override["properties"]]
         taken = sum(each["value"] for each in properties if each["id"] == "custom.width")
-        if taken > _TABLE_MOST:
+        if taken > _MAX_TABLE_WIDTH:
             yield panel["title"], f"its columns take {taken} pixels; make them narrower"
 
 

@@ -19,7 +19,7 @@ from caplab.run_context import RunContext
 from caplab.run_lease import Leases
 
 # Five times the compressed history of eight hours at 1,000 operations a second.
-_MOST_BYTES_OF_A_HISTORY = 1 << 30
+_MAX_HISTORY_BYTES = 1 << 30
 _SECONDS_FOR_A_HISTORY = 600.0
 
 
@@ -133,7 +133,7 @@ class Server(Leases):
             raise LookupError(f"There is no prober in zone {vantage}. Hint: make up.")
         # The token is read each time anew: the probers may have been reinstalled with another one.
         token = {TOKEN_HEADER: read_token(self._client)}
-        client = self._client.limited(most_bytes=_MOST_BYTES_OF_A_HISTORY, whole_seconds=_SECONDS_FOR_A_HISTORY)
+        client = self._client.limited(max_bytes=_MAX_HISTORY_BYTES, whole_seconds=_SECONDS_FOR_A_HISTORY)
         return client.proxy(SYSTEM_NAMESPACE, running[0], PROBER_METRICS, path, token)
 
 

@@ -7,7 +7,7 @@ import struct
 import time
 from typing import Any
 
-MOST_BYTES = 1 << 20  # read from one connection in all: no answer is that long
+MAX_BYTES = 1 << 20  # read from one connection in all: no answer is that long
 _RECEIVED_AT = 128  # tcp_info.tcpi_bytes_received of linux/tcp.h
 _WAITS = 3  # a connection may last for so many waits in all, since a busy machine may take one wait for a step
 
@@ -20,13 +20,13 @@ class BoundedSocket(socket.socket):
 
     _end = float("inf")
     _wait_seconds = 0.0
-    _most_bytes = _left_bytes = 0
+    _max_bytes = _left_bytes = 0
 
-    def bound(self, seconds: float, most_bytes: int) -> None:
-        """Set the bounds, from now on: most_bytes in all, seconds for each wait, and three times as many in all."""
+    def bound(self, seconds: float, max_bytes: int) -> None:
+        """Set the bounds, from now on: max_bytes in all, seconds for each wait, and three times as many in all."""
         self._end = time.monotonic() + _WAITS * seconds
         self._wait_seconds = seconds
-        self._most_bytes = self._left_bytes = most_bytes
+        self._max_bytes = self._left_bytes = max_bytes
 
     def recv_into(self, *arguments: Any) -> int:
         """Read as socket.recv_into does. Raises TimeoutError and ConnectionError if a bound is reached."""
@@ -37,16 +37,16 @@ class BoundedSocket(socket.socket):
         count = super().recv_into(*arguments)
         self._left_bytes -= count
         if self._left_bytes < 0:
-            raise ConnectionError(f"the answer is over {self._most_bytes:,} bytes")
+            raise ConnectionError(f"the answer is over {self._max_bytes:,} bytes")
         return count
 
 
-def connect(host: str, port: int, seconds: float, most_bytes: int = MOST_BYTES) -> BoundedSocket:
+def connect(host: str, port: int, seconds: float, max_bytes: int = MAX_BYTES) -> BoundedSocket:
     """Connect to a host; seconds bounds each wait, and three times as many bound all of them. Raises OSError."""
     problem: OSError | None = None
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         connection = BoundedSocket(family, kind, protocol)
-        connection.bound(seconds, most_bytes)
+        connection.bound(seconds, max_bytes)
         connection.settimeout(seconds)
         try:
             connection.connect(address)

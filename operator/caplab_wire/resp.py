@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from .bounded import MOST_BYTES, connect
+from .bounded import MAX_BYTES, connect
 
 USER = "operator"
-_LINE_BYTES, _MOST_PARTS, _MOST_DEPTH = 65536, 10_000, 8  # of one answer
+_LINE_BYTES, _MAX_PARTS, _MAX_DEPTH = 65536, 10_000, 8  # of one answer
 
 Command = Sequence[str]
 
@@ -72,7 +72,7 @@ def _answer(stream: BinaryIO, depth: int = 0) -> Answer:
 def _long_answer(kind: bytes, length: int, stream: BinaryIO, depth: int) -> Answer:
     if length < 0:
         return None
-    if length > (_MOST_PARTS if kind == b"*" else MOST_BYTES) or depth > _MOST_DEPTH:
+    if length > (_MAX_PARTS if kind == b"*" else MAX_BYTES) or depth > _MAX_DEPTH:
         raise ValueError(f"an answer has {length} parts or bytes, {depth} lists deep")
     if kind == b"*":
         return [_answer(stream, depth + 1) for _ in range(length)]

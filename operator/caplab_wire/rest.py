@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 
-from .bounded import MOST_BYTES, connect
+from .bounded import MAX_BYTES, connect
 
 
 def request(
@@ -18,7 +18,7 @@ def request(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
 ) -> tuple[int, bytes]:
-    """Send a request, and return the answer's status and body, of at most MOST_BYTES. seconds bounds each wait.
+    """Send a request, and return the answer's status and body, of at most MAX_BYTES. seconds bounds each wait.
 
     Raises OSError, TimeoutError among them, if the answer does not come in time, is too long, or is not HTTP.
     """
@@ -27,7 +27,7 @@ def request(
         connection.sock = connect(host, port, seconds)
         connection.request(method, path, body, {"Connection": "close", **(headers or {})})
         answer = connection.getresponse()
-        return answer.status, answer.read(MOST_BYTES)
+        return answer.status, answer.read(MAX_BYTES)
     except (HTTPException, ValueError) as error:
         raise ConnectionError(f"{host}:{port} does not speak HTTP: {error!r}") from error
     finally:

@@ -25,8 +25,8 @@ from support.kind.lab_runs import BIN, environment
 
 from caplab.contract.names import PART_LABEL
 
-MOST_CORES = 0.3
-MOST_MIB = 500.0
+MAX_CORES = 0.3
+MAX_MIB = 500.0
 WINDOW_SECONDS = 45.0
 ROUNDS = 3
 CLUSTERS = {"PostgresCluster": "pg", "RedisCluster": "rd", "CassandraCluster": "cs"}
@@ -111,8 +111,8 @@ def test_all_that_watches_takes_less_than_its_budget(lab: Lab, clusters: str, sw
         print(f"{name}: {cores:.3f} core, {mib:.0f} MiB")
     cores, mib = (a - b + c for a, b, c in zip(medians["nodes with it"], medians["nodes without"], cost, strict=True))
     print(f"with it less without, and caplab watch: {cores:.3f} core, {mib:.0f} MiB")
-    assert max(cores, medians["Prometheus and exporters"][0] + cost[0]) < MOST_CORES
-    assert max(mib, medians["Prometheus and exporters"][1] + cost[1]) < MOST_MIB
+    assert max(cores, medians["Prometheus and exporters"][0] + cost[0]) < MAX_CORES
+    assert max(mib, medians["Prometheus and exporters"][1] + cost[1]) < MAX_MIB
 
 
 def median(pairs: list[tuple[float, float]]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.operator.observed_postgres import SPEC, answer, observed, pod, reading, setting
 
 pytestmark = pytest.mark.property
-MOST_STEPS = 40
+MAX_STEPS = 40
 
 
 @dataclass(kw_only=True)
@@ -95,7 +95,7 @@ def clusters(draw: st.DrawFn) -> SimulatedCluster:
 @given(clusters())
 def test_a_rollout_ends_as_asked_and_its_primary_hands_over_no_more_than_it_must(cluster: SimulatedCluster) -> None:
     shrinks = cluster.primary >= cluster.spec.replicas
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         step = cluster.step()
         if step is None:
             break

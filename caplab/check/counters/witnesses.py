@@ -13,7 +13,7 @@ from caplab.check.witness import shares, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-MOST_OPERATIONS = 50  # of one witness: enough to read
+MAX_OPERATIONS = 50  # of one witness: enough to read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def witnesses(history: Table, reads: CounterReads, key: Integers, names: Sequenc
     A read below its bound comes with as few acked increments, the largest first, as add up to more than it returned,
     and with all decrements that it may have counted. A read above its bound comes with all increments that it may have
     counted, failed ones too, since these may be what it counted, and with as few acked decrements as are needed. Of
-    more than MOST_OPERATIONS the latest are shown, with the number of the others.
+    more than MAX_OPERATIONS the latest are shown, with the number of the others.
     """
     places = [_in_order(reads, mask) for mask in (reads.below, reads.above)]
     many = shares([len(place) for place in places])
@@ -169,7 +169,7 @@ class _WitnessBuilder:
     def _witness(self, what: str, place: int, rows: Integers) -> Json:
         if not len(rows):
             rows = self.increments.row[self.increments.key == self.reads.key[place]][:1]  # to show that it is a counter
-        left_out = max(0, len(rows) - MOST_OPERATIONS)
-        more = f" (the latest {MOST_OPERATIONS} of {len(rows)} increments are shown)" if left_out else ""
+        left_out = max(0, len(rows) - MAX_OPERATIONS)
+        more = f" (the latest {MAX_OPERATIONS} of {len(rows)} increments are shown)" if left_out else ""
         shown = (*rows[left_out:].tolist(), int(self.reads.row[place]))
         return witness(self.history, f"{what}{more}.", shown, self.context)

@@ -6,7 +6,7 @@ import numpy as np
 
 from caplab.check.columns import Integers, Mask
 from caplab.check.finding import Context
-from caplab.check.witness import MOST, shares, witness
+from caplab.check.witness import MAX_WITNESSES, shares, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
@@ -19,7 +19,7 @@ _Proof = tuple[str, list[int]]  # a sentence, and the rows that show it beside t
 def witnesses(
     history: Table, context: Context, adds: Adds, lost: Mask, unexpected: Integers, duplicated: Integers, scan: Scan
 ) -> list[Json]:
-    """Show at most MOST witnesses in all, some for every kind of anomaly that occurs."""
+    """Show at most MAX_WITNESSES witnesses in all, some for every kind of anomaly that occurs."""
     kinds = (_lost(adds, lost), _unexpected(adds, unexpected, scan), _duplicated(adds, duplicated, scan))
     shown = shares([len(proofs) for proofs in kinds])
     chosen = [proof for proofs, count in zip(kinds, shown, strict=True) for proof in proofs[:count]]
@@ -30,8 +30,8 @@ def witnesses_of_own(history: Table, context: Context, adds: Adds, lost: Mask, j
     """Show the same of a history that stands alone, where any scan is proof."""
     kinds = (
         _lost(adds, lost),
-        [_unexpected_row(history, adds, row) for row in judged.unexpected[:MOST].tolist()],
-        [_duplicated_rows(history, adds, rows) for rows in judged.duplicated[:MOST]],
+        [_unexpected_row(history, adds, row) for row in judged.unexpected[:MAX_WITNESSES].tolist()],
+        [_duplicated_rows(history, adds, rows) for rows in judged.duplicated[:MAX_WITNESSES]],
     )
     shown = shares([len(proofs) for proofs in kinds])
     chosen = [proof for proofs, count in zip(kinds, shown, strict=True) for proof in proofs[:count]]
@@ -66,7 +66,7 @@ def _element(adds: Adds, value: int, name: str) -> str:
 def _lost(adds: Adds, lost: Mask) -> list[_Proof]:
     """Show the lost adds that were invoked first."""
     places = np.flatnonzero(lost)
-    first = places[np.argsort(adds.row[places])][:MOST].tolist()
+    first = places[np.argsort(adds.row[places])][:MAX_WITNESSES].tolist()
     return [
         (f"T{name[1:]} was acked, and the final scan does not have it.", [int(adds.row[place])])
         for place in first
@@ -77,7 +77,7 @@ def _lost(adds: Adds, lost: Mask) -> list[_Proof]:
 def _unexpected(adds: Adds, unexpected: Integers, scan: Scan) -> list[_Proof]:
     """Show unexpected elements, each with the add that surely failed, if there is one."""
     proofs = []
-    for value in unexpected[:MOST].tolist():
+    for value in unexpected[:MAX_WITNESSES].tolist():
         add = _add(adds, value)
         why = "whose add surely failed" if add else "which was never added"
         proofs.append((f"The final scan has the value {value}, {why}.", [*add, *scan.copies(value)[:1]]))
@@ -87,7 +87,7 @@ def _unexpected(adds: Adds, unexpected: Integers, scan: Scan) -> list[_Proof]:
 def _duplicated(adds: Adds, duplicated: Integers, scan: Scan) -> list[_Proof]:
     """Show duplicated elements, each with its add, and two of the scan's rows that hold it."""
     proofs = []
-    for value in duplicated[:MOST].tolist():
+    for value in duplicated[:MAX_WITNESSES].tolist():
         copies = scan.copies(value)
         what = f"The final scan has the value {value} {len(copies)} times."
         proofs.append((what, [*_add(adds, value), *copies[:2]]))

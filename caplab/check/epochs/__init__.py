@@ -21,7 +21,7 @@ from caplab.check.checker import Checker, Property
 from caplab.check.columns import NEVER, Integers, Mask, among, codes, found_expected, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.nouns import are, counted, were
-from caplab.check.witness import MOST, witness
+from caplab.check.witness import MAX_WITNESSES, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
@@ -156,7 +156,7 @@ def _witnesses(history: Table, context: Context, writes: _Writes, overlaps: _Ove
     If epochs are names, also with the first ack of its own epoch, since names are in the order of their first acks.
     """
     shown: list[Json] = []
-    for place in overlaps.place[:MOST].tolist():
+    for place in overlaps.place[:MAX_WITNESSES].tolist():
         epoch = int(writes.epoch[place])
         later = overlaps.later[epoch]
         own, other = (writes.words[code] for code in (epoch, later))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import among, codes
 from caplab.check.finding import Context, Finding, State
-from caplab.check.witness import MOST, witness
+from caplab.check.witness import MAX_WITNESSES, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.transactions import TXN
@@ -120,7 +120,7 @@ def _witnesses(history: Table, t: Transactions, proofs: Proofs, context: Context
     shown: list[Json] = []
     for round_ in range(3):  # the first of every anomaly before the second of any
         for each in proofs.proofs.values():
-            if round_ < len(each) and len(shown) < MOST:
+            if round_ < len(each) and len(shown) < MAX_WITNESSES:
                 proof = each[round_]
                 shown.append(witness(history, proof.what, (t.row[one] for one in proof.transactions), context))
     return shown

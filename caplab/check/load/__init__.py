@@ -17,7 +17,7 @@ from caplab.check.finding import Context, Finding, State
 from caplab.check.lines import line_order, packed
 from caplab.check.nouns import are, counted, were
 from caplab.check.versions import key_codes
-from caplab.check.witness import MOST, witness
+from caplab.check.witness import MAX_WITNESSES, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
@@ -43,7 +43,7 @@ def check(history: Table, context: Context) -> Finding:
     rows = np.flatnonzero(_loads(history) & steady)
     miss = _misses(history, rows)
     figures = _figures(history, rows, miss)
-    largest = np.argsort(-miss.loads, kind="stable")[:MOST]
+    largest = np.argsort(-miss.loads, kind="stable")[:MAX_WITNESSES]
     shown = [number for number in largest if miss.loads[number] > 1]
     figures["witnesses"] = [_witness(history, rows[miss.order], miss, int(number), context) for number in shown]
     state, reason = _judge(figures, context.enough)

@@ -10,7 +10,7 @@ from caplab.check.columns import Integers, Mask, among, integers
 from caplab.check.finding import Context
 from caplab.check.nouns import counted
 from caplab.check.versions import key_codes
-from caplab.check.witness import MOST, shares, witness
+from caplab.check.witness import MAX_WITNESSES, shares, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
@@ -33,7 +33,7 @@ class Anomalies:
 
 
 def witnesses(history: Table, context: Context, operations: Operations, anomalies: Anomalies) -> list[Json]:
-    """Show at most MOST witnesses in all, some for every kind of anomaly that occurs."""
+    """Show at most MAX_WITNESSES witnesses in all, some for every kind of anomaly that occurs."""
     proofs = _Proofs(history, operations, anomalies)
     kinds = (proofs.lost(), proofs.unexpected(), proofs.duplicated(), proofs.shown_again(), proofs.overtaken())
     shown = shares([len(of_kind) for of_kind in kinds])
@@ -43,7 +43,7 @@ def witnesses(history: Table, context: Context, operations: Operations, anomalie
 
 @dataclass(frozen=True, slots=True)
 class _Proofs:
-    """The proofs of each kind, at most MOST."""
+    """The proofs of each kind, at most MAX_WITNESSES."""
 
     history: Table
     operations: Operations
@@ -56,7 +56,7 @@ class _Proofs:
         told: set[int] = set()
         for place in missing.lost.tolist():
             key, takers = int(missing.key[place]), int(missing.takers[place])
-            if len(proofs) == MOST or (takers and key in told):
+            if len(proofs) == MAX_WITNESSES or (takers and key in told):
                 continue
             proofs.append(self._lost_with(place, key, takers) if takers else self._lost_alone(place))
             told |= {key} if takers else set()
@@ -100,7 +100,7 @@ class _Proofs:
     def unexpected(self) -> list[_Proof]:
         """Show what was delivered without being enqueued by then, with any enqueues of it."""
         proofs = []
-        for row in self.anomalies.deliveries.unexpected[:MOST].tolist():
+        for row in self.anomalies.deliveries.unexpected[:MAX_WITNESSES].tolist():
             later, refused = self._enqueues(row)
             why = "before it was enqueued" if later else "though it was never enqueued"
             why = "though its enqueue surely failed" if refused and not later else why
@@ -113,7 +113,7 @@ class _Proofs:
     def duplicated(self) -> list[_Proof]:
         """Show what was dequeued more often than it was enqueued, with all of its enqueues and dequeues up to then."""
         proofs = []
-        for row in self.anomalies.deliveries.duplicated[:MOST].tolist():
+        for row in self.anomalies.deliveries.duplicated[:MAX_WITNESSES].tolist():
             enqueues, _ = self._enqueues(row)
             dequeues = self._dequeues(row)
             what = (
@@ -126,7 +126,7 @@ class _Proofs:
     def shown_again(self) -> list[_Proof]:
         """Show what a scan still found after all copies had been dequeued, with all operations on it."""
         proofs = []
-        for row in self.anomalies.deliveries.shown_again[:MOST].tolist():
+        for row in self.anomalies.deliveries.shown_again[:MAX_WITNESSES].tolist():
             enqueues, _ = self._enqueues(row)
             shown, scan = self.operations.shown, self.operations.shown_in
             place = np.flatnonzero(shown.row == row)[0]
@@ -142,7 +142,7 @@ class _Proofs:
         """Show what left late, and what was enqueued after it and dequeued before."""
         stays, over = self.anomalies.stays, self.anomalies.overtaken
         proofs = []
-        for late, other in zip(over.late[:MOST].tolist(), over.other[:MOST].tolist(), strict=True):
+        for late, other in zip(over.late[:MAX_WITNESSES].tolist(), over.other[:MAX_WITNESSES].tolist(), strict=True):
             rows = [int(row) for place in (late, other) for row in (stays.enqueue[place], stays.leave[place])]
             value = int(integers(self.history, "value", 0)[rows[2]])
             left = "left it" if stays.left[late] else "is still there"

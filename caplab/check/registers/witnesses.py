@@ -16,7 +16,7 @@ from .shrink import shrunk_by_search, shrunk_by_zones
 from .smallest import of_more, of_two
 from .steps import Step, steps_of
 
-MOST = 20
+MAX_WITNESSES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +53,13 @@ def witnesses(operations: Operations, violating: Violating) -> list[tuple[int, l
     has_cas = np.zeros(len(violating.alone), dtype=np.bool_)
     has_cas[once.writers.key[once.cas]] = True
     smallest |= _plain(once, violating.clusters, violating.by_zones & ~has_cas)
-    for key, part in once.each_key(_first(violating.by_zones & has_cas, MOST - len(smallest))):
+    for key, part in once.each_key(_first(violating.by_zones & has_cas, MAX_WITNESSES - len(smallest))):
         smallest[key] = shrunk_by_zones(part)
     searched = np.zeros(len(has_cas), dtype=np.bool_)
     searched[list(violating.by_search)] = True
-    for key, part in operations.each_key(_first(searched, MOST - len(smallest))):
+    for key, part in operations.each_key(_first(searched, MAX_WITNESSES - len(smallest))):
         smallest[key] = shrunk_by_search(_until(steps_of(part), violating.by_search[key]))
-    return sorted(smallest.items(), key=lambda item: (len(item[1]), item[1]))[:MOST]
+    return sorted(smallest.items(), key=lambda item: (len(item[1]), item[1]))[:MAX_WITNESSES]
 
 
 def _plain(operations: Operations, clusters: Clusters, keys: Mask) -> dict[int, list[int]]:
@@ -70,8 +70,8 @@ def _plain(operations: Operations, clusters: Clusters, keys: Mask) -> dict[int, 
     rest = keys.copy()
     rest[list(smallest)] = False
     # A key without a witness of two has one of three at best.
-    while rest.any() and (len(smallest) < MOST or min(map(len, smallest.values())) > 3):
-        some = _first(rest, MOST)
+    while rest.any() and (len(smallest) < MAX_WITNESSES or min(map(len, smallest.values())) > 3):
+        some = _first(rest, MAX_WITNESSES)
         smallest |= of_more(operations.of_keys(some))
         rest &= ~some
     return smallest

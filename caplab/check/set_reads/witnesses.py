@@ -8,7 +8,7 @@ import numpy as np
 
 from caplab.check.columns import NEVER, Integers, Mask, integers
 from caplab.check.finding import Context
-from caplab.check.witness import MOST, shares, witness
+from caplab.check.witness import MAX_WITNESSES, shares, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
@@ -35,12 +35,12 @@ class Fates:
 
 
 def witnesses(history: Table, context: Context, elements: Elements, reads: Reads, fates: Fates) -> list[Json]:
-    """Show at most MOST elements: those that were lost or vanished first, and those that were stale for longest."""
+    """Show at most MAX_WITNESSES elements: those lost or vanished first, and those that were stale for longest."""
     stale = np.flatnonzero(fates.stale)
     longest = stale[np.argsort((fates.known_ns - fates.absent_ns)[stale], kind="stable")]
     kinds = [np.flatnonzero(fates.lost), np.flatnonzero(fates.vanished), longest]
     kinds[:2] = [kind[np.argsort(elements.add[kind])] for kind in kinds[:2]]
-    chosen = zip(kinds, shares([min(MOST, len(kind)) for kind in kinds]), strict=True)
+    chosen = zip(kinds, shares([min(MAX_WITNESSES, len(kind)) for kind in kinds]), strict=True)
     value = integers(history, "value", 0)
     shown = []
     for place in [int(place) for kind, count in chosen for place in kind[:count]]:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 DEEPEST = 100  # nested collections; no history has ten levels
-_MOST_DIGITS = 400  # of a number; longer ones are text
-_MOST_CACHED = 1 << 18
+_MAX_DIGITS = 400  # of a number; longer ones are text
+_MAX_CACHED = 1 << 18
 _LONG_LINE = 1 << 20
-_MOST_JOINED = 50  # lines of one string
+_MAX_JOINED = 50  # lines of one string
 
 # A string, a character, a collection's begin or end, a tag or discard, or an atom; a quotation mark alone is an error.
 _STRING = r'"(?:[^"\\]|\\.)*"'
@@ -72,7 +72,7 @@ class _Atoms(dict[str, Form]):
 
     def __missing__(self, token: str) -> Form:
         value = _atom(token)
-        if len(token) <= 24 and len(self) < _MOST_CACHED:
+        if len(token) <= 24 and len(self) < _MAX_CACHED:
             self[token] = value
         return value
 
@@ -230,7 +230,7 @@ _NAMED = {"nil": None, "true": True, "false": False}
 
 
 def _number(token: str) -> Form:
-    if len(token) > _MOST_DIGITS:
+    if len(token) > _MAX_DIGITS:
         return Symbol(token)
     if _WHOLE.match(token):
         return int(token.rstrip("N"))
@@ -253,7 +253,7 @@ def _whole_strings(lines: Iterable[str]) -> Iterator[str]:
             yield line
             continue
         held += line
-        if _is_open(held) and joined < _MOST_JOINED:
+        if _is_open(held) and joined < _MAX_JOINED:
             joined += 1
             continue
         yield held

@@ -12,7 +12,7 @@ from .recording import FormatError
 
 _LOGGED = re.compile(r"\bjepsen\.util\s*[:-]\s+(\S+)\s+:(invoke|ok|fail|info)\s+(\S+)(?:\s+(.*))?$")
 _PLAIN = re.compile(r"\s*(\S+)\s+:(invoke|ok|fail|info)\s+(\S+)(?:\s+(.*))?$")
-_MOST_VALUE = 1 << 26
+_MAX_VALUE_LENGTH = 1 << 26
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)[.,](\d{1,9})")
 
 
@@ -51,8 +51,10 @@ def _process(text: str) -> Any:
 
 def _value_and_error(number: int, text: str) -> list[Any]:
     """Return the value and the error behind it; what a log says in other words than EDN is the text itself."""
-    if len(text) > _MOST_VALUE:
-        raise FormatError(f"Line {number}: its value is over {_MOST_VALUE:,} letters long. Hint: check history.edn.")
+    if len(text) > _MAX_VALUE_LENGTH:
+        raise FormatError(
+            f"Line {number}: its value is over {_MAX_VALUE_LENGTH:,} letters long. Hint: check history.edn."
+        )
     parts = text.split("\t")[:2]
     try:
         return [(values(part) or [None])[0] for part in parts]

@@ -13,7 +13,7 @@ from .recording import Recording
 HISTORIES = ("history.edn", "history.jsonl", "history.json", "history.txt", "jepsen.log")
 _BINARY = ("test.jepsen", "test.fressian")
 _RESULTS = "results.edn"
-_MOST_RESULTS_BYTES = 64 << 20
+_MAX_RESULTS_BYTES = 64 << 20
 _VERDICTS = {"True": "valid", "False": "invalid", "unknown": "unknown"}
 _DEFAULT = Bounds()
 
@@ -55,7 +55,7 @@ def _folders(folder: Path) -> list[Path]:
 def _verdict(results: Path) -> str:
     """Return what Jepsen found, as a sentence; '' if it is not there."""
     try:
-        if not results.is_file() or results.stat().st_size > _MOST_RESULTS_BYTES:
+        if not results.is_file() or results.stat().st_size > _MAX_RESULTS_BYTES:
             return ""
         with results.open(encoding="utf-8") as file:
             found = next((form for _, form in forms(file)), None)

@@ -9,7 +9,7 @@ from ...model.fields import Json
 
 _VALUES = 4 * 10**18  # codes of values begin here, and those of sessions there
 _SESSIONS = 2 * 10**9
-_MOST_SESSION = 2**31 - 1
+_MAX_SESSION = 2**31 - 1
 _FARTHEST = 1 << 63
 _SHOWN = 60  # characters
 _VALUE_WORDS = re.compile(r"(?<![\d.])4\d{18}(?!\d|\.\d)")
@@ -97,4 +97,4 @@ class Texts:
 
 def fits_session(value: object) -> TypeGuard[int]:
     """Return whether a value is a session's number as it is."""
-    return type(value) is int and -_MOST_SESSION <= value < _SESSIONS
+    return type(value) is int and -_MAX_SESSION <= value < _SESSIONS

@@ -28,13 +28,13 @@ ENDINGS = {
     ".csv": Format.CSV, ".jsonl": Format.JSON_LINES, ".ndjson": Format.JSON_LINES, ".edn": Format.JEPSEN_EDN,
     ".json": Format.ELLE_JSON,
 }  # fmt: skip
-_MOST_NAME = 40
+_MAX_NAME_LENGTH = 40
 _AT_ONCE = 1 << 16  # rows
 
 
 def write(recording: Recording, path: Path, kind: Format) -> None:
     """Write a validated history as a whole file, or none. OSError if it cannot be, FormatError if it cannot be held."""
-    draft = path.with_name(f".{path.name[:_MOST_NAME]}.{os.getpid()}.draft")
+    draft = path.with_name(f".{path.name[:_MAX_NAME_LENGTH]}.{os.getpid()}.draft")
     try:
         _WRITERS[kind](recording, draft)
         draft.replace(path)

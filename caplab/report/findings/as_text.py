@@ -20,7 +20,7 @@ _LISTED = 5  # entries shown of a figure that is a list
 _TIE = "\N{NO-BREAK SPACE}"
 _STRICTLY = "each property is checked strictly; whether the run's mode allows that is in the suite's verdict.json"
 _TABLES = ("witness", "witnesses")
-_LEAST_SENTENCE = 30  # columns that a sentence gets beside the names of checkers
+_MIN_SENTENCE = 30  # columns that a sentence gets beside the names of checkers
 
 
 def history_text(checked: CheckedHistory, verbose: bool = False, width: int = WIDTH) -> str:
@@ -52,7 +52,7 @@ def _one_line(finding: Finding, names: int, width: int) -> list[str]:
     # The sentence of the first witness follows with its operations.
     first = next((text(witness, "what") for witness in listed(finding.figures, "witnesses")), "")
     reason = finding.reason.removesuffix(first).rstrip() or finding.reason
-    indent = min(len(label), max(2, width - _LEAST_SENTENCE))
+    indent = min(len(label), max(2, width - _MIN_SENTENCE))
     return _hanging(label + words.one_line(reason), width, " " * indent)
 
 

@@ -16,8 +16,8 @@ from caplab.model.history import Table
 Floats: TypeAlias = NDArray[np.float64]
 
 BIN_NS = 100_000_000  # the window of the availability checker: the picture shows what is judged
-_MOST_BINS = 750  # a bin narrower than a pixel shows nothing
-_MOST_CELLS = 9_000  # over all strips: some 250 KB of SVG at worst
+_MAX_BINS = 750  # a bin narrower than a pixel shows nothing
+_MAX_CELLS = 9_000  # over all strips: some 250 KB of SVG at worst
 _READS = frozenset({"read", "load"})
 
 
@@ -91,7 +91,7 @@ def binned(history: Table, origin_ns: int, reach_ns: Collection[int], lost: Sequ
 
 
 def _bin_ns(span_ns: int, strips: int) -> int:
-    most = max(1, min(_MOST_BINS, _MOST_CELLS // max(strips, 1)))
+    most = max(1, min(_MAX_BINS, _MAX_CELLS // max(strips, 1)))
     return BIN_NS * max(1, -(-span_ns // (BIN_NS * most)))
 
 

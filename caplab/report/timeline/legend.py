@@ -13,7 +13,7 @@ from .svg import FAINT, INK, MUTED, Frame, line, rectangle, text, width
 
 AXIS_HEIGHT = 50  # pixels
 _ROW, _SWATCH, _SIZE = 20, 11, 11
-_MOST_TICKS = 14
+_MAX_TICKS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def axis(frame: Frame, title: str) -> tuple[list[str], list[str]]:
     """Draw lines at round seconds, behind the strips, and the figures below the plot."""
     span = frame.end_seconds - frame.begin_seconds
     sizes = (size * 10**power for power in count() for size in (1, 2, 5))
-    step = next(size for size in sizes if span <= _MOST_TICKS * size)
+    step = next(size for size in sizes if span <= _MAX_TICKS * size)
     middle = 'text-anchor="middle"'
     lines, figures = [], []
     for tick in range(-int(-frame.begin_seconds // step), int(frame.end_seconds // step) + 1):

@@ -11,7 +11,7 @@ from .redis import ask, information, number
 
 _PREFIX = "caplab-filler/"
 _CHUNK, _BYTES = 500, 10_000  # keys in one step, during which no client is served; bytes of each
-_MOST_CHUNKS = 400  # 2 GB
+_MAX_CHUNKS = 400  # 2 GB
 # Each eviction hits a given key with probability 1/keys: after this many times the keys, almost no old key is left.
 _TIMES_OVER = 6
 _SPARE_SECONDS = 30  # fillers expire by themselves this long after the requested time
@@ -63,7 +63,7 @@ def fill(server: Server, namespace: str, pod: str, seconds: int) -> FillResult:
     """
     evicted_before = _evicted(server, namespace, pod)
     keys = 0
-    for chunk in range(_MOST_CHUNKS):
+    for chunk in range(_MAX_CHUNKS):
         written = number(
             ask(
                 server, namespace, pod, "EVAL", _FILL, "0",

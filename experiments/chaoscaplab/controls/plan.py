@@ -238,7 +238,7 @@ def _levels(fields: Fields | None, engine: EngineModule, workload: str) -> dict[
 
 # A load that nobody ends still ends by itself, this long after its requested time.
 _LONGEST_SECONDS = 900
-_LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS = TIMEOUT_MILLISECONDS
+_MIN_TIMEOUT_MS, _MAX_TIMEOUT_MS = TIMEOUT_MILLISECONDS
 _TXN_LEVELS: Mapping[Engine, Sequence[str]] = {POSTGRES: ISOLATION_LEVELS, REDIS: REDIS_TRANSACTIONS}
 _NO_LEVEL = "wait-0"  # what wait-${wait} becomes if no replica is waited for
 # As in caplab_probes, which checks that they fit together.
@@ -269,5 +269,5 @@ _CLIENT: Mapping[str, Callable[[Fields, str], Json]] = {
     "replicaWaitMilliseconds": _whole("milliseconds", 1),
     "clockSkewMilliseconds": _whole("milliseconds", -CLOCK_SKEW_MILLISECONDS, CLOCK_SKEW_MILLISECONDS),
     "skewedVantages": _vantages,
-    "timeoutMilliseconds": _whole("milliseconds", _LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS),
+    "timeoutMilliseconds": _whole("milliseconds", _MIN_TIMEOUT_MS, _MAX_TIMEOUT_MS),
 }

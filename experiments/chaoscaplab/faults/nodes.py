@@ -30,7 +30,7 @@ from .node_choice import NodeChoice, addresses_of, chosen_nodes
 
 __all__ = ["kill_node", "pause_node", "restart_node", "stop_node"]
 
-_MOST_SECONDS = float(FAULT_SECONDS)
+_MAX_SECONDS = float(FAULT_SECONDS)
 
 
 def pause_node(
@@ -225,9 +225,9 @@ def _take(
     configuration: Configuration | None,
     least_seconds: float = 1.0,
 ) -> list[dict[str, Any]]:
-    if not least_seconds <= float(seconds) <= _MOST_SECONDS:
+    if not least_seconds <= float(seconds) <= _MAX_SECONDS:
         raise ActivityFailed(
-            f"seconds is {seconds}. Hint: give a {way.kind} from {least_seconds:g} to {_MOST_SECONDS:g} s."
+            f"seconds is {seconds}. Hint: give a {way.kind} from {least_seconds:g} to {_MAX_SECONDS:g} s."
         )
     try:
         nodes = chosen_nodes(run, Server(run), choice, configuration)

@@ -12,7 +12,7 @@ from .cuts import End, ends
 from .inventory import Inventory, Partition, Pod, partition_of
 from .targets import NoTarget, Roles, choose, excess, in_zones, zones_of
 
-MOST_ENTRIES, MOST_ADDRESSES = bounds.TARGETS, bounds.ADDRESSES
+MAX_ENTRIES, MAX_ADDRESSES = bounds.TARGETS, bounds.ADDRESSES
 
 
 def resolve(spec: FaultSpec, inventory: Inventory, roles: Roles | None = None) -> list[TargetStatus]:
@@ -27,9 +27,9 @@ def resolve(spec: FaultSpec, inventory: Inventory, roles: Roles | None = None) -
     if too_many := excess(target, chosen, near.pods):
         raise NoTarget(too_many)
     entries = _cut(partition, chosen, zones, near) if partition else [entry_of(pod) for pod in chosen]
-    if len(entries) > MOST_ENTRIES:
+    if len(entries) > MAX_ENTRIES:
         raise NoTarget(
-            f"{len(entries)} pods would have a part in this fault, and at most {MOST_ENTRIES} may."
+            f"{len(entries)} pods would have a part in this fault, and at most {MAX_ENTRIES} may."
             " Hint: name one cluster (target.kind, target.name)."
         )
     return entries
@@ -53,9 +53,9 @@ def _cut(
     if not any(end.end == TARGET for end in carriers):
         names = ", ".join(pod.name for pod in chosen)
         raise NoTarget(f"{names}: {_NOBODY[partition.source]}")
-    if too_many := [end for end in carriers if max(len(end.drops_from), len(end.drops_to)) > MOST_ADDRESSES]:
+    if too_many := [end for end in carriers if max(len(end.drops_from), len(end.drops_to)) > MAX_ADDRESSES]:
         raise NoTarget(
-            f"{too_many[0].pod.name} would have to drop the packets of more than {MOST_ADDRESSES} addresses."
+            f"{too_many[0].pod.name} would have to drop the packets of more than {MAX_ADDRESSES} addresses."
             " Hint: name one cluster (target.kind, target.name), or remove clients from the namespace."
         )
     # A far end that is just starting gets its entry when it is up.

@@ -15,7 +15,7 @@ from caplab.contract.phases import FAILED, FAULT_LIVE, HEALED
 from . import lifecycle
 from .cuts import ends
 from .inventory import Inventory, Partition, Pod, partition_of
-from .resolving import MOST_ADDRESSES, MOST_ENTRIES, entry_of, entry_of_end
+from .resolving import MAX_ADDRESSES, MAX_ENTRIES, entry_of, entry_of_end
 from .targets import excess, in_zones, is_in_place
 
 # An entry that its agent reaches only when the time is over becomes Failed.
@@ -114,15 +114,15 @@ def _bounded(entries: Sequence[TargetStatus]) -> tuple[list[TargetStatus], str]:
     fitting = [
         replace(
             entry,
-            drops_from=entry.drops_from and entry.drops_from[:MOST_ADDRESSES],
-            drops_to=entry.drops_to and entry.drops_to[:MOST_ADDRESSES],
+            drops_from=entry.drops_from and entry.drops_from[:MAX_ADDRESSES],
+            drops_to=entry.drops_to and entry.drops_to[:MAX_ADDRESSES],
         )
-        for entry in entries[:MOST_ENTRIES]
+        for entry in entries[:MAX_ENTRIES]
     ]
     if fitting == list(entries):
         return fitting, ""
     return fitting, (
-        f"not every pod is covered: the fault has grown to more than {MOST_ENTRIES} pods, or {MOST_ADDRESSES} addresses"
+        f"not every pod is covered: the fault has grown to more than {MAX_ENTRIES} pods, or {MAX_ADDRESSES} addresses"
         " a pod. Hint: delete it, and aim a new one at one cluster."
     )
 

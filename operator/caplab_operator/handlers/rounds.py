@@ -27,7 +27,7 @@ _RETRY_SECONDS = 2.0  # until a failed apply is tried again
 _EXPORTER_SECONDS = 30.0  # the same, if only the exporter's failed
 _RESYNC_SECONDS = 300.0  # until everything is applied again without a known change; else only what has changed is
 _UNOBSERVED_ROUNDS = 3  # consecutive failed rounds until the status says so
-_MOST_THREADS = 128  # made as needed: two a cluster
+_MAX_THREADS = 128  # made as needed: two a cluster
 
 T = TypeVar("T")
 Body = Mapping[str, Any]
@@ -45,7 +45,7 @@ class Rounds:
     health: Health
     running: dict[str, ClusterRounds] = field(default_factory=dict)  # by the uid of the cluster
     threads: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="cluster")
+        default_factory=lambda: ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="cluster")
     )
 
     def keep(self) -> None:

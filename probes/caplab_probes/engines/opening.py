@@ -30,9 +30,9 @@ def leads_to_replica(endpoint: Endpoint, opened_ns: int, outcome: Outcome) -> bo
     return endpoint.name == _SERVICE and outcome.error == _READ_ONLY and is_old
 
 
-def answer_too_long(most_bytes: int) -> str:
+def answer_too_long(max_bytes: int) -> str:
     """Return the reason why a connection with an answer that is too long is given up."""
-    return f"the answer is longer than {most_bytes:,} bytes"
+    return f"the answer is longer than {max_bytes:,} bytes"
 
 
 def check_scan_size(elements: int) -> None:

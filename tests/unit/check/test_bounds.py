@@ -139,21 +139,21 @@ def header(path: Path) -> None:
 
 
 BOMBS: list[tuple[Callable[[Path], None], tuple[str, ...], str]] = [
-    (rows_of_nothing, (), "has 25,000,000 rows, and at most 20,000,000 are read. Hint: .* --most-rows 25000000"),
+    (rows_of_nothing, (), "has 25,000,000 rows, and at most 20,000,000 are read. Hint: .* --max-rows 25000000"),
     (
         long_words_plain,
-        ("--most-bytes", "64MiB"),
-        "at least 300 MiB of memory, .* at most 64 MiB .* --most-bytes 301MiB",
+        ("--max-bytes", "64MiB"),
+        "at least 300 MiB of memory, .* at most 64 MiB .* --max-bytes 301MiB",
     ),
     (
         many_batches,
-        ("--most-bytes", "64MiB"),
-        r"at least 6\d.* MiB of memory, and at most 64 MiB .* --most-bytes 6\dMiB",
+        ("--max-bytes", "64MiB"),
+        r"at least 6\d.* MiB of memory, and at most 64 MiB .* --max-bytes 6\dMiB",
     ),
-    (one_batch, ("--most-bytes", "8MiB"), "at most 8 MiB are allowed.* --most-bytes"),
+    (one_batch, ("--max-bytes", "8MiB"), "at most 8 MiB are allowed.* --max-bytes"),
     (nulls_of_nothing, (), "at least 1,000,000,000 rows"),
-    (lines, ("--most-rows", "1000000"), "has 3,000,000 rows, and at most 1,000,000 are read"),
-    (one_line, ("--most-bytes", "64MiB"), "at least 80 MiB of memory, and at most 64 MiB"),
+    (lines, ("--max-rows", "1000000"), "has 3,000,000 rows, and at most 1,000,000 are read"),
+    (one_line, ("--max-bytes", "64MiB"), "at least 80 MiB of memory, and at most 64 MiB"),
     (header, (), "The first line is over 65,536 bytes long"),
 ]
 
@@ -184,8 +184,8 @@ def test_a_bound_that_is_raised_lets_it_in(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     rows = "".join(f"1,write,{n},{n},ok\n" for n in range(20))
     path.write_text("session,op,invoke_ns,return_ns,outcome\n" + rows)
-    assert "has 20 rows" in check(path, "--most-rows", "19").err
-    assert check(path, "--most-rows", "20").code != 3
+    assert "has 20 rows" in check(path, "--max-rows", "19").err
+    assert check(path, "--max-rows", "20").code != 3
 
 
 @pytest.mark.parametrize(("text", "size"), [("1", 1), ("7B", 7), ("2KiB", 2048), ("3 MiB", 3 * MIB), ("2GiB", 2**31)])
@@ -203,5 +203,5 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def test_the_size_that_a_refusal_names_is_enough(size: int) -> None:
     with pytest.raises(TooMuch) as refused:
         Bounds(1, 0).refuse_bytes(size)
-    option = str(refused.value).partition("--most-bytes ")[2].split()[0]
+    option = str(refused.value).partition("--max-bytes ")[2].split()[0]
     Bounds(1, bounds.parsed(option)).refuse_bytes(size)

@@ -100,7 +100,7 @@ def test_a_change_that_is_certain_but_small_is_none_unless_asked_for(
     (figure,) = as_json(base, suite, capsys)["figures"]
     assert figure["p"] < 0.01
     assert figure["result"] == "same"
-    assert as_json(base, suite, capsys, "--least-change", "2%")["figures"][0]["result"] == "regressed"
+    assert as_json(base, suite, capsys, "--min-change", "2%")["figures"][0]["result"] == "regressed"
 
 
 def test_one_lost_write_where_none_may_be_ends_with_1_whatever_the_statistics(
@@ -379,7 +379,7 @@ def test_one_run_a_night_is_judged_with_those_of_the_nights_before(
     for number in range(20, 26):
         new = night(tmp_path / "new", number, 1.3)
         alone.append(compared(baseline, new))
-        codes.append(compared(baseline, new, "--least-runs", "5"))
+        codes.append(compared(baseline, new, "--min-runs", "5"))
         text = capsys.readouterr().out
         if codes[-1] != 1:
             night(baseline, number, 1.3)  # as a rolling baseline takes it
@@ -412,7 +412,7 @@ def test_an_earlier_invalid_run_that_fills_up_ends_with_1_no_more(tmp_path: Path
     earlier = series("lost", [0] * 9 + [1], 0, "forbidden")
     write(tmp_path / "base", earlier)
     new = write(tmp_path / "new", series("lost", [0], 100, "forbidden"))
-    assert compared(tmp_path / "base", new, "--least-runs", "5") != 1
+    assert compared(tmp_path / "base", new, "--min-runs", "5") != 1
 
 
 def test_an_invalid_run_that_no_figure_tells_of_is_said(
@@ -548,7 +548,7 @@ def test_an_outage_is_called_so_where_nothing_fails_over(tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     "options",
     [["--last", "0"], ["--last", "101"], ["--newest", "x"], ["--false-alarms", "0"], ["--false-alarms", "100%"],
-     ["--least-change", "nan"], ["--format", "html"]],
+     ["--min-change", "nan"], ["--format", "html"]],
 )  # fmt: skip
 def test_options_that_make_no_sense_are_refused(base: Path, options: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -135,7 +135,7 @@ def marks(rule: Rule, rounds: int, seed: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize("rate", [0.01, 0.1])
 def test_500_resamplings_of_equal_data_raise_no_more_alarms_than_the_rate_says(rate: float) -> None:
-    # least_change 0: it is the test that must keep the rate, without the help of what is too small to matter.
+    # min_change 0: it is the test that must keep the rate, without the help of what is too small to matter.
     marked, regressed = marks(Rule(rate, 0.0), 500, 20)
     assert regressed <= rate * 500
     assert marked <= stats.binom.ppf(0.999, 500, rate)  # at the very rate, 999 of 1,000 trials would have no more

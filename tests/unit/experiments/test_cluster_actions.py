@@ -181,7 +181,7 @@ def test_memory_that_never_runs_out_proves_nothing_and_is_emptied_too(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.evicted = iter([0] * 10_000)
-    monkeypatch.setattr(redis_memory, "_MOST_CHUNKS", 3)
+    monkeypatch.setattr(redis_memory, "_MAX_CHUNKS", 3)
     with pytest.raises(ActivityFailed, match=r"1500 keys of 10000 B were written in vain. Hint: .*smaller maxMemory"):
         actions.fill_memory("rd", 0, kind="RedisCluster")
     assert not event().proven

@@ -92,7 +92,7 @@ def test_the_token_goes_with_what_is_asked_of_a_prober_and_with_nothing_else(api
 
 
 def test_an_answer_without_end_is_not_taken(api: Api, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_BYTES_OF_A_HISTORY", 10)
+    monkeypatch.setattr(module, "_MAX_HISTORY_BYTES", 10)
     api.answer = b"x" * 11
     with pytest.raises(TooMuch, match=r"proxy/metrics: it answers with over 10 bytes"):
         server.fetch("a", "metrics")

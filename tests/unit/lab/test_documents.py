@@ -99,7 +99,7 @@ def test_what_an_earlier_suite_left_damaged_keeps_no_new_one_from_its_runs(tmp_p
 def test_an_experiment_is_read_within_bounds_before_chaos_toolkit_reads_it(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "MOST_BYTES", 10)
+    monkeypatch.setattr(documents, "MAX_BYTES", 10)
     (tmp_path / "e.yaml").write_text(BOMB)
     (tmp_path / "e.json").write_text(json.dumps([]) + "[")
     with pytest.raises(RunFailed, match=name):

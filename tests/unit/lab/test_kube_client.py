@@ -146,7 +146,7 @@ def test_a_watch_that_drips_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
-@pytest.mark.parametrize("name", ["connect_seconds", "read_seconds", "whole_seconds", "most_bytes"])
+@pytest.mark.parametrize("name", ["connect_seconds", "read_seconds", "whole_seconds", "max_bytes"])
 def test_a_limit_can_be_changed_and_not_dropped(name: str, seconds: float) -> None:
     with pytest.raises(ValueError, match=rf"{name} is .*Hint: every call of the API server has a limit"):
         client_at(1).limited(**{name: seconds})

@@ -197,7 +197,7 @@ def odd_reports(folder: Path) -> dict[str, Callable[[], object]]:
         "a pipe": lambda: os.mkfifo(file),
         "a link to itself": lambda: file.symlink_to(file),
         "half a letter": lambda: file.write_text(json.dumps({**report, "outcome": "\ud800"})),
-        "too long": lambda: file.write_bytes(b"x" * (page.MOST_BYTES + 1)),
+        "too long": lambda: file.write_bytes(b"x" * (page.MAX_BYTES + 1)),
         "no UTF-8": Path(os.fsdecode(os.fsencode(folder) + b"-\xff")).mkdir,
     }
 

@@ -191,7 +191,7 @@ def test_a_postgres_that_does_not_stop_is_given_up(
 
 
 def test_a_postgres_that_says_much_unasked_is_connected_to_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql, "_MOST_KEPT_BYTES", 2000)
+    monkeypatch.setattr(sql, "_MAX_KEPT_BYTES", 2000)
     answer = message(b"1") + message(b"2") + rows(b"1") + READY
     notice = message(b"A", struct.pack("!i", 7) + b"c\0" + b"x" * 2000 + b"\0")
     with answering(notice + answer, drip_seconds=60, greeting=GREETING) as (port, _):
@@ -203,12 +203,12 @@ def test_a_postgres_that_says_much_unasked_is_connected_to_anew(monkeypatch: pyt
 
 def test_a_bound_holds_for_the_bytes_of_a_connection() -> None:
     with answering(bytes(1000), drip_seconds=60) as (port, _):
-        with bounded.connect("127.0.0.1", port, 5.0, most_bytes=999) as connection, connection.makefile("rb") as stream:
+        with bounded.connect("127.0.0.1", port, 5.0, max_bytes=999) as connection, connection.makefile("rb") as stream:
             connection.sendall(b"x")
             with pytest.raises(ConnectionError, match="over 999 bytes"):
                 stream.read(1000)
         with (
-            bounded.connect("127.0.0.1", port, 5.0, most_bytes=1000) as connection,
+            bounded.connect("127.0.0.1", port, 5.0, max_bytes=1000) as connection,
             connection.makefile("rb") as stream,
         ):
             connection.sendall(b"x")

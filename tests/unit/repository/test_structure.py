@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from caplab_cluster.paths import REPOSITORY
 
-MOST_LINES = 400
-MOST_MODULES = 20  # of one folder
-MOST_TEST_MODULES = 30
-MOST_BY_POSITION = 4  # fields of a dataclass that is built without their names
+MAX_LINES = 400
+MAX_MODULES = 20  # of one folder
+MAX_TEST_MODULES = 30
+MAX_POSITIONAL_FIELDS = 4  # fields of a dataclass that is built without their names
 ROOMS = ("caplab", "cluster", "dashboards", "experiments", "operator", "probes")
 UNIT_TESTS = ("tests/unit", "tests/support")
 
@@ -20,7 +20,7 @@ UNIT_TESTS = ("tests/unit", "tests/support")
 def long_modules(root: Path, rooms: tuple[str, ...] = ROOMS) -> list[str]:
     """Name the modules that hold more than one idea, as far as lines tell."""
     return [f"{file.relative_to(root)}: {lines} lines" for file in _modules(root, rooms)
-            if (lines := len(file.read_text().splitlines())) > MOST_LINES]  # fmt: skip
+            if (lines := len(file.read_text().splitlines())) > MAX_LINES]  # fmt: skip
 
 
 def flat_folders(root: Path, rooms: tuple[str, ...], most: int) -> list[str]:
@@ -33,7 +33,7 @@ def flat_folders(root: Path, rooms: tuple[str, ...], most: int) -> list[str]:
 def built_by_position(source: str) -> list[str]:
     """Name the dataclasses with many fields whose callers may leave the names out."""
     classes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef))
-    return [node.name for node in classes if _is_by_position(node) and len(list(_fields(node))) > MOST_BY_POSITION]
+    return [node.name for node in classes if _is_by_position(node) and len(list(_fields(node))) > MAX_POSITIONAL_FIELDS]
 
 
 def _modules(root: Path, rooms: tuple[str, ...]) -> list[Path]:
@@ -63,8 +63,8 @@ def test_no_module_is_longer_than_one_idea_needs() -> None:
 
 
 def test_no_folder_is_flat() -> None:
-    assert flat_folders(REPOSITORY, ROOMS, MOST_MODULES) == []
-    assert flat_folders(REPOSITORY, UNIT_TESTS, MOST_TEST_MODULES) == []
+    assert flat_folders(REPOSITORY, ROOMS, MAX_MODULES) == []
+    assert flat_folders(REPOSITORY, UNIT_TESTS, MAX_TEST_MODULES) == []
 
 
 @pytest.mark.parametrize("room", [*ROOMS, "bench", "tests"])

@@ -218,7 +218,7 @@ def test_the_operator_tells_of_its_oldest_round(api: Api, lab_api: LabClient) ->
 
 
 def test_an_answer_of_any_length_is_not_read(monkeypatch: pytest.MonkeyPatch, api: Api, lab_api: LabClient) -> None:
-    lab_api._client = lab_api._client.limited(most_bytes=1 << 17)
+    lab_api._client = lab_api._client.limited(max_bytes=1 << 17)
     api.tell(f"/apis/{API_VERSION}/faults", b"[" * (1 << 18))
     with pytest.raises(TooMuch, match="it answers with over 131072 bytes"):
         lab_api.objects("faults")

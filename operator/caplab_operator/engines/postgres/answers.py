@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _TEXT_CHARACTERS, _NAME_CHARACTERS = 40, 63  # the kind's schema allows no more of a state or a time, or of a name
-_MOST_ROWS = 1000
-_MOST = 2**53  # of a number: more than any timeline, lag or place in the log
+_MAX_ROWS = 1000
+_MAX_NUMBER = 2**53  # of a number: more than any timeline, lag or place in the log
 _TEXTS = ("role", "state", "replication_state", "postmaster_start_time")
 _OF_A_MEMBER = ("name", "role", "state")
 
@@ -49,7 +49,7 @@ def history_from(raw: object) -> Sequence[Sequence[Any]]:
 
 
 def _rows(raw: object) -> list[Any]:
-    return raw[-_MOST_ROWS:] if isinstance(raw, list) else []
+    return raw[-_MAX_ROWS:] if isinstance(raw, list) else []
 
 
 def _with(raw: Mapping[Any, Any], names: Sequence[str], is_sound: Any) -> Answer:
@@ -65,4 +65,4 @@ def _is_name(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_NUMBER

@@ -19,7 +19,7 @@ POSTGRES_PORT, PATRONI_PORT = POSTGRES.port, ports.PATRONI
 GRACE_SECONDS = 20  # for the switchover (images/postgres/switchover) and a clean shutdown after it
 _USER_ID = 10002  # images/postgres
 _STATE = ("config", "sync", "failover")  # what Patroni keeps, beside the leader object, each in Endpoints of its own
-_MOST_MEMBERS = 9  # spec.replicas' maximum in the CRD
+_MAX_MEMBERS = 9  # spec.replicas' maximum in the CRD
 _PASSWORDS = {
     "superuser": "PATRONI_SUPERUSER_PASSWORD",
     "replication": "PATRONI_REPLICATION_PASSWORD",
@@ -78,7 +78,7 @@ def member_role(spec: PostgresSpec) -> Manifest:
     and lets them make Endpoints of their own cluster only (charts/caplab/templates/member-guard.yaml).
     """
     state = [scope(spec.name), *(f"{scope(spec.name)}-{kept}" for kept in _STATE)]
-    own = [f"{spec.name}-{number}" for number in range(_MOST_MEMBERS)]
+    own = [f"{spec.name}-{number}" for number in range(_MAX_MEMBERS)]
     rules = (
         (["endpoints", "pods"], ["list", "watch"], None),
         (["endpoints"], ["create"], None),

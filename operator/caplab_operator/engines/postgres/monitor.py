@@ -16,7 +16,7 @@ from ..exporter import LOGIN
 
 RIGHTS = "pg_monitor"
 _NOTE = "of caplab: reads statistics for the exporter"
-_MOST_ROUNDS = 1_000_000  # of a password's hash: the server's own 4096 take a millisecond
+_MAX_ROUNDS = 1_000_000  # of a password's hash: the server's own 4096 take a millisecond
 # Three for each scrape, and more for the scrapes that a frozen member has not answered yet.
 _CONNECTIONS = 12
 _ATTRIBUTES = (
@@ -108,7 +108,7 @@ def is_of(password: str, kept: str) -> bool:
         scheme, rounds_and_salt, keys = kept.split("$")
         rounds, salt = rounds_and_salt.split(":")
         stored = keys.split(":")[0].encode()
-        if int(rounds) > _MOST_ROUNDS:
+        if int(rounds) > _MAX_ROUNDS:
             return False
         salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(rounds))
     except ValueError:

@@ -6,7 +6,7 @@ import select
 import time
 from collections.abc import Sequence
 
-from caplab_wire.bounded import MOST_BYTES, received_bytes
+from caplab_wire.bounded import MAX_BYTES, received_bytes
 from psycopg import conninfo
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PGconn, PollingStatus
 from psycopg.pq.abc import PGconn as Connection
@@ -17,7 +17,7 @@ from .manifests import POSTGRES_PORT
 # The server gives up by itself too, so that no statement goes on after its client has gone.
 _STATEMENT_MILLISECONDS = 2000
 # libpq keeps unrequested data, such as notifications: a connection that has received this much is replaced.
-_MOST_KEPT_BYTES = 64 << 20
+_MAX_KEPT_BYTES = 64 << 20
 _LOGIN_REFUSALS = {"password authentication failed": "28P01", "is not permitted to log in": "28000"}
 _GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
@@ -71,7 +71,7 @@ class Session:
             self.close()
             raise SqlError(str(error).strip()) from error
         finally:
-            if self.is_open and received_bytes(self._connection.socket) > _MOST_KEPT_BYTES:
+            if self.is_open and received_bytes(self._connection.socket) > _MAX_KEPT_BYTES:
                 self.close()
 
     @property
@@ -108,8 +108,8 @@ class Session:
         if left <= 0 or not poll.poll(left * 1000):
             raise SqlError("no answer in time")
         # libpq reads all there is: this check before it keeps it from holding much more than the bound.
-        if received_bytes(socket) - self._begun_bytes > MOST_BYTES:
-            raise SqlError(f"the answer is over {MOST_BYTES:,} bytes")
+        if received_bytes(socket) - self._begun_bytes > MAX_BYTES:
+            raise SqlError(f"the answer is over {MAX_BYTES:,} bytes")
 
     def _rows(self, end: float) -> list[list[str | None]]:
         rows: list[list[str | None]] = []

@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 1.0
 _MASTER_QUESTIONS = (("SENTINEL", "MASTER", MASTER), ("SENTINEL", "REPLICAS", MASTER), ("SENTINEL", "DEBUG"))
 
 _NO_ANSWER = (OSError, Refusal, KeyError, TypeError, ValueError)
-_HOST_CHARACTERS, _MOST_OFFSET = 253, 2**62
+_HOST_CHARACTERS, _MAX_OFFSET = 253, 2**62
 _WRONG_LOGIN = "WRONGPASS"
 
 
@@ -240,7 +240,7 @@ def _at_most(characters: int, text: object) -> str:
 
 
 def _offset(text: object) -> int:
-    if not 0 <= (offset := int(str(text))) < _MOST_OFFSET:
+    if not 0 <= (offset := int(str(text))) < _MAX_OFFSET:
         raise ValueError(f"{offset} is not an offset in a stream")
     return offset
 

@@ -15,7 +15,7 @@ _STEP_SECONDS = 15.0  # until a step without effect is tried again
 # For this long a restarted primary keeps its lock: after it another member takes over.
 _START_SECONDS = 30
 # If a setting still waits after this many restarts, a further one does not help.
-_MOST_RESTARTS, _WITHIN_SECONDS = 3, 300.0
+_MAX_RESTARTS, _WITHIN_SECONDS = 3, 300.0
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Steps:
         if (about == self._about and time.monotonic() < self._until) or not pod.address:
             return step.why
         if isinstance(step, RestartPostgres) and self._has_restarted_too_often(pod.name):
-            return f"{step.why}: {pod.name} still waits after {_MOST_RESTARTS} restarts"
+            return f"{step.why}: {pod.name} still waits after {_MAX_RESTARTS} restarts"
         self._about, self._until = about, time.monotonic() + _STEP_SECONDS
         self._hands_over = isinstance(step, Switchover)
         if isinstance(step, Switchover):
@@ -61,7 +61,7 @@ class Steps:
         """Whether another restart of a member would not help, after so many recent ones; else one is counted."""
         now = time.monotonic()
         lately = [at for at in self._restarts.get(member, []) if now - at < _WITHIN_SECONDS]
-        in_vain = len(lately) >= _MOST_RESTARTS
+        in_vain = len(lately) >= _MAX_RESTARTS
         self._restarts[member] = lately if in_vain else [*lately, now]
         return in_vain
 

@@ -21,7 +21,7 @@ _POLL_SECONDS = 1.0  # for how long the promoted member is looked for
 _PAUSE_SECONDS = 0.02  # between two polls for it
 _AGAIN_SECONDS = 0.5  # between two attempts to connect, and between two checks of the pods' addresses
 _CONNECT_SECONDS = 1.0
-_MOST_BYTES = 1 << 20  # that are read of a connection before it is replaced: a failover has some hundred
+_MAX_BYTES = 1 << 20  # that are read of a connection before it is replaced: a failover has some hundred
 # A peer that was cut off silently is noticed within 4 s.
 _KEEPALIVE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2}
 
@@ -95,7 +95,7 @@ class PromotionWatch:
 
     async def _until_closed(self, streams: Streams, _password: str) -> None:
         """Wait until a member closes the connection: Sentinel closes all its clients when it promotes it."""
-        left = _MOST_BYTES
+        left = _MAX_BYTES
         with contextlib.suppress(OSError):
             while left > 0 and (data := await streams[0].read(1024)):
                 left -= len(data)
@@ -106,7 +106,7 @@ class PromotionWatch:
         reader, writer = streams
         writer.write(f"AUTH {OPERATOR} {password}\r\nSUBSCRIBE {' '.join(_CHANNELS)}\r\n".encode())
         before: deque[bytes] = deque(maxlen=2)  # lines; in a message: "message", a length, then its channel
-        left = _MOST_BYTES
+        left = _MAX_BYTES
         while left > 0 and (line := await reader.readline()):
             left -= len(line)
             word = line.rstrip(b"\r\n")

@@ -177,10 +177,10 @@ class PostgresLink:
         """Read everything this member holds of a run. Raises PostgresError."""
         if workload == "set-scan":
             low, end = run_values(run_id)
-            answer = await self._wire.ask(SCAN_SET, low, end, most_bytes=SCAN_BYTES)
+            answer = await self._wire.ask(SCAN_SET, low, end, max_bytes=SCAN_BYTES)
         else:
             scan = SCAN_COUNTERS if workload == "counter-scan" else SCAN_REGISTERS
-            answer = await self._wire.ask(scan, key_prefix(run_id), most_bytes=SCAN_BYTES)
+            answer = await self._wire.ask(scan, key_prefix(run_id), max_bytes=SCAN_BYTES)
         check_scan_size(len(answer.rows))
         elements = tuple((key, int(value or 0)) for key, value in answer.rows)
         return Scan(self.server, self.epoch, self.epoch is not None, elements)

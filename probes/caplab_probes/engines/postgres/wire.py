@@ -88,7 +88,7 @@ class Wire:
         self._results: list[PGresult] = []
         self._warnings: list[str] = []
         self._counter = ByteCounter(conn.socket)
-        self._most_bytes = ANSWER_BYTES
+        self._max_bytes = ANSWER_BYTES
         self._why_closed = "the connection was closed before the answer"
         self._socket = conn.socket
         conn.nonblocking = 1
@@ -121,17 +121,17 @@ class Wire:
         value = self._conn.parameter_status(name.encode()) if self.alive else None
         return (value or b"").decode()
 
-    async def ask(self, statement: str, *values: str | int, most_bytes: int = ANSWER_BYTES) -> Answer:
+    async def ask(self, statement: str, *values: str | int, max_bytes: int = ANSWER_BYTES) -> Answer:
         """Run one statement; it is over when the server is ready for the next, with its commit done.
 
-        Raises PostgresError, also if the answer is longer than most_bytes: then the connection is closed. After a
+        Raises PostgresError, also if the answer is longer than max_bytes: then the connection is closed. After a
         cancellation the statement goes on: close the connection.
         """
         if not self.alive:
             raise PostgresError(NoAnswer.CLOSED, False, "the connection was closed")
         self._results.clear()
         self._warnings.clear()
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._counter.begin()
         self._waiting = self._loop.create_future()
         try:
@@ -158,8 +158,8 @@ class Wire:
 
     def _on_readable(self) -> None:
         # libpq takes in all there is: check before, so that it never holds more than the bound.
-        if self._counter.count() > self._most_bytes:
-            self._why_closed = answer_too_long(self._most_bytes)
+        if self._counter.count() > self._max_bytes:
+            self._why_closed = answer_too_long(self._max_bytes)
             self.close()
             return
         try:

@@ -144,11 +144,11 @@ class RedisLink:
 
     async def _ask(self, command: Command) -> Any:
         """Return the reply to a command of a scan."""
-        return (await self.ask_all(command, most_bytes=SCAN_BYTES))[0]
+        return (await self.ask_all(command, max_bytes=SCAN_BYTES))[0]
 
-    async def ask_all(self, *commands: Command, most_bytes: int = ANSWER_BYTES) -> list[Any]:
+    async def ask_all(self, *commands: Command, max_bytes: int = ANSWER_BYTES) -> list[Any]:
         """Send commands in one packet, and return their replies. Raises RedisError if one is refused."""
-        replies = await self._wire.ask(b"".join(map(pack, commands)), len(commands), most_bytes)
+        replies = await self._wire.ask(b"".join(map(pack, commands)), len(commands), max_bytes)
         for reply in replies:
             if isinstance(reply, ErrorReply):
                 raise RedisError(reply, True, reply.text)

@@ -48,7 +48,7 @@ class Wire(asyncio.Protocol):
         self._waiting: asyncio.Future[None] | None = None
         self._replies: list[Any] = []
         self._count = 0
-        self._received_bytes, self._most_bytes, self._tail = 0, ANSWER_BYTES, b"\n"
+        self._received_bytes, self._max_bytes, self._tail = 0, ANSWER_BYTES, b"\n"
         self._why_closed = "the connection was closed before the reply"
 
     @classmethod
@@ -67,18 +67,18 @@ class Wire(asyncio.Protocol):
         """False once the connection is known to be closed, by the server or by this end."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, packet: bytes, count: int, most_bytes: int = ANSWER_BYTES) -> list[Any]:
+    async def ask(self, packet: bytes, count: int, max_bytes: int = ANSWER_BYTES) -> list[Any]:
         """Send commands at once, and return their replies in order, errors as ErrorReply.
 
         If the first is an error and the others have not come yet, they are not waited for (a WAIT may take long), and
         the connection is closed. Raises RedisError if the server closed before, or if the replies are longer than
-        most_bytes: then the connection is closed. Close it after a cancellation.
+        max_bytes: then the connection is closed. Close it after a cancellation.
         """
         if self._transport is None or self._transport.is_closing():
             raise RedisError(NoAnswer.CLOSED, False, "the connection was closed")
         self._replies = []
         self._count = count
-        self._received_bytes, self._most_bytes = 0, most_bytes
+        self._received_bytes, self._max_bytes = 0, max_bytes
         self._waiting = self._loop.create_future()
         # The transport hands it to the kernel at once, or later what the kernel does not take: it counts as sent.
         self._transport.write(packet)
@@ -105,7 +105,7 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take some bytes of replies."""
         if self._is_too_long(data):
-            self._why_closed = answer_too_long(self._most_bytes)
+            self._why_closed = answer_too_long(self._max_bytes)
             self.close()
             return
         try:
@@ -122,11 +122,11 @@ class Wire(asyncio.Protocol):
             self.close()
 
     def _is_too_long(self, data: bytes) -> bool:
-        """Return whether more came than most_bytes, or a list was announced that the parser would allocate at once."""
+        """Return whether more came than max_bytes, or a list was announced that the parser would allocate at once."""
         self._received_bytes += len(data)
         begun = self._tail + data
         self._tail = begun[-_HEADER_BYTES:]
-        return self._received_bytes > self._most_bytes or _VAST_LIST.search(begun) is not None
+        return self._received_bytes > self._max_bytes or _VAST_LIST.search(begun) is not None
 
     @property
     def _refused(self) -> bool:

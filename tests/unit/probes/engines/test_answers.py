@@ -98,7 +98,7 @@ def test_a_postgres_may_answer_a_scan_at_length_and_is_read_in_pieces() -> None:
         async with answering(whole, size=0, greeting=GREETING) as (port, _):
             wire = await PostgresWire.open({"hostaddr": "127.0.0.1", "port": port, "user": "u", "dbname": "d",
                                             "sslmode": "disable", "gssencmode": "disable"})  # fmt: skip
-            assert len((await wire.ask("select 1", most_bytes=4 * MIB)).rows) == 33_000
+            assert len((await wire.ask("select 1", max_bytes=4 * MIB)).rows) == 33_000
             wire.close()
 
     run(scenario)
