@@ -50,7 +50,16 @@ _ASKED = {
     "serializable": SERIALIZABLE,
     "serialisable": SERIALIZABLE,
 }
-_STRICT = ("strict serializable", "strong serializable", "strict serialisable")
+_STRICT = (
+    "strict serializable", "strong serializable", "strict serialisable",
+    "watch", "multi",  # of Redis, where one primary carries out a transaction's commands together
+    "serial", "local serial",  # of Cassandra's lightweight transactions, in one partition
+)  # fmt: skip
+# Consistency levels of Cassandra's plain batches, which promise no isolation: what they append is ordered element by
+# element.
+_PROMISES_NOTHING = (
+    "any", "one", "local one", "two", "three", "quorum", "local quorum", "each quorum", "all",
+)  # fmt: skip
 
 
 def rank_of(model: str) -> int:
@@ -59,7 +68,10 @@ def rank_of(model: str) -> int:
 
 
 def asked(level: str) -> tuple[int, str] | None:
-    """Return the rank and the order of a level that was asked for; None if the word is not known."""
+    """Return the rank and the order of a level that was asked for; None if the word is not known.
+
+    The rank of a level that promises no isolation is -1.
+    """
     words = " ".join(level.lower().replace("-", " ").replace("_", " ").split())
     order = BASE
     for prefix, of in (("strong session ", BY_SESSION), ("strong ", BY_TIME)):
@@ -68,6 +80,8 @@ def asked(level: str) -> tuple[int, str] | None:
             break
     if words in _STRICT:
         return rank_of(SERIALIZABLE), BY_TIME
+    if words in _PROMISES_NOTHING:
+        return -1, BASE
     return (rank_of(_ASKED[words]), order) if words in _ASKED else None
 
 

@@ -90,9 +90,25 @@ def test_a_stale_read_is_allowed_where_serializable_was_asked_for() -> None:
 
 
 def test_a_level_of_another_name_is_unknown() -> None:
-    finding = check(concurrent('[["append","x",1]]', '[["r","x",[1]]]', level="QUORUM"))
+    finding = check(concurrent('[["append","x",1]]', '[["r","x",[1]]]', level="MOSTLY"))
     assert finding.state is State.UNKNOWN
-    assert "The level 'QUORUM' is not known here" in finding.reason
+    assert "The level 'MOSTLY' is not known here" in finding.reason
+
+
+@pytest.mark.parametrize("level", ["watch", "multi", "SERIAL", "LOCAL_SERIAL"])
+def test_transactions_of_redis_and_lightweight_ones_of_cassandra_are_strict_serializable(level: str) -> None:
+    stale = ('[["append","x",1]]', '[["r","x",[]]]', '[["r","x",[1]]]')
+    rows = [Transaction(micro=each, begin=10 * n, end=10 * n + 5, level=level) for n, each in enumerate(stale)]
+    assert check(table_of(rows)).state is State.VIOLATED
+
+
+@pytest.mark.parametrize("level", ["ONE", "LOCAL_QUORUM", "QUORUM", "ALL"])
+def test_a_plain_batch_promises_no_isolation(level: str) -> None:
+    skew = ('[["r","x",[]],["append","y",1]]', '[["r","y",[]],["append","x",1]]')
+    lost = ('[["r","z",[]],["append","z",3]]', '[["r","z",[]],["append","z",4]]', '[["r","z",[3,4]]]')
+    finding = check(concurrent(*skew, *lost, level=level))
+    assert finding.state is State.HOLDS
+    assert finding.figures["lost_updates"] == 1
 
 
 def test_blind_writes_of_a_register_leave_it_unknown() -> None:
