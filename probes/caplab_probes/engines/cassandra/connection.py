@@ -62,11 +62,12 @@ class DriverConnection:
             self._wanted = (*self._wanted, *new)
 
     async def prepared(self) -> None:
-        """Wait until all statements are prepared; concurrent callers share one attempt. Raises one of ERRORS."""
-        if self._preparing is None or self._preparing.done():
-            self._preparing = asyncio.create_task(asyncio.to_thread(self.prepare_statements))
-            self._preparing.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may wait
-        await asyncio.shield(self._preparing)
+        """Wait until all statements wanted by now are prepared; concurrent callers share attempts. Raises ERRORS."""
+        while any(text not in self._prepared for text in self._wanted):  # an attempt may be older than what is wanted
+            if self._preparing is None or self._preparing.done():
+                self._preparing = asyncio.create_task(asyncio.to_thread(self.prepare_statements))
+                self._preparing.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may wait
+            await asyncio.shield(self._preparing)
 
     def prepare_statements(self) -> None:
         """Prepare the statements that are not yet prepared; blocks.

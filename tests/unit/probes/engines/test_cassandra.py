@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from caplab_probes.engines.cassandra.connection import DriverConnection
 from caplab_probes.engines.cassandra.driver import DIRECT_PROFILE, SERVICE_PROFILE
 from caplab_probes.engines.cassandra.statements import READ_LEVELS, TABLES, WRITE_LEVELS, bucket_of
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Result, Topology
@@ -452,6 +453,30 @@ def test_statements_that_could_not_be_prepared_in_opening_are_prepared_when_they
         ring.tables = set(TABLES)
         assert (await link.perform(ADD)).outcome == OK
         await client.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_statement_that_is_wanted_while_others_are_prepared_is_prepared_too() -> None:
+    """The first transactions of a model come while those of another link are prepared."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    class SlowSession:
+        def prepare(self, text: str) -> str:
+            reached.set()
+            assert go_on.wait(10)
+            return text
+
+    async def scenario() -> None:
+        connection = DriverConnection(None, SlowSession(), 9042)
+        first = asyncio.create_task(connection.prepared())
+        await asyncio.to_thread(reached.wait, 10)
+        connection.want(["SELECT later"])
+        second = asyncio.create_task(connection.prepared())
+        await asyncio.sleep(0)  # it has joined the first attempt
+        go_on.set()
+        await asyncio.gather(first, second)
+        assert "SELECT later" in connection._prepared
 
     asyncio.run(scenario())
 
