@@ -285,7 +285,7 @@ class CacheSettings(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionSettings(Record):
-    """A Probe's spec.transactions. operations, keys: the most of one transaction; read_share: in per cent."""
+    """A Probe's spec.transactions. operations, keys: the most of one transaction; shares: in per cent."""
 
     model: str = body_field(filled=LIST_APPEND, enum=MODELS)
     operations: int = body_field(filled=4, minimum=1, maximum=bounds.TXN_OPERATIONS)
@@ -293,6 +293,7 @@ class TransactionSettings(Record):
     active_keys: int = body_field(filled=4, minimum=1, maximum=bounds.TXN_ACTIVE_KEYS)
     writes_per_key: int = body_field(filled=128, minimum=1, maximum=bounds.TXN_WRITES_PER_KEY)
     read_share: int = body_field(filled=50, minimum=0, maximum=100)
+    skew_share: int = body_field(filled=0, minimum=0, maximum=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

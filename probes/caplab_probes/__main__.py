@@ -40,6 +40,7 @@ _TRANSACTIONS = {
     "active_keys": "the keys at a time",
     "writes_per_key": "the writes of a key until another takes its place",
     "read_share": "the reads among them, per cent",
+    "skew_share": "the transactions that read all their keys and then write one, per cent",
 }
 
 

@@ -204,9 +204,13 @@ class ProbeSpec:
             ("activeKeys", transactions.active_keys, 1, bounds.TXN_ACTIVE_KEYS),
             ("writesPerKey", transactions.writes_per_key, 1, bounds.TXN_WRITES_PER_KEY),
             ("readShare", transactions.read_share, 0, 100),
+            ("skewShare", transactions.skew_share, 0, 100),
         ):
             fits = type(value) is int and least <= value <= most
             _refuse_unless(fits, f"transactions.{name}", value, f"a whole number, {least} to {most}")
+        is_one = transactions.skew_share and transactions.operations == 1
+        hint = "2 or more: such a transaction reads and writes"
+        _refuse_unless(not is_one, "transactions.operations", transactions.operations, hint)
 
     def _check_cache(self) -> None:
         if (self.cache is None) == (self.workload == CACHE):

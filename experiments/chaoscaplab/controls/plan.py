@@ -260,6 +260,7 @@ _TRANSACTIONS: Mapping[str, Callable[[Fields, str], Json]] = {
     "activeKeys": _whole("keys", 1, TXN_ACTIVE_KEYS),
     "writesPerKey": _whole("writes", 1, TXN_WRITES_PER_KEY),
     "readShare": _whole("per cent", 0, 100),
+    "skewShare": _whole("per cent", 0, 100),
 }
 _CLIENT: Mapping[str, Callable[[Fields, str], Json]] = {
     "clientTimestamps": _boolean,

@@ -61,10 +61,7 @@ def transaction(
     turn: the transactions of this writer and route before it, which say which keys are active. vantages: how many
     write alike. The keys that a transaction writes are in one order, as applications keep them to avoid deadlocks.
     """
-    draws = _Draws(seed)
-    slots = draws.some_of(settings.active_keys, 1 + draws.below(settings.keys))
-    count = 1 + draws.below(settings.operations)
-    steps = [(draws.below(100) < settings.read_share, slots[draws.below(len(slots))]) for _ in range(count)]
+    steps = _steps(settings, _Draws(seed))
     of_list = settings.model == LIST_APPEND
     write = APPEND if of_list else WRITE
     written = iter(sorted(slot for reads, slot in steps if not reads))
@@ -74,6 +71,16 @@ def transaction(
         written_value = None if reads else value(place)
         micro_ops.append(MicroOp(READ if reads else write, key(number), of_list, written_value))
     return tuple(micro_ops)
+
+
+def _steps(settings: TransactionSettings, draws: _Draws) -> list[tuple[bool, int]]:
+    """Draw what a transaction does: whether it reads, and at which place for active keys."""
+    if settings.skew_share and draws.below(100) < settings.skew_share:
+        slots = draws.some_of(settings.active_keys, min(settings.keys, settings.operations - 1))
+        return [*((True, slot) for slot in slots), (False, slots[draws.below(len(slots))])]
+    slots = draws.some_of(settings.active_keys, 1 + draws.below(settings.keys))
+    count = 1 + draws.below(settings.operations)
+    return [(draws.below(100) < settings.read_share, slots[draws.below(len(slots))]) for _ in range(count)]
 
 
 def in_history(micro_ops: Iterable[MicroOp]) -> list[dict[str, Any]]:

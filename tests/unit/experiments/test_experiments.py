@@ -434,6 +434,7 @@ def test_transactions_are_planned_with_the_level_and_the_settings_of_the_experim
         "activeKeys": 4,
         "writesPerKey": 128,
         "readShare": 50,
+        "skewShare": 30,
     }
     experiment = loaded("postgres/isolation-control")
     load = experiment["extensions"][0]["loads"][0]

@@ -112,6 +112,18 @@ def test_transactions_read_before_they_write_the_same_key() -> None:
     assert read_then_written > len(some) / 5
 
 
+@pytest.mark.parametrize("operations", [2, 3, 8])
+def test_so_many_transactions_read_all_their_keys_and_then_write_one(operations: int) -> None:
+    settings = TransactionSettings(keys=3, operations=operations, read_share=0, skew_share=30)
+    skewing = [op.txn for op in drawn(settings) if any(micro.is_read for micro in op.txn)]
+    assert abs(100 * len(skewing) / len(drawn(settings)) - 30) < 4
+    for *reads, write in skewing:
+        keys = {micro.key for micro in reads}
+        assert len(reads) == len(keys) == min(3, operations - 1)
+        assert not write.is_read
+        assert write.key in keys
+
+
 def test_what_only_reads_has_the_level_of_reads() -> None:
     for op in drawn(TransactionSettings()):
         reads = all(micro.is_read for micro in op.txn)
@@ -134,6 +146,11 @@ def test_what_only_reads_has_the_level_of_reads() -> None:
         ({"transactions": TransactionSettings(active_keys=1001)}, "transactions.activeKeys is 1001"),
         ({"transactions": TransactionSettings(writes_per_key=0)}, "transactions.writesPerKey is 0"),
         ({"transactions": TransactionSettings(read_share=101)}, "transactions.readShare is 101. Hint: .* 0 to 100"),
+        ({"transactions": TransactionSettings(skew_share=-1)}, "transactions.skewShare is -1. Hint: .* 0 to 100"),
+        (
+            {"transactions": TransactionSettings(skew_share=1, operations=1)},
+            "transactions.operations is 1. Hint: 2 or more",
+        ),
         ({"workload": "set"}, "transactions is given. Hint: leave it out; it is for the workload txn"),
         ({"client": ClientOptions(read_routing="causal")}, "client.readRouting is 'causal'. Hint: leave it out"),
     ],
