@@ -19,6 +19,7 @@ from kubernetes.client import ApiClient, Configuration
 from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 from urllib3 import exceptions as failures
 
+from .deadlines import bound, read_until
 from .errors import Conflict, ExecFailed, NoAnswer, NotFound, TooMuch, refusal
 from .limits import CallLimits
 from .paths import path_of, path_to, proxy_path
@@ -32,6 +33,7 @@ _APPLY = "application/apply-patch+yaml"
 _PIECE_BYTES = 1 << 16
 _NO_STATUS = 500  # of an error without one: the next list shows the current state
 _WATCH_GRACE_SECONDS = 15.0  # for the API server to end a watch by itself
+_SILENCE_SECONDS = 1.0  # after that: a watch that is silent to its end is broken, one that goes on is only over
 
 Body: TypeAlias = dict[str, Any]
 Query: TypeAlias = Mapping[str, str | Sequence[str]]
@@ -44,7 +46,7 @@ class Client:
         self.configuration = configuration
         self.limits = limits
         self._api = ApiClient(configuration)
-        self._pool: PoolManager = self._api.rest_client.pool_manager
+        self._pool: PoolManager = bound(self._api.rest_client.pool_manager)
 
     def limited(self, **limits: float) -> Client:
         """Return the same client with other limits, by the names of CallLimits; it shares the connections."""
@@ -242,17 +244,20 @@ class Client:
     def _whole(self, response: BaseHTTPResponse, call: str) -> bytes:
         """Read an answer piece by piece, so that neither its length nor its duration is without bounds."""
         limits, end, body = self.limits, time.monotonic() + self.limits.whole_seconds, bytearray()
+        late = TooMuch(f"it takes over {limits.whole_seconds:g} s to answer", call)
+        read_until(response, end, limits.read_seconds)
         with _named(call):
-            while piece := response.read1(_PIECE_BYTES):
+            while piece := _piece(response, end, late):
                 body += piece
                 if len(body) > limits.max_bytes:
                     raise TooMuch(f"it answers with over {_in_words(limits.max_bytes)}", call)
                 if time.monotonic() > end:
-                    raise TooMuch(f"it takes over {limits.whole_seconds:g} s to answer", call)
+                    raise late
         return bytes(body)
 
     def _lines(self, response: BaseHTTPResponse, call: str, end: float) -> Iterator[bytes]:
         rest = b""
+        read_until(response, end + _SILENCE_SECONDS, end + _SILENCE_SECONDS - time.monotonic())
         with _named(call):
             while piece := response.read1(_PIECE_BYTES):
                 *lines, rest = (rest + piece).split(b"\n")
@@ -261,6 +266,16 @@ class Client:
                     raise TooMuch(f"an event has over {_in_words(self.limits.max_bytes)}", call)
                 if time.monotonic() > end:
                     return
+
+
+def _piece(response: BaseHTTPResponse, end: float, late: TooMuch) -> bytes:
+    """Read what has come of an answer, b'' at its end; raises `late` if its time is over, also within a piece."""
+    try:
+        return response.read1(_PIECE_BYTES)
+    except failures.TimeoutError as error:
+        if time.monotonic() >= end:
+            raise late from error
+        raise
 
 
 def _event(line: bytes, call: str) -> Body:
@@ -291,7 +306,7 @@ def _why(error: Exception) -> str:
         error = error.reason
     if isinstance(error, failures.NewConnectionError):
         return "no connection to the API server"
-    if isinstance(error, failures.TimeoutError):
+    if isinstance(error, failures.TimeoutError) or isinstance(error.__cause__ or error.__context__, TimeoutError):
         return "the API server does not answer in time"
     if isinstance(error, failures.HTTPError):
         return f"the connection to the API server broke ({type(error).__name__}: {error})"

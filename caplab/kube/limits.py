@@ -10,9 +10,9 @@ from dataclasses import dataclass
 class CallLimits:
     """The limits of a call. ValueError for one that is not positive, or has no end.
 
-    connect_seconds: for the connection. read_seconds: until the answer begins, with the connection, and between two
-    pieces of the answer. whole_seconds: for the rest of the answer, once it has begun. retries: how often a call that
-    changes nothing is sent again if there is no answer.
+    connect_seconds: for the connection, and for sending each part of the request. read_seconds: until all headers of
+    the answer have come, with the connection, and between two pieces of the answer. whole_seconds: for the rest of the
+    answer, once it has begun. retries: how often a call that changes nothing is sent again if there is no answer.
     """
 
     connect_seconds: float = 3.0

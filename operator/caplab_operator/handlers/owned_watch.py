@@ -35,7 +35,7 @@ KINDS = (
 )
 # A watch ends by itself and is followed by a list, which shows what the watch missed.
 _WATCH_SECONDS = 60
-_SILENCE_SECONDS = _WATCH_SECONDS + 10.0
+_WHOLE_WATCH_SECONDS = _WATCH_SECONDS + 10.0  # also of one that drips
 _CONNECT_SECONDS, _LIST_SECONDS = 3.0, 10.0
 _AGAIN_SECONDS = 1.0
 _LINE_BYTES = 2**20
@@ -144,7 +144,7 @@ class OwnedWatch:
             "timeoutSeconds": str(_WATCH_SECONDS),
         }  # fmt: skip
         url, headers = self.api.request(path, query, METADATA)
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+        limits = aiohttp.ClientTimeout(total=_WHOLE_WATCH_SECONDS, sock_connect=_CONNECT_SECONDS)
         async with self._connection().get(url, headers=headers, timeout=limits, raise_for_status=True) as answer:
             async for line in answer.content:
                 event = json.loads(line)

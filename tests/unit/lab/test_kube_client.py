@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 from support.objects.kube_clients import client_at
 
 from caplab.kube.client import Client
@@ -41,6 +42,7 @@ from caplab.time_limit import TimeLimitExceeded, with_time_limit
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LIMITS = {"connect_seconds": 0.2, "read_seconds": 0.2, "whole_seconds": 0.3}
+PATIENT = {**LIMITS, "connect_seconds": 5.0, "read_seconds": 5.0}  # for a server that answers
 FOR_EVER_SECONDS = 8.0  # the machine may be busy
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "demo", "name": "pg-0"}}
 AT_POD = ("v1", "Pod", "demo", "pg-0")
@@ -124,7 +126,7 @@ def test_every_public_call_of_the_client_is_tried() -> None:
 
 def test_a_call_without_a_time_out_is_caught(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def planted(self: Client, _method: str, path: str, *_: Any, **__: Any) -> Any:
-        return self._pool.request("GET", f"{self.configuration.host}{path}", timeout=None)
+        return urllib3.PoolManager().request("GET", f"{self.configuration.host}{path}", timeout=None)
 
     monkeypatch.setattr(Client, "answer", planted)
     monkeypatch.setitem(globals(), "FOR_EVER_SECONDS", 0.5)
@@ -134,7 +136,7 @@ def test_a_call_without_a_time_out_is_caught(silent: int, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("name", ["answer", "get", "delete", "proxy"])
 def test_an_answer_that_drips_is_not_waited_for(name: str) -> None:
     with serving(dripping) as port:
-        error = error_of(client_at(port, **LIMITS), CALLS[name])
+        error = error_of(client_at(port, **PATIENT), CALLS[name])
     assert isinstance(error, TooMuch)
     assert error.reason == "it takes over 0.3 s to answer"
 
@@ -183,7 +185,7 @@ def test_an_error_names_its_call_gives_the_servers_reason_and_says_whether_to_re
     status: int, body: bytes, kind: type[ApiError], may_pass: bool, reason: str
 ) -> None:
     with serving(answering(status, body, Location="/elsewhere", Retry_After="3600")) as port:
-        error = error_of(client_at(port, **LIMITS), CALLS["merge" if status == 404 else "call"])
+        error = error_of(client_at(port, **PATIENT), CALLS["merge" if status == 404 else "call"])
     assert type(error) is kind
     assert isinstance(error, ApiError)
     assert (error.may_pass, error.reason) == (may_pass, reason)
@@ -224,7 +226,7 @@ def losing_the_first_answer(asked: list[str]) -> Callable[[BaseHTTPRequestHandle
 def test_only_a_call_that_changes_nothing_is_sent_again(name: str) -> None:
     asked: list[str] = []
     with serving(losing_the_first_answer(asked)) as port:
-        client = client_at(port, **{**LIMITS, "read_seconds": 5.0}, retries=1)
+        client = client_at(port, **PATIENT, retries=1)
         if name in {"answer", "call", "get", "list_all", "proxy"}:
             CALLS[name](client)
             assert asked == ["GET", "GET"]
@@ -236,7 +238,7 @@ def test_only_a_call_that_changes_nothing_is_sent_again(name: str) -> None:
 @pytest.mark.parametrize("after", ["soon", "-5", "9" * 5000, "Fri, 31 Dec 99999 23:59:59 GMT", "\xff"])
 def test_a_retry_after_that_cannot_be_read_does_not_hide_the_reason(after: str) -> None:
     with serving(answering(429, b'{"message": "slow down"}', Retry_After=after)) as port:
-        error = error_of(client_at(port, **LIMITS, retries=1), CALLS["call"])
+        error = error_of(client_at(port, **PATIENT, retries=1), CALLS["call"])
     assert isinstance(error, Refused)
     assert error.reason == "slow down"
 

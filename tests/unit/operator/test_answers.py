@@ -20,6 +20,7 @@ from caplab_operator.engines.redis import observe as redis
 from caplab_operator.handlers.redis import watch as redis_watch
 from caplab_wire import bounded, resp
 from support.databases.fake_postgres import READY, message, rows
+from support.objects.dripping_server import DRIPS, dripping
 from support.operator.observed_postgres import pod
 
 MIB = 1 << 20
@@ -140,11 +141,9 @@ def test_a_management_port_that_does_not_stop_is_silent_and_little_of_it_is_read
         assert taken_of(taken) < 16 * MIB
 
 
-@pytest.mark.parametrize("parts", [b"HTTP/1.1 ", OK + b"X: ", OK + b"Content-Length: 9999\r\n\r\n{"])
-def test_a_management_port_that_drips_is_given_up_after_three_waits(
-    parts: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with answering(parts, drip_seconds=0.02) as (port, _):
+@pytest.mark.parametrize("drip", DRIPS)
+def test_a_management_port_that_drips_is_given_up_after_three_waits(drip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dripping(*DRIPS[drip]) as port:
         monkeypatch.setattr(cassandra, "MANAGEMENT_PORT", port)
         monkeypatch.setattr(cassandra, "TIMEOUT_SECONDS", 0.2)
         began = time.monotonic()

@@ -7,11 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
 import pytest
 from caplab_operator.handlers import owned_watch
 from caplab_operator.handlers.owned_watch import OwnedWatch
 from caplab_operator.ledger import Ledger, version_of
 from support.databases.loopback import listening, run, wait_until
+from support.objects.dripping_server import DRIPS, dripping
 
 from caplab.contract.names import CLUSTER_LABEL
 
@@ -217,3 +219,30 @@ def test_a_namespace_with_clusters_is_watched_by_metadata_only_for_as_long_as_it
             await watch.stop()
 
     run(scenario)
+
+
+@pytest.mark.parametrize("drip", DRIPS)
+@pytest.mark.parametrize("asked", ["list", "watch"])
+def test_a_server_that_drips_holds_neither_a_list_nor_a_watch(
+    drip: str, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owned_watch, "_LIST_SECONDS", 0.3)
+    monkeypatch.setattr(owned_watch, "_WHOLE_WATCH_SECONDS", 0.3)
+
+    async def ask(watch: OwnedWatch) -> None:
+        if asked == "list":
+            await watch._list("/services")
+        else:
+            async for _ in watch._events("/services", "7"):
+                pass
+
+    async def scenario() -> None:
+        watch = watching(port=port)
+        asking = asyncio.create_task(ask(watch))
+        await asyncio.wait([asking], timeout=15)
+        assert asking.done(), "it is waited for without an end"
+        assert isinstance(asking.exception(), TimeoutError | aiohttp.ClientError | ValueError)
+        await watch.stop()
+
+    with dripping(*DRIPS[drip]) as port:
+        run(scenario)
