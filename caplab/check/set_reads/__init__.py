@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from caplab.check.checker import Checker, Property
-from caplab.check.columns import NEVER, Integers, Mask, among, integers
+from caplab.check.columns import NEVER, Integers, Mask, among, codes, integers
 from caplab.check.finding import Context, Finding, State
 from caplab.check.nouns import are, counted, were
 from caplab.check.scans import of_sets
@@ -24,7 +24,7 @@ from .witnesses import Fates, witnesses
 
 NAME = "set_reads"
 _QUANTILES = {"min": 0.0, "p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
-_NO_SCAN = "no scan of a set began before the last add"
+_NO_SCAN = "no scan of a set began before the last add, and none was repeated"
 
 
 def check(history: Table, context: Context) -> Finding:
@@ -38,8 +38,8 @@ def check(history: Table, context: Context) -> Finding:
     lost_seconds: how long after it was known the last scan that shows it began, over the lost ones; both by quantile,
     and null without a clock. stale_max_seconds: of stable_seconds and those of the unsettled.
 
-    Violated by lost, vanished or stale. Unknown without a scan that began before the last add, or with fewer than
-    context.enough elements stable or lost.
+    Violated by lost, vanished or stale. Unknown without a scan that began before the last add or was repeated, or with
+    fewer than context.enough elements stable or lost.
     """
     if problem := _without_scans(history):
         return Finding(property=NAME, state=State.UNKNOWN, reason=f"{problem[0].upper()}{problem[1:]}.")
@@ -63,8 +63,21 @@ def _without_scans(history: Table) -> str:
     if not len(adds):
         return "no operation is an add"
     scans = np.flatnonzero(among(history, "op", ["scan"]) & among(history, "outcome", ["ok"]) & of_sets(history))
+    if not len(scans):
+        return _NO_SCAN
     invoke_ns = integers(history, "invoke_ns", 0)
-    return "" if len(scans) and invoke_ns[scans[0]] < invoke_ns[adds[-1]] else _NO_SCAN
+    return "" if invoke_ns[scans[0]] < invoke_ns[adds[-1]] or _is_repeated(history, scans) else _NO_SCAN
+
+
+def _is_repeated(history: Table, scans: Integers) -> bool:
+    """Return whether one set of one server was scanned at two moments: what the first showed, the second has to."""
+    names = ("invoke_ns", "key", "server")
+    columns = [
+        integers(history, name, 0)[scans] if name == "invoke_ns" else codes(history, name)[0][scans] for name in names
+    ]
+    differs = np.any([column[1:] != column[:-1] for column in columns], axis=0)
+    moments = np.unique(np.stack([column[np.append(True, differs)] for column in columns]), axis=1)
+    return len(np.unique(moments[1:], axis=1)[0]) < len(moments[0])
 
 
 def _fates(elements: Elements, reads: Reads) -> Fates:

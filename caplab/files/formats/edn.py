@@ -21,6 +21,8 @@ _STRING = r'"(?:[^"\\]|\\.)*"'
 _TOKENS = re.compile(rf'{_STRING}|\\(?:[^\s\w]|\w+)|#\{{|#_|[\[\]{{}}()]|;.*|[^\s,\[\]{{}}()";]+|"')
 _OPENING = {"[": "]", "(": ")", "{": "}", "#{": "}"}
 _CLOSING = frozenset("])}")
+_SPECIAL = frozenset(";#\"\\^'`~@")
+_OF_CLOJURE = frozenset("^'`~@")  # what Clojure reads, and EDN does not have
 _WHOLE = re.compile(r"[+-]?\d+N?\Z")
 _ESCAPED = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
@@ -122,7 +124,7 @@ class _Reader:
                 self._close(token, number)
                 if not self._stack and self._items:
                     yield from self._whole()
-            elif token[0] in ';#"\\':
+            elif token[0] in _SPECIAL:
                 self._special(token, number)
             else:
                 self._items.append(atoms[token])
@@ -166,6 +168,8 @@ class _Reader:
             raise EdnError(number, "a quotation mark is not closed")
         if token[0] == ";":
             return
+        if token[0] in _OF_CLOJURE:
+            raise EdnError(number, f"'{token[0]}' begins no form of EDN")
         if token[0] == "#" and token[:2] != "##":
             self._marked = True
             self._items.append(_DISCARD if token == "#_" else _TAG)
@@ -204,10 +208,13 @@ def _collection(kind: str, items: list[Form], number: int) -> Form:
         if len(items) % 2:
             raise EdnError(number, "a map has a key without a value")
         try:
-            return dict(zip(items[::2], items[1::2], strict=True))
+            form = dict(zip(items[::2], items[1::2], strict=True))
         except TypeError:  # a collection as a key
             keys = [printed(key) if isinstance(key, list | dict) else key for key in items[::2]]
-            return dict(zip(keys, items[1::2], strict=True))
+            form = dict(zip(keys, items[1::2], strict=True))
+        if 2 * len(form) != len(items):
+            raise EdnError(number, "a map has a key twice")
+        return form
     return Elements(items) if kind == "#{" else items
 
 

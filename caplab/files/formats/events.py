@@ -1,8 +1,12 @@
 """Events of clients (invoke, then ok, fail or info), paired by process into operations.
 
 An operation lies between its two events. The order of events in the file is what counts, as for Knossos and Elle: where
-:time goes back, it is taken as the latest time so far, and an invocation that follows a completion by another process
-at the same time is a nanosecond later. A completion of unknown outcome, or none, is info.
+:time goes back, it is taken as the latest time so far, and an invocation that follows a completion at the same time is
+a nanosecond later: a clock of milliseconds, or one that stands, hides no order. A completion of unknown outcome, or
+none, is info.
+
+Elle also takes files of completions alone. There an operation begins when the last one of its process has ended, and
+:time is not asked: it may have begun at any time since.
 """
 
 from __future__ import annotations
@@ -65,6 +69,7 @@ class Operations:
     more: dict[int, dict[str, Any]] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     has_clock: bool = True
+    has_invocations: bool = True
 
     def __len__(self) -> int:
         """Return their number."""
@@ -93,8 +98,9 @@ class _Pairs:
         self._events = 0
         self._times = self._timeless = 0
         self._now = -FARTHEST_NS  # the time of the last event
-        self._ended_now: Any = None  # the process whose completion it was; _SEVERAL for several
-        self._begun: dict[str, str] = {}
+        self._ended_now = False  # whether an operation has completed at that time
+        self._names: dict[str, str] = {}
+        self._last_ends: dict[Any, int] = {}  # of each process, where there are no invocations
 
     def take(self, line: int, event: Any) -> None:
         """Take the next event."""
@@ -107,7 +113,7 @@ class _Pairs:
         if kind == "invoke":
             self._invoke(line, place, process, event)
         elif isinstance(kind, str) and kind in _ENDS:
-            self._complete(line, process, _ENDS[kind], event)
+            self._complete(line, place, process, _ENDS[kind], event)
         else:
             _refuse(line, f"field :type is {_shown(kind)}", "use one of :invoke, :ok, :fail, :info")
 
@@ -120,7 +126,7 @@ class _Pairs:
             )
         self._ops.has_clock = not self._timeless
         self._bounds.refuse_rows(len(self._ops))
-        return self._ops
+        return self._ops if self._ops.has_invocations else _by_begin(self._ops)
 
     def _is_client(self, line: int, process: Any) -> bool:
         """Return whether a process that is no number is a client; the nemesis is none."""
@@ -136,6 +142,8 @@ class _Pairs:
 
     def _invoke(self, line: int, place: int, process: Any, event: dict[str, Any]) -> None:
         ops = self._ops
+        if not ops.has_invocations:
+            _refuse_without_invocation(line=int(ops.line[0]), shown="a process")
         if process in self._open:
             before = ops.line[self._open[process]]
             _refuse(
@@ -143,16 +151,18 @@ class _Pairs:
                 f"process {_shown(process)} invokes an operation, and what it invoked in line {before} has not ended",
                 "give every concurrent client a process of its own, and write an :info event for what crashed",
             )
-        at = len(ops.f)
-        self._open[process] = at
-        f = event.get("f")
+        self._open[process] = self._begin(line, place, process, event, self._time(line, event, invokes=True))
+
+    def _begin(self, line: int, place: int, process: Any, event: dict[str, Any], invoke_ns: int) -> int:
+        """Add an operation that has not ended, and return its place."""
+        ops, at, f = self._ops, len(self._ops.f), event.get("f")
         if f is not None and not isinstance(f, str):
             _refuse(line, f"field :f is {_shown(f)}", "name the operation")
-        ops.f.append(self._begun.setdefault(f, f) if f is not None else "")
+        ops.f.append(self._names.setdefault(f, f) if f is not None else "")
         ops.asked.append(event.get("value"))
         ops.found.append(None)
         ops.session.append(process if fits_session(process) else self._texts.session(str(process)))
-        ops.invoke_ns.append(self._time(line, event, process, invokes=True))
+        ops.invoke_ns.append(invoke_ns)
         ops.return_ns.append(NEVER)
         ops.outcome.append(_UNKNOWN)
         ops.event.append(place)
@@ -163,15 +173,15 @@ class _Pairs:
                 ops.errors[at] = str(error)
         if at % _CHECK_EVERY == 0:
             self._bounds.refuse_rows(at, at_least=True)
+        return at
 
-    def _complete(self, line: int, process: Any, outcome: int, event: dict[str, Any]) -> None:
+    def _complete(self, line: int, place: int, process: Any, outcome: int, event: dict[str, Any]) -> None:
         ops, at = self._ops, self._open.pop(process, None)
         if at is None:
-            _refuse(
-                line,
-                f"process {_shown(process)} has completed an operation that it had not invoked",
-                "write the event :invoke of every operation before its completion",
-            )
+            if len(ops) and ops.has_invocations:
+                _refuse_without_invocation(line, f"process {_shown(process)}")
+            ops.has_invocations = False
+            at = self._begin(line, place, process, event, self._last_ends.get(process, -2) + 1)
         f = event.get("f")
         if f is not None and f != ops.f[at]:
             _refuse(
@@ -183,12 +193,15 @@ class _Pairs:
         if outcome == 0:
             ops.found[at] = event.get("value")
         ops.outcome[at] = outcome
-        ops.return_ns[at] = self._time(line, event, process, invokes=False)
+        if ops.has_invocations:
+            ops.return_ns[at] = self._time(line, event, invokes=False)
+        else:
+            ops.return_ns[at] = self._last_ends[process] = 2 * place
         error = event.get("error")
         if error is not None and isinstance(error, str) and error in _ERRORS:
             ops.errors[at] = _ERRORS[error]
 
-    def _time(self, line: int, event: Mapping[str, Any], process: Any, *, invokes: bool) -> int:
+    def _time(self, line: int, event: Mapping[str, Any], *, invokes: bool) -> int:
         """Return the time of an event in the order of the file."""
         time = event.get("time")
         if time is None:
@@ -197,19 +210,35 @@ class _Pairs:
         if type(time) is not int or not -FARTHEST_NS < time < FARTHEST_NS:
             _refuse(line, f"field :time is {_shown(time)}", "write nanoseconds, as a whole number within 146 years")
         self._times += 1
-        now = self._now
-        if time > now:
-            self._now, self._ended_now = time, None if invokes else process
-            return time
-        if invokes and self._ended_now is not None and self._ended_now != process:
-            self._now, self._ended_now = now + 1, None
-            return now + 1
-        if not invokes:
-            self._ended_now = process if self._ended_now in (None, process) else _SEVERAL
-        return now
+        if time > self._now:
+            self._now, self._ended_now = time, not invokes
+        elif invokes and self._ended_now:
+            self._now, self._ended_now = self._now + 1, False
+        else:
+            self._ended_now |= not invokes
+        return self._now
 
 
-_SEVERAL = object()
+def _by_begin(ops: Operations) -> Operations:
+    """Return operations of completions alone in the order in which they began; their times are an order."""
+    order = sorted(range(len(ops)), key=lambda at: ops.invoke_ns[at])
+    place_of = {at: place for place, at in enumerate(order)}
+    for name in ("f", "asked", "found", "session", "invoke_ns", "return_ns", "outcome", "event", "line"):
+        column = getattr(ops, name)
+        sorted_cells = [column[at] for at in order]
+        setattr(ops, name, array("q", sorted_cells) if isinstance(column, array) else type(column)(sorted_cells))
+    ops.errors = {place_of[at]: error for at, error in ops.errors.items()}
+    ops.more = {place_of[at]: more for at, more in ops.more.items()}
+    ops.has_clock = False
+    return ops
+
+
+def _refuse_without_invocation(line: int, shown: str) -> NoReturn:
+    _refuse(
+        line,
+        f"{shown} has completed an operation that it had not invoked",
+        "write the event :invoke of every operation before its completion, or leave all of them out",
+    )
 
 
 def _refuse(line: int, what: str, hint: str) -> NoReturn:

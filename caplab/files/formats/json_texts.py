@@ -11,7 +11,16 @@ from typing import Any
 from .recording import FormatError
 
 _BLANKS = re.compile(r"[\s,]*")
-_DECODER = json.JSONDecoder(parse_constant=lambda word: word)  # NaN is text
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("an object has a field twice")
+    return fields
+
+
+_DECODER = json.JSONDecoder(parse_constant=lambda word: word, object_pairs_hook=_object)  # NaN is text
 
 
 def objects(path: Path) -> Iterator[tuple[int, Any]]:

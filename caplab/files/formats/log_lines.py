@@ -55,8 +55,11 @@ def _value_and_error(number: int, text: str) -> list[Any]:
         raise FormatError(
             f"Line {number}: its value is over {_MAX_VALUE_LENGTH:,} letters long. Hint: check history.edn."
         )
-    parts = text.split("\t")[:2]
+    return [_form(part) for part in text.split("\t")[:2]]
+
+
+def _form(text: str) -> Any:
     try:
-        return [(values(part) or [None])[0] for part in parts]
+        return (values(text) or [None])[0]
     except EdnError:
-        return list(parts)
+        return text

@@ -51,7 +51,10 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Recording:
     try:
         return json_lines.read(path, bounds) if kind is Format.JSON_LINES else _of_events(path, kind, bounds)
     except EdnError as error:
-        raise ValueError(f"Line {error.line}: {error}. Hint: copy the file again, whole.") from error
+        raise ValueError(
+            f"Line {error.line}: {error}. Hint: write one map after the other, as Jepsen does; a file that was cut off,"
+            " copy again."
+        ) from error
     except UnicodeDecodeError as error:
         raise ValueError(f"It is not UTF-8 text: {error}. Hint: write it as UTF-8.") from error
     except RecursionError as error:
@@ -85,6 +88,8 @@ def _of_events(path: Path, kind: Format, bounds: Bounds) -> Recording:
 
 def _notes(ops: Operations) -> tuple[str, ...]:
     notes = [f"left out: {_skipped(ops)}"] if ops.skipped else []
+    if not ops.has_invocations:
+        notes.append("no invocations: an operation may have begun at any time since the last one of its process")
     if "generate" in ops.f:
         notes.append("ids are compared as text: they have no order")
     return tuple(notes)

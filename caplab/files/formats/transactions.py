@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from ...model.transactions import APPEND, MICRO_OPS, READ, TRANSACTIONS, WRITE
+from .edn import Elements
 from .events import Operations
 from .names import Keys, Values
 
@@ -25,6 +26,19 @@ def are_micro_ops(value: Any) -> bool:
         return False
     first = value[0]
     return isinstance(first, list) and bool(first) and isinstance(first[0], str) and first[0] in _WORDS
+
+
+def _is_micro_op(value: Any) -> bool:
+    return isinstance(value, list) and 2 <= len(value) <= 3 and isinstance(value[0], str) and value[0] in _CODES
+
+
+def _are_same(asked: Any, found: Any) -> bool:
+    """Return whether two micro-operations differ by no more than what one has read."""
+    if asked == found:
+        return True
+    if not (_is_micro_op(asked) and _is_micro_op(found)) or asked[1] != found[1]:
+        return False
+    return _CODES[asked[0]] == _CODES[found[0]] == _READ
 
 
 class Transactions:
@@ -48,16 +62,35 @@ class Transactions:
         """Take the transaction of an operation."""
         ops = self._ops
         ok = ops.outcome[at] == _OK
-        micro = ops.found[at] if ok and ops.found[at] is not None else ops.asked[at]
+        asked, found = ops.asked[at], ops.found[at] if ok else None
+        micro = asked if found is None else found
         if not isinstance(micro, list):
             ops.refuse(at, "the value of a transaction is no list of micro-operations", _HINT)
+        if ok and asked is not found and asked is not None:
+            self._refuse_others(at, asked, found)
         for each in micro:
-            if not (isinstance(each, list) and 2 <= len(each) <= 3 and isinstance(each[0], str) and each[0] in _CODES):
+            if not _is_micro_op(each):
                 ops.refuse(at, "a transaction has what is no micro-operation", _HINT)
             self._micro(at, _CODES[each[0]], each, ok)
         self.has_any = True
         self._of.append(at)
         self._counts.append(len(micro))
+
+    def _refuse_others(self, at: int, asked: Any, found: Any) -> None:
+        """Refuse an ok transaction that does not say what it read, or is not the one that was invoked."""
+        if found is None:
+            if any(_is_micro_op(each) and _CODES[each[0]] == _READ for each in asked):
+                self._ops.refuse(
+                    at,
+                    "the transaction is ok, and its completion does not say what it read",
+                    "write the :value of the completion, or :info if it is not known",
+                )
+        elif not isinstance(asked, list) or len(asked) != len(found) or not all(map(_are_same, asked, found)):
+            self._ops.refuse(
+                at,
+                "the transaction has completed with other micro-operations than it was invoked with",
+                "write the same in both events, or leave the :value of the invocation out",
+            )
 
     def _micro(self, at: int, op: int, each: list[Any], ok: bool) -> None:
         key, value = self._keys.place(each[1]), each[2] if len(each) == 3 else None
@@ -68,6 +101,8 @@ class Transactions:
             self._ops.refuse(at, "a micro-operation writes nothing", _HINT)
         found = value if op == _READ and known and isinstance(value, list) else None
         if found is not None:
+            if type(found) is Elements:
+                self._ops.refuse(at, "a micro-operation has read a set, and a list has an order", _HINT)
             number = self._values.number
             self._elements.extend([number(element) for element in found])
         if op == _APPEND:

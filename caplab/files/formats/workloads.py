@@ -24,7 +24,9 @@ _NAMES = {
     "generate": "generate", "acquire": "acquire", "release": "release", "txn": "txn",
 }  # fmt: skip
 _REGISTER, _COUNTER = ("write", "cas"), ("incr", "decr")
-_ASKING, _GIVING = ("read", "generate", "dequeue", "drain"), ("write", "add", "enqueue", "incr", "decr")
+_ASKING = ("read", "generate", "dequeue", "drain", "acquire", "release")
+_GIVING = ("write", "add", "enqueue", "incr", "decr")
+_SAME = (*_GIVING, "cas")  # what they change is known when they are invoked
 _OTHERS = {"transfer": "a bank", "poll": "a log of Kafka's kind", "send": "a log of Kafka's kind"}
 SUPPORTED = "read write cas add incr decr enqueue dequeue drain generate acquire release txn"
 
@@ -71,11 +73,18 @@ class _Mapping:
     def _split(self, at: int) -> tuple[int, Any]:
         """Return the key's place and the value of an operation: what was found if it is ok, else what was asked."""
         ops = self._ops
-        value = ops.found[at] if ops.outcome[at] == _OK and ops.found[at] is not None else ops.asked[at]
+        asked = ops.asked[at]
+        value = ops.found[at] if ops.outcome[at] == _OK and ops.found[at] is not None else asked
+        if asked is not None and value != asked and self._f[at] in _SAME:
+            self._refuse(
+                at, "it has completed with another value than it was invoked with", "write the same in both events"
+            )
         if not self._keyed:
             return -1, value
         if not _is_pair(value):
             self._refuse(at, "its value is no [key value], which others have", "give every operation its key, or none")
+        if _is_pair(asked) and value[0] != asked[0]:
+            self._refuse(at, "it has completed with another key than it was invoked with", "write the same in both")
         return self._keys.place(value[0]), value[1]
 
     def _number(self, at: int, value: Any) -> int | None:
@@ -154,10 +163,19 @@ class _Mapping:
         self._to.name_of_id(key, value if self._ops.outcome[at] == _OK else None)
 
     def _acquire(self, at: int) -> None:
-        self._to.cas(-1, None, 1)
+        self._to.cas(self._lock(at), None, 1)
 
     def _release(self, at: int) -> None:
-        self._to.cas(-1, 1, None)
+        self._to.cas(self._lock(at), 1, None)
+
+    def _lock(self, at: int) -> int:
+        """Return the key of a lock. What its completion says of it, such as a token, is of no matter."""
+        asked = self._ops.asked[at]
+        if self._keyed:
+            return self._split(at)[0]
+        if asked is not None and self._ops.has_invocations:
+            self._refuse(at, "its value does not say which lock it is", "write [lock nil], or nothing if there is one")
+        return -1
 
     def _txn(self, at: int) -> None:
         self._transactions.take(at)
@@ -176,12 +194,13 @@ def _names(ops: Operations) -> list[str]:
     known: dict[str, str] = {}
     names = []
     for at, f in enumerate(ops.f):
+        value = ops.found[at] if ops.asked[at] is None else ops.asked[at]
         name = known.get(f)
         if name is None:
-            name = known[f] = _NAMES.get(f.lower(), "txn" if are_micro_ops(ops.asked[at]) else "")
+            name = known[f] = _NAMES.get(f.lower(), "txn" if are_micro_ops(value) else "")
         if not name:
             _refuse_name(ops, at)
-        if name in ("read", "write") and are_micro_ops(ops.asked[at]):
+        if name in ("read", "write") and are_micro_ops(value):
             name = "txn"
         names.append(name)
     _refuse_mixture(ops, names)

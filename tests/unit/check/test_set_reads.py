@@ -171,6 +171,24 @@ def test_durability_and_set_reads_agree_on_what_was_lost(lost: list[int]) -> Non
 def test_scans_at_the_end_alone_are_durabilitys_business() -> None:
     rows = history(adds([1, 2, 3]) + scan([1, 2]))
     finding = set_reads.check(rows, CONTEXT)
-    assert (finding.state, finding.reason) == (State.UNKNOWN, "No scan of a set began before the last add.")
-    assert set_reads.applies(rows) == "no scan of a set began before the last add"
+    assert (finding.state, finding.reason) == (
+        State.UNKNOWN,
+        "No scan of a set began before the last add, and none was repeated.",
+    )
+    assert set_reads.applies(rows) == "no scan of a set began before the last add, and none was repeated"
     assert set_reads.applies(history(scan([1]))) == "no operation is an add"
+
+
+REPEATED = "a1 add s 1 0-1\n a2 add s 2 2-? info\n b1 scan s 1 4-5\n b1 scan s 2 4-5\n"
+
+
+def test_scans_that_are_repeated_at_the_end_agree() -> None:
+    finding = found(f"{REPEATED} b2 scan s 1 6-7")
+    assert (finding.state, counts(finding)) == (State.VIOLATED, {"stable": 1, "vanished": 1})
+    assert counts(found(f"{REPEATED} b2 scan s 2 6-7\n b2 scan s 2 8-9\n b2 scan s 1 8-9")) == {"stable": 2, "stale": 1}
+
+
+@pytest.mark.parametrize("other", ["b2 scan t 9 6-7", "b2 scan s 1 4-5"], ids=["of another set", "at one moment"])
+def test_scans_of_two_sets_or_of_one_moment_repeat_nothing(other: str) -> None:
+    rows = history(written(f"a1 add t 9 0-0\n {REPEATED} {other}"))
+    assert set_reads.applies(rows) == "no scan of a set began before the last add, and none was repeated"

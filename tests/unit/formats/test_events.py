@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from caplab.cli import main
 from caplab.files.formats.reading import read
 from caplab.files.formats.recording import Recording
 from caplab.model.disorder import validate_stored
@@ -246,11 +247,115 @@ def test_the_order_of_the_file_is_the_order_of_events(tmp_path: Path) -> None:
         "{:process 1, :type :invoke, :f :read, :time 20}\n{:process 2, :type :invoke, :f :read, :time 31}\n"
         "{:process 1, :type :ok, :f :read, :value 1, :time 31}\n{:process 1, :type :invoke, :f :read, :time 31}\n",
     )
-    assert picked(rows, "invoke_ns", "return_ns") == [(10, 30), (31, 31), (31, None), (31, None)]
+    assert picked(rows, "invoke_ns", "return_ns") == [(10, 30), (31, 31), (31, None), (32, None)]
+
+
+STALE = """\
+{:process 0, :type :invoke, :f :write, :value 1, :time 5}
+{:process 0, :type :ok, :f :write, :value 1, :time 5}
+{:process 0, :type :invoke, :f :read, :value nil, :time 5}
+{:process 0, :type :ok, :f :read, :value nil, :time 5}
+"""
+
+
+@pytest.mark.parametrize("time", [":time 5", ":time -1", ":f :same"], ids=["it stands", "Elle's -1", "no times"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        {},
+        {
+            ":f :write": ":f :increment",
+            ":f :read, :value nil, :time 5}\n{": ":f :read, :time 5}\n{",
+            ":value nil": ":value 0",
+        },
+        {":f :write": ":f :add", ":value nil": ":value []"},
+        {
+            ":f :write, :value 1": ":f :txn, :value [[:append x 1]]",
+            ":f :read, :value nil": ":f :txn, :value [[:r x nil]]",
+        },
+    ],
+    ids=["register", "counter", "set", "list"],
+)
+def test_a_client_that_does_not_see_its_own_write_is_found_whatever_its_clock(
+    words: dict[str, str], time: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = STALE
+    for old, new in words.items():
+        text = text.replace(old, new)
+    (tmp_path / "history.edn").write_text(
+        text.replace(":time 5", time) if time != ":f :same" else text.replace(", :time 5", "")
+    )
+    assert main(["check", str(tmp_path / "history.edn")]) == 1, capsys.readouterr()
+
+
+def test_completions_alone_are_an_order_of_each_process(tmp_path: Path) -> None:
+    """As in Elle's own examples: nothing says when an operation began."""
+    recording = recording_of(
+        tmp_path,
+        "[{:process 0, :type :ok, :value [[:append :x 1]], :time 9}\n"
+        "{:process 1, :type :ok, :value [[:append :x 2]], :time 8}\n"
+        "{:process 1, :type :fail, :value [[:append :x 3]], :time 7}\n"
+        "{:process 2, :type :ok, :value [[:r :x [1 2]]], :time 6}]",
+    )
+    rows = recording.table.to_pylist()
+    assert picked(rows, "session", "outcome", "invoke_ns", "return_ns") == [
+        (0, "ok", -1, 0), (1, "ok", -1, 2), (2, "ok", -1, 6), (1, "fail", 3, 4),
+    ]  # fmt: skip
+    assert recording.rows is not None
+    assert recording.rows.tolist() == [0, 1, 3, 2]
+    assert recording.notes == (
+        "no invocations: an operation may have begun at any time since the last one of its process",
+    )
+    assert not recording.has_clock
+
+
+def test_locks_of_independent_keys_are_locks_of_their_own(tmp_path: Path) -> None:
+    rows = rows_of(
+        tmp_path,
+        "{:process 0, :type :invoke, :f :acquire, :value [:a nil]}\n"
+        "{:process 0, :type :ok, :f :acquire, :value [:a 7]}\n"
+        "{:process 1, :type :invoke, :f :acquire, :value [:b nil]}\n"
+        "{:process 1, :type :ok, :f :acquire, :value [:b 8]}\n",
+    )
+    assert picked(rows, "key", "expected", "value") == [("a", None, 1), ("b", None, 1)]
+
+
+def test_an_error_in_a_log_that_is_no_edn_leaves_the_value_alone(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, "0\t:invoke\t:read\tnil\n0\t:ok\t:read\t5\tat (Client.java\n")
+    assert picked(rows, "value") == [(5,)]
 
 
 REFUSED = [
-    ("{:process 0, :type :ok, :f :read}", "Line 1: process 0 has completed an operation that it had not invoked"),
+    (
+        "{:process 1, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :read}",
+        "Line 2: process 0 has completed an operation that it had not invoked",
+    ),
+    (
+        "{:process 0, :type :ok, :f :read}\n{:process 1, :type :invoke, :f :read}",
+        "Line 1: a process has completed an operation that it had not invoked",
+    ),
+    *(
+        (
+            f"{{:process 0, :type :invoke, :f {f}, :value {asked}}}\n{{:process 0, :type :ok, :f {f}, :value {found}}}",
+            f"Line 1: .*{says}",
+        )
+        for f, asked, found, says in (
+            (":txn", "[[:r x nil]]", "nil", "does not say what it read"),
+            (":txn", "[[:append x 1] [:append x 2]]", "[[:append x 1]]", "other micro-operations"),
+            (":txn", "[[:append x 1]]", "[[:append x 2]]", "other micro-operations"),
+            (":txn", "[[:append x 1]]", "[[:append y 1]]", "other micro-operations"),
+            (":txn", "[[:r x nil]]", "[[:w x 1]]", "other micro-operations"),
+            (":txn", "3", "[[:w x 1]]", "other micro-operations"),
+            (":txn", "[[:r x nil]]", "[[:r x #{1 2}]]", "has read a set"),
+            (":write", "1", "2", "completed with another value"),
+            (":cas", "[1 2]", "[1 3]", "completed with another value"),
+            (":read", "[:x nil]", "[:y 1]", "completed with another key"),
+            (":acquire", ":a", ":a", "which lock it is"),
+        )
+    ),
+    ("{:process 0, :type :invoke, :f :write, :value 1, :value 2}", "Line 1: a map has a key twice"),
+    ('{"process":0,"type":"invoke","f":"write","value":1,"value":2}', "Line 1: .*an object has a field twice"),
+    ("{:process 0, :type :invoke, :f :write, :value ^{:a 1} [2]}", r"Line 1: '\^' begins no form of EDN"),
     ("{:process 0, :type :invoke, :f :read}\n" * 2, "Line 2: process 0 invokes .* line 1 has not ended"),
     (
         "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :write}",
