@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 CLUSTER := PYTHONPATH=cluster $(PYTHON) -m caplab_cluster
 IN_VENV := $(VENV)/bin/
+# Every test process would compile all modules that it reads again.
+unexport PYTHONDONTWRITEBYTECODE
 SUITE ?= core
 REPEAT ?= 1
 RUN = $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -22,8 +23,21 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def is_timed(path: Path) -> bool:
+    """Whether a file's tests keep a schedule in real time: they need processors that are free when they want one."""
+    return any(part in path.as_posix() for part in TIMED)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files of whose tests none has the marks that are asked for: reading all takes each process seconds."""
+    asked_for = config.getoption("markexpr")
+    if asked_for not in ("timed", "not timed") or collection_path.suffix != ".py":
+        return None
+    return True if is_timed(collection_path) != (asked_for == "timed") else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of what keeps a schedule in real time: they need processors that are free when they want one."""
+    """Mark the tests of timed files."""
     for item in items:
-        if any(part in item.path.as_posix() for part in TIMED):
+        if is_timed(item.path):
             item.add_marker(pytest.mark.timed)
