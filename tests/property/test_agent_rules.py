@@ -74,7 +74,7 @@ def test_addresses_and_packets_come_back_as_they_were(
 ) -> None:
     drops = permitted(Partition(tuple(sources), tuple(destinations)), ())
     clock = FakeClock()
-    nft = FakeNft(clock)
+    nft = FakeNft(clock=clock)
     senders = sorted(set(drops.sources), key=str)
     with tempfile.TemporaryFile() as file:  # stands for a network namespace
         enter = ("nsenter", f"--net=/proc/self/fd/{file.fileno()}", "nft")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from caplab_agent.clock import Clock
@@ -25,7 +25,7 @@ class Table:
     counters: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FakeNft:
     """A replacement for commands.start."""
 
@@ -33,12 +33,14 @@ class FakeNft:
     namespaces: dict[int, dict[str, Table]] = field(default_factory=dict)  # by inode
     calls: list[tuple[int, tuple[str, ...], str]] = field(default_factory=list)
     refuses: str = ""  # nft's error, if it refuses to do anything
+    waits: Callable[[], object] = lambda: None  # before each program does anything
 
     def __call__(self, argv: Sequence[str], text: str = "", files: Sequence[int] = ()) -> Wait:
         assert argv[0] == "nsenter"
         assert argv[1] == f"--net=/proc/self/fd/{files[0]}"
         inode = os.fstat(files[0]).st_ino
         self.calls.append((inode, tuple(argv[2:]), text))
+        self.waits()
         result = self._run(self.namespaces.setdefault(inode, {}), tuple(argv[2:]), text)
         return lambda: result
 

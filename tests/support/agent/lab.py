@@ -182,7 +182,7 @@ class Lab:
     programs: Programs = field(default_factory=Programs)  # the node's own: systemd's
 
     def __post_init__(self) -> None:
-        self.nft = FakeNft(self.clock)
+        self.nft = FakeNft(clock=self.clock)
 
     @property
     def gate(self) -> Path:

@@ -47,7 +47,7 @@ class Node:
     def make(self) -> None:
         self.kernel = Kernel(root=self.root / "cgroup")
         self.kernel.make()
-        self.nft = FakeNft(self.clock)
+        self.nft = FakeNft(clock=self.clock)
         self.enter(1, "node")
         self.enter(100, "pod")
         self.enter(101, "pod")
@@ -250,6 +250,35 @@ def test_a_sandbox_that_was_made_anew_gets_the_rules_again(node: Node, injector:
     assert f"{PEER} timeout 8000ms" in node.nft.calls[-1][2]
     assert injector.poll(new) is new
     assert injector.heal(new, HEAL).proven
+
+
+@pytest.mark.parametrize("again", ["pod again", "pod"])
+def test_no_time_before_the_rules_of_a_new_network_is_evidence_unless_the_old_one_was_cut(
+    node: Node, injector: PartitionInjector, again: str
+) -> None:
+    done = inject(injector)
+    node.clock.pass_seconds(0.6)
+    node.nft.namespaces.clear()
+    node.new_sandbox(again)
+    node.nft.waits = lambda: node.clock.pass_seconds(0.3)  # the machine is busy
+    anew = injector.poll(done)
+    assert done.injected_ns is not None
+    later = (node.clock.ns - done.injected_ns) / SECOND
+    assert (anew.injected_ns, anew.injected_at) == (node.clock.ns, node.clock.now().stamp)
+    assert anew.evidence[-1] == f"the pod's network was recreated before any drop: injected anew {later:.1f} s later"
+    assert later >= 0.9
+    node.nft.waits = lambda: None
+    node.clock.pass_seconds(1)
+    node.nft.drop(node.inode(again), PEER, 1)
+    proven = injector.poll(anew)
+    assert (proven.proven, proven.effective_ns) == (True, node.clock.ns)
+    assert proven.injected_ns == anew.injected_ns
+
+
+def test_the_injection_is_stamped_only_once_the_rules_are_in_force(node: Node, injector: PartitionInjector) -> None:
+    node.nft.waits = lambda: node.clock.pass_seconds(0.5)
+    done = inject(injector)
+    assert done.injected_ns == node.clock.ns
 
 
 def test_another_process_of_the_same_network_needs_no_new_rules(node: Node, injector: PartitionInjector) -> None:

@@ -140,7 +140,7 @@ def test_the_first_packet_is_never_earlier_than_the_injection() -> None:
 def test_lines_about_the_present_take_each_others_place() -> None:
     lines = with_drops(with_drops(("x",), DropAddresses((PEER,), ())), DropAddresses((PEER, SIX), (PEER,)))
     assert lines == ("drops packets from 2 addresses and to 1 address", "x")
-    assert with_new_network(with_new_network(("x",), 10**9), 3 * 10**9) == (
+    assert with_new_network(with_new_network(("x",), 10**9, anew=True), 3 * 10**9, anew=False) == (
         "x",
         "the pod's network was recreated: rules installed again 3.0 s after injection",
     )

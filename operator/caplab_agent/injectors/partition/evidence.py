@@ -12,7 +12,7 @@ from ...words import count
 from .rules import DropAddresses, DropCount, DropCounters
 
 NOTHING = "no packet was dropped"
-NEW_NETWORK = "the pod's network was recreated: rules installed again "
+NEW_NETWORK = "the pod's network was recreated"
 _DROPS, _DROPPED = "drops packets ", "dropped "
 _LINES = 12  # with one address each; one more line sums up the other addresses
 
@@ -23,9 +23,16 @@ def with_drops(evidence: Iterable[str], drops: DropAddresses) -> tuple[str, ...]
     return (f"{_DROPS}from {sources} and to {destinations}", *_but(_DROPS, evidence))
 
 
-def with_new_network(evidence: Iterable[str], after_ns: int) -> tuple[str, ...]:
-    """Replace the line that says when the rules were installed in another network namespace."""
-    return (*_but(NEW_NETWORK, evidence), f"{NEW_NETWORK}{after_ns / 1e9:.1f} s after injection")
+def with_new_network(evidence: Iterable[str], after_ns: int, *, anew: bool) -> tuple[str, ...]:
+    """Replace the line that says when the rules were installed in another network namespace.
+
+    after_ns: since the injection; anew: it counts from now on, since no packet was dropped before.
+    """
+    after = f"{after_ns / 1e9:.1f} s"
+    line = (
+        f" before any drop: injected anew {after} later" if anew else f": rules installed again {after} after injection"
+    )
+    return (*_but(NEW_NETWORK, evidence), f"{NEW_NETWORK}{line}")
 
 
 def with_counts(evidence: Iterable[str], counters: DropCounters, now_ns: int, injected_ns: int) -> tuple[str, ...]:

@@ -135,8 +135,11 @@ class PartitionInjector(FaultInjector):
             # The process is gone, and the rules with it: this is a new network that got the old one's inode.
         self._put(record, _permitted(record, record.assignment), namespace)
         self._cached[record.assignment.key] = namespace
-        after_ns = self._clock.now().ns - (record.injected_ns or 0)
-        return replace(record, netns=namespace.inode, evidence=with_new_network(record.evidence, after_ns))
+        now = self._clock.now()
+        evidence = with_new_network(record.evidence, now.ns - (record.injected_ns or 0), anew=not record.proven)
+        record = replace(record, netns=namespace.inode, evidence=evidence)
+        # Until the first drop nothing shows that the old network was cut, and the new one was open until now.
+        return record if record.proven else replace(record, injected_ns=now.ns, injected_at=now.stamp)
 
     def _cut(self, record: FaultRecord, drops: DropAddresses) -> FaultRecord:
         assignment = record.assignment
