@@ -36,33 +36,35 @@ def isolation_of(lab: Lab, namespace: str, run: str, folder: Path) -> dict[str, 
     return {**finding.figures, "reason": finding.reason}
 
 
-def test_a_level_of_isolation_is_what_transactions_get(lab: Lab, namespace: str, tmp_path: Path) -> None:
-    lab.apply(postgres(namespace, durability="quorum"))
-    await_status(lab, namespace, "three members Ready", is_ready(3))
+@pytest.fixture(scope="module")
+def demo(lab: Lab, shared_namespace: str) -> str:
+    """The namespace of a Postgres cluster that is Ready."""
+    lab.apply(postgres(shared_namespace, durability="quorum"))
+    await_status(lab, shared_namespace, "three members Ready", is_ready(3))
+    return shared_namespace
+
+
+def test_a_level_of_isolation_is_what_transactions_get(lab: Lab, demo: str, tmp_path: Path) -> None:
     runs = {level: f"txn-{level}-{uuid.uuid4().hex[:8]}" for level in LEVELS}
+    load = {"routes": ["service"], "rate": 60, "seconds": 8, "transactions": {"skewShare": 40}}
     for level, run in runs.items():  # one after the other: they share the machine
-        levels = {"read": level, "write": level}
-        spec = probe(namespace, level, run, "txn", VANTAGES, routes=["service"], levels=levels, seconds=20)
-        lab.apply(spec)
-        wait_until(f"{level} has ended", partial(all_are, lab, namespace, level, "Done", 3), 90)
+        lab.apply(probe(demo, level, run, "txn", VANTAGES, levels={"read": level, "write": level}, **load))
+        wait_until(f"{level} has ended", partial(all_are, lab, demo, level, "Done", 3), 90)
     for level, run in runs.items():
-        figures = isolation_of(lab, namespace, run, tmp_path / level)
+        figures = isolation_of(lab, demo, run, tmp_path / level)
         assert figures["transactions"] > 200, figures
         assert {name: figures[name] for name in FORBIDDEN[level]} == dict.fromkeys(FORBIDDEN[level], 0), figures
         if level in MUST_SHOW:
+            print(f"{level}: {figures[MUST_SHOW[level]]} {MUST_SHOW[level]} in {figures['transactions']} transactions")
             assert figures[MUST_SHOW[level]] > 0, figures
 
 
-def test_transactions_that_only_read_are_served_by_replicas_on_their_route(
-    lab: Lab, namespace: str, tmp_path: Path
-) -> None:
-    lab.apply(postgres(namespace, durability="quorum"))
-    await_status(lab, namespace, "three members Ready", is_ready(3))
+def test_transactions_that_only_read_are_served_by_replicas_on_their_route(lab: Lab, demo: str, tmp_path: Path) -> None:
     run = f"txn-replica-{uuid.uuid4().hex[:8]}"
     levels = {"read": "repeatable-read", "write": "serializable"}
-    lab.apply(probe(namespace, "load", run, "txn", ["a"], routes=["replica"], levels=levels, seconds=10))
-    wait_until("the load has ended", lambda: all_are(lab, namespace, "load", "Done", 1), 60)
-    rows = validate(recovered(fetch(lab, namespace, run, "a", tmp_path))).to_pylist()
+    lab.apply(probe(demo, "load", run, "txn", ["a"], routes=["replica"], levels=levels, rate=40, seconds=4))
+    wait_until("the load has ended", lambda: all_are(lab, demo, "load", "Done", 1), 60)
+    rows = validate(recovered(fetch(lab, demo, run, "a", tmp_path))).to_pylist()
     done = [row for row in rows if row["outcome"] == "ok"]
     reading = [row for row in done if all(micro["op"] == "read" for micro in row["txn"])]
     assert {row["level"] for row in reading} == {"repeatable-read"}
