@@ -48,8 +48,8 @@ def in_a_pipeline() -> tuple[bool, str]:
 
 def main(words: list[str]) -> int:
     """Run the named parts, or all, and keep what they print."""
-    if strange := set(words) - set(_WORDS):
-        print(f"'{sorted(strange)[0]}' is not one of {', '.join(_WORDS)}", file=sys.stderr)
+    if unknown := set(words) - set(_WORDS):
+        print(f"'{sorted(unknown)[0]}' is not one of {', '.join(_WORDS)}", file=sys.stderr)
         return 1
     titles = {"cluster": "The CronJob on kind", "pipeline": "The workflow's job, step by step from a clean clone"}
     parts = {"cluster": in_the_cluster, "pipeline": in_a_pipeline}

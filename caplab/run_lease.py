@@ -140,7 +140,7 @@ class RunLease:
         return self._monotonic() - self._last_renewal[1] >= DEAD_SECONDS
 
     def _renew(self) -> None:
-        """Renew until the end, or until another run, which took this one for dead, has the lease."""
+        """Renew until the end, or until another run that assumed this one dead has the lease."""
         while not self._lost and not self._over.wait(_RENEW_SECONDS):
             try:
                 self._renew_once()

@@ -97,9 +97,9 @@ def _inputs(workflow: Mapping[Any, Any], event: str, given: Mapping[str, Any]) -
     on = workflow[True] if True in workflow else workflow["on"]  # YAML reads `on` as true
     trigger = on.get(event) if isinstance(on, Mapping) else None
     declared = (trigger.get("inputs") if isinstance(trigger, Mapping) else None) or {}
-    if strange := given.keys() - declared.keys():
+    if unknown := given.keys() - declared.keys():
         names = ", ".join(declared) or "none"
-        raise Refused(f"{event} has no input '{sorted(strange)[0]}'. Hint: use {names}.")
+        raise Refused(f"{event} has no input '{sorted(unknown)[0]}'. Hint: use {names}.")
     return {name: given.get(name, declared_input.get("default", "")) for name, declared_input in declared.items()}
 
 
@@ -185,8 +185,8 @@ def _local_action(
 ) -> tuple[int, dict[str, str]]:
     """Run a composite action: its own inputs and steps; its outputs even if one of its steps failed."""
     document = yaml.safe_load((folder / "action.yml").read_text())
-    if strange := given.keys() - document["inputs"].keys():
-        raise Refused(f"{folder}/action.yml has no input '{sorted(strange)[0]}'.")
+    if unknown := given.keys() - document["inputs"].keys():
+        raise Refused(f"{folder}/action.yml has no input '{sorted(unknown)[0]}'.")
     inputs = {name: given.get(name, str(declared.get("default", ""))) for name, declared in document["inputs"].items()}
     inner = {**contexts, "inputs": inputs, "steps": {}, "github": {**contexts["github"], "action_path": str(folder)}}
     before, run.exit_code = run.exit_code, 0

@@ -17,7 +17,7 @@ from .client import Client
 from .paths import path_of
 
 _WATCH_SECONDS = 60  # a watch whose connection died silently would freeze: it ends and begins anew
-_AGAIN_SECONDS = 1.0  # after an error
+_RETRY_SECONDS = 1.0  # after an error
 _NEXT_SECONDS = 0.2  # after a watch that ended, in case every one ends at once
 
 Body: TypeAlias = Mapping[str, Any]
@@ -53,7 +53,7 @@ class Watcher:
                 self._stopped.wait(_NEXT_SECONDS)
             except Exception as error:  # after any error, the next list shows the current state
                 _log.warning("watching %s: %s", self.kind, error)
-                self._stopped.wait(_AGAIN_SECONDS)
+                self._stopped.wait(_RETRY_SECONDS)
 
     def _list_and_watch(self) -> None:
         path = path_of(API_VERSION, self.kind, self.namespace)

@@ -68,11 +68,11 @@ def _parsed(expression: str) -> ast.expr:
         tree = ast.parse(plain, mode="eval").body
     except (SyntaxError, ValueError):
         raise BudgetError(f"'{expression}' is not an expression. Hint: write it like `ttl + loopWait + 2s`.") from None
-    _refuse_strange(tree, expression)
+    _reject_unknown_syntax(tree, expression)
     return tree
 
 
-def _refuse_strange(tree: ast.expr, expression: str) -> None:
+def _reject_unknown_syntax(tree: ast.expr, expression: str) -> None:
     """Raise BudgetError for any part that is not a number, a name, + - * /, a minus sign, min or max."""
     match tree:
         case ast.Constant(value=value) if type(value) in (int, float):
@@ -88,7 +88,7 @@ def _refuse_strange(tree: ast.expr, expression: str) -> None:
         case _:
             raise BudgetError(f"'{expression}' holds '{ast.unparse(tree)}'. Hint: use + - * / min max only.")
     for part in parts:
-        _refuse_strange(part, expression)
+        _reject_unknown_syntax(part, expression)
 
 
 def _names(tree: ast.expr) -> set[str]:

@@ -204,10 +204,10 @@ def _check_words(history: Table) -> None:
     for name, allowed in VOCABULARIES.items():
         column = history.column(name).chunk(0)
         words = pc.unique(column).to_pylist()
-        if strange := sorted(word for word in words if word is not None and word not in allowed):
-            where = _rows(pc.equal(column.indices, column.dictionary.index(strange[0])))
+        if unknown := sorted(word for word in words if word is not None and word not in allowed):
+            where = _rows(pc.equal(column.indices, column.dictionary.index(unknown[0])))
             raise ValueError(
-                f"{where}: column '{name}' says '{shown(strange[0])}'. Hint: use one of {', '.join(allowed)}."
+                f"{where}: column '{name}' says '{shown(unknown[0])}'. Hint: use one of {', '.join(allowed)}."
             )
 
 

@@ -44,8 +44,8 @@ def refuse_type(kind: Any) -> None:
         "value": _is_number(fields.get("value", pa.null())),
         "elements": _is_elements(fields.get("elements", pa.null())),
     }
-    if strange := [name for name in fields if name not in right]:
-        raise ValueError(f"Column '{TXN}' has a field '{strange[0][:60]}'. Hint: write it as {_SHAPE}.")
+    if unknown := [name for name in fields if name not in right]:
+        raise ValueError(f"Column '{TXN}' has a field '{unknown[0][:60]}'. Hint: write it as {_SHAPE}.")
     if wrong := [name for name, is_right in right.items() if not is_right]:
         raise ValueError(f"Column '{TXN}' has no field '{wrong[0]}' of the right type. Hint: write it as {_SHAPE}.")
     if len(fields) < len(kind.value_type):

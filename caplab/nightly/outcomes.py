@@ -87,9 +87,9 @@ def wanted(text: str) -> frozenset[Outcome]:
     words = text.replace(",", " ").split()
     if words == [NOTHING]:
         return frozenset()
-    strange = [word for word in words if word not in EVERY]
-    if strange or not words:
-        word = f"'{strange[0]}'" if strange else "nothing"
+    unknown = [word for word in words if word not in EVERY]
+    if unknown or not words:
+        word = f"'{unknown[0]}'" if unknown else "nothing"
         raise FieldError(
             f"fail-on names {word}. Hint: use {', '.join(EVERY)}, separated by commas, or '{NOTHING}' alone."
         )

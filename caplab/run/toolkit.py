@@ -49,7 +49,7 @@ def drive(file: Path, settings: Mapping[str, str], run: RunContext, out: Out) ->
         try:
             experiment = _loaded(file)
             ensure_experiment_is_valid(experiment)
-            _refuse_strange(settings, experiment)
+            _reject_unknown_settings(settings, experiment)
             progress = _Progress(out)
             journal: dict[str, Any] = run_experiment(
                 experiment, settings=_SETTINGS, experiment_vars=(dict(settings), {}), event_handlers=[progress]
@@ -77,7 +77,7 @@ def could_not_begin(journal: Mapping[str, Any]) -> bool:
     return "could not begin" in str((journal.get("caplab") or {}).get("error"))
 
 
-def _refuse_strange(settings: Mapping[str, str], experiment: Mapping[str, Any]) -> None:
+def _reject_unknown_settings(settings: Mapping[str, str], experiment: Mapping[str, Any]) -> None:
     """Reject a setting that the experiment does not have: it would change nothing, silently."""
     declared = experiment.get("configuration", {})
     for name in settings:

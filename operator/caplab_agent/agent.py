@@ -24,7 +24,7 @@ from .plan import DecisionContext, decide
 from .report import Reporter, report_body
 from .requested import ListedFault, listed_fault
 
-_HEAL_AGAIN_SECONDS = 1.0
+_HEAL_RETRY_SECONDS = 1.0
 _POLL_SECONDS = 0.25
 _log = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ class Agent:
         now = self.clock.now().ns
         # A record that is due and still live could not be healed just now.
         waits = [(record.deadline_ns - now) / 1e9 for record in live + busy]
-        waits = [wait if wait > 0 else _HEAL_AGAIN_SECONDS for wait in waits]
+        waits = [wait if wait > 0 else _HEAL_RETRY_SECONDS for wait in waits]
         if self.live():
             waits.append(max(0.0, self._polled_at + _POLL_SECONDS - time.monotonic()))
         return min(waits, default=None)

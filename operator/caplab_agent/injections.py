@@ -17,7 +17,7 @@ from .guard import refusal
 from .injector import Injectors
 
 _GUARD_SECONDS = 5.0  # how long the two reads may take in all before the fault fails
-_AGAIN_SECONDS = 0.2
+_RETRY_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 
@@ -113,7 +113,7 @@ class Injections:
                 if time.monotonic() - began > _GUARD_SECONDS:
                     problem = f"the guard could not read from the API server, so nothing was done: {error}"
                     return replace(record, state=FAILED, problem=problem)
-                stopped.wait(_AGAIN_SECONDS)
+                stopped.wait(_RETRY_SECONDS)
                 pending = self.reader.read(record.assignment)
                 continue
             assignment, injector = record.assignment, self.injectors[type(record.assignment.action)]

@@ -78,9 +78,9 @@ class Api:
             raise ForeignObject([foreign(manifest["kind"], existing)])
         return existing
 
-    def stands(self, manifest: Mapping[str, Any]) -> bool:
+    def is_current(self, manifest: Mapping[str, Any]) -> bool:
         """Whether this manifest was the last one applied, and its object is not known to have changed since."""
-        return self.ledger.stands(manifest)
+        return self.ledger.is_current(manifest)
 
     def metadata(self, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return only the metadata of the object that has the manifest's name; None if there is none."""

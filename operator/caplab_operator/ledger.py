@@ -84,7 +84,7 @@ class Ledger:
         entry = self._entry(manifest)
         return entry.metadata if entry else None
 
-    def stands(self, manifest: Mapping[str, Any]) -> bool:
+    def is_current(self, manifest: Mapping[str, Any]) -> bool:
         """Whether this manifest is the one last applied, and its object is not known to have changed since."""
         entry = self._entry(manifest)
         return entry is not None and entry.digest == _digest(manifest)

@@ -35,7 +35,7 @@ _STARTING_SECONDS = 15.0
 # off from it never sees it.
 _NOTICED_UP_SECONDS = 10.0
 _POLL_SECONDS = 0.1
-_FAILOVER_AGAIN_SECONDS = 2.0
+_FAILOVER_RETRY_SECONDS = 2.0
 _MASTER, _REPLICA = "master", "slave"  # roles in INFO
 _FAILING_OVER, _DOWN = "failover_in_progress", frozenset({"s_down", "o_down"})  # flags in SENTINEL MASTER
 
@@ -47,7 +47,7 @@ class ClusterView:
     named: str | None = None  # the primary that a quorum of Sentinels names
     decided: bool = False  # they name it after a failover, and not from their first configuration
     being_replaced: frozenset[str] = frozenset()  # members that a Sentinel is failing over from
-    held_down: frozenset[str] = frozenset()  # members that a Sentinel takes for down, though they may be up by now
+    considered_down: frozenset[str] = frozenset()  # members that a Sentinel considers down; they may be up by now
     # Seconds for which members have been seen as primary.
     primary_for: Mapping[str, float] = field(default_factory=dict)
     roles: Mapping[str, str] = field(default_factory=dict)  # of the other members that run
@@ -113,7 +113,7 @@ def _primary_to_follow(config: MemberConfig, view: ClusterView, own: Record) -> 
 
 def _as_replica(primary: str, view: ClusterView) -> Start | Wait:
     """Start as a replica of a primary that is up, unless a Sentinel does not know yet that it is."""
-    if primary in view.held_down and view.primary_for.get(primary, 0.0) < _NOTICED_UP_SECONDS:
+    if primary in view.considered_down and view.primary_for.get(primary, 0.0) < _NOTICED_UP_SECONDS:
         return Wait(f"the Sentinels to see that {primary} is up")
     return Start(primary, confirmed=True)
 
@@ -211,7 +211,7 @@ class Startup:
             self._logged = step.why
         self._waits_for_chosen = self._waits_for_chosen or step.promote
         # While no member ran, Sentinels may have tried in vain, and do not try again for twice their failover-timeout.
-        is_due = self.clock() - self._promoted_at >= _FAILOVER_AGAIN_SECONDS
+        is_due = self.clock() - self._promoted_at >= _FAILOVER_RETRY_SECONDS
         if self._waits_for_chosen and is_due and view.named == config.host and _REPLICA in view.roles.values():
             self._promoted_at = self.clock()
             _request_failover(config)
@@ -236,7 +236,7 @@ def observe(config: MemberConfig, own: Record, pool: ThreadPoolExecutor) -> Clus
         named=agreed,
         decided=any(master.epoch > 0 for master in masters if master.host == agreed),
         being_replaced=frozenset(master.host for master in masters if _FAILING_OVER in master.flags),
-        held_down=frozenset(master.host for master in masters if master.flags & _DOWN),
+        considered_down=frozenset(master.host for master in masters if master.flags & _DOWN),
         roles=runs,
         records={**waits, own.host: own},
     )

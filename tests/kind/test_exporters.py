@@ -20,7 +20,7 @@ from caplab.contract.names import CLUSTERS_LABEL, PART_LABEL
 
 pytestmark = pytest.mark.beside
 
-AGAIN_SECONDS = 5.0
+RESTORED_SECONDS = 5.0
 # Told only of what is there to be told of: a follower, another member that replicates, a client that was refused.
 _OF_SOME = {"redis_master_link_up", "pg_stat_replication_pg_wal_lsn_diff", "pg_locks_count"}
 
@@ -91,8 +91,8 @@ def test_a_login_that_somebody_changed_is_set_back(watched: Watched) -> None:
     primary = watched.cluster("pg").status()["primary"]
     sql(watched.lab, watched.namespace, primary, "alter role monitor nologin superuser")
     ask(watched.lab, watched.namespace, "rd-0", "acl", "deluser", "monitor")
-    wait_until("rd-0 lets the exporter in", lambda: watched.is_up("rd", "rd-0"), AGAIN_SECONDS)
-    wait_until("the primary does", lambda: watched.is_up("pg", primary), 2 * AGAIN_SECONDS)
+    wait_until("rd-0 lets the exporter in", lambda: watched.is_up("rd", "rd-0"), RESTORED_SECONDS)
+    wait_until("the primary does", lambda: watched.is_up("pg", primary), 2 * RESTORED_SECONDS)
     question = "select rolsuper, rolcanlogin from pg_roles where rolname = 'monitor'"
     assert sql(watched.lab, watched.namespace, primary, question) == "f|t"
 
@@ -115,11 +115,11 @@ def test_an_exporter_that_somebody_deleted_is_there_again(watched: Watched) -> N
     before = watched.lab.get(*exporter[:2], exporter[2])["metadata"]["uid"]
     watched.lab.kubectl("delete", *exporter, "--wait=false")
 
-    def is_again() -> bool:
+    def is_restored() -> bool:
         uid = watched.lab.cluster.kubectl("get", *exporter, "-o", "jsonpath={.metadata.uid}").out
         return uid not in ("", before)
 
-    wait_until("another one is there", is_again, AGAIN_SECONDS)
+    wait_until("another one is there", is_restored, RESTORED_SECONDS)
     watched.await_up("rd")
 
 

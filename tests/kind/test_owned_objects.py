@@ -18,7 +18,7 @@ from caplab.contract.names import CLUSTER_LABEL
 
 pytestmark = pytest.mark.paired  # what is changed by hand is mended within seconds, on a quiet machine
 
-AGAIN_SECONDS = 5.0
+RESTORED_SECONDS = 5.0
 NO_LONGER_EMPTY_SECONDS = 1.0  # its ConfigMap says so before its status says Ready
 CREATING_SECONDS = {"CassandraCluster": 240.0, "PostgresCluster": 90.0, "RedisCluster": 90.0}
 LIGHT = pytest.param("RedisCluster", id="redis")
@@ -63,12 +63,12 @@ def content(item: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "labels": item["metadata"].get("labels")}
 
 
-def await_again(cluster: ClusterObject, name: str, before: dict[str, Any]) -> float:
-    def is_again() -> bool:
+def await_restored(cluster: ClusterObject, name: str, before: dict[str, Any]) -> float:
+    def is_restored() -> bool:
         item = own(cluster).get(name)
         return item is not None and content(item) == content(before)
 
-    return wait_until(f"{name} is as it was\n{json.dumps(content(before))}", is_again, AGAIN_SECONDS)
+    return wait_until(f"{name} is as it was\n{json.dumps(content(before))}", is_restored, RESTORED_SECONDS)
 
 
 def conditions(cluster: ClusterObject) -> dict[str, dict[str, Any]]:
@@ -173,11 +173,11 @@ def disturb(cluster: ClusterObject) -> Iterator[float]:
         before = own(cluster)[name]
         if before["kind"] != "StatefulSet":
             delete(cluster, name)
-            yield await_again(cluster, name, before)
+            yield await_restored(cluster, name, before)
         edit = edit_of(before)
         if chance.random() < 0.5:
             cluster.lab.kubectl("patch", "-n", cluster.namespace, name, "--type=merge", "-p", json.dumps(edit))
-            yield await_again(cluster, name, before)
+            yield await_restored(cluster, name, before)
 
 
 def edit_of(item: dict[str, Any]) -> dict[str, Any]:
@@ -200,10 +200,10 @@ def test_a_deleted_stateful_set_takes_no_data_along(lab: Lab, namespace: str, ki
     cluster.await_ready(3)
     write_row(cluster, "old")
     volumes = {member: cluster.volume(member) for member in ("db-0", "db-1", "db-2")}
-    wait_until("the cluster owns its volumes", lambda: _owns_volumes(cluster), AGAIN_SECONDS)
+    wait_until("the cluster owns its volumes", lambda: _owns_volumes(cluster), RESTORED_SECONDS)
     uid, pods = own(cluster)["StatefulSet/db"]["metadata"]["uid"], cluster.uids()
     delete(cluster, "StatefulSet/db")
-    wait_until("there is another", lambda: _uid(cluster) not in ("", uid), AGAIN_SECONDS)
+    wait_until("there is another", lambda: _uid(cluster) not in ("", uid), RESTORED_SECONDS)
     cluster.await_replaced(pods)
     cluster.await_ready(3)
     assert {member: cluster.volume(member) for member in volumes} == volumes

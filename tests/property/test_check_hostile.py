@@ -220,12 +220,12 @@ TYPES = st.sampled_from(
 def test_a_column_of_any_type(name: str, kind: Any, rows: int, stream: bool, data: st.DataObject) -> None:
     whole = WHOLE.slice(0, rows)
     try:
-        strange = whole.column(name).cast(kind)
+        cast = whole.column(name).cast(kind)
     except (pa.ArrowException, NotImplementedError):
-        strange = pa.nulls(rows, kind) if not pa.types.is_run_end_encoded(kind) else pa.array([None] * rows, kind)
-    whole = whole.set_column(SCHEMA.get_field_index(name), name, strange)
+        cast = pa.nulls(rows, kind) if not pa.types.is_run_end_encoded(kind) else pa.array([None] * rows, kind)
+    whole = whole.set_column(SCHEMA.get_field_index(name), name, cast)
     if data.draw(st.booleans()):
-        whole = whole.append_column(data.draw(st.sampled_from([name, "more", "\x1b[31m", ""])), strange)
+        whole = whole.append_column(data.draw(st.sampled_from([name, "more", "\x1b[31m", ""])), cast)
     ends_well(as_stream(whole) if stream else as_arrow(whole))
 
 

@@ -100,14 +100,16 @@ def slow_staleness(rows: list[Row], scan: list[Row] | None) -> Counter[str]:
     slow = Slow(rows)
     counts = Counter(keys=slow.keys, keys_skipped=slow.skipped, reads=len(slow.reads), unexpected=slow.unexpected)
     shown: dict[str, Any] = {row["key"]: row for row in scan or []}
-    strange = {key for key, row in shown.items() if key in slow.ordered and not slow.expected(row)}
-    counts["unexpected_at_the_end"] = len(strange)
+    unexpected = {key for key, row in shown.items() if key in slow.ordered and not slow.expected(row)}
+    counts["unexpected_at_the_end"] = len(unexpected)
     counts["reads"] += slow.unexpected
 
     def gone(key: str, value: int | None) -> bool:
         """Whether the scan shows that a value that was there no longer exists, and was not overwritten."""
         return (
-            scan is not None and key not in strange and slow.older(key, shown.get(key, {"value": None})["value"], value)
+            scan is not None
+            and key not in unexpected
+            and slow.older(key, shown.get(key, {"value": None})["value"], value)
         )
 
     def lost(write: Row) -> bool:

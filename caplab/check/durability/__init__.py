@@ -97,13 +97,13 @@ def _scan_problem(scan: FinalScan | None, rows: int) -> str:
 def _fates(adds: Adds, elements: Integers) -> AddOutcomes:
     there = within(adds.value, elements)
     again = np.flatnonzero(elements[1:] == elements[:-1])
-    strange = ~within(elements, adds.value[~adds.failed])
+    unexpected = ~within(elements, adds.value[~adds.failed])
     unacked_found = ~adds.ok & ~adds.failed & there
     return AddOutcomes(
         there=there,
         lost=adds.ok & ~there,
         unacked_found=unacked_found,
-        unexpected=_distinct(elements[strange]),
+        unexpected=_distinct(elements[unexpected]),
         duplicated=_distinct(elements[again]),
     )
 

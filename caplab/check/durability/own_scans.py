@@ -68,19 +68,19 @@ def judged(history: Table, adds: Adds) -> Judged:
     lost = adds.ok & ~there & (adds.return_ns < begun_ns[adds.set])
     unjudged = adds.ok & ~there & ~lost
     problems += _too_early(adds, unjudged, begun_ns)
-    strange = order[~within(elements, added[~adds.failed])]
-    strange = strange[np.unique(shown[strange], return_index=True)[1]]
+    unexpected = order[~within(elements, added[~adds.failed])]
+    unexpected = unexpected[np.unique(shown[unexpected], return_index=True)[1]]
     twice = _twice(scans, shown, order)
     outcomes = AddOutcomes(
         there=there,
         lost=lost,
         unacked_found=~adds.ok & ~adds.failed & there,
-        unexpected=scans.value[strange],
+        unexpected=scans.value[unexpected],
         duplicated=scans.value[twice[:, 0]],
     )
     return Judged(
         outcomes=outcomes,
-        unexpected=scans.row[strange],
+        unexpected=scans.row[unexpected],
         duplicated=[(int(scans.row[first]), int(scans.row[second])) for first, second in twice.tolist()],
         unjudged=int(unjudged.sum()),
         problem=problems[0] if problems else "",

@@ -78,7 +78,7 @@ def infer(t: Transactions, touches: Touches, edges: EdgeList) -> Suspects:
     odd_last = reads[odd & (t.end[reads] > t.begin[reads])]
     readers = np.concatenate((clean[lengths > 0], odd_last))
     read_append = np.concatenate((last, writers.find(t.key[odd_last], t.elements[t.end[odd_last] - 1])))
-    aborted, unwritten, doubled = _strange(t, clean, lengths, versions)
+    aborted, unwritten, doubled = _bad_reads(t, clean, lengths, versions)
     odd_aborted, odd_unwritten, odd_doubled = _strange_odd(t, reads[odd], writers)
     return Suspects(
         aborted=np.concatenate((aborted, odd_aborted)),
@@ -186,18 +186,18 @@ def _add_last_reads(t: Transactions, edges: EdgeList, reads: Places, writers: Wr
     edges.add(t.of[append[may]], t.of[reads[may]], WR, t.key[reads[may]])
 
 
-def _strange(t: Transactions, reads: Places, lengths: Integers, versions: _Versions) -> tuple[Places, Places, Places]:
+def _bad_reads(t: Transactions, reads: Places, lengths: Integers, versions: _Versions) -> tuple[Places, Places, Places]:
     """Return those of the reads that have an aborted append, one that nobody made, and one twice."""
     key = np.repeat(np.arange(len(t.keys)), np.diff(versions.start))
     failed = versions.append >= 0
     failed[failed] = ~t.possible[t.of[versions.append[failed]]]
-    strange = []
+    bad_reads = []
     for bad in (failed, versions.append == NONE, _again(versions.append)):
         first = np.full(len(t.keys), _FAR)
         places = np.flatnonzero(bad)[::-1]
         first[key[places]] = places - versions.start[key[places]]  # the first one stays
-        strange.append(reads[lengths > first[t.key[reads]]])
-    return strange[0], strange[1], strange[2]
+        bad_reads.append(reads[lengths > first[t.key[reads]]])
+    return bad_reads[0], bad_reads[1], bad_reads[2]
 
 
 def _strange_odd(t: Transactions, reads: Places, writers: Writers) -> tuple[Places, Places, Places]:

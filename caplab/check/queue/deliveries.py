@@ -31,11 +31,11 @@ class Deliveries:
 def deliveries_of(operations: Operations) -> Deliveries:
     """Match deliveries to enqueues, element by element."""
     duplicated, unexpected = _matched(operations)
-    shown, strange = _shown(operations)
+    shown_again, shown_unexpectedly = _shown(operations)
     return Deliveries(
         duplicated=np.sort(operations.dequeues.row[duplicated]),
-        shown_again=np.sort(shown),
-        unexpected=np.sort(np.concatenate((operations.dequeues.row[unexpected], strange))),
+        shown_again=np.sort(shown_again),
+        unexpected=np.sort(np.concatenate((operations.dequeues.row[unexpected], shown_unexpectedly))),
     )
 
 
@@ -69,14 +69,14 @@ def _shown(operations: Operations) -> tuple[Integers, Integers]:
     scans, shown = operations.scans, operations.shown
     copies = operations.per_element(operations.enqueues)
     usable = scans.ok[operations.shown_in]
-    strange = shown.row[usable & (copies[shown.element] == 0)]
+    unexpected = shown.row[usable & (copies[shown.element] == 0)]
     usable &= scans.trusted[operations.shown_in] & (copies[shown.element] > 0)
     row, element, scan = shown.row[usable], shown.element[usable], operations.shown_in[usable]
     order = line_order(element, scan)
     row, element, scan = row[order], element[order], scan[order]
     (line,) = packed((element, scan))
     before = _returned_before(operations.dequeues, element, scans.invoke_ns[scan])
-    return row[before + place_in_line(line) >= copies[element]], strange
+    return row[before + place_in_line(line) >= copies[element]], unexpected
 
 
 def _returned_before(dequeues: Moved, element: Integers, moment_ns: Integers) -> Integers:

@@ -86,10 +86,10 @@ def not_ready(body: Body) -> str:
     status = body["status"]
     if status.get("rollout"):
         return f"its members are changing: {status['rollout']}"
-    strange = [
+    not_up = [
         f"{member['name']} is {member.get('state') or 'unknown'}" for member in status["members"] if not _is_up(member)
     ]
-    return f"to their peers, {', '.join(strange)}" if strange else ""
+    return f"to their peers, {', '.join(not_up)}" if not_up else ""
 
 
 def _is_up(member: Mapping[str, Any]) -> bool:

@@ -209,8 +209,8 @@ class MeasuredRun:
         return windows_in(self.context.state, boot_id, anchor)
 
     def _sides(self) -> dict[str, tuple[str, ...]]:
-        parted = cut_off(self.context.state)
-        return sides_of(parted, zones_of(self._server.nodes()), self._plan.vantages) if parted else {}
+        cut_off_nodes = cut_off(self.context.state)
+        return sides_of(cut_off_nodes, zones_of(self._server.nodes()), self._plan.vantages) if cut_off_nodes else {}
 
     def _prober_usages(self) -> dict[str, ProberUsage]:
         return {vantage: prober_usage(self._server, vantage) for vantage in self._plan.vantages}
@@ -240,7 +240,7 @@ class MeasuredRun:
         return [self._cluster, *([self._store] if self._store else [])]
 
     def _require_lease(self) -> None:
-        """Raise LeaseNotHeld if another run has begun in the namespace meanwhile: it took this one for dead."""
+        """Raise LeaseNotHeld if another run has begun in the namespace meanwhile: it assumed this one dead."""
         if problem := self._lease.problem():
             raise LeaseNotHeld(f"The run was not alone: {problem}. Hint: repeat it; was this machine asleep?")
 
@@ -255,16 +255,16 @@ class MeasuredRun:
     def _baseline(self, journal: Mapping[str, Any], boot_id: str) -> Baseline:
         """Return the journal's baseline, with a problem if faults and histories were stamped by different clocks."""
         baseline = baseline_of(journal)
-        strange = [
+        of_another_clock = [
             str(target.pod)
             for fault in self.context.state.faults.values()
             for target in fault.targets
             if target.boot_id not in (None, boot_id)
         ]
-        if not strange:
+        if not of_another_clock:
             return baseline
         return Baseline(
-            False, f"{baseline.problem} faults of {', '.join(strange)} were stamped by another clock".strip()
+            False, f"{baseline.problem} faults of {', '.join(of_another_clock)} were stamped by another clock".strip()
         )
 
     def _first_commit(self) -> FirstCommit | None:

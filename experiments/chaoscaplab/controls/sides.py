@@ -18,14 +18,14 @@ def cut_off(state: RunState) -> frozenset[str]:
 
     Other cuts leave clients of every zone on every side, and a kill or a freeze separates no node.
     """
-    parted = {
+    cut_off_nodes = {
         str(entry.node)
         for fault in state.faults.values()
         if _is_group_cut(fault)
         for entry in target_entries(fault)
         if entry.injected_ns is not None
     }
-    return frozenset(parted | {str(lost["node"]) for lost in state.lost_nodes.values() if lost["state"]})
+    return frozenset(cut_off_nodes | {str(lost["node"]) for lost in state.lost_nodes.values() if lost["state"]})
 
 
 def zones_of(nodes: Sequence[Any]) -> dict[str, str]:

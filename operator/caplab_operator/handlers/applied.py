@@ -25,7 +25,7 @@ from ..engines.ownership import (
 )
 from ..engines.passwords import Passwords, are_to_be_derived
 
-_AGAIN_SECONDS = 30.0  # after which an object is applied again: it may have been changed or removed
+_REAPPLY_SECONDS = 30.0  # after which an object is applied again: it may have been changed or removed
 
 Manifest = Mapping[str, Any]
 Metadata = Mapping[str, Any]
@@ -64,7 +64,7 @@ def apply_all(
 
 def _ensure(api: Api, manifest: Manifest) -> str:
     """Apply an object, unless it is as this manifest made it. Returns its uid."""
-    applied = api.ledger.metadata(manifest) if api.stands(manifest) else None
+    applied = api.ledger.metadata(manifest) if api.is_current(manifest) else None
     return str((applied or api.apply(manifest))["uid"])
 
 
@@ -173,7 +173,7 @@ class ApplyCache:
         key, now = _name(manifest), time.monotonic()
         with self._lock:
             last = self._last.get(key)
-            if last is None or now - last > _AGAIN_SECONDS or not api.stands(manifest):
+            if last is None or now - last > _REAPPLY_SECONDS or not api.is_current(manifest):
                 self._last.pop(key, None)  # an apply that fails is done again
                 api.apply(manifest)
                 self._last[key] = now

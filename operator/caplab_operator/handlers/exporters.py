@@ -56,7 +56,7 @@ def _apply(api: Api, cluster: Cluster, exporter: Exporter) -> None:
     image, lab_namespace = os.environ[cluster.ENGINE.exporter_variable], os.environ[LAB_NAMESPACE_VARIABLE]
     manifests = build(cluster, exporter, image, lab_namespace, derived(LOGIN), derived.root)
     for manifest in manifests:
-        if not api.stands(manifest):
+        if not api.is_current(manifest):
             api.look(manifest)  # checks all owners before anything is made
     for manifest in manifests:
         api.apply(manifest)

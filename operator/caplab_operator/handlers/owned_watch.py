@@ -37,7 +37,7 @@ KINDS = (
 _WATCH_SECONDS = 60
 _WHOLE_WATCH_SECONDS = _WATCH_SECONDS + 10.0  # also of one that drips
 _CONNECT_SECONDS, _LIST_SECONDS = 3.0, 10.0
-_AGAIN_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 _LINE_BYTES = 2**20
 
 Metadata = Mapping[str, Any]
@@ -130,7 +130,7 @@ class OwnedWatch:
                 if (text := str(error) or type(error).__name__) != logged:
                     _log.warning("the watch of %s in %s starts again: %s", kind, namespace, text)
                 logged = text
-                await asyncio.sleep(_AGAIN_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def _list(self, path: str) -> Any:
         url, headers = self.api.request(path, {"labelSelector": CLUSTER_LABEL}, METADATA_LIST)

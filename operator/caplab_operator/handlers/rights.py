@@ -24,7 +24,7 @@ class NoRights(Exception):
 def ensure(api: Api, body: Mapping[str, Any]) -> None:
     """Give the operator its rights in the namespace of a cluster. Raises NoRights if they do not take effect."""
     binding = operator_binding(body, os.environ[LAB_NAMESPACE_VARIABLE])
-    if api.stands(binding):
+    if api.is_current(binding):
         return
     api.apply(binding)
     namespace, name = meta.namespace_of(binding), meta.name_of(binding)

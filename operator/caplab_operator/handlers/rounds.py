@@ -83,7 +83,7 @@ class ClusterRounds:
         self._controller = rounds.controllers[key[0]]
         self._woken = asyncio.Event()
         self._applied = CommonConditions()  # what kept it from being applied the last time
-        self._unexported = ""  # what was wrong with its exporter the last time
+        self._exporter_problem = ""  # what was wrong with its exporter the last time
         self._tried = asyncio.Event()  # set after the first attempt to apply it
         self._starting = Starting(rounds.api, key)
         self._failures = 0
@@ -139,16 +139,16 @@ class ClusterRounds:
         exporting = self._controller.exporting
         if exporting is None or self._applied != CommonConditions():
             return
-        trouble = await self._in_thread(partial(exporters.keep, self._rounds.api, exporting, body))
-        if trouble and trouble != self._unexported:
-            _log.warning("%s: %s", self._name, trouble)
-        self._unexported = trouble
+        problem = await self._in_thread(partial(exporters.keep, self._rounds.api, exporting, body))
+        if problem and problem != self._exporter_problem:
+            _log.warning("%s: %s", self._name, problem)
+        self._exporter_problem = problem
 
     def _seconds_to_resync(self) -> float:
         """Return how many seconds to wait before the next apply if no event comes."""
         if self._applied != CommonConditions():
             return _RETRY_SECONDS
-        return _EXPORTER_SECONDS if self._unexported else _RESYNC_SECONDS
+        return _EXPORTER_SECONDS if self._exporter_problem else _RESYNC_SECONDS
 
     def _note(self, applied: CommonConditions) -> None:
         """Keep the result of an apply, and log it once."""

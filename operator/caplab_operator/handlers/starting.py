@@ -14,7 +14,7 @@ from ..engines.conditions import ConditionState
 from ..engines.objects import of_cluster
 from .watched import Key
 
-_AGAIN_SECONDS = 3.0  # between two reads: reading a log costs the node CPU time
+_REREAD_SECONDS = 3.0  # between two reads: reading a log costs the node CPU time
 
 
 class Starting:
@@ -30,7 +30,7 @@ class Starting:
     def why(self) -> ConditionState:
         """Return the condition Startable, which is read again every few seconds at most."""
         now = time.monotonic()
-        if self._read is None or now - self._read[0] >= _AGAIN_SECONDS:
+        if self._read is None or now - self._read[0] >= _REREAD_SECONDS:
             self._read = now, self._look()
         return self._read[1]
 

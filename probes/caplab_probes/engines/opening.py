@@ -17,7 +17,7 @@ ANSWER_BYTES = 1 << 20  # for an operation: the longest answer that is asked for
 SCAN_BYTES = 128 << 20  # for a final scan, or a page of it
 SCAN_ELEMENTS = 4_000_000
 _SERVICE, _READ_ONLY = "service", "readonly"
-_TRY_AGAIN_NS = 500_000_000
+_RETRY_NS = 500_000_000
 
 
 def leads_to_replica(endpoint: Endpoint, opened_ns: int, outcome: Outcome) -> bool:
@@ -26,7 +26,7 @@ def leads_to_replica(endpoint: Endpoint, opened_ns: int, outcome: Outcome) -> bo
     A connection stays with its member, even long after the Service has moved to another one. This is not asked at each
     operation: clients would do nothing but connect.
     """
-    is_old = clock.now_ns() - opened_ns >= _TRY_AGAIN_NS
+    is_old = clock.now_ns() - opened_ns >= _RETRY_NS
     return endpoint.name == _SERVICE and outcome.error == _READ_ONLY and is_old
 
 

@@ -47,7 +47,7 @@ def tools(tmp_path: Path) -> Tools:
     return Tools("kind", "kubectl", str(helm))
 
 
-def stands(cluster: Any, tools: Tools) -> bool:
+def is_intact(cluster: Any, tools: Tools) -> bool:
     return chart._is_intact(Cache(Path(os.devnull)), tools, cluster)
 
 
@@ -80,7 +80,7 @@ def test_values_of_ones_own_are_kept_until_others_are_named_or_none(tmp_path: Pa
 
 def test_what_is_all_there_stands(tools: Tools) -> None:
     cluster = Cluster()
-    assert stands(cluster, tools)
+    assert is_intact(cluster, tools)
     assert cluster.stdin == MANIFEST
 
 
@@ -95,9 +95,9 @@ def test_what_is_all_there_stands(tools: Tools) -> None:
     ],
 )
 def test_what_was_deleted_or_changed_by_hand_does_not_stand(cluster: Cluster, tools: Tools) -> None:
-    assert not stands(cluster, tools)
+    assert not is_intact(cluster, tools)
 
 
 def test_a_release_that_helm_does_not_know_does_not_stand(tools: Tools) -> None:
     Path(tools.helm).write_text("#!/bin/sh\nexit 1\n")
-    assert not stands(Cluster(), tools)
+    assert not is_intact(Cluster(), tools)

@@ -108,7 +108,7 @@ def test_an_apply_that_others_overtake_is_done_again(seen_by: str, now: dict[str
     else:
         watch.on_list("demo", "Service", [now] if now else [], 9)
     ledger.note(MANIFEST, {**APPLIED, "resourceVersion": "8"})
-    assert not ledger.stands(MANIFEST)
+    assert not ledger.is_current(MANIFEST)
     assert ledger.take_outdated("u-1")
 
 
@@ -191,7 +191,7 @@ def _line(body: Mapping[str, Any]) -> bytes:
 def test_a_namespace_with_clusters_is_watched_by_metadata_only_for_as_long_as_it_has_any(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(owned_watch, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(owned_watch, "_RETRY_SECONDS", 0.01)
 
     async def scenario() -> None:
         async with listening(FakeWatch()) as fake:

@@ -55,7 +55,7 @@ class FakeApi:
     def apply_status(self, of: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         self.statuses[of["metadata"]["name"]] = status
 
-    def stands(self, _manifest: Any) -> bool:
+    def is_current(self, _manifest: Any) -> bool:
         return True  # its own rights, which need nothing
 
     def all_of(self, *_: str) -> list[Any]:

@@ -126,7 +126,7 @@ def test_pods_that_are_not_made_are_asked_of_their_stateful_set() -> None:
 
 
 def test_a_pod_that_is_missing_at_one_look_may_just_have_been_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caplab_operator.handlers.starting._AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("caplab_operator.handlers.starting._REREAD_SECONDS", 0.0)
     server = FakeServer()
     server.put("StatefulSet", "pg", api_version="apps/v1", **stateful_set())
     server.put("Event", "e", message="exceeded quota: pods=0", lastTimestamp=LONG_AGO)
@@ -170,7 +170,7 @@ def test_a_clusters_pods_are_read_with_the_log_of_the_one_that_exits(monkeypatch
     server.put("Pod", "pg-0", **pod(**EXITS))
     server.put("StatefulSet", "pg", api_version="apps/v1", **stateful_set())
     server.logs["pg-0"] = b"starting\nFATAL: no space left\n"
-    monkeypatch.setattr("caplab_operator.handlers.starting._AGAIN_SECONDS", 60.0)
+    monkeypatch.setattr("caplab_operator.handlers.starting._REREAD_SECONDS", 60.0)
     why = Starting(server, KEY)
     assert why.why()[2].endswith("the last line of its log: FATAL: no space left")
     requests = len(server.requests)

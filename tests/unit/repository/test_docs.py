@@ -80,7 +80,7 @@ def test_schemas_have_no_keyword_that_is_none() -> None:
     """A comma in a description without quotes makes a key of what is behind it."""
     for kind, schema in schemas().items():
         assert problems({"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": "x"}}) is not None
-        assert strange_keywords(schema) == [], kind
+        assert unknown_keywords(schema) == [], kind
 
 
 def test_no_column_claims_to_show_a_list() -> None:
@@ -90,13 +90,13 @@ def test_no_column_claims_to_show_a_list() -> None:
         assert [column for column in version["additionalPrinterColumns"] if "[*]" in column["jsonPath"]] == []
 
 
-def strange_keywords(schema: Any) -> list[str]:
+def unknown_keywords(schema: Any) -> list[str]:
     inner = [
         *schema.get("properties", {}).values(),
         *(schema[key] for key in ("items", "additionalProperties") if key in schema),
     ]
     return [key for key in schema if not re.fullmatch(r"x-kubernetes-[a-z-]+|[a-zA-Z]+", key)] + [
-        keyword for inner_schema in inner for keyword in strange_keywords(inner_schema)
+        keyword for inner_schema in inner for keyword in unknown_keywords(inner_schema)
     ]
 
 

@@ -99,7 +99,7 @@ def problems(families: Iterable[Metric]) -> list[str]:
             "has a unit that is no base unit": bool(set(words) & set(WRONG_UNITS)),
             "has its unit not at the end": any(unit in words[:-1] for unit in UNITS) and words[1] != "seconds",
             "has an id as a label": bool(labels & set(IDS)),
-            "has a label with a strange name": any(not re.fullmatch(r"[a-z]+(_[a-z]+)*", label) for label in labels),
+            "has a label not in snake_case": any(not re.fullmatch(r"[a-z]+(_[a-z]+)*", label) for label in labels),
         }
         problems_ += [f"{name} {problem}" for problem, is_so in wrong.items() if is_so]
     return problems_

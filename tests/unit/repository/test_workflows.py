@@ -345,8 +345,8 @@ def test_what_breaks_those_rules_is_seen() -> None:
     steps = [{"uses": "actions/checkout@v4", "with": {"persist-credentials": True}}, {"run": "echo ${{ inputs.x }}"}]
     assert len(list(wrong({"permissions": "write-all", "jobs": {"x": {"steps": steps}}}))) == 5
     job = {"steps": [], "permissions": {"contents": "write"}, "timeout-minutes": 5}
-    strange = {True: {"pull_request_target": None}, "permissions": {"contents": "read"}, "jobs": {"x": job}}
-    assert len(list(wrong(strange))) == 2
+    unsafe = {True: {"pull_request_target": None}, "permissions": {"contents": "read"}, "jobs": {"x": job}}
+    assert len(list(wrong(unsafe))) == 2
 
 
 def test_the_schedule_is_off_the_full_hour() -> None:

@@ -255,11 +255,11 @@ def test_control_codes_in_objects_do_not_reach_the_terminal() -> None:
     body["status"]["conditions"] = [{"type": "Ready", "status": "False", "message": f"pg-0{bad} is away"}]
     failed = run(phase="Failed", verdict="unknown")
     failed["status"]["reasons"] = [bad]
-    strange = listed(entry(f"pg-0{bad}"), what={"partition": {"from": bad}})
+    unprintable = listed(entry(f"pg-0{bad}"), what={"partition": {"from": bad}})
     shown = replace(
         picture(paper),
         clusters=(cluster_of(POSTGRES, body),),
         runs=tuple(latest_runs([failed], 1)),
-        faults=tuple(live_faults([strange], datetime.now(UTC))),
+        faults=tuple(live_faults([unprintable], datetime.now(UTC))),
     )
     assert all(line.isprintable() for line in text(shown, paper))

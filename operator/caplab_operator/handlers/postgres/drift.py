@@ -14,8 +14,8 @@ from ...engines.postgres.sessions import Sessions
 from ...engines.postgres.spec import PostgresSpec
 
 _RELOAD_SECONDS = 5.0  # until a setting that still differs is written again: Patroni itself needs two or three
-_COPY_AGAIN_SECONDS = 60.0
-_RESTART_AGAIN_SECONDS = 30.0
+_COPY_RETRY_SECONDS = 60.0
+_RESTART_RETRY_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class DriftCorrection:
         _keep_since(self._alone, set(rejoin.without_upstream(observed)))
         for pod in observed.pods:
             if pod.address and _is_past(self._alone, pod.name, rejoin.SECONDS_BEFORE_A_RESTART):
-                self._alone[pod.name] = time.monotonic() + _RESTART_AGAIN_SECONDS
+                self._alone[pod.name] = time.monotonic() + _RESTART_RETRY_SECONDS
                 refused = observe.send(pod.address, password, "/restart", {})
                 _note(spec, pod, "follows no primary, and is restarted", refused)
 
@@ -71,7 +71,7 @@ class DriftCorrection:
         for pod in observed.pods:
             is_number = oldest.isascii() and oldest.isdecimal() and len(oldest) < 20
             if pod.name in late and pod.address and is_number and rejoin.needs_copy(observed, pod.name, int(oldest)):
-                self._standing_still[pod.name] = time.monotonic() + _COPY_AGAIN_SECONDS
+                self._standing_still[pod.name] = time.monotonic() + _COPY_RETRY_SECONDS
                 refused = observe.send(pod.address, passwords.get("patroni", ""), "/reinitialize", {"force": True})
                 _note(spec, pod, "gets a new copy, since the log that it needs is gone", refused)
 

@@ -15,7 +15,7 @@ from ...engines.postgres.sessions import Sessions, log_in
 from ...engines.postgres.spec import PostgresSpec
 from ...engines.postgres.sql import SqlError
 
-_AGAIN_SECONDS = 5.0  # a login costs both sides some milliseconds of CPU time
+_RECHECK_SECONDS = 5.0  # a login costs both sides some milliseconds of CPU time
 _REFUSED_LOGIN = ("28P01", "28000")  # a wrong password, or a role that may not log in
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Logins:
 
     def _is_due(self, pod: Pod) -> bool:
         uid, at, refusal = self._tried.get(pod.name, ("", 0.0, ""))
-        return uid != pod.uid or bool(refusal) or time.monotonic() - at >= _AGAIN_SECONDS
+        return uid != pod.uid or bool(refusal) or time.monotonic() - at >= _RECHECK_SECONDS
 
 
 def _try(pod: Pod, login: Mapping[str, str]) -> SqlError | None:

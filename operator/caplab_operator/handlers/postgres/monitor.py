@@ -15,7 +15,7 @@ from ...engines.postgres.sessions import Sessions
 from ...engines.postgres.spec import PostgresSpec
 from ...engines.postgres.sql import SqlError
 
-_AGAIN_SECONDS = 5.0  # the same as for clients' logins
+_RECHECK_SECONDS = 5.0  # the same as for clients' logins
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Monitor:
 
     def _is_due(self, primary: Pod) -> bool:
         uid, at = self._last_query
-        return not self._is_gone and (uid != primary.uid or time.monotonic() - at >= _AGAIN_SECONDS)
+        return not self._is_gone and (uid != primary.uid or time.monotonic() - at >= _RECHECK_SECONDS)
 
     def _statements(self, answer: str, primary: Pod, sessions: Sessions, superuser: str) -> Sequence[str]:
         role, password = monitor.parse(answer), self.password

@@ -19,7 +19,7 @@ _PROMOTING = "+failover-state-wait-promotion"
 _CHANNELS = (_PROMOTING, "+promoted-slave", "+switch-master", "-failover-abort-slave-timeout")
 _POLL_SECONDS = 1.0  # for how long the promoted member is looked for
 _PAUSE_SECONDS = 0.02  # between two polls for it
-_AGAIN_SECONDS = 0.5  # between two attempts to connect, and between two checks of the pods' addresses
+_RETRY_SECONDS = 0.5  # between two attempts to connect, and between two checks of the pods' addresses
 _CONNECT_SECONDS = 1.0
 _MAX_BYTES = 1 << 20  # that are read of a connection before it is replaced: a failover has some hundred
 # A peer that was cut off silently is noticed within 4 s.
@@ -50,7 +50,7 @@ class PromotionWatch:
                 while True:
                     self._follow_pods(group, connections)
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), _AGAIN_SECONDS)
+                        await asyncio.wait_for(self._woken.wait(), _RETRY_SECONDS)
                     if self._woken.is_set():
                         await self._poll(pool)
         finally:
@@ -91,7 +91,7 @@ class PromotionWatch:
                     await listen(streams, password)
                 finally:
                     streams[1].close()
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _until_closed(self, streams: Streams, _password: str) -> None:
         """Wait until a member closes the connection: Sentinel closes all its clients when it promotes it."""

@@ -171,7 +171,7 @@ class FakeApi:
         self.applied.append(manifest)
         return {"uid": "u-2"}
 
-    def stands(self, manifest: Mapping[str, Any]) -> bool:
+    def is_current(self, manifest: Mapping[str, Any]) -> bool:
         return manifest in self.applied
 
     def look(self, _manifest: Mapping[str, Any]) -> None:

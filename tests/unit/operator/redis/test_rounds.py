@@ -38,7 +38,7 @@ class FakeCluster:
     def apply(self, *_: object) -> dict[str, str]:
         return {"uid": "u"}
 
-    def stands(self, _manifest: object) -> bool:
+    def is_current(self, _manifest: object) -> bool:
         return True
 
     def annotate_pod(self, *_: object) -> None:

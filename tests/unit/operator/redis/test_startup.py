@@ -169,9 +169,9 @@ def test_nobody_follows_a_primary_that_is_just_being_replaced() -> None:
 
 def test_nobody_follows_a_primary_before_every_sentinel_has_seen_that_it_is_up() -> None:
     """One that holds it for down would begin a failover, and find a replica that has less than the primary."""
-    unseen = replace(view_of(record(R1), _0="master"), held_down=frozenset({R0}))
+    unseen = replace(view_of(record(R1), _0="master"), considered_down=frozenset({R0}))
     assert decision(R1, unseen) == f"the Sentinels to see that {R0} is up"
-    assert decision(R1, replace(unseen, held_down=frozenset({R2}))) == Start(R0, True)
+    assert decision(R1, replace(unseen, considered_down=frozenset({R2}))) == Start(R0, True)
     assert decision(R1, replace(unseen, primary_for={R0: 9.9}), waited=100) == f"the Sentinels to see that {R0} is up"
     assert decision(R1, replace(unseen, primary_for={R0: 10.0})) == Start(R0, True), "one is cut off from it"
 
@@ -269,11 +269,11 @@ def test_an_observation_takes_sentinels_for_what_their_majority_says(
         view = startup.observe(CONFIG, record(R0), pool)
     assert (view.named, view.decided) == (named, decided)
     assert not view.being_replaced
-    assert not view.held_down
+    assert not view.considered_down
     cluster.flags = "master,o_down,failover_in_progress"
     with ThreadPoolExecutor(8) as pool:
         failing_over = startup.observe(CONFIG, record(R0), pool)
-    assert failing_over.being_replaced == failing_over.held_down == frozenset(names)
+    assert failing_over.being_replaced == failing_over.considered_down == frozenset(names)
     assert view.roles == {R1: "master"}
     assert view.records == {R0: record(R0)}, "who runs, and who says nonsense, is not among the records"
 

@@ -26,7 +26,7 @@ class FakeApi:
         self.applied: list[tuple[str, list[str]]] = []
         self.last: dict[str, Mapping[str, Any]] = {}
 
-    def stands(self, manifest: Mapping[str, Any]) -> bool:
+    def is_current(self, manifest: Mapping[str, Any]) -> bool:
         return self.last.get(manifest["metadata"]["name"]) == manifest
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
@@ -111,7 +111,7 @@ def watching(
         member, watcher = await FakeServer().start(), await FakeServer().start()
         monkeypatch.setattr(redis_watch, "REDIS_PORT", member.port)
         monkeypatch.setattr(redis_watch, "SENTINEL_PORT", watcher.port)
-        monkeypatch.setattr(redis_watch, "_AGAIN_SECONDS", 0.02)
+        monkeypatch.setattr(redis_watch, "_RETRY_SECONDS", 0.02)
         here = {"address": "127.0.0.1"}
         places = [Place((pod("rd-0", 0, **here),), (pod("rd-sentinel-0", 0, **here),), "pw")]
         task = asyncio.create_task(PromotionWatch(lambda: places[-1], look).run())

@@ -249,7 +249,7 @@ def test_a_connection_through_the_service_is_given_up_where_it_leads_to_who_is_n
             fake.reply = READONLY
             assert (await link.perform(ADD)).outcome == Outcome("fail", "readonly")
             assert link.alive  # not at once: clients would do nothing but connect
-            monkeypatch.setattr("caplab_probes.engines.opening._TRY_AGAIN_NS", 0)
+            monkeypatch.setattr("caplab_probes.engines.opening._RETRY_NS", 0)
             assert (await link.perform(ADD)).outcome == Outcome("fail", "readonly")
             assert link.alive == stays
             link.close()
