@@ -101,8 +101,8 @@ def add(suite: Path, baseline: Path) -> Path:
     draft = baseline / _DRAFT.format(suite.name)
     baseline.mkdir(parents=True, exist_ok=True)
     with _alone_in(baseline):
-        for broken_off in baseline.glob(_DRAFT.format("*")):
-            shutil.rmtree(broken_off, ignore_errors=True)
+        for unfinished_copy in baseline.glob(_DRAFT.format("*")):
+            shutil.rmtree(unfinished_copy, ignore_errors=True)
         shutil.copytree(
             suite, draft, ignore=lambda folder, names: {*heavy.intersection(names), *_skipped_entries(folder, names)}
         )

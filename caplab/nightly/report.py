@@ -15,7 +15,7 @@ REPORT, PAGE, UNDER_WAY = "nightly.json", "nightly.md", "under-way.json"
 CHANGES, TREND = "changes.md", "trend.html"  # the comparison, and the figures over time
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 _MAX_NAME_LENGTH, _MAX_FIELD_LENGTH = 60, 200  # letters
-BROKEN_OFF = "broken off"  # the outcome of a night whose runner left no report
+INTERRUPTED = "interrupted"  # the outcome of a night whose runner left no report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The result of a night. outcome: valid, the outcomes by commas, or BROKEN_OFF; codes are -1 if there is none."""
+    """The result of a night. outcome: valid, the outcomes by commas, or INTERRUPTED; codes are -1 if there is none."""
 
     suite: str
     began: str

@@ -18,7 +18,7 @@ from ..report.grid import escaped
 from . import folders, notify
 from .folders import Bounds
 from .outcomes import Codes, Outcome, in_words, judge, plain, wanted
-from .report import BROKEN_OFF, CHANGES, PAGE, REPORT, TREND, UNDER_WAY, Report, UnderWay, now
+from .report import CHANGES, INTERRUPTED, PAGE, REPORT, TREND, UNDER_WAY, Report, UnderWay, now
 from .store import Store, of_folder, opened
 from .suite_page import page_of
 
@@ -131,19 +131,19 @@ def _before(night: Night, store: Store, clear: Clear, print_line: PrintLine) -> 
     """Report an unfinished earlier night; return the sentences, and whether it was of this very Job."""
     there, last = _read(store), _last_report(store)
     if there is None:
-        return ([_interruption_note(last)] if last and last.outcome == BROKEN_OFF else []), False
+        return ([_interruption_note(last)] if last and last.outcome == INTERRUPTED else []), False
     of_this_job = bool(night.job) and there.job == night.job
     if last and (last.began, last.runner) == (there.began, there.runner):  # it was over, but could not remove its note
         store.remove(UNDER_WAY)
         return [], of_this_job
     sentence = (
-        f"The night of {there.began} ({there.suite}) was broken off: its runner {there.runner} ended without a report."
+        f"The night of {there.began} ({there.suite}) was interrupted: its runner {there.runner} ended without a report."
     )
     cleared = _cleared(night, there, sentence, clear)
     for line in (sentence, *cleared):
         print_line(line)
     report = Report(
-        suite=there.suite, began=there.began, ended=now(), runner=there.runner, outcome=BROKEN_OFF,
+        suite=there.suite, began=there.began, ended=now(), runner=there.runner, outcome=INTERRUPTED,
         notes=(sentence, *cleared),
     )  # fmt: skip
     name = _folder_of(store, there)
@@ -155,7 +155,7 @@ def _before(night: Night, store: Store, clear: Clear, print_line: PrintLine) -> 
 
 
 def _cleared(night: Night, there: UnderWay, why: str, clear: Clear) -> list[str]:
-    """Remove what a broken off night left and return what was done. CommandError if a run is under way there."""
+    """Remove what an interrupted night left and return what was done. CommandError if a run is under way there."""
     try:
         return list(clear(night.namespace, why))
     except CommandError as held:
@@ -185,9 +185,8 @@ def _last_report(store: Store) -> Report | None:
 
 
 def _interruption_note(report: Report) -> str:
-    return (
-        f"The night before, of {report.began} ({report.suite}), was broken off: {report.runner} ended without a report."
-    )
+    night = f"The night before, of {report.began} ({report.suite})"
+    return f"{night}, was interrupted: {report.runner} ended without a report."
 
 
 def _folder_of(store: Store, under_way: UnderWay) -> str:
@@ -289,7 +288,7 @@ def _write(night: Night, folder: Path, of_suite: Path | None, codes: Codes, repo
 
 def _page_of_broken(report: Report) -> str:
     notes = "".join(f"- {escaped(note)}\n" for note in report.notes)
-    return f"# {escaped(report.suite)}: {BROKEN_OFF.upper()}\n\n{notes}"
+    return f"# {escaped(report.suite)}: {INTERRUPTED.upper()}\n\n{notes}"
 
 
 def _prune(store: Store, bounds: Bounds, print_line: PrintLine) -> None:

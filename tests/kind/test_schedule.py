@@ -149,16 +149,16 @@ def test_a_killed_runner_leaves_nothing_for_long_and_is_reported(lab: Lab, sched
     assert gate_files(lab) == []
     (run,) = lab.get("runs", "-n", RUNS)["items"]
     assert run["status"]["phase"] == "Failed"
-    assert "was broken off" in run["status"]["reasons"][0]
+    assert "was interrupted" in run["status"]["reasons"][0]
     (report,) = reports(lab)
-    assert report["outcome"] == "broken off"
-    assert 'class="bad">broken off<' in page(lab, "/")
+    assert report["outcome"] == "interrupted"
+    assert 'class="bad">interrupted<' in page(lab, "/")
     start(lab, "next")
     wait_until("the next night is over", lambda: bool(condition(jobs(lab)[1])), 300)
     assert condition(jobs(lab)[1]) == "Complete"
     report = reports(lab)[1]
     assert report["outcome"] == "valid"
-    assert "was broken off" in report["notes"][0]
+    assert "was interrupted" in report["notes"][0]
     assert of_runs(lab, CLUSTERS) == ""
 
 

@@ -65,7 +65,7 @@ def _work() -> Section:
     )
     rollbacks = shared.of_exporter(
         "Rollbacks a second",
-        "Transactions rolled back, on each member: among them writes that a fault broke off.",
+        "Transactions rolled back, on each member: among them writes that a fault interrupted.",
         "ops",
         to,
         shared.rate("pg_stat_database_xact_rollback"),

@@ -145,7 +145,7 @@ def test_a_suite_is_added_to_a_baseline_without_its_histories_whole_or_not_at_al
     for name in ("history.parquet", "timeline.svg", "findings.json"):
         (suite / "01-x" / name).write_text(name)
     baseline = tmp_path / "baseline"
-    (baseline / f".{suite.name}.part" / "left").mkdir(parents=True)  # by one that was broken off
+    (baseline / f".{suite.name}.part" / "left").mkdir(parents=True)  # by one that was interrupted
     for _ in range(2):
         assert cli.main(["nightly", "keep", str(suite), "--into", str(baseline)]) == 0
     assert [folder.name for folder in baseline.iterdir()] == [suite.name]

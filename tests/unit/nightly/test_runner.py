@@ -25,7 +25,7 @@ from caplab.command_error import CommandError
 from caplab.model.fields import FieldError
 from caplab.nightly import folders, leftovers, notify, runner
 from caplab.nightly.folders import Bounds
-from caplab.nightly.report import BROKEN_OFF, REPORT, UNDER_WAY, Report, UnderWay
+from caplab.nightly.report import INTERRUPTED, REPORT, UNDER_WAY, Report, UnderWay
 from caplab.nightly.runner import Night, run_night
 from caplab.nightly.store import Store, of_folder, opened
 from caplab.run_lease import LeaseNotHeld
@@ -175,12 +175,12 @@ def test_a_killed_runner_is_reported_the_next_time_and_what_it_left_is_cleared(
     code, lines = made(night, clear)
     assert (code, asked) == (0, ["caplab-nightly"])
     report = report_of(night, broken)
-    assert (report.outcome, report.runner) == (BROKEN_OFF, "pod-0")
+    assert (report.outcome, report.runner) == (INTERRUPTED, "pod-0")
     assert "PostgresCluster caplab-nightly/pg was removed" in report.notes
     (note,) = report_of(night, _newest(night)).notes
-    assert "was broken off: its runner pod-0 ended without a report" in note
+    assert "was interrupted: its runner pod-0 ended without a report" in note
     assert note in lines
-    assert "was broken off" in (night.results / _newest(night) / "nightly.md").read_text()
+    assert "was interrupted" in (night.results / _newest(night) / "nightly.md").read_text()
 
 
 def _newest(night: Night) -> str:
@@ -223,7 +223,7 @@ def test_what_cannot_be_cleared_is_reported_and_the_night_goes_on(night: Night) 
     code, lines = made(night, silent)
     assert code == 0
     assert "What it left could not be removed: the API server does not answer" in lines
-    assert report_of(night, "20261128-022300-smoke").outcome == BROKEN_OFF
+    assert report_of(night, "20261128-022300-smoke").outcome == INTERRUPTED
 
 
 @pytest.mark.parametrize("began", ["", "yesterday", "2026-11-28", "2026-11-28T02:23:00"])
@@ -241,7 +241,7 @@ def test_a_note_of_a_night_by_no_job_is_read() -> None:
     assert UnderWay.from_json("x", note.to_json()) == note
 
 
-def test_a_night_that_is_still_under_way_is_not_called_broken_off(night: Night, listener: Listener) -> None:
+def test_a_night_that_is_still_under_way_is_not_called_interrupted(night: Night, listener: Listener) -> None:
     """Somebody begins a Job by hand: the cluster says that the other one's run is alive."""
     night.results.mkdir()
     note = UnderWay(suite="smoke", began="2026-11-28T02:23:00+00:00", runner="pod-0", job="job-0").to_json()
@@ -272,7 +272,7 @@ def test_a_note_of_another_night_is_left(night: Night, monkeypatch: pytest.Monke
     assert (night.results / UNDER_WAY).read_bytes() == other
 
 
-def test_a_night_whose_report_is_there_was_not_broken_off(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_night_whose_report_is_there_was_not_interrupted(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "remove", lambda *_: None)  # it is killed just before its note goes
     made(night)
     assert (night.results / UNDER_WAY).exists()
@@ -374,7 +374,7 @@ def test_the_first_night_is_no_baseline_where_it_is_invalid(night: Night, monkey
     assert (night.results / os.environ["FAKE_NAME"] / "trend.html").exists()
 
 
-def test_a_copy_that_was_broken_off_is_no_suite_and_goes(night: Night) -> None:
+def test_a_copy_that_was_interrupted_is_no_suite_and_goes(night: Night) -> None:
     draft = night.results / "baseline" / ".20200101-000000-smoke.part"
     draft.mkdir(parents=True)
     assert folders.suites(draft.parent) == []
@@ -667,7 +667,9 @@ def test_no_note_keeps_the_nights_after_it_from_beginning(night: Night, what: st
     assert not file.is_symlink()
     assert not file.exists()
     assert all(line.isprintable() for line in lines)
-    assert [report_of(night, suite.path.name).outcome for suite in folders.suites(night.results)].count(BROKEN_OFF) == 1
+    assert [report_of(night, suite.path.name).outcome for suite in folders.suites(night.results)].count(
+        INTERRUPTED
+    ) == 1
 
 
 def test_a_suite_is_not_kept_where_it_lies_itself(night: Night) -> None:

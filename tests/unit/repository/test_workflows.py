@@ -291,7 +291,7 @@ def test_what_is_wrong_in_a_workflow_or_in_the_actions_steps_is_seen(linter: Pat
 
 
 @pytest.mark.parametrize("ends", ["exit 3", "exit 1", "kill -9 $$", "echo wrong"])
-def test_a_linter_that_breaks_off_has_not_found_that_nothing_is_wrong(tmp_path: Path, ends: str) -> None:
+def test_a_linter_that_fails_has_not_found_that_nothing_is_wrong(tmp_path: Path, ends: str) -> None:
     program = tmp_path / "actionlint"
     program.write_text(f"#!/bin/sh\n{ends}\n")
     program.chmod(0o700)
