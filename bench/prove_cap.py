@@ -127,7 +127,7 @@ def main(parts: Sequence[str]) -> int:
     """Run the named parts, or all. Returns 1 if a promise is broken."""
     load, well = os.getloadavg()[0], True
     proofs: dict[str, tuple[str, Callable[[Path], tuple[bool, list[str]]]]] = {
-        "core": (f"The rows that tell the CAP story, {REPEATS} times", core),
+        "core": (f"The suite core, {REPEATS} times", core),
         "planted": ("Wrong settings, each found out by its row", planted),
     }
     for engine in SOAKS:

@@ -20,7 +20,7 @@ NETWORK = "the lab decides where members listen and connect"
 ACCESS = "logins and their rights depend on it"
 SECRETS = "it writes statements to the log, and the secrets in them"
 LOG = "the lab decides where the log goes, and in which form"
-ROOM = "the members' own sessions and workers depend on it"
+MEMBERS_OWN = "the members' own sessions and workers depend on it"
 FIXED = "it is read-only"
 OLD = "the engine keeps it only for old files"
 DEVELOPERS = "it is for the engine's own developers"
@@ -58,7 +58,7 @@ _POSTGRES = {
         "log_line_prefix", "logging_collector", "log_hostname", "log_timezone", "syslog_.*", "event_source",
         "log_error_verbosity",
     ),
-    ROOM: (
+    MEMBERS_OWN: (
         "superuser_reserved_connections", "reserved_connections", "default_transaction_read_only", "exit_on_error",
         "authentication_timeout",
     ),

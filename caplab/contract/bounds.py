@@ -27,6 +27,6 @@ ROW_BYTES = 200
 # A transaction takes so much more: for each micro-operation, and for each element of the lists that it reads, which
 # have half of their elements on average.
 MICRO_OP_BYTES, ELEMENT_BYTES = 60, 4
-ROOM_BYTES = 1 << 30
+HISTORY_QUOTA_BYTES = 1 << 30
 
 REASONS, REASON_CHARACTERS = 20, 500  # of a Run's verdict

@@ -1,4 +1,4 @@
-"""What a probe is to do, read at the border and frozen behind it."""
+"""What a probe is to do, parsed once and never changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of a cluster's spec that all engines share, parsed at the border.
+"""The part of a cluster's spec that all engines share, parsed and validated.
 
 The API server applies defaults and limits (the CRDs' schemas), so objects that arrive here are complete.
 """

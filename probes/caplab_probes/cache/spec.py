@@ -1,4 +1,4 @@
-"""The settings of the workload cache in a Probe object, read at the border (pure)."""
+"""The settings of the workload cache in a Probe object, parsed and validated (pure)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from caplab.contract.bounds import ELEMENT_BYTES, MICRO_OP_BYTES, ROOM_BYTES, ROW_BYTES
+from caplab.contract.bounds import ELEMENT_BYTES, HISTORY_QUOTA_BYTES, MICRO_OP_BYTES, ROW_BYTES
 from caplab.contract.objects import CACHE
 from caplab.model.bounds import in_words
 
@@ -49,7 +49,7 @@ class Reservation:
 class HistoryQuota:
     """The bytes for the runs that this process' probes write; for one event loop."""
 
-    def __init__(self, size_bytes: int = ROOM_BYTES) -> None:
+    def __init__(self, size_bytes: int = HISTORY_QUOTA_BYTES) -> None:
         self.size_bytes = size_bytes
         self._reservations: list[Reservation] = []
 

@@ -1,4 +1,4 @@
-"""Reads that are routed among replicas: the members' positions, asked for all the time, and the choice."""
+"""Routing of reads among replicas: polls the members' positions, and chooses a replica for each read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .. import clock
 from ..links import Client, Endpoint, Link, NotDone, NotOpened, Position, Topology
 from .reads import ObservedLsns, ReadRouting, eligible
 
-# How often each member is asked for its position: by so much later a read may come back to a replica.
+# Between two polls of a member's position. A replica that has caught up gets reads again this much later.
 POLL_SECONDS = 0.02
 
 AskPosition = Callable[[Link], Awaitable[Position]]
 
 
 class Positions:
-    """Asks every member again and again, on links of its own; `by_member` has the answers."""
+    """Polls every member's position, on links of its own; `by_member` has the latest answers."""
 
     def __init__(
         self, client: Client, topology: Callable[[], Topology], ask: AskPosition, timeout_seconds: float
@@ -81,7 +81,7 @@ class Positions:
 
 
 class ReplicaReads:
-    """Chooses where the reads of one probe's sessions go; primary is the fallback."""
+    """Chooses a member for each read of one probe's sessions; the primary is the fallback."""
 
     def __init__(
         self,
@@ -98,11 +98,11 @@ class ReplicaReads:
         self._turn = 0
 
     def observed_by(self, session: ObservedLsns) -> ObservedLsns:
-        """Return what counts for a session: what it has observed itself, or what all have."""
+        """Return the LSNs that bind a session: those that it observed itself, or those that all sessions did."""
         return self._shared if self._routing.is_shared else session
 
     async def choose(self, session: ObservedLsns) -> Endpoint | None:
-        """Choose the next eligible replica, waited for as long as the routing has it; otherwise the primary."""
+        """Return the next eligible replica. If none is eligible within the routing's wait, return the primary."""
         until_ns = clock.now_ns() + round(1e9 * self._routing.wait_seconds)
         while True:
             now_ns = clock.now_ns()

@@ -136,13 +136,13 @@ print([sample.value for sample in next(iter(metrics)).samples if sample.labels["
 print(row_of(read_fault(stall), NOW).kind)
 print([activity["name"] for activity in discover()["activities"] if activity["name"] == "stall"])
 """
-# The tests that hold the rooms together.
+# The tests that hold the registries together.
 TESTS = (
     "tests/unit/faults/test_kinds.py",
     "tests/unit/repository/test_contract.py",
     "tests/unit/repository/test_docs.py",
     "-k",
-    "every_room or field_by_field or every_action_and_probe",
+    "every_registry or field_by_field or every_action_and_probe",
 )
 
 

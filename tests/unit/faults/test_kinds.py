@@ -1,4 +1,4 @@
-"""A kind of fault is known in every room: whatever lists the kinds lists those of the contract."""
+"""A kind of fault is known in every registry: whatever lists the kinds lists those of the contract."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ def in_table() -> Set[str]:
     return set(re.findall(r"^\| `(\w+)` \|", section.partition("\n#")[0], re.MULTILINE))
 
 
-def differences(rooms: Mapping[str, Set[str]]) -> list[str]:
-    """List each kind that a room lacks, and each that it alone has."""
+def differences(registries: Mapping[str, Set[str]]) -> list[str]:
+    """List each kind that a registry lacks, and each that it alone has."""
     kinds = set(FAULT_KINDS)
-    lacking = [f"{room} lacks {kind}" for room, known in rooms.items() for kind in sorted(kinds - known)]
+    lacking = [f"{registry} lacks {kind}" for registry, known in registries.items() for kind in sorted(kinds - known)]
     return lacking + [
-        f"{room} has {kind}, unlike the contract" for room, known in rooms.items() for kind in known - kinds
+        f"{registry} has {kind}, unlike the contract"
+        for registry, known in registries.items()
+        for kind in known - kinds
     ]
 
 
-def rooms() -> dict[str, Set[str]]:
+def registries() -> dict[str, Set[str]]:
     return {
         "the agent's map": set(KINDS),
         "the experiments' actions": set(actions.__all__) - {"heal", "nothing"},
@@ -50,15 +52,15 @@ def rooms() -> dict[str, Set[str]]:
     }
 
 
-def test_every_room_knows_the_kinds_of_the_contract() -> None:
+def test_every_registry_knows_the_kinds_of_the_contract() -> None:
     assert len(FAULT_KINDS) >= 3
-    assert differences(rooms()) == []
+    assert differences(registries()) == []
 
 
-@pytest.mark.parametrize("room", rooms())
-def test_a_planted_difference_of_a_room_is_found(room: str) -> None:
-    known = {**rooms(), room: {"burn", *list(FAULT_KINDS)[1:]}}
-    assert differences(known) == [f"{room} lacks kill", f"{room} has burn, unlike the contract"]
+@pytest.mark.parametrize("registry", registries())
+def test_a_planted_difference_of_a_registry_is_found(registry: str) -> None:
+    known = {**registries(), registry: {"burn", *list(FAULT_KINDS)[1:]}}
+    assert differences(known) == [f"{registry} lacks kill", f"{registry} has burn, unlike the contract"]
 
 
 def test_the_agents_injectors_are_told_apart_by_their_actions() -> None:

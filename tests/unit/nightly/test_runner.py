@@ -667,9 +667,8 @@ def test_no_note_keeps_the_nights_after_it_from_beginning(night: Night, what: st
     assert not file.is_symlink()
     assert not file.exists()
     assert all(line.isprintable() for line in lines)
-    assert [report_of(night, suite.path.name).outcome for suite in folders.suites(night.results)].count(
-        INTERRUPTED
-    ) == 1
+    outcomes = [report_of(night, suite.path.name).outcome for suite in folders.suites(night.results)]
+    assert outcomes.count(INTERRUPTED) == 1
 
 
 def test_a_suite_is_not_kept_where_it_lies_itself(night: Night) -> None:

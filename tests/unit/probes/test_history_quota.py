@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.chart.templates import read_crd
 
-from caplab.contract.bounds import ELEMENT_BYTES, MICRO_OP_BYTES, ROOM_BYTES, ROW_BYTES
+from caplab.contract.bounds import ELEMENT_BYTES, HISTORY_QUOTA_BYTES, MICRO_OP_BYTES, ROW_BYTES
 from caplab.contract.objects import TransactionSettings
 
 
@@ -30,34 +30,34 @@ def test_what_does_not_fit_is_refused_with_the_arithmetic() -> None:
     )
 
 
-def test_probes_share_the_room_and_give_it_back() -> None:
-    room = HistoryQuota(1000 * ROW_BYTES)
-    with room.reserve(spec(10, 60)):
-        with pytest.raises(QuotaExceeded, match="of which other probes have"), room.reserve(spec(10, 50)):
+def test_probes_share_the_quota_and_give_it_back() -> None:
+    quota = HistoryQuota(1000 * ROW_BYTES)
+    with quota.reserve(spec(10, 60)):
+        with pytest.raises(QuotaExceeded, match="of which other probes have"), quota.reserve(spec(10, 50)):
             pass
-        with room.reserve(spec(10, 40)):
-            assert room.taken_bytes() == room.size_bytes
-    with room.reserve(spec(10, 100)):
+        with quota.reserve(spec(10, 40)):
+            assert quota.taken_bytes() == quota.size_bytes
+    with quota.reserve(spec(10, 100)):
         pass
 
 
-def test_one_without_an_end_is_ended_when_the_room_is_used_up_and_others_keep_what_they_were_promised() -> None:
-    room = HistoryQuota(1000 * ROW_BYTES)
-    with room.reserve(spec(10, 60)) as promised, room.reserve(spec(10, None)) as endless:
+def test_one_without_an_end_is_ended_when_the_quota_is_used_up_and_others_keep_what_they_were_promised() -> None:
+    quota = HistoryQuota(1000 * ROW_BYTES)
+    with quota.reserve(spec(10, 60)) as promised, quota.reserve(spec(10, None)) as endless:
         endless.note_rows(400)
         with pytest.raises(QuotaExceeded, match="401 rows of 200 bytes"):
             endless.note_rows(401)
         promised.note_rows(600)
 
 
-def test_of_two_places_of_one_size_each_is_given_back_by_its_own_probe() -> None:
-    room = HistoryQuota()
-    first, second = room.reserve(spec(10, 60)), room.reserve(spec(10, 60))
+def test_of_two_reservations_of_one_size_each_is_given_back_by_its_own_probe() -> None:
+    quota = HistoryQuota()
+    first, second = quota.reserve(spec(10, 60)), quota.reserve(spec(10, 60))
     _, place = first.__enter__(), second.__enter__()
     second.__exit__(None, None, None)
     place.note_rows(1)
     first.__exit__(None, None, None)
-    assert room.taken_bytes() == 0
+    assert quota.taken_bytes() == 0
 
 
 @given(
@@ -67,31 +67,31 @@ def test_of_two_places_of_one_size_each_is_given_back_by_its_own_probe() -> None
 def test_whatever_runs_at_once_the_volume_is_not_filled(
     probes: list[tuple[float, float | None]], rows: list[int]
 ) -> None:
-    room, places = HistoryQuota(), []
+    quota, places = HistoryQuota(), []
     for rate, seconds in probes:
         try:
-            places.append(room.reserve(spec(rate, seconds)))
+            places.append(quota.reserve(spec(rate, seconds)))
             places[-1].__enter__()
         except QuotaExceeded:
             places.pop()
-    assert sum(place.reserved_bytes for place in room._reservations) <= ROOM_BYTES
-    for place, count in zip(list(room._reservations), rows, strict=False):
+    assert sum(place.reserved_bytes for place in quota._reservations) <= HISTORY_QUOTA_BYTES
+    for place, count in zip(list(quota._reservations), rows, strict=False):
         try:
             place.note_rows(count)
         except QuotaExceeded:
-            assert room.taken_bytes() > ROOM_BYTES
+            assert quota.taken_bytes() > HISTORY_QUOTA_BYTES
             return
-        assert place.size_bytes <= ROOM_BYTES or place.reserved_bytes >= count * ROW_BYTES
+        assert place.size_bytes <= HISTORY_QUOTA_BYTES or place.reserved_bytes >= count * ROW_BYTES
 
 
-def test_the_room_and_the_old_runs_fit_the_volume_and_the_schema_says_the_same() -> None:
+def test_the_quota_and_the_old_runs_fit_the_volume_and_the_schema_says_the_same() -> None:
     prober = (CHART / "templates/prober.yaml").read_text()
     assert "sizeLimit: 2Gi" in prober
-    assert ROOM_BYTES + pruning.BYTES_MAX <= 2 * 2**30
+    assert HISTORY_QUOTA_BYTES + pruning.BYTES_MAX <= 2 * 2**30
     schema = read_crd(CHART / "templates/crds/probe.yaml")
     rules = schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"]
     (rule,) = [rule["rule"] for rule in rules if "self.rate" in rule["rule"]]
-    assert f"<= {ROOM_BYTES}.0" in rule
+    assert f"<= {HISTORY_QUOTA_BYTES}.0" in rule
     assert f"{2 * ROW_BYTES}.0 : {ROW_BYTES}.0" in rule
     assert f"operations * ({MICRO_OP_BYTES} + {ELEMENT_BYTES} * self" in rule
     usual = TransactionSettings()

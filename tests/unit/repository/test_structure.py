@@ -13,19 +13,19 @@ MAX_LINES = 400
 MAX_MODULES = 20  # of one folder
 MAX_TEST_MODULES = 30
 MAX_POSITIONAL_FIELDS = 4  # fields of a dataclass that is built without their names
-ROOMS = ("caplab", "cluster", "dashboards", "experiments", "operator", "probes")
+PARTS = ("caplab", "cluster", "dashboards", "experiments", "operator", "probes")
 UNIT_TESTS = ("tests/unit", "tests/support")
 
 
-def long_modules(root: Path, rooms: tuple[str, ...] = ROOMS) -> list[str]:
+def long_modules(root: Path, parts: tuple[str, ...] = PARTS) -> list[str]:
     """Name the modules that hold more than one idea, as far as lines tell."""
-    return [f"{file.relative_to(root)}: {lines} lines" for file in _modules(root, rooms)
+    return [f"{file.relative_to(root)}: {lines} lines" for file in _modules(root, parts)
             if (lines := len(file.read_text().splitlines())) > MAX_LINES]  # fmt: skip
 
 
-def flat_folders(root: Path, rooms: tuple[str, ...], most: int) -> list[str]:
+def flat_folders(root: Path, parts: tuple[str, ...], most: int) -> list[str]:
     """Name the folders that need packages of their own."""
-    folders = {file.parent for file in _modules(root, rooms)}
+    folders = {file.parent for file in _modules(root, parts)}
     counts = {folder: len(list(folder.glob("*.py"))) for folder in sorted(folders)}
     return [f"{folder.relative_to(root)}: {count} modules" for folder, count in counts.items() if count > most]
 
@@ -36,8 +36,8 @@ def built_by_position(source: str) -> list[str]:
     return [node.name for node in classes if _is_by_position(node) and len(list(_fields(node))) > MAX_POSITIONAL_FIELDS]
 
 
-def _modules(root: Path, rooms: tuple[str, ...]) -> list[Path]:
-    return [file for room in rooms for file in sorted((root / room).rglob("*.py"))]
+def _modules(root: Path, parts: tuple[str, ...]) -> list[Path]:
+    return [file for part in parts for file in sorted((root / part).rglob("*.py"))]
 
 
 def _is_by_position(node: ast.ClassDef) -> bool:
@@ -63,25 +63,25 @@ def test_no_module_is_longer_than_one_idea_needs() -> None:
 
 
 def test_no_folder_is_flat() -> None:
-    assert flat_folders(REPOSITORY, ROOMS, MAX_MODULES) == []
+    assert flat_folders(REPOSITORY, PARTS, MAX_MODULES) == []
     assert flat_folders(REPOSITORY, UNIT_TESTS, MAX_TEST_MODULES) == []
 
 
-@pytest.mark.parametrize("room", [*ROOMS, "bench", "tests"])
-def test_dataclasses_with_many_fields_are_built_by_name(room: str) -> None:
-    by_position = {file: built_by_position(file.read_text()) for file in _modules(REPOSITORY, (room,))}
+@pytest.mark.parametrize("part", [*PARTS, "bench", "tests"])
+def test_dataclasses_with_many_fields_are_built_by_name(part: str) -> None:
+    by_position = {file: built_by_position(file.read_text()) for file in _modules(REPOSITORY, (part,))}
     assert {str(file.relative_to(REPOSITORY)): names for file, names in by_position.items() if names} == {}
 
 
 def test_a_long_module_and_a_flat_folder_are_caught(tmp_path: Path) -> None:
-    (tmp_path / "room").mkdir()
+    (tmp_path / "part").mkdir()
     for number in range(20):
-        (tmp_path / "room" / f"module_{number}.py").write_text("pass\n" * 400)
-    assert long_modules(tmp_path, ("room",)) == []
-    assert flat_folders(tmp_path, ("room",), 20) == []
-    (tmp_path / "room" / "one_more.py").write_text("pass\n" * 401)
-    assert long_modules(tmp_path, ("room",)) == ["room/one_more.py: 401 lines"]
-    assert flat_folders(tmp_path, ("room",), 20) == ["room: 21 modules"]
+        (tmp_path / "part" / f"module_{number}.py").write_text("pass\n" * 400)
+    assert long_modules(tmp_path, ("part",)) == []
+    assert flat_folders(tmp_path, ("part",), 20) == []
+    (tmp_path / "part" / "one_more.py").write_text("pass\n" * 401)
+    assert long_modules(tmp_path, ("part",)) == ["part/one_more.py: 401 lines"]
+    assert flat_folders(tmp_path, ("part",), 20) == ["part: 21 modules"]
 
 
 @pytest.mark.parametrize(

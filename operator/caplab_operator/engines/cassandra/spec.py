@@ -1,4 +1,4 @@
-"""The spec of a CassandraCluster object, parsed at the border."""
+"""The spec of a CassandraCluster object, parsed and validated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings of a member's own Postgres, its settings and standbys: one statement, parsed at the border."""
+"""Readings of a member's own Postgres, its settings and standbys: one statement, and its answer parsed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spec of a RedisCluster object, parsed at the border."""
+"""The spec of a RedisCluster object, parsed and validated."""
 
 from __future__ import annotations
 
