@@ -159,7 +159,7 @@ def _check(place: Path, names: Sequence[str], assumed: Assumptions, bounds: Boun
         name=f"{place.parent.name}/{place.name}" if place.is_dir() and not _is_run(place) else place.name,
         operations=subject.history.num_rows,
         with_fault=context.injected_ns is not None,
-        has_clock=recording is None or (recording.has_clock and standalone.has_clock(subject.history)),
+        has_clock=recording is None or (recording.has_times and standalone.has_clock(subject.history)),
         findings=findings,
         left_out=left_out,
         format=recording.format if recording is not None else "",

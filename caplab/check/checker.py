@@ -34,6 +34,11 @@ class Property:
     by_route: bool = True
     without_primary: str = ""
 
+    @classmethod
+    def overall(cls, name: str, words: str, *, figure: str, unit: str = "", of: str = "") -> Property:
+        """Return a property that no side of a cut and no route has a figure of its own for."""
+        return cls(name=name, words=words, figure=figure, unit=unit, of=of, by_side=False, by_route=False)
+
 
 def _every_file(columns: Collection[str]) -> str:
     """Return '': the checker needs nothing that a file may lack."""

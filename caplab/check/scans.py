@@ -7,8 +7,8 @@ import numpy as np
 from caplab.model.history import Table
 from caplab.model.runs import FinalScan
 
+from ..nouns import counted
 from .columns import Mask, among, codes, integers
-from .nouns import counted
 
 
 def final_scan_rows(

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import are, counted
 
 from .columns import NEVER, Integers, Mask, among, codes, integers, present
 from .lines import line_order, packed
@@ -115,6 +117,17 @@ def applies(history: Table) -> str:
         if not among(history, "op", [op]).any():
             return f"no operation is a {op}"
     return "" if _keys_of(history).count else "no key has ordered values"
+
+
+def too_few_reads(reads: Json, enough: int, keys_skipped: Json) -> str:
+    """Return the reason why nothing is said of so few reads."""
+    few = f"Only {counted(reads, 'read')} of keys with ordered values"
+    return f"{few}; {enough} {are(enough)} needed{keys_left_out(keys_skipped)}."
+
+
+def keys_left_out(skipped: Json) -> str:
+    """Return the end of a reason, which says how many keys were not judged; '' if all were."""
+    return f"; {counted(skipped, 'key')} without ordered values {are(skipped)} left out" if skipped else ""
 
 
 def versions_of(history: Table, initial: int | None = None) -> Versions:

@@ -1,11 +1,6 @@
-"""Numbers formatted for people: pure functions."""
+"""Durations for the sentences of evidence: pure."""
 
 from __future__ import annotations
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Format a number with its noun, such as "1 process" or "2 processes"."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def milliseconds(begin_ns: int, end_ns: int) -> int:

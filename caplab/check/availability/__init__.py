@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable
 from caplab.check.checker import SHARE, Checker, Property
 from caplab.check.columns import among
 from caplab.check.finding import Context, Finding, State
-from caplab.check.nouns import are, counted
 from caplab.check.series import Series, split
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import are, counted
 
 from .fault import InFault
 from .figures import SeriesAvailability, figures_of

@@ -14,9 +14,9 @@ import numpy as np
 from caplab.check.checker import RATIO, Checker, Property
 from caplab.check.columns import Integers, among
 from caplab.check.finding import Context, Finding, State
-from caplab.check.nouns import counted
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import counted
 
 from .phases import Phase, Rows, Span, phase_of, spans_of
 from .recovery import recovery_after

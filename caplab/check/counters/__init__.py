@@ -15,12 +15,12 @@ from caplab.check.columns import NEVER, Integers, Mask, among, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.keyed_scans import KeyedScan, keyed_scan
 from caplab.check.lines import line_order, packed
-from caplab.check.nouns import all_of, are, counted
 from caplab.check.own_keyed_scans import own_keyed_scan
 from caplab.check.versions import key_codes
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import COUNTER_SCAN
+from caplab.nouns import all_of, are, counted
 
 from .witnesses import CounterReads, witnesses
 

@@ -10,12 +10,12 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import Integers, Mask, among
 from caplab.check.finding import Context, Finding, State
-from caplab.check.nouns import all_of, are, counted, were
 from caplab.check.scans import incomplete, unusable
 from caplab.check.sides import by_side
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import FinalScan
+from caplab.nouns import all_of, are, counted, were
 
 from . import own_scans
 from .adds import Adds, adds_of, problem_of, scan_of, within

@@ -13,9 +13,9 @@ import numpy as np
 
 from caplab.check.columns import NEVER, Integers, Mask, among, codes, integers, present
 from caplab.check.lines import by_line, combined, packed
-from caplab.check.nouns import are, counted
 from caplab.check.versions import key_codes
 from caplab.model.history import Table
+from caplab.nouns import are, counted
 
 from .adds import Adds, within
 from .outcomes import AddOutcomes

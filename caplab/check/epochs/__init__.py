@@ -20,10 +20,10 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import NEVER, Integers, Mask, among, codes, found_expected, integers, present
 from caplab.check.finding import Context, Finding, State
-from caplab.check.nouns import are, counted, were
 from caplab.check.witness import MAX_WITNESSES, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import are, counted, were
 
 NAME = "epochs"
 _WRITES = ("write", "add", "incr", "enqueue")

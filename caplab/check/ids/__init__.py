@@ -10,11 +10,11 @@ from caplab.check.checker import Checker
 from caplab.check.columns import NEVER, Integers, among, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.lines import line_order, packed
-from caplab.check.nouns import are, counted, were
 from caplab.check.versions import key_codes
 from caplab.check.witness import shares, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import are, counted, were
 
 NAME = "ids"
 

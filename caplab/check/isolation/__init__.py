@@ -159,28 +159,30 @@ def _hidden(proofs: Proofs) -> str:
     return "" if proofs.dependencies else "No transaction read or overwrote what another one wrote."
 
 
-def _property(name: str, words: str, figure: str) -> Property:
-    return Property(name=name, words=words, figure=figure, of="transactions", by_side=False, by_route=False)
-
-
 CHECKER = Checker(
     name=NAME,
     check=check,
     applies=applies,
     applies_to_file=applies_to_file,
     properties=(
-        _property("writeCycles", "write cycles (G0)", "g0"),
-        _property("abortedReads", "aborted reads (G1a)", "g1a"),
-        _property("intermediateReads", "intermediate reads (G1b)", "g1b"),
-        _property("circularReads", "circular information flow (G1c)", "g1c"),
-        _property("lostUpdates", "lost updates", "lost_updates"),
-        _property("readSkews", "read skews (G-single)", "g_single"),
-        _property("longForks", "long forks", "long_fork"),
-        _property("writeSkews", "write skews (G2-item)", "g2_item"),
-        _property("incompatibleOrders", "lists in incompatible orders", "incompatible_orders"),
-        _property("internalInconsistencies", "reads that contradict their transaction", "internal"),
-        _property("sessionCycles", "cycles against a session's order", "session_cycles"),
-        _property("realTimeCycles", "cycles against real time", "realtime_cycles"),
+        Property.overall("writeCycles", "write cycles (G0)", figure="g0", of="transactions"),
+        Property.overall("abortedReads", "aborted reads (G1a)", figure="g1a", of="transactions"),
+        Property.overall("intermediateReads", "intermediate reads (G1b)", figure="g1b", of="transactions"),
+        Property.overall("circularReads", "circular information flow (G1c)", figure="g1c", of="transactions"),
+        Property.overall("lostUpdates", "lost updates", figure="lost_updates", of="transactions"),
+        Property.overall("readSkews", "read skews (G-single)", figure="g_single", of="transactions"),
+        Property.overall("longForks", "long forks", figure="long_fork", of="transactions"),
+        Property.overall("writeSkews", "write skews (G2-item)", figure="g2_item", of="transactions"),
+        Property.overall(
+            "incompatibleOrders", "lists in incompatible orders", figure="incompatible_orders", of="transactions"
+        ),
+        Property.overall(
+            "internalInconsistencies", "reads that contradict their transaction", figure="internal", of="transactions"
+        ),
+        Property.overall(
+            "sessionCycles", "cycles against a session's order", figure="session_cycles", of="transactions"
+        ),
+        Property.overall("realTimeCycles", "cycles against real time", figure="realtime_cycles", of="transactions"),
     ),
 )
 

@@ -15,11 +15,11 @@ from caplab.check.checker import RATIO, Checker, Property
 from caplab.check.columns import Integers, Mask, among, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.lines import line_order, packed
-from caplab.check.nouns import are, counted, were
 from caplab.check.versions import key_codes
 from caplab.check.witness import MAX_WITNESSES, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import are, counted, were
 
 NAME = "load"
 _SHOWN = 20  # loads of one miss in a witness

@@ -11,9 +11,9 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import among
 from caplab.check.finding import Context, Finding, State
-from caplab.check.nouns import all_of, are, counted, were
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import all_of, are, counted, were
 
 from .deliveries import deliveries_of
 from .losses import missing_of
@@ -116,23 +116,20 @@ def _number(figures: dict[str, Json], name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _property(name: str, words: str, figure: str, of: str = "acked") -> Property:
-    return Property(name=name, words=words, figure=figure, of=of, by_side=False, by_route=False)
-
-
 CHECKER = Checker(
     name=NAME,
     check=check,
     applies=applies,
     properties=(
-        _property("queueLost", "acked elements of queues lost", "lost"),
-        _property("queueDuplicated", "elements of queues delivered again", "duplicated"),
-        _property("queueUnexpected", "elements of queues never enqueued", "unexpected"),
-        _property("queueOutOfOrder", "elements of queues overtaken", "out_of_order"),
-        _property(
+        Property.overall("queueLost", "acked elements of queues lost", figure="lost", of="acked"),
+        Property.overall("queueDuplicated", "elements of queues delivered again", figure="duplicated", of="acked"),
+        Property.overall("queueUnexpected", "elements of queues never enqueued", figure="unexpected", of="acked"),
+        Property.overall("queueOutOfOrder", "elements of queues overtaken", figure="out_of_order", of="acked"),
+        Property.overall(
             "queueOutOfOrderOfProducer",
             "elements of queues overtaken by the same producer's",
-            "out_of_order_of_producer",
+            figure="out_of_order_of_producer",
+            of="acked",
         ),
     ),
 )

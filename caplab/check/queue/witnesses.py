@@ -8,11 +8,11 @@ import numpy as np
 
 from caplab.check.columns import Integers, Mask, among, integers
 from caplab.check.finding import Context
-from caplab.check.nouns import counted
 from caplab.check.versions import key_codes
 from caplab.check.witness import MAX_WITNESSES, shares, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import counted
 
 from .deliveries import Deliveries
 from .losses import Missing

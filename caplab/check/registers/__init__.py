@@ -15,10 +15,10 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import NEVER, Integers, Mask, among, codes, integers, present
 from caplab.check.finding import Context, Finding, State
-from caplab.check.nouns import are, counted, some_are
 from caplab.check.witness import operations as operation_rows
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import are, counted, some_are
 
 from .clusters import clusters_of
 from .judge import NONE, disordered, unexplained, unfounded, without_repeated

@@ -13,9 +13,9 @@ import numpy as np
 from caplab.check.checker import Checker
 from caplab.check.columns import Integers, among, integers
 from caplab.check.finding import Context, Finding, State
-from caplab.check.nouns import are, counted
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import are, counted
 
 NAME = "schedule"
 LATE_NS = 5_000_000

@@ -11,12 +11,12 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import Mask
 from caplab.check.finding import Context, Finding, State
-from caplab.check.nouns import all_of, are, counted
 from caplab.check.series import labelled
 from caplab.check.sides import by_side
-from caplab.check.versions import Versions, applies, versions_of
+from caplab.check.versions import Versions, applies, keys_left_out, too_few_reads, versions_of
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import all_of, counted
 
 from .order import Sessions, sessions_of
 from .search import Violations, search
@@ -93,15 +93,11 @@ def _of_reads(violations: Violations, which: Mask) -> dict[str, Json]:
 def _judge(figures: dict[str, Json], violations: Violations, enough: int) -> tuple[State, str]:
     reads = figures["reads"]
     wrong = [f"{figures[name]} of {name.replace('_', ' ')}" for name in violations if figures[name]]
-    skipped = figures["keys_skipped"]
-    left_out = f"; {counted(skipped, 'key')} without ordered values {are(skipped)} left out" if skipped else ""
+    left_out = keys_left_out(figures["keys_skipped"])
     if wrong:
         return State.VIOLATED, f"Violations in {counted(reads, 'read')}: {', '.join(wrong)}{left_out}."
     if not isinstance(reads, int) or reads < enough:
-        return (
-            State.UNKNOWN,
-            f"Only {counted(reads, 'read')} of keys with ordered values; {enough} {are(enough)} needed{left_out}.",
-        )
+        return State.UNKNOWN, too_few_reads(reads, enough, figures["keys_skipped"])
     sessions = counted(figures["sessions"], "session")
     return State.HOLDS, f"{all_of(reads, 'read')} of {sessions} kept the four guarantees{left_out}."
 

@@ -13,11 +13,11 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import NEVER, Integers, Mask, among, codes, integers
 from caplab.check.finding import Context, Finding, State
-from caplab.check.nouns import are, counted, were
 from caplab.check.scans import of_sets
 from caplab.check.standalone import has_clock
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.nouns import are, counted, were
 
 from .elements import LONG_AGO, Elements, Reads, earliest, elements_of, last_absent, latest, reads_of
 from .witnesses import Fates, witnesses
@@ -168,19 +168,15 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     return State.HOLDS, f"{counted(stable, 'element')} stayed visible once known, {scans}{never}."
 
 
-def _property(name: str, words: str, figure: str, of: str = "attempted", unit: str = "") -> Property:
-    return Property(name=name, words=words, figure=figure, of=of, unit=unit, by_side=False, by_route=False)
-
-
 CHECKER = Checker(
     name=NAME,
     check=check,
     applies=applies,
     properties=(
-        _property("setLost", "acked elements lost to scans", "lost", "acked"),
-        _property("setVanished", "elements seen and gone again", "vanished"),
-        _property("setStale", "elements that a later scan lacked", "stale"),
-        _property("setStaleness", "longest time an element was missing", "stale_max_seconds", "", "s"),
-        _property("setNeverRead", "elements never read", "never_read"),
+        Property.overall("setLost", "acked elements lost to scans", figure="lost", of="acked"),
+        Property.overall("setVanished", "elements seen and gone again", figure="vanished", of="attempted"),
+        Property.overall("setStale", "elements that a later scan lacked", figure="stale", of="attempted"),
+        Property.overall("setStaleness", "longest time an element was missing", figure="stale_max_seconds", unit="s"),
+        Property.overall("setNeverRead", "elements never read", figure="never_read", of="attempted"),
     ),
 )

@@ -12,13 +12,22 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.finding import Context, Finding, State
 from caplab.check.keyed_scans import keyed_scan
-from caplab.check.nouns import are, counted
 from caplab.check.own_keyed_scans import own_keyed_scan
 from caplab.check.sides import by_side
-from caplab.check.versions import UNBOUNDED, Versions, acked_before, applies, key_codes, versions_of
+from caplab.check.versions import (
+    UNBOUNDED,
+    Versions,
+    acked_before,
+    applies,
+    key_codes,
+    keys_left_out,
+    too_few_reads,
+    versions_of,
+)
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import REGISTER_SCAN
+from caplab.nouns import counted
 
 from .figures import JudgedReads, behind_versions, by_label, figures_of, phases
 from .scan import ScannedVersions, shown_at_the_end
@@ -136,15 +145,11 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
         "unexpected_at_the_end": "unexpected in the final scan",
     }
     wrong = [f"{figures[name]} {words}" for name, words in kinds.items() if figures[name]]
-    skipped = figures["keys_skipped"]
-    left_out = f"; {counted(skipped, 'key')} without ordered values {are(skipped)} left out" if skipped else ""
+    left_out = keys_left_out(figures["keys_skipped"])
     if wrong:
         return State.VIOLATED, f"Of {counted(reads, 'read')}: {', '.join(wrong)}{left_out}."
     if not isinstance(reads, int) or reads < enough:
-        return (
-            State.UNKNOWN,
-            f"Only {counted(reads, 'read')} of keys with ordered values; {enough} {are(enough)} needed{left_out}.",
-        )
+        return State.UNKNOWN, too_few_reads(reads, enough, figures["keys_skipped"])
     open_ones = f", {figures['undecided']} undecided" if figures["undecided"] else ""
     return State.HOLDS, f"No stale read in {reads}{open_ones}{left_out}."
 

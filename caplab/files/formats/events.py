@@ -68,7 +68,7 @@ class Operations:
     errors: dict[int, str] = field(default_factory=dict)
     more: dict[int, dict[str, Any]] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
-    has_clock: bool = True
+    has_times: bool = True
     has_invocations: bool = True
 
     def __len__(self) -> int:
@@ -124,7 +124,7 @@ class _Pairs:
                 f"{self._timeless:,} of {self._times + self._timeless:,} events have no :time."
                 " Hint: give every event its time, or none."
             )
-        self._ops.has_clock = not self._timeless
+        self._ops.has_times = not self._timeless
         self._bounds.refuse_rows(len(self._ops))
         return self._ops if self._ops.has_invocations else _by_begin(self._ops)
 
@@ -229,7 +229,7 @@ def _by_begin(ops: Operations) -> Operations:
         setattr(ops, name, array("q", sorted_cells) if isinstance(column, array) else type(column)(sorted_cells))
     ops.errors = {place_of[at]: error for at, error in ops.errors.items()}
     ops.more = {place_of[at]: more for at, more in ops.more.items()}
-    ops.has_clock = False
+    ops.has_times = False
     return ops
 
 

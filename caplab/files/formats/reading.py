@@ -82,7 +82,7 @@ def _of_events(path: Path, kind: Format, bounds: Bounds) -> Recording:
         texts=texts,
         rows=np.array(ops.event, dtype=np.int64)[of],
         notes=_notes(ops),
-        has_clock=ops.has_clock,
+        has_times=ops.has_times,
     )
 
 

@@ -25,8 +25,8 @@ class Recording:
     """A history as it was in a file of some format.
 
     format: its name for messages. rows: for each row the place (from 0) of what invoked it among the file's events;
-    None if each row is one of the file. notes: what was left out, and what else the file says. has_clock: whether its
-    times are those of a clock, not the order of events.
+    None if each row is one of the file. notes: what was left out, and what else the file says. has_times: whether the
+    file has the times of invocations; if not, its moments are only an order.
     """
 
     table: Table
@@ -34,7 +34,7 @@ class Recording:
     texts: Texts = field(default_factory=Texts)
     rows: Integers | None = None
     notes: tuple[str, ...] = ()
-    has_clock: bool = True
+    has_times: bool = True
 
     def validated(self) -> Table:
         """Return the table as validate_stored does; what it refuses is named as in the file."""

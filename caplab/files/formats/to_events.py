@@ -56,7 +56,7 @@ def events_of(recording: Recording) -> Iterator[dict[str, Form]]:
         operation = operations[place]
         row = rows[operation.row]
         event: dict[str, Form] = {"index": index}
-        if recording.has_clock:
+        if recording.has_times:
             event["time"] = row["invoke_ns"] if not ends or row["return_ns"] is None else row["return_ns"]
         event["type"] = Keyword(row["outcome"] if ends else "invoke")
         event["process"] = processes[place][0]

@@ -86,7 +86,7 @@ def test_a_register_is_the_same_in_every_form(form: str, tmp_path: Path) -> None
     assert recording.rows is not None
     assert recording.rows.tolist() == [0, 2, 5, 7, 9]
     assert recording.notes == ("left out: 1 event of no client (1 of nemesis)",)
-    assert recording.has_clock
+    assert recording.has_times
 
 
 def test_the_log_has_the_same_without_its_other_lines(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_lines_without_times_have_an_order_only(form: str, tmp_path: Path) -> No
     )  # fmt: skip
     recording = recording_of(tmp_path, text)
     assert recording.format == form
-    assert not recording.has_clock
+    assert not recording.has_times
     rows = recording.table.to_pylist()
     assert picked(rows, "op", "value", "expected", "outcome") == [
         ("read", None, None, "ok"), ("write", 1, None, "ok"), ("cas", 4, 2, "info"),
@@ -306,7 +306,7 @@ def test_completions_alone_are_an_order_of_each_process(tmp_path: Path) -> None:
     assert recording.notes == (
         "no invocations: an operation may have begun at any time since the last one of its process",
     )
-    assert not recording.has_clock
+    assert not recording.has_times
 
 
 def test_locks_of_independent_keys_are_locks_of_their_own(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
 from pyarrow import ipc, parquet
+from support.checkers.damaged_files import refusals_of_damage
 from support.checkers.histories import operation, run_record, table
 
 from caplab.files import results
@@ -154,17 +155,7 @@ def test_a_binary_file_that_is_damaged_anywhere_is_read_or_refused_and_ends_noth
     """A byte changed in an Arrow file may point outside of it: whoever went there would end the whole process."""
     path = tmp_path / name
     WRITERS[name](path, SMALL)
-    whole = path.read_bytes()
-    refused = 0
-    for place in range(0, len(whole), 5):
-        damaged = bytearray(whole)
-        damaged[place] ^= 0xFF
-        path.write_bytes(damaged)
-        try:
-            validate_stored(read(path))
-        except ValueError:
-            refused += 1
-    assert refused > 0
+    assert refusals_of_damage(path, read, every=5) > 0
 
 
 def test_a_damaged_page_of_a_parquet_file_is_refused(tmp_path: Path) -> None:

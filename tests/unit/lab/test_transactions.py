@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
 from pyarrow import ipc, parquet
+from support.checkers.damaged_files import refusals_of_damage
 
 from caplab.files.history_file import read
 from caplab.files.transaction_cells import parsed, written
@@ -75,17 +76,7 @@ def test_binary_files_keep_transactions(name: str, tmp_path: Path) -> None:
 def test_a_damaged_file_of_transactions_is_read_or_refused_and_ends_nothing(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"history.{name}"
     write(path, PLAIN)
-    whole = path.read_bytes()
-    refused = 0
-    for place in range(0, len(whole), 13):
-        damaged = bytearray(whole)
-        damaged[place] ^= 0xFF
-        path.write_bytes(damaged)
-        try:
-            validate_stored(read(path))
-        except ValueError:
-            refused += 1
-    assert refused > 0
+    assert refusals_of_damage(path, read, every=13) > 0
 
 
 def test_a_file_without_the_column_has_no_transactions() -> None:

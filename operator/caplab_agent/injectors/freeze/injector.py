@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Self
 
 from caplab.contract.phases import ACTIVE
+from caplab.nouns import counted
 
 from ...cgroups import Cgroups, PodGroup
 from ...clock import Clock
@@ -28,7 +29,7 @@ from ...injector import (
     stamped,
     wait_for,
 )
-from ...words import count, milliseconds
+from ...words import milliseconds
 from .thaw_timer import GRACE_SECONDS, ThawTimers
 
 _LOST = "the pod was no longer frozen: somebody thawed it"
@@ -122,7 +123,7 @@ class FreezeInjector(FaultInjector):
             self._timers.stop(assignment)
             return stamped(failed(begun, _unfrozen(group)), self._clock)
         after = milliseconds(freeze.began.ns, freeze.frozen_ns)
-        evidence = f"{count(len(group.pids()), 'process', 'processes')} frozen after {after} ms"
+        evidence = f"{counted(len(group.pids()), 'process', 'processes')} frozen after {after} ms"
         active = replace(begun, state=ACTIVE, proven=True, effective_ns=freeze.frozen_ns, cpu_ns=group.cpu_ns())
         return replace(active, evidence=(evidence,))
 

@@ -12,6 +12,7 @@ from typing import Self
 
 from caplab.contract.objects import SIGNALS, Kill, TargetStatus
 from caplab.contract.phases import ACTIVE, FAILED, HEALED
+from caplab.nouns import counted
 
 from ...cgroups import Cgroups
 from ...clock import Clock
@@ -30,7 +31,7 @@ from ...injector import (
     stamped,
     wait_for,
 )
-from ...words import count, milliseconds
+from ...words import milliseconds
 from .attempt import Bounds, ContainerKill, KillAttempt, Send, new_kill_attempt
 from .gate import Gates, GateState, NoGate
 
@@ -221,4 +222,4 @@ def _remains(killed: ContainerKill) -> str:
 
 
 def _processes(pids: set[int]) -> str:
-    return count(len(pids), "process", "processes")
+    return counted(len(pids), "process", "processes")

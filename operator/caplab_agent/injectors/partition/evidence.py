@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...words import count
+from caplab.nouns import counted
+
 from .rules import DropAddresses, DropCount, DropCounters
 
 NOTHING = "no packet was dropped"
@@ -19,7 +20,7 @@ _LINES = 12  # with one address each; one more line sums up the other addresses
 
 def with_drops(evidence: Iterable[str], drops: DropAddresses) -> tuple[str, ...]:
     """Replace the line that says how many addresses are to be dropped."""
-    sources, destinations = (count(len(each), "address", "addresses") for each in (drops.sources, drops.destinations))
+    sources, destinations = (counted(len(each), "address", "addresses") for each in (drops.sources, drops.destinations))
     return (f"{_DROPS}from {sources} and to {destinations}", *_but(_DROPS, evidence))
 
 
@@ -43,8 +44,8 @@ def with_counts(evidence: Iterable[str], counters: DropCounters, now_ns: int, in
     lines = [_line(drop, now_ns, injected_ns) for drop in most[:_LINES]]
     rest = most[_LINES:]
     if rest:
-        packets = count(sum(drop.packets for drop in rest), "packet")
-        lines.append(f"{_DROPPED}{packets} of {count(len(rest), 'other address', 'other addresses')}")
+        packets = counted(sum(drop.packets for drop in rest), "packet")
+        lines.append(f"{_DROPPED}{packets} of {counted(len(rest), 'other address', 'other addresses')}")
     return (*_but(_DROPPED, evidence), *lines)
 
 
@@ -59,7 +60,7 @@ def first_drop_ns(counters: DropCounters, now_ns: int, injected_ns: int) -> int:
 def _line(drop: DropCount, now_ns: int, injected_ns: int) -> str:
     after = max(0, round((now_ns - injected_ns) / 1e6) - drop.age_ms)
     return (
-        f"{_DROPPED}{count(drop.packets, 'packet')} {drop.direction} {drop.address}, first {after} ms after injection"
+        f"{_DROPPED}{counted(drop.packets, 'packet')} {drop.direction} {drop.address}, first {after} ms after injection"
     )
 
 

@@ -1,4 +1,4 @@
-"""Numbers with their nouns in the sentences of findings: 1 key, 2 keys."""
+"""Numbers with their nouns and verbs in sentences, such as '1 key is' and '2 keys are': pure."""
 
 from __future__ import annotations
 
