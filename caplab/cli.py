@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
                        help="print every figure, whole witnesses, and why checkers are left out")  # fmt: skip
     check.add_argument("--json", action="store_true", help="print JSON, with every figure and witness")
     check.add_argument("--enough", type=_positive, metavar="N",
-                       help="operations needed to say that a property holds (default: 1; for a run 20)")  # fmt: skip
+                       help="operations needed to say that a property holds (default: 1, or 20 for a run)")  # fmt: skip
     check.add_argument("--initial", type=_int64, metavar="N",
                        help="what registers and counters hold at first (default: nothing; counters 0)")  # fmt: skip
     check.add_argument("--budget", type=_positive, metavar="N",

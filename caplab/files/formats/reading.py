@@ -96,8 +96,8 @@ def _notes(ops: Operations) -> tuple[str, ...]:
 
 
 def _skipped(ops: Operations) -> str:
-    counted = [f"{count:,} of {name}" for name, count in sorted(ops.skipped.items())[:5]]
-    return f"{plural(sum(ops.skipped.values()), 'event')} of no client ({', '.join(counted)})"
+    counted = [f"{name}: {count:,}" for name, count in sorted(ops.skipped.items())[:5]]
+    return f"{plural(sum(ops.skipped.values()), 'non-client event')} ({', '.join(counted)})"
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -18,7 +18,7 @@ WIDTH = 110  # its width, if the terminal has as many columns
 _STATE_WORDS = {State.HOLDS: "holds", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
 _LISTED = 5  # entries shown of a figure that is a list
 _TIE = "\N{NO-BREAK SPACE}"
-_STRICTLY = "each property is checked strictly; whether the run's mode allows that is in the suite's verdict.json"
+_STRICTLY = "properties are checked strictly; the suite's verdict.json says what the run's mode allows"
 _TABLES = ("witness", "witnesses")
 _MIN_SENTENCE = 30  # columns that a sentence gets beside the names of checkers
 
@@ -66,11 +66,11 @@ def _verbose(checked: CheckedHistory, width: int) -> list[str]:
     lines = [*_folded(f"{_title(checked)}{_origin(checked)}", width), *_notes(checked, width)]
     for finding in checked.findings:
         lines += ["", *_paragraph(finding, checked.has_clock, width)]
-    lines += ["", f"in all: {_STATE_WORDS[checked.state]}"]
+    lines += ["", f"overall: {_STATE_WORDS[checked.state]}"]
     if checked.with_fault:
         lines += _folded(_STRICTLY, width, "  ")
     for checker, reason in checked.left_out.items():
-        lines += _folded(f"{checker} is left out: {reason}", width, "  ")
+        lines += _folded(f"{checker} does not apply: {reason}", width, "  ")
     if checked.left_out:
         lines += _hanging(f"not applicable: {', '.join(checked.left_out)}", width, "  ")
     return lines
@@ -89,8 +89,8 @@ def _notes(checked: CheckedHistory, width: int) -> list[str]:
 def _origin(checked: CheckedHistory) -> str:
     """Say what the times of operations mean."""
     if not checked.has_clock:
-        return "; it has an order, and no times"
-    return f"; times count from {'the injection' if checked.with_fault else 'the first operation'}"
+        return "; its operations have an order but no times"
+    return f"; times are seconds from {'the injection' if checked.with_fault else 'the first operation'}"
 
 
 def _paragraph(finding: Finding, has_clock: bool, width: int) -> list[str]:

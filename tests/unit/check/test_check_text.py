@@ -28,11 +28,11 @@ def test_there_is_a_line_for_each_checker_and_one_for_those_that_do_not_apply(
 def test_verbose_has_every_figure_and_why_a_checker_does_not_apply(run_check: RunCheck, tmp_path: Path) -> None:
     _, out, _ = run_check(stored(tmp_path / "h.csv", CLEAN, FEW), "--verbose")
     lines = out.splitlines()
-    assert lines[0] == "h.csv (CSV): 6 operations; times count from the first operation"
+    assert lines[0] == "h.csv (CSV): 6 operations; times are seconds from the first operation"
     assert "durability: holds" in lines
     assert "attempted 3 · acked 3 · survived 3 · lost 0" in out
-    assert "in all: holds" in lines
-    assert "  counters is left out: no operation is an incr" in lines
+    assert "overall: holds" in lines
+    assert "  counters does not apply: no operation is an incr" in lines
     assert any(line.startswith("not applicable: staleness, ") for line in lines)
 
 
@@ -44,7 +44,7 @@ def test_a_violation_is_shown_with_the_operations_that_prove_it(run_check: RunCh
     code, out, err = run_check(path)
     assert (code, err) == (1, "")
     lines = out.splitlines()
-    assert lines[0] == "h.parquet (Parquet): 72 operations, VIOLATED; times count from the first operation"
+    assert lines[0] == "h.parquet (Parquet): 72 operations, VIOLATED; times are seconds from the first operation"
     assert "durability    VIOLATED  Of 40 acked elements: 10 lost." in lines
     assert "  1. The value 10 was acked, and the final scan does not have it." in lines
     header = lines.index("     row  client  operation  outcome   invoked  returned")
@@ -82,7 +82,7 @@ def test_times_that_are_only_an_order_are_shown_as_one(run_check: RunCheck, tmp_
         "1,write,x,1,0,1,ok\n2,write,x,2,2,5,ok\n3,write,x,9,3,,info\n1,read,x,1,6,7,ok\n"
     )
     _, out, _ = run_check(path, "--checker", "registers")
-    assert out.splitlines()[0] == "h.csv (CSV): 4 operations, VIOLATED; it has an order, and no times"
+    assert out.splitlines()[0] == "h.csv (CSV): 4 operations, VIOLATED; its operations have an order but no times"
     assert [line.split() for line in out.splitlines()[-6:]] == [
         ["1.", "1", "was", "seen", "on", "key", "'x'", "after", "2", "had", "been", "written", "over", "it."],
         ["row", "client", "operation", "outcome", "order"],

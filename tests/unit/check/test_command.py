@@ -163,7 +163,7 @@ def test_a_run_is_checked_with_what_its_record_knows(run_check: RunCheck, tmp_pa
     assert (code, findings["durability"]["lost"]) == (1, 1)
     assert findings["durability"]["witnesses"][0]["operations"][0]["invoke_seconds"] == -1  # the injection is at 1 s
     assert findings["schedule"]["validity"] == "valid"
-    assert "times count from the injection" in run_check(folder)[1].splitlines()[0]
+    assert "times are seconds from the injection" in run_check(folder)[1].splitlines()[0]
 
 
 def test_a_run_takes_as_many_operations_as_in_its_verdict(run_check: RunCheck, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_register_is_the_same_in_every_form(form: str, tmp_path: Path) -> None
     assert [{name: row[name] for name in wanted} for row, wanted in zip(rows, ROWS, strict=True)] == ROWS
     assert recording.rows is not None
     assert recording.rows.tolist() == [0, 2, 5, 7, 9]
-    assert recording.notes == ("left out: 1 event of no client (1 of nemesis)",)
+    assert recording.notes == ("left out: 1 non-client event (nemesis: 1)",)
     assert recording.has_times
 
 
@@ -387,7 +387,7 @@ REFUSED = [
         "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :read, :value {0 10, 1 10}}",
         "Line 1: a read returned a collection, and nothing says of what",
     ),
-    ("{:process :nemesis, :type :info, :f :start}", r"no operations of clients \(1 event of no client"),
+    ("{:process :nemesis, :type :info, :f :start}", r"no operations of clients \(1 non-client event"),
     ("{:process 0, :type :invoke, :f :read", "Line 1: the file ends within what line 1 begins"),
     ("[{:process 0, :type :invoke, :f :read}\n", "Line 1: the file ends within"),
     ("{:process 0, :type :invoke, :f :read]", r"Line 1: '\{' is closed by '\]'"),
