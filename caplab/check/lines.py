@@ -6,7 +6,6 @@ search serves all lines: that is what makes checkers fast without a loop over ke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -60,19 +59,6 @@ def dense(code: Integers) -> tuple[Integers, Integers]:
         return number, distinct
     there = np.bincount(code) > 0
     return (np.cumsum(there, dtype=np.int64) - 1)[code], np.flatnonzero(there)
-
-
-def combined(columns: Sequence[Integers]) -> tuple[Integers, Integers]:
-    """Return a number for each combination of some columns, and the first place of each."""
-    code = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        if len(column) and (column != column[0]).any():
-            number = np.unique(column, return_inverse=True)[1]
-            (code,) = packed((code, number))
-            code = dense(code)[0]
-    first = np.full(int(code.max(initial=-1)) + 1, 0)
-    first[code[::-1]] = np.arange(len(code))[::-1]
-    return code, first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

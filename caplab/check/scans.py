@@ -1,4 +1,4 @@
-"""Final scans: the rows of a history that show the final content of the database."""
+"""Scans in a history: which rows are of one scan, of sets or of queues, and which show the final content."""
 
 from __future__ import annotations
 
@@ -8,7 +8,33 @@ from caplab.model.history import Table
 from caplab.model.runs import FinalScan
 
 from ..nouns import counted
-from .columns import Mask, among, codes, integers
+from .columns import Integers, Mask, among, codes, integers
+from .lines import by_line, dense
+
+
+def scan_numbers(history: Table, row: Integers, *of: Integers) -> tuple[Integers, Integers]:
+    """Return the number of each row's scan, and the place among these rows of each scan's first.
+
+    A scan is what one session asked one server at one moment. of: what else tells scans apart, as codes of each row
+    (from -1), such as its key. The rows are by invocation, and so are the numbers.
+    """
+    who = np.zeros(len(row), dtype=np.int64)
+    session, invoke_ns = integers(history, "session", 0)[row], integers(history, "invoke_ns", 0)[row]
+    least = int(session.min(initial=0))
+    for column in (codes(history, "vantage")[0][row], codes(history, "server")[0][row], *of):
+        code = column + 1
+        who = dense(who * (int(code.max(initial=0)) + 1) + code)[0]
+    who = dense(who * (int(session.max(initial=0)) - least + 1) + session - least)[0]
+    order = by_line(who)  # and in each by invocation, as the rows are
+    begins = np.ones(len(row), dtype=np.bool_)
+    begins[1:] = (who[order[1:]] != who[order[:-1]]) | (invoke_ns[order[1:]] != invoke_ns[order[:-1]])
+    first = order[begins]
+    by_place = np.argsort(first, kind="stable")
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[by_place] = np.arange(len(first))
+    number = np.empty(len(row), dtype=np.int64)
+    number[order] = rank[np.cumsum(begins) - 1] if len(row) else rank
+    return number, first[by_place]
 
 
 def final_scan_rows(

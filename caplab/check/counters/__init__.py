@@ -15,7 +15,7 @@ from caplab.check.columns import NEVER, Integers, Mask, among, integers, present
 from caplab.check.finding import Context, Finding, State
 from caplab.check.keyed_scans import KeyedScan, keyed_scan
 from caplab.check.lines import line_order, packed
-from caplab.check.own_keyed_scans import own_keyed_scan
+from caplab.check.standalone_keyed_scans import standalone_keyed_scan
 from caplab.check.versions import key_codes
 from caplab.model.fields import Json
 from caplab.model.history import Table
@@ -101,7 +101,9 @@ def _all_reads(history: Table, context: Context, key: Integers, counter: Mask, o
     reads = np.flatnonzero(among(history, "op", ["read"]) & among(history, "outcome", ["ok"]) & counter[key])
     of = counter[key] if context.standalone else ~other[key]
     scan = (
-        own_keyed_scan(history, of) if context.standalone else keyed_scan(history, context.final_scan, of, COUNTER_SCAN)
+        standalone_keyed_scan(history, of)
+        if context.standalone
+        else keyed_scan(history, context.final_scan, of, COUNTER_SCAN)
     )
     start = context.initial or 0
     if isinstance(scan, str):

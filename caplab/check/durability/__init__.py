@@ -17,7 +17,7 @@ from caplab.model.history import Table
 from caplab.model.runs import FinalScan
 from caplab.nouns import all_of, are, counted, were
 
-from . import own_scans
+from . import standalone_scans
 from .adds import Adds, adds_of, problem_of, scan_of, within
 from .outcomes import AddOutcomes
 from .witnesses import witnesses, witnesses_of_own
@@ -40,7 +40,7 @@ def check(history: Table, context: Context) -> Finding:
     and its rows in the scan.
 
     Without a run's record (context.standalone) each key is a set of its own, judged by the scans in the rows: see
-    own_scans. Then acked = survived + lost + unjudged.
+    standalone_scans. Then acked = survived + lost + unjudged.
 
     Violated by lost, unexpected or duplicated elements. Unknown without a converged and complete final scan, if a value
     was added twice, or with fewer than context.enough acked.
@@ -69,7 +69,7 @@ def _by_own_scans(history: Table, context: Context, adds: Adds) -> Finding:
 
     unjudged are acked elements that the last scan neither shows nor can prove to be lost, as it began too early.
     """
-    result = own_scans.judged(history, adds)
+    result = standalone_scans.judged(history, adds)
     fates = result.outcomes
     figures = _figures(adds, fates) | {"unjudged": result.unjudged}
     figures["by_side"] = by_side(history, context, adds.row, lambda which: _of_adds(adds, fates, which))

@@ -11,7 +11,7 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 
 from .adds import Adds, Scan, between
-from .own_scans import Judged
+from .standalone_scans import Judged
 
 _Proof = tuple[str, list[int]]  # a sentence, and the rows that show it beside the final scan
 

@@ -113,7 +113,7 @@ def _figures(t: Transactions, proofs: Proofs) -> dict[str, Json]:
     for order in ORDERS[1:]:
         counts = {f"{name}_{order}": proofs.counts.get((name, order), 0) for name in CYCLES}
         figures |= {**counts, f"{order}_cycles": sum(counts.values())}
-    return figures | {"unplaced": proofs.unplaced, "repeated": proofs.repeated, "undecided": proofs.undecided}
+    return figures | {"unplaced": proofs.unordered_writes, "repeated": proofs.repeated, "undecided": proofs.undecided}
 
 
 def _witnesses(history: Table, t: Transactions, proofs: Proofs, context: Context) -> list[Json]:
@@ -152,10 +152,9 @@ def _hidden(proofs: Proofs) -> str:
         return f"Of {proofs.undecided} groups of transactions with a cycle it is not decided what kind it is."
     if proofs.repeated:
         return f"{proofs.repeated} values were written to one key several times, so it is not known which was read."
-    if proofs.unplaced:
-        return (
-            f"{proofs.unplaced} writes of registers have no known place in an order: they had not read what was there."
-        )
+    if proofs.unordered_writes:
+        writes = f"{proofs.unordered_writes} writes of registers"
+        return f"{writes} have no known place in an order: they had not read what was there."
     return "" if proofs.dependencies else "No transaction read or overwrote what another one wrote."
 
 

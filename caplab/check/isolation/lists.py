@@ -25,21 +25,21 @@ class Suspects:
     """Reads, as micro-operations, that prove something by themselves, and what else does.
 
     aborted: of what a failed transaction wrote. intermediate: of what its writer changed again. unwritten: of what
-    nobody wrote. doubled: of a list with one append twice. incompatible: two reads of one key that do not begin alike.
-    dirty: a committed append on top of a failed one, both as micro-operations. lost: reads of one version (a group
-    each), after which several transactions wrote it. repeated: writes whose value another one of the key has too.
-    unplaced: committed writes whose place in the order of versions is not known.
+    nobody wrote. duplicated: of a list with one append twice. incompatible: two reads of one key that do not begin
+    alike. dirty: a committed append on top of a failed one, both as micro-operations. lost: reads of one version (a
+    group each), after which several transactions wrote it. repeated: writes whose value another one of the key has too.
+    unordered_writes: committed writes whose place in the order of versions is not known.
     """
 
     aborted: Places
     intermediate: Places
     unwritten: Places
-    doubled: Places
+    duplicated: Places
     incompatible: tuple[tuple[int, int], ...]
     dirty: tuple[tuple[int, int], ...]
     lost: tuple[tuple[int, ...], ...]
     repeated: int
-    unplaced: int
+    unordered_writes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,18 +78,18 @@ def infer(t: Transactions, touches: Touches, edges: EdgeList) -> Suspects:
     odd_last = reads[odd & (t.end[reads] > t.begin[reads])]
     readers = np.concatenate((clean[lengths > 0], odd_last))
     read_append = np.concatenate((last, writers.find(t.key[odd_last], t.elements[t.end[odd_last] - 1])))
-    aborted, unwritten, doubled = _bad_reads(t, clean, lengths, versions)
-    odd_aborted, odd_unwritten, odd_doubled = _strange_odd(t, reads[odd], writers)
+    aborted, unwritten, duplicated = _bad_reads(t, clean, lengths, versions)
+    odd_aborted, odd_unwritten, odd_duplicated = _bad_odd_reads(t, reads[odd], writers)
     return Suspects(
         aborted=np.concatenate((aborted, odd_aborted)),
         intermediate=intermediate(t, touches, readers, read_append),
         unwritten=np.concatenate((unwritten, odd_unwritten)),
-        doubled=np.concatenate((doubled, odd_doubled)),
+        duplicated=np.concatenate((duplicated, odd_duplicated)),
         incompatible=_incompatible(t, reads[odd], longest),
         dirty=_dirty(t, versions),
         lost=_lost(t, touches),
         repeated=writers.repeated,
-        unplaced=0,
+        unordered_writes=0,
     )
 
 
@@ -200,7 +200,7 @@ def _bad_reads(t: Transactions, reads: Places, lengths: Integers, versions: _Ver
     return bad_reads[0], bad_reads[1], bad_reads[2]
 
 
-def _strange_odd(t: Transactions, reads: Places, writers: Writers) -> tuple[Places, Places, Places]:
+def _bad_odd_reads(t: Transactions, reads: Places, writers: Writers) -> tuple[Places, Places, Places]:
     """Return the same of reads that are not the beginning of the longest."""
     counts = t.end[reads] - t.begin[reads]
     of = np.repeat(np.arange(len(reads)), counts)
@@ -212,8 +212,8 @@ def _strange_odd(t: Transactions, reads: Places, writers: Writers) -> tuple[Plac
     order = np.argsort(pairs, kind="stable")
     order = order[append[order] >= 0]
     twice = order[1:][pairs[order[1:]] == pairs[order[:-1]]]
-    aborted, unwritten, doubled = (reads[np.unique(of[places])] for places in (failed, append == NONE, twice))
-    return aborted, unwritten, doubled
+    aborted, unwritten, duplicated = (reads[np.unique(of[places])] for places in (failed, append == NONE, twice))
+    return aborted, unwritten, duplicated
 
 
 def _incompatible(t: Transactions, odd: Places, longest: Integers) -> tuple[tuple[int, int], ...]:

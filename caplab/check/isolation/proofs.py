@@ -30,14 +30,15 @@ class Proof:
 class Proofs:
     """Counts and a few proofs of each anomaly, by its name and the order that it needs ('', session, realtime).
 
-    undecided: groups of transactions with a cycle whose smallest class was not found in time. unplaced: writes of
-    registers whose place is not known. repeated: values written several times. dependencies: how many were found.
+    undecided: groups of transactions with a cycle whose smallest class was not found in time. unordered_writes: of
+    registers, with no known place in the order. repeated: values written several times. dependencies: how many were
+    found.
     """
 
     counts: dict[tuple[str, str], int]
     proofs: dict[tuple[str, str], list[Proof]]
     undecided: int
-    unplaced: int
+    unordered_writes: int
     repeated: int
     dependencies: int
 
@@ -69,7 +70,7 @@ def proofs_of(t: Transactions) -> Proofs:
         counts={kind: counts[kind] for kind in weakest_first},
         proofs={kind: proofs.get(kind, [])[:_SHOWN] for kind in weakest_first},
         undecided=sum(not cycle.steps and cycle.name == G_NONADJACENT for cycle in cycles),
-        unplaced=sum(each.unplaced for each in suspects),
+        unordered_writes=sum(each.unordered_writes for each in suspects),
         repeated=sum(each.repeated for each in suspects),
         dependencies=dependencies,
     )
@@ -79,7 +80,7 @@ def _alone(t: Transactions, suspects: list[Suspects], inconsistent: Places) -> I
     """Yield the anomalies that are no cycles."""
     writers = _writers(t, suspects)
     for each in suspects:
-        reads = {"g1a": each.aborted, "g1b": each.intermediate, "unwritten": each.unwritten, "doubled": each.doubled}
+        reads = {"g1a": each.aborted, "g1b": each.intermediate, "unwritten": each.unwritten, "doubled": each.duplicated}
         for name, places in reads.items():
             yield name, len(places), [_of_read(t, name, int(read), writers) for read in places[:_SHOWN]]
         yield (

@@ -36,12 +36,12 @@ def infer(t: Transactions, touches: Touches, edges: EdgeList) -> Suspects:
         aborted=known[failed],
         intermediate=intermediate(t, touches, known, written[known]),
         unwritten=valued[written[valued] == NONE],
-        doubled=np.zeros(0, dtype=np.int64),
+        duplicated=np.zeros(0, dtype=np.int64),
         incompatible=(),
         dirty=(),
         lost=_lost(t, overwriting, written),
         repeated=writers.repeated,
-        unplaced=_unplaced(t, touches, overwriting),
+        unordered_writes=_unordered_writes(t, touches, overwriting),
     )
 
 
@@ -66,7 +66,7 @@ def _lost(t: Transactions, overwriting: Places, written: Integers) -> tuple[tupl
     return tuple(runs(reads, same))
 
 
-def _unplaced(t: Transactions, touches: Touches, overwriting: Places) -> int:
+def _unordered_writes(t: Transactions, touches: Touches, overwriting: Places) -> int:
     """Count the committed last writes whose transaction had not read the key, where it is not the only one."""
     last = np.flatnonzero(touches.last_write & (t.op == WRITES) & t.possible[t.of])
     per_key = np.bincount(t.key[last], minlength=len(t.keys))

@@ -50,7 +50,7 @@ def check(history: Table, context: Context) -> Finding:
         return Finding(property=NAME, state=State.UNKNOWN, reason=reason)
     false = falsely_empty(operations, stays_of(operations, np.zeros(0, dtype=np.int64)))
     missing = missing_of(operations, false)
-    stays = stays_of(operations, staying(operations, missing.undrained))
+    stays = stays_of(operations, staying(operations, missing.unaccounted))
     anomalies = Anomalies(
         deliveries=deliveries_of(operations),
         missing=missing,
@@ -80,7 +80,7 @@ def _figures(operations: Operations, anomalies: Anomalies) -> dict[str, Json]:
         "left": int((shown & (operations.per_element(operations.dequeues) == 0)).sum()),
         "lost": len(missing.lost),
         "maybe_taken": len(missing.enqueue) - len(missing.lost),
-        "undrained": len(missing.undrained),
+        "undrained": len(missing.unaccounted),
         "unexpected": len(deliveries.unexpected),
         "duplicated": len(deliveries.duplicated) + len(deliveries.shown_again),
         "out_of_order": len(anomalies.overtaken.late),

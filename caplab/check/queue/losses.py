@@ -23,7 +23,7 @@ class Missing:
 
     enqueue: places in Enqueues. proof: the row that shows first that the element is gone. gone_ns: the end of that.
     takers: how many dequeues of the queue that may have taken one were invoked by then. lost: places here, each of the
-    first element that is too many for the takers. undrained: as enqueue, of elements that nothing shows to be gone.
+    first element that is too many for the takers. unaccounted: as enqueue, of elements that nothing shows to be gone.
     """
 
     enqueue: Integers
@@ -32,7 +32,7 @@ class Missing:
     gone_ns: Integers
     takers: Integers
     lost: Integers
-    undrained: Integers
+    unaccounted: Integers
 
 
 def missing_of(operations: Operations, falsely_empty: Integers) -> Missing:
@@ -42,7 +42,7 @@ def missing_of(operations: Operations, falsely_empty: Integers) -> Missing:
     proofs = _proofs(operations, falsely_empty)
     proof, gone_ns = proofs.first_after(key, operations.enqueues.return_ns[enqueue])
     shown = gone_ns != NEVER
-    undrained = enqueue[~shown]
+    unaccounted = enqueue[~shown]
     enqueue, key, proof, gone_ns = enqueue[shown], key[shown], proof[shown], gone_ns[shown]
     order = line_order(key, gone_ns)
     enqueue, key, proof, gone_ns = enqueue[order], key[order], proof[order], gone_ns[order]
@@ -54,7 +54,7 @@ def missing_of(operations: Operations, falsely_empty: Integers) -> Missing:
         gone_ns=gone_ns,
         takers=takers,
         lost=_too_many(key, takers),
-        undrained=undrained,
+        unaccounted=unaccounted,
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from caplab.check.columns import NEVER, Integers, Mask, among, codes, integers, present
+from caplab.check.full_scans import FullScans, full_scans
 from caplab.check.lines import dense, packed
 from caplab.check.scans import of_queues
 from caplab.check.versions import key_codes
-from caplab.check.whole_scans import WholeScans, whole_scans
 from caplab.model.history import Table
 
 
@@ -53,7 +53,7 @@ class Operations:
     dequeues: Moved
     empty: Asked
     takers: Asked
-    scans: WholeScans
+    scans: FullScans
     shown: Moved
     shown_in: Integers
     refused: Integers  # rows of enqueues that surely failed
@@ -75,7 +75,7 @@ def operations_of(history: Table) -> Operations:
     enqueue, dequeue = (among(history, "op", [op]) for op in ("enqueue", "dequeue"))
     ok, fail = (among(history, "outcome", [word]) for word in ("ok", "fail"))
     has_value = present(history, "value")
-    scans = whole_scans(history, of_queues(history))
+    scans = full_scans(history, of_queues(history))
     rows = {
         "enqueued": np.flatnonzero(enqueue & ~fail & has_value),
         "dequeued": np.flatnonzero(dequeue & ok & has_value),

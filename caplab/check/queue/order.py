@@ -52,8 +52,8 @@ def staying(operations: Operations, enqueues: Integers) -> Integers:
     return enqueues[~np.isin(key, takers)]
 
 
-def stays_of(operations: Operations, undrained: Integers) -> Stays:
-    """Return the stays of elements that are known to have left, or to be still there, as the undrained are."""
+def stays_of(operations: Operations, unaccounted: Integers) -> Stays:
+    """Return the stays of elements that are known to have left, or to be still there, as the unaccounted are."""
     many = operations.elements
     enqueue, dequeue, show = (np.full(many, -1, dtype=np.int64) for _ in range(3))
     enqueues, dequeues, shown = operations.enqueues, operations.dequeues, operations.shown
@@ -64,7 +64,7 @@ def stays_of(operations: Operations, undrained: Integers) -> Stays:
     show[shown.element[usable]] = usable  # the last one stays
     once = (operations.per_element(enqueues) == 1) & (operations.per_element(dequeues) <= 1)
     there = (dequeue >= 0) | (show >= 0)
-    there[enqueues.element[undrained]] = True
+    there[enqueues.element[unaccounted]] = True
     element = np.flatnonzero(once & there)
     left = dequeue[element] >= 0
     came, went, seen = enqueue[element], dequeue[element], show[element]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from caplab.check.columns import NEVER, Integers, Mask, among, integers, present
+from caplab.check.full_scans import FullScans, full_scans
 from caplab.check.lines import line_order, packed
 from caplab.check.scans import of_sets
 from caplab.check.versions import key_codes
-from caplab.check.whole_scans import WholeScans, whole_scans
 from caplab.model.history import Table
 
 LONG_AGO = int(np.iinfo(np.int64).min)
@@ -35,7 +35,7 @@ class Reads:
     place: of each scan among those of its set, by invocation. row: of a pair in the history.
     """
 
-    scans: WholeScans
+    scans: FullScans
     usable: Mask  # of the scans: they are ok
     element: Integers
     scan: Integers
@@ -61,7 +61,7 @@ def elements_of(history: Table) -> Elements:
 
 def reads_of(history: Table, elements: Elements) -> Reads:
     """Return the scans of sets, with what they showed of these elements."""
-    scans = whole_scans(history, of_sets(history))
+    scans = full_scans(history, of_sets(history))
     has_value = present(history, "value")[scans.row] & scans.ok[scans.scan]
     row, scan = scans.row[has_value], scans.scan[has_value]
     value = integers(history, "value", 0)

@@ -12,8 +12,8 @@ import numpy as np
 from caplab.check.checker import Checker, Property
 from caplab.check.finding import Context, Finding, State
 from caplab.check.keyed_scans import keyed_scan
-from caplab.check.own_keyed_scans import own_keyed_scan
 from caplab.check.sides import by_side
+from caplab.check.standalone_keyed_scans import standalone_keyed_scan
 from caplab.check.versions import (
     UNBOUNDED,
     Versions,
@@ -60,7 +60,7 @@ def check(history: Table, context: Context) -> Finding:
     versions = versions_of(history, context.initial)
     of = versions.ordered[key_codes(history)[0]]
     scan = (
-        own_keyed_scan(history, of)
+        standalone_keyed_scan(history, of)
         if context.standalone
         else keyed_scan(history, context.final_scan, of, REGISTER_SCAN)
     )

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from caplab.check.columns import NEVER, Integers, Mask, among, codes, integers, present
-from caplab.check.lines import by_line, combined, packed
+from caplab.check.lines import by_line, packed
+from caplab.check.scans import scan_numbers
 from caplab.check.versions import key_codes
 from caplab.model.history import Table
 from caplab.nouns import are, counted
@@ -24,7 +25,7 @@ _NO_SCAN = "There is no record of a final scan."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnScans:
+class StandaloneScans:
     """The rows of all scans of sets, and of each scan what tells it from others."""
 
     row: Integers  # in the history
@@ -87,7 +88,7 @@ def judged(history: Table, adds: Adds) -> Judged:
     )
 
 
-def _twice(scans: OwnScans, shown: Integers, order: Integers) -> Integers:
+def _twice(scans: StandaloneScans, shown: Integers, order: Integers) -> Integers:
     """Return, for each element that a scan shows twice, the places of two such rows; order is by element."""
     order = order[by_line(scans.scan[order])]
     again = (shown[order[1:]] == shown[order[:-1]]) & (scans.scan[order[1:]] == scans.scan[order[:-1]])
@@ -95,15 +96,14 @@ def _twice(scans: OwnScans, shown: Integers, order: Integers) -> Integers:
     return np.asarray(pairs[np.unique(shown[pairs[:, 0]], return_index=True)[1]])
 
 
-def _scans(history: Table, adds: Adds) -> OwnScans:
+def _scans(history: Table, adds: Adds) -> StandaloneScans:
     row, number, ok = _rows_of_sets(history, adds)
     server, words = codes(history, "server")
-    vantage, session = codes(history, "vantage")[0][row], integers(history, "session", 0)[row]
     invoke_ns = integers(history, "invoke_ns", 0)[row]
-    scan, first = combined((number, server[row], vantage, session, invoke_ns))
+    scan, first = scan_numbers(history, row, number)
     count = len(first)
     together, service = (among(history, name, [word])[row] for name, word in (("server", "all"), ("route", "service")))
-    return OwnScans(
+    return StandaloneScans(
         row=row,
         set=number,
         scan=scan,
@@ -135,7 +135,7 @@ def _rows_of_sets(history: Table, adds: Adds) -> tuple[Integers, Integers, Mask]
     return scan[place], np.where(of_all[place], nth, number[place]), ok[place]
 
 
-def _last_scans(scans: OwnScans, adds: Adds) -> tuple[dict[int, list[int]], list[str]]:
+def _last_scans(scans: StandaloneScans, adds: Adds) -> tuple[dict[int, list[int]], list[str]]:
     """Return, for each set, the scans that judge it, and the problems of sets without any that can.
 
     Of the scans that began after all acked adds had returned (without any: of all), those of all members together
@@ -171,19 +171,19 @@ def _no_scan(adds: Adds, number: int) -> str:
     )
 
 
-def _preferred(scans: OwnScans, some: list[int]) -> list[int]:
+def _preferred(scans: StandaloneScans, some: list[int]) -> list[int]:
     for kind in (scans.together, scans.service):
         if chosen := [scan for scan in some if kind[scan]]:
             return chosen
     return some
 
 
-def _began_last(scans: OwnScans, some: list[int]) -> list[int]:
+def _began_last(scans: StandaloneScans, some: list[int]) -> list[int]:
     last_ns = max(int(scans.invoke_ns[scan]) for scan in some)
     return [scan for scan in some if scans.invoke_ns[scan] == last_ns]
 
 
-def _agreeing(scans: OwnScans, pool: list[int]) -> tuple[list[int], str]:
+def _agreeing(scans: StandaloneScans, pool: list[int]) -> tuple[list[int], str]:
     """Return the last scan, those that began with it and the last of other servers, and how they differ, or ''."""
     last = _began_last(scans, pool)
     chosen = last + list(_last_of_others(scans, pool, {scans.server[scan] for scan in last}))
@@ -199,7 +199,7 @@ def _agreeing(scans: OwnScans, pool: list[int]) -> tuple[list[int], str]:
     return chosen, ""
 
 
-def _last_of_others(scans: OwnScans, pool: list[int], servers: set[str | None]) -> Iterator[int]:
+def _last_of_others(scans: StandaloneScans, pool: list[int], servers: set[str | None]) -> Iterator[int]:
     """Yield the last scan of every other server, if it went well."""
     latest: dict[str | None, int] = {}
     for scan in sorted(pool, key=lambda each: int(scans.invoke_ns[each])):
@@ -209,7 +209,7 @@ def _last_of_others(scans: OwnScans, pool: list[int], servers: set[str | None]) 
             yield scan
 
 
-def _elements(scans: OwnScans, scan: int) -> Integers:
+def _elements(scans: StandaloneScans, scan: int) -> Integers:
     return np.unique(scans.value[(scans.scan == scan) & scans.shows])
 
 

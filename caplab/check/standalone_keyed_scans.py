@@ -14,8 +14,7 @@ from caplab.model.history import Table
 
 from .columns import NEVER, Integers, Mask, among, codes, integers, present
 from .keyed_scans import KeyedScan
-from .lines import combined
-from .scans import of_queues, of_sets
+from .scans import of_queues, of_sets, scan_numbers
 from .versions import key_codes
 
 
@@ -36,7 +35,7 @@ class _Scans:
     collection: Integers
 
 
-def own_keyed_scan(history: Table, of: Mask) -> KeyedScan | str:
+def standalone_keyed_scan(history: Table, of: Mask) -> KeyedScan | str:
     """Return the last scans of the wanted keys (a mask of rows), or why there are none to judge by."""
     if among(history, "op", ["add"]).any():
         of = of & ~of_sets(history)
@@ -70,8 +69,8 @@ def _scans(history: Table, of: Mask) -> _Scans:
     key, names = key_codes(history)
     key, value = key[row], integers(history, "value", 0)[row]
     invoke_ns, return_ns = integers(history, "invoke_ns", 0)[row], integers(history, "return_ns", NEVER)[row]
-    server, vantage = codes(history, "server")[0][row], codes(history, "vantage")[0][row]
-    scan, first = combined((server, vantage, integers(history, "session", 0)[row], invoke_ns))
+    server = codes(history, "server")[0][row]
+    scan, first = scan_numbers(history, row)
     count = len(first)
     ok, shows = among(history, "outcome", ["ok"])[row], present(history, "value")[row] | (key != len(names) - 1)
     end_ns = np.full(count, -NEVER)

@@ -1,4 +1,4 @@
-"""Scans of whole sets or queues, told apart by who made them, when, and of what."""
+"""Full scans: each reads all elements of a set or a queue."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from caplab.model.history import Table
 
 from .columns import NEVER, Integers, Mask, among, codes, integers
-from .lines import by_line, dense
+from .scans import scan_numbers
 from .versions import key_codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WholeScans:
+class FullScans:
     """Scans by their invocation, and the rows that show what each found.
 
     trusted: the scan shows what all members agree on, as far as the history tells: of scans of all members together,
@@ -35,21 +35,21 @@ class WholeScans:
     by_member: bool
 
 
-def whole_scans(history: Table, of: Mask) -> WholeScans:
+def full_scans(history: Table, of: Mask) -> FullScans:
     """Return the scans among these rows; the rows of one share vantage, session, server, key and invoke_ns."""
     row = np.flatnonzero(of & among(history, "op", ["scan"]))
-    invoke_ns = integers(history, "invoke_ns", 0)[row]
-    scan = _numbers(history, row, invoke_ns)
-    first = row[np.unique(scan, return_index=True)[1]]
+    key = key_codes(history)[0]
+    scan, place = scan_numbers(history, row, key[row])
+    first = row[place]
     return_ns = np.full(len(first), np.iinfo(np.int64).min)
     np.maximum.at(return_ns, scan, integers(history, "return_ns", NEVER)[row])
     trusted = _trusted(history, first)
     ok, info = (among(history, "outcome", [word])[row] for word in ("ok", "info"))
-    return WholeScans(
+    return FullScans(
         row=row,
         scan=scan,
         first=first,
-        key=key_codes(history)[0][first],
+        key=key[first],
         invoke_ns=integers(history, "invoke_ns", 0)[first],
         return_ns=return_ns,
         ok=_of_all(scan, ok, len(first)),
@@ -58,26 +58,6 @@ def whole_scans(history: Table, of: Mask) -> WholeScans:
         trusted=np.ones(len(first), dtype=np.bool_) if trusted is None else trusted,
         by_member=trusted is None,
     )
-
-
-def _numbers(history: Table, row: Integers, invoke_ns: Integers) -> Integers:
-    """Return the number of each row's scan; they are numbered by their first row, which is by their invocation."""
-    who = np.zeros(len(row), dtype=np.int64)
-    session = integers(history, "session", 0)[row]
-    least = int(session.min(initial=0))
-    for name in ("vantage", "server", "key"):
-        code = codes(history, name)[0][row] + 1
-        who = dense(who * (int(code.max(initial=0)) + 1) + code)[0]
-    who = dense(who * (int(session.max(initial=0)) - least + 1) + session - least)[0]
-    order = by_line(who)  # and in each by invocation, as the rows are
-    begins = np.ones(len(row), dtype=np.bool_)
-    begins[1:] = (who[order[1:]] != who[order[:-1]]) | (invoke_ns[order[1:]] != invoke_ns[order[:-1]])
-    first = order[begins]
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first, kind="stable")] = np.arange(len(first))
-    number = np.empty(len(row), dtype=np.int64)
-    number[order] = rank[np.cumsum(begins) - 1] if len(row) else rank
-    return number
 
 
 def _of_all(scan: Integers, rows: Mask, scans: int) -> Mask:
