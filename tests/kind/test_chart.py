@@ -11,10 +11,9 @@ import pytest
 from caplab_cluster.chart import NAMESPACE, RELEASE
 from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.paths import CHART
-from caplab_cluster.setup_context import built_tools
 from caplab_cluster.shell import CommandResult, ask
 from support.kind.fault_objects import fault, phase_is
-from support.kind.kind_lab import Lab, run_make, setup_context, wait_until
+from support.kind.kind_lab import Lab, run_make, wait_until
 from support.kind.lab_state import gate_files
 from support.kind.postgres_cluster import await_status, is_ready, postgres
 
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.alone
 
 
 def helm(lab: Lab, *arguments: str) -> CommandResult:
-    program = built_tools(setup_context()).helm
+    program = lab.tools.helm
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
     return ask([program, *arguments, *flags], timeout_seconds=120)
 
@@ -80,7 +79,7 @@ def test_an_upgrade_reaches_the_kinds(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_up_mends_a_release_whose_helm_was_killed(lab: Lab) -> None:
-    program = built_tools(setup_context()).helm
+    program = lab.tools.helm
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
     values = ["--values", str(lab.cache.cluster / "values.json"), "--set", "images.operator=no/such:image"]
     process = subprocess.Popen([program, "upgrade", RELEASE, str(CHART), *values, *flags, "--wait"])

@@ -9,16 +9,15 @@ import yaml
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.paths import CHART
-from caplab_cluster.setup_context import built_tools
 from caplab_cluster.shell import CommandResult, ask
 from support.chart.chart_checks import COMBINATIONS, Chart
-from support.kind.kind_lab import Lab, setup_context
+from support.kind.kind_lab import Lab
 
 pytestmark = pytest.mark.beside
 
 
 def helm(lab: Lab, *arguments: str) -> CommandResult:
-    program = built_tools(setup_context()).helm
+    program = lab.tools.helm
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
     return ask([program, *arguments, *flags], timeout_seconds=120)
 
@@ -39,7 +38,7 @@ def test_a_value_that_is_missing_or_misspelt_is_named(lab: Lab) -> None:
 
 @pytest.mark.parametrize("settings", COMBINATIONS, ids=lambda settings: " ".join(settings) or "defaults")
 def test_the_api_server_takes_every_combination_of_values(lab: Lab, settings: tuple[str, ...], tmp_path: Path) -> None:
-    rendered = Chart(built_tools(setup_context()).helm).render(*settings, "schedule.namespace=default")
+    rendered = Chart(lab.tools.helm).render(*settings, "schedule.namespace=default")
     file = tmp_path / "chart.yaml"
     file.write_text(yaml.safe_dump_all(rendered))
     tried = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", str(file)]
@@ -48,7 +47,7 @@ def test_the_api_server_takes_every_combination_of_values(lab: Lab, settings: tu
 
 
 def test_what_the_api_server_does_not_take_is_seen(lab: Lab, tmp_path: Path) -> None:
-    rendered = Chart(built_tools(setup_context()).helm).render("schedule.enabled=true", "schedule.namespace=default")
+    rendered = Chart(lab.tools.helm).render("schedule.enabled=true", "schedule.namespace=default")
     (cron,) = (manifest for manifest in rendered if manifest["kind"] == "CronJob")
     cron["spec"]["schedule"] = "61 * * * *"
     file = tmp_path / "chart.yaml"

@@ -10,14 +10,13 @@ import yaml
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.chart import RELEASE
 from caplab_cluster.paths import CHART
-from caplab_cluster.setup_context import built_tools
 from caplab_cluster.shell import ask
 from caplab_operator.engines import objects
 from caplab_operator.engines.postgres import manifests as postgres
 from caplab_operator.engines.postgres.spec import parse
 from support.chart.rights_table import Right, difference, in_table, rights_of
 from support.kind import cluster_object
-from support.kind.kind_lab import Lab, in_namespace, setup_context, wait_until
+from support.kind.kind_lab import Lab, in_namespace, wait_until
 
 pytestmark = pytest.mark.beside
 
@@ -85,7 +84,7 @@ def test_every_account_of_the_lab_is_on_the_page(lab: Lab) -> None:
 def test_the_uninstall_hook_may_do_what_the_page_says(lab: Lab) -> None:
     values = str(lab.cache.cluster / "values.json")
     shown = ("--show-only", "templates/uninstall.yaml", "--values", values, "--kube-version", "1.34.0")
-    answer = ask([built_tools(setup_context()).helm, "template", RELEASE, str(CHART), *shown])
+    answer = ask([lab.tools.helm, "template", RELEASE, str(CHART), *shown])
     assert answer.ok, answer.err
     (role,) = (item for item in yaml.safe_load_all(answer.out) if item and item["kind"] == "ClusterRole")
     assert difference(rights_of(role["rules"]), TABLE["caplab-uninstall", UNINSTALLING]) == ""

@@ -10,10 +10,9 @@ import pytest
 from caplab_cluster.chart import NAMESPACE, RELEASE
 from caplab_cluster.kind_cluster import CONTEXT, CONTROL_PLANE
 from caplab_cluster.paths import CHART
-from caplab_cluster.setup_context import built_tools
 from caplab_cluster.shell import CommandResult, ask
 from support.chart.rights_table import Right, difference, in_table, rights_of
-from support.kind.kind_lab import Lab, setup_context, wait_until
+from support.kind.kind_lab import Lab, wait_until
 from support.kind.lab_state import gate_files
 
 pytestmark = pytest.mark.alone
@@ -30,7 +29,7 @@ REPORTS = (
 
 def helm(lab: Lab, *arguments: str) -> CommandResult:
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
-    return ask([built_tools(setup_context()).helm, *arguments, *flags], timeout_seconds=180)
+    return ask([lab.tools.helm, *arguments, *flags], timeout_seconds=180)
 
 
 def upgrade(lab: Lab, values: dict[str, Any]) -> None:

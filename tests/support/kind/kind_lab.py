@@ -18,6 +18,7 @@ from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.setup_context import SetupContext, begin, built_tools
 from caplab_cluster.shell import CommandResult, ask
+from caplab_cluster.toolchain import Tools
 
 from support.kind.api_reader import ApiReader
 
@@ -52,6 +53,7 @@ class Lab:
     cache: Cache
     engine: ContainerEngine
     cluster: KindCluster
+    tools: Tools  # found once: it takes 0.27 s of CPU time, since it asks each engine and tool of the machine
     images: dict[str, str]
     reader: ApiReader
 
@@ -70,7 +72,7 @@ class Lab:
 
     def kubectl_command(self) -> list[str]:
         """Return the command of kubectl, for the caller's own process."""
-        return [built_tools(setup_context()).kubectl, "--kubeconfig", str(self.cache.kubeconfig)]
+        return [self.tools.kubectl, "--kubeconfig", str(self.cache.kubeconfig)]
 
     def try_apply(self, *objects: dict[str, Any]) -> CommandResult:
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
@@ -88,9 +90,11 @@ def connect() -> Lab:
     """Connect to the lab as it is now; containers' ids change when it is remade."""
     now = setup_context()
     engine = now.engine
-    cluster = KindCluster(engine, now.cache, built_tools(now))
+    tools = built_tools(now)
+    cluster = KindCluster(engine, now.cache, tools)
     images = json.loads((now.cache.cluster / "images.json").read_text())
-    return Lab(cache=now.cache, engine=engine, cluster=cluster, images=images, reader=ApiReader(now.cache.kubeconfig))
+    reader = ApiReader(now.cache.kubeconfig)
+    return Lab(cache=now.cache, engine=engine, cluster=cluster, tools=tools, images=images, reader=reader)
 
 
 def toolbox_pod(lab: Lab, zone: str) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from typing import Any
 
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import CONTEXT
-from caplab_cluster.setup_context import built_tools
 
 from caplab.contract.names import API_VERSION, VANTAGE_LABEL
-from support.kind.kind_lab import Lab, setup_context
+from support.kind.kind_lab import Lab
 
 RATE = 60.0  # operations a second of each vantage, over both routes
 
@@ -47,7 +46,7 @@ def all_are(lab: Lab, namespace: str, name: str, phase: str, vantages: int, oper
 def fetch(lab: Lab, namespace: str, run: str, vantage: str, target: Path) -> Path:
     """A vantage's folder of a run, out of its prober's volume."""
     pod = lab.get("pods", "-n", NAMESPACE, "-l", f"{VANTAGE_LABEL}={vantage}")["items"][0]["metadata"]["name"]
-    command = [built_tools(setup_context()).kubectl, "--kubeconfig", str(lab.cache.kubeconfig), "--context", CONTEXT,
+    command = [lab.tools.kubectl, "--kubeconfig", str(lab.cache.kubeconfig), "--context", CONTEXT,
                "exec", "-n", NAMESPACE, pod, "--", "tar", "-cf", "-", "-C", f"/history/{namespace}", run]  # fmt: skip
     archive = subprocess.run(command, capture_output=True, check=True).stdout
     folder = target / vantage
