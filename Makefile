@@ -52,13 +52,12 @@ workflow: venv ## run the nightly workflow's job here, step by step, from a clea
 	@$(IN_VENV)python tests/run_workflow.py .github/workflows/resilience.yml --store $${CAPLAB_STORE:-results/workflow} \
 	  --input suite=$(or $(EXPERIMENT),$(SUITE)) --input repeat=$(REPEAT)
 
-# Unit tests of what keeps a schedule have the processors to themselves; all others run in the time that the tests on kind
-# leave, which is half of it.
+# Unit tests of what keeps a schedule wait most of the time: many run side by side, and nothing else beside them. All
+# others run in the time that the tests on kind leave, which is half of it.
 test: ## run the gate: lint, types, unit and property tests, and the tests on kind
 	@$(MAKE) -s venv
 	@$(MAKE) -s -j2 lint up
-	@$(MAKE) -s unit-tests MARKS=timed
-	@$(MAKE) -s -o up test-images-python MARKS=timed
+	@$(MAKE) -s -o up -j2 --output-sync unit-tests test-images-python MARKS=timed WORKERS=6
 	@$(MAKE) -s -o up -k -j2 test-kind test-images-python IDLE=1 MARKS="not timed"
 
 ifdef IDLE
@@ -68,8 +67,10 @@ endif
 
 test-unit: lint unit-tests ## run the fast part of the gate
 
+WORKERS := 2
+
 unit-tests: venv ## run the unit and property tests only
-	@$(IN_IDLE_TIME) $(IN_VENV)pytest -q -n 2 --durations=15 -m "$(MARKS)" tests/unit tests/property
+	@$(IN_IDLE_TIME) $(IN_VENV)pytest -q -n $(WORKERS) --durations=15 -m "$(MARKS)" tests/unit tests/property
 
 # What measures times runs alone or beside one other, the rest side by side: most of the time each waits for databases. All
 # groups run in any case, so that the last one removes the cluster; any that fails fails the gate.
@@ -85,7 +86,7 @@ test-kind: venv up ## run the tests on the real cluster; the last one removes it
 	exit $$failed
 
 test-images-python: up ## run the unit tests on the lab images' own Python and wheels, in a container
-	@PYTHONPATH=cluster $(IN_IDLE_TIME) $(PYTHON) tests/on_images_python.py "$(MARKS)"
+	@PYTHONPATH=cluster $(IN_IDLE_TIME) $(PYTHON) tests/on_images_python.py "$(MARKS)" $(WORKERS)
 
 test-pythons: ## run lint, types, unit and property tests on every Python from 3.11 to 3.14 on this machine
 	@PYTHONPATH=cluster $(PYTHON) tests/on_every_python.py

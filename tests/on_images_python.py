@@ -64,22 +64,22 @@ def packages(step: Step, cache: Cache) -> Path:
     return unpacked.rename(folder)
 
 
-def tests(image: str, site: Path, marks: str) -> list[str]:
-    """Return the engine's arguments that run the tests of such marks in a container."""
+def tests(image: str, site: Path, marks: str, workers: str) -> list[str]:
+    """Return the engine's arguments that run the tests of such marks in a container, by so many processes."""
     path = ":".join(f"/repository/{name}".rstrip("/") for name in PACKAGES)
     major, minor = versions.DEBIAN_LAB_PYTHON
     installed = f"/opt/caplab/lib/python{major}.{minor}/site-packages/{PATH_FILE}"
     variables = {"PYTHONPATH": path, "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis"}
     flags = [f"--env={name}={value}" for name, value in variables.items()]
     without = " ".join(f"--ignore tests/unit/repository/{name}.py" for name in ("test_repository", "test_workflows"))
-    pytest = f"python3 -m pytest -q -n 2 -p no:cacheprovider -m {shlex.quote(marks)} {without} tests/unit"
+    pytest = f"python3 -m pytest -q -n {workers} -p no:cacheprovider -m {shlex.quote(marks)} {without} tests/unit"
     return ["run", "--rm", "--network=none", *IN_IDLE_TIME, "--security-opt=label=disable",
             f"--volume={REPOSITORY}:/repository:ro", f"--volume={site}:/site:ro",
             f"--volume={site / PATH_FILE}:{installed}:ro", "--workdir=/repository", *flags, image,
             "timeout", str(SECONDS), "sh", "-c", f"python3 --version; {pytest}"]  # fmt: skip
 
 
-def main(marks: str = "") -> int:
+def main(marks: str = "", workers: str = "2") -> int:
     """Run those of such marks, or all. Returns 0 if all passed, 1 if some failed or could not run."""
     cache = Cache.from_environment()
     progress = Progress(cache.logs / "tests")
@@ -88,7 +88,7 @@ def main(marks: str = "") -> int:
         reference = image(setup, progress)
         with progress.step("wheels for the tests on the images' Python") as step:
             site = packages(step, cache)
-        arguments = tests(reference, site, marks)
+        arguments = tests(reference, site, marks, workers)
     except Failure as failure:
         print(render(failure), file=sys.stderr, flush=True)
         return 1

@@ -46,9 +46,9 @@ def make_test(folder: Path, failing: str = "") -> tuple[int, list[str]]:
 def test_each_part_runs_and_what_needs_another_runs_after_it(tmp_path: Path) -> None:
     code, parts = make_test(tmp_path)
     assert code == 0
-    first = parts.index("unit-timed")
+    first = min(parts.index("unit-timed"), parts.index("images-timed"))
     assert set(parts[:first]) == {"lint", "up"}
-    assert parts[first + 1] == "images-timed"
+    assert set(parts[first : first + 2]) == {"unit-timed", "images-timed"}
     assert set(parts[first + 2 :]) == {"unit", "images", "kind"}
     assert parts.index("unit") < parts.index("images")
 
