@@ -19,13 +19,14 @@ from .clock import Clock
 from .faults import Assignment, Body, FaultRecord, Heal, Key
 from .injections import AgentLocation, ClusterReader, InjectionResult, Injections
 from .injector import FaultInjector, Injectors
-from .journal import Journal
+from .journal import Journal, resumed
 from .plan import DecisionContext, decide
 from .report import Reporter, report_body
 from .requested import ListedFault, listed_fault
 
 _HEAL_RETRY_SECONDS = 1.0
 _POLL_SECONDS = 0.25
+_MAX_PAUSE_SECONDS = 3600.0  # a longer one may be too long for the queue
 _log = logging.getLogger(__name__)
 
 Event: TypeAlias = "list[ListedFault] | InjectionResult | None"  # all Faults; a finished injection; None: stop
@@ -77,7 +78,7 @@ class Agent:
 
     def run(self) -> None:
         """Resume from the journal, then carry out Faults until stop."""
-        self._records = {record.assignment.key: record for record in self.journal.read()}
+        self._records = {record.assignment.key: record for record in resumed(self.journal.read(), self.clock)}
         self.reporter.start()
         self._report(key[0] for key in self._records)
         while not self._stopped:
@@ -173,7 +174,7 @@ class Agent:
         waits = [wait if wait > 0 else _HEAL_RETRY_SECONDS for wait in waits]
         if self.live():
             waits.append(max(0.0, self._polled_at + _POLL_SECONDS - time.monotonic()))
-        return min(waits, default=None)
+        return min(_MAX_PAUSE_SECONDS, *waits) if waits else None
 
     def _take_events(self, seconds: float | None) -> None:
         """Wait at most so many seconds for an event, then handle all that are queued."""
@@ -220,8 +221,8 @@ class Agent:
     def _save(self) -> bool:
         try:
             self.journal.write(self._records.values())
-        except OSError:
-            _log.exception("Cannot write the journal")
+        except OSError as error:
+            _log.error("Cannot write the journal: %s", error)
             return False
         return True
 

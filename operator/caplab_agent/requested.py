@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from caplab.contract import bounds
 from caplab.contract.objects import Fault, FaultHeader, FaultSpec, Metadata, TargetStatus
 from caplab.contract.records import BodyError
 
@@ -89,9 +90,9 @@ def _action(spec: FaultSpec, target: TargetStatus) -> PodAction:
 
 def _seconds(spec: FaultSpec) -> int:
     seconds = spec.duration_seconds
-    if seconds is None or seconds < 1:
+    if seconds is None or not 1 <= seconds <= bounds.FAULT_SECONDS:
         raise ValueError(
-            f"spec.durationSeconds is {seconds!r}, not a positive integer. "
+            f"spec.durationSeconds is {seconds!r}, not a whole number from 1 to {bounds.FAULT_SECONDS}. "
             "Hint: say after how many seconds the fault heals"
         )
     return seconds

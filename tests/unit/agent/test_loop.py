@@ -161,7 +161,8 @@ def test_the_journal_is_written_before_the_first_signal(lab: Lab) -> None:
 
 def test_a_journal_that_cannot_be_written_stops_the_fault_before_it_begins(lab: Lab) -> None:
     lab.start()
-    (lab.root / "journal" / "faults.draft").mkdir()
+    (lab.root / "journal").rename(lab.root / "moved")
+    (lab.root / "journal").write_text("a file")
     lab.api.put(fault(), "ADDED")
     wait_until(lambda: state(lab) == "Failed")
     assert "journal" in lab.api.target()["problem"]

@@ -1,23 +1,19 @@
-"""The journal on the node, and reports that wait for an API server which does not answer."""
+"""Reports, also those that wait for an API server which does not answer."""
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from caplab_agent.faults import Assignment, FaultRecord
-from caplab_agent.injectors.partition.addresses import Partition
-from caplab_agent.journal import Journal
 from caplab_agent.report import Reporter, report_body
 
-from caplab.contract.objects import Freeze, Kill
-from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED
+from caplab.contract.objects import Kill
+from caplab.contract.phases import ACTIVE, GONE, HEALED
 
 ASSIGNMENT = Assignment(
     fault_uid="f1",
@@ -38,80 +34,6 @@ RECORD = FaultRecord(
     proven=True,
     evidence=("SIGKILL to 3 processes",),
 )
-
-
-def test_the_journal_gives_back_what_was_written(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "new" / "faults.json")
-    assert journal.read() == []
-    cut = replace(ASSIGNMENT, pod_uid="p3", action=Partition(("10.0.0.1", "fd00::1"), ("10.0.0.2",)), replaces="p0")
-    every = [
-        RECORD,
-        replace(
-            RECORD, assignment=replace(ASSIGNMENT, pod_uid="p2", action=Freeze()), state=FAILED, problem="x", cpu_ns=7
-        ),
-        replace(RECORD, assignment=cut, effective_ns=4, netns=4026532561, protected_addresses=("10.0.0.9", "10.0.0.8")),
-    ]
-    journal.write(every)
-    assert Journal(tmp_path / "new" / "faults.json").read() == every
-    assert [file.name for file in (tmp_path / "new").iterdir()] == ["faults.json"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", '{"format": 2, "entries": []}', '{"format": 4, "entries": []}', '{"format": 3, "entries": [{}]}'],
-)
-def test_a_journal_that_cannot_be_understood_is_set_aside(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "faults.json"
-    file.write_text(text)
-    assert Journal(file).read() == []
-    assert (tmp_path / "faults.unreadable").read_text() == text
-    Journal(file).write([RECORD])
-    assert Journal(file).read() == [RECORD]
-
-
-def test_a_journal_that_is_no_text_is_set_aside(tmp_path: Path) -> None:
-    """After a crash of the machine a file may hold anything: the agent goes on, and heals what it finds as lost."""
-    for content in (b"\xff\x00" * 99, b"[" * 100_000):
-        file = tmp_path / "faults.json"
-        file.write_bytes(content)
-        assert Journal(file).read() == []
-        assert (tmp_path / "faults.unreadable").read_bytes() == content
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        (("deadline_ns",), "soon"),
-        (("deadline_ns",), True),
-        (("netns",), "a"),
-        (("proven",), 1),
-        (("evidence",), [1]),
-        (("assignment", "pod"), None),
-        (("assignment", "action"), {"kind": "kill", "signal": 9}),
-        (("assignment", "action"), {"kind": "partition", "drops_from": [[]]}),
-    ],
-)
-def test_a_field_of_another_type_makes_a_journal_that_cannot_be_understood(
-    tmp_path: Path, path: tuple[str, ...], value: object
-) -> None:
-    file = tmp_path / "faults.json"
-    Journal(file).write([RECORD])
-    document = json.loads(file.read_text())
-    *way, last = path
-    below = document["entries"][0]
-    for name in way:
-        below = below[name]
-    below[last] = value
-    file.write_text(json.dumps(document))
-    assert Journal(file).read() == []
-    assert (tmp_path / "faults.unreadable").exists()
-
-
-def test_a_crash_while_writing_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "faults.json")
-    journal.write([RECORD])
-    (tmp_path / "faults.draft").write_text('{"format": 3, "ent')
-    assert journal.read() == [RECORD]
 
 
 def test_a_report_names_every_begun_record_of_its_fault_and_no_field_of_the_operator() -> None:
@@ -145,14 +67,6 @@ def test_a_report_says_when_the_effect_was_there_and_that_a_pod_is_gone() -> Non
     assert body
     (target,) = body["status"]["targets"]
     assert (target["state"], target["injectedNs"], target["effectiveNs"]) == ("Gone", 3, 4)
-
-
-def test_a_record_of_a_kind_that_is_not_known_makes_a_journal_that_cannot_be_understood(tmp_path: Path) -> None:
-    file = tmp_path / "faults.json"
-    Journal(file).write([RECORD])
-    file.write_text(file.read_text().replace('"kind": "kill"', '"kind": "burn"'))
-    assert Journal(file).read() == []
-    assert (tmp_path / "faults.unreadable").exists()
 
 
 def test_a_report_keeps_to_the_bounds_of_the_schema() -> None:
