@@ -84,10 +84,7 @@ def command(
 
 def _json(path: Path, checked: Sequence[CheckedHistory]) -> str:
     several = path.is_dir() and not (_is_run(path) or store.is_store(path))
-    if several:
-        document = runs_json({history.name: history.findings for history in checked})
-    else:
-        document = history_json(checked[0].findings) | _of_file_json(checked[0])
+    document = runs_json(checked) if several else history_json(checked[0].findings) | _of_file_json(checked[0])
     return json.dumps(document, indent=1) + "\n"
 
 
@@ -104,26 +101,57 @@ def check_path(
 
     names: these checkers, whether or not they apply; none: all that apply. bounds: of each history.
 
-    Raises NotChecked if there is no such checker, nothing to read, or a history that is over the bounds or broken.
+    Raises NotChecked if there is no such checker, nothing to read, or a history that is over the bounds or broken. Of
+    several histories those that are say so themselves, unless all of them are.
     """
-    try:
-        return _check_path(path, names, assumed, bounds)
-    except MemoryError as error:
-        raise NotChecked(f"{path}: there is not enough memory for it. Hint: check a part of it.") from error
-    except OSError as error:
-        raise NotChecked(f"{path}: {error.strerror or error}. Hint: name a history that can be read.") from error
-
-
-def _check_path(path: Path, names: Sequence[str], assumed: Assumptions, bounds: Bounds) -> tuple[CheckedHistory, ...]:
     for name in names:
         if name not in CHECKERS:
             raise NotChecked(f"There is no checker '{name}'. Hint: use one of {', '.join(CHECKERS)}.")
+    try:
+        places = _places(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if len(places) == 1:
+        return (_check(places[0], names, assumed, bounds),)
+    checked, problems = [], []
+    for place in places:
+        try:
+            checked.append(_check(place, names, assumed, bounds))
+        except NotChecked as error:
+            problems.append(error)
+            checked.append(_not_checked(place, str(error)))
+    if len(problems) == len(places):
+        raise problems[0]
+    return tuple(checked)
+
+
+def _places(path: Path) -> tuple[Path, ...]:
     if not path.exists():
         raise NotChecked(f"{path}: there is no such file or folder. Hint: name a history or the folder of a run.")
     if not (path.is_dir() or path.is_file()):
         raise NotChecked(f"{path}: it is not a file that can be read twice. Hint: save it as a file first.")
-    places = _runs(path) if path.is_dir() else (path,)
-    return tuple(_check(place, names, assumed, bounds) for place in places)
+    return _runs(path) if path.is_dir() else (path,)
+
+
+def _unreadable(path: Path, error: OSError) -> NotChecked:
+    return NotChecked(f"{path}: {error.strerror or error}. Hint: name a history that can be read.")
+
+
+def _not_checked(place: Path, sentence: str) -> CheckedHistory:
+    problem = sentence.removeprefix(f"{place}{_format_in_brackets(place)}: ")
+    return CheckedHistory(
+        name=_name(place),
+        operations=0,
+        with_fault=False,
+        findings=(),
+        left_out={},
+        format=_format_of(place),
+        problem=problem,
+    )
+
+
+def _name(place: Path) -> str:
+    return f"{place.parent.name}/{place.name}" if place.is_dir() and not _is_run(place) else place.name
 
 
 def _runs(folder: Path) -> tuple[Path, ...]:
@@ -145,6 +173,15 @@ def _is_run(folder: Path) -> bool:
 
 def _check(place: Path, names: Sequence[str], assumed: Assumptions, bounds: Bounds) -> CheckedHistory:
     try:
+        return _checked(place, names, assumed, bounds)
+    except MemoryError as error:
+        raise NotChecked(f"{place}: there is not enough memory for it. Hint: check a part of it.") from error
+    except OSError as error:
+        raise _unreadable(place, error) from error
+
+
+def _checked(place: Path, names: Sequence[str], assumed: Assumptions, bounds: Bounds) -> CheckedHistory:
+    try:
         subject = _of_run(place, bounds) if _is_run(place) else _of_file(place, bounds)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise NotChecked(f"{place}{_format_in_brackets(place)}: {error}") from error
@@ -156,7 +193,7 @@ def _check(place: Path, names: Sequence[str], assumed: Assumptions, bounds: Boun
     if recording is not None:
         findings = tuple(recording.as_in_file(finding) for finding in findings)
     return CheckedHistory(
-        name=f"{place.parent.name}/{place.name}" if place.is_dir() and not _is_run(place) else place.name,
+        name=_name(place),
         operations=subject.history.num_rows,
         with_fault=context.injected_ns is not None,
         has_clock=recording is None or (recording.has_times and standalone.has_clock(subject.history)),
@@ -183,14 +220,18 @@ def _of_file(path: Path, bounds: Bounds) -> _Subject:
 
 
 def _format_in_brackets(place: Path) -> str:
+    name = _format_of(place)
+    return f" ({name})" if name else ""
+
+
+def _format_of(place: Path) -> str:
     """Return the format that a file was taken for; '' if it is not known, or is that of a run."""
     try:
         if _is_run(place):
             return ""
-        name = format_name(store.history_of(place) if place.is_dir() else place)
+        return format_name(store.history_of(place) if place.is_dir() else place)
     except (OSError, ValueError):
         return ""
-    return f" ({name})" if name else ""
 
 
 def _left_out(subject: _Subject) -> dict[str, str]:

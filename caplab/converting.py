@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,18 +31,35 @@ def convert(source: Path, target: Path, bounds: Bounds) -> str:
     if kind is None:
         endings = ", ".join(writing.ENDINGS)
         raise CommandError(f"{target}: its name does not say the format. Hint: let it end with one of {endings}.")
+    _refuse_target(source, target)
     recording = _read(source, bounds)
-    if not target.parent.is_dir():
-        raise CommandError(f"{target.parent}: there is no such folder. Hint: make it first.")
     try:
         with memory.at_most(bounds.bytes + _WRITING_BYTES):
-            writing.write(recording, target, kind)
+            writing.write(recording, Path(os.path.realpath(target)), kind)
     except (OSError, MemoryError, pa.ArrowException) as error:
         reason = "there is not enough memory for it" if isinstance(error, MemoryError) else _reason(error)
         raise CommandError(f"{target}: {reason}. Hint: name a place where there is room for it.") from error
     except ValueError as error:
         raise CommandError(f"{source}: {kind.value} cannot hold it: {error}") from error
     return _sentence(source, recording, target, kind)
+
+
+def _refuse_target(source: Path, target: Path) -> None:
+    """Refuse to write where there is no folder, to what is no file, and over what is read: not all of it is kept."""
+    if not target.parent.is_dir():
+        raise CommandError(f"{target.parent}: there is no such folder. Hint: make it first.")
+    if not target.exists():
+        return
+    if not target.is_file():
+        raise CommandError(f"{target}: it is not an ordinary file. Hint: name a file.")
+    read_from = source
+    with contextlib.suppress(OSError, ValueError):
+        if source.is_dir():
+            read_from = source / results.HISTORY if (source / results.HISTORY).is_file() else store.history_of(source)
+        if target.samefile(read_from):
+            raise CommandError(
+                f"{target}: it is the history itself, of which a conversion does not keep all. Hint: name another file."
+            )
 
 
 def _read(source: Path, bounds: Bounds) -> Recording:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import among, codes
 from caplab.check.finding import Context, Finding, State
+from caplab.check.nouns import are, counted, were
 from caplab.check.witness import MAX_WITNESSES, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
@@ -140,21 +141,27 @@ def _state(proofs: Proofs, figures: dict[str, Json], level: _Level, context: Con
     if not level.is_known:
         return State.UNKNOWN, f"The level '{level.words}' is not known here. {allows}"
     if int(str(transactions)) < context.enough:
-        return State.UNKNOWN, f"Only {transactions} committed transactions; {context.enough} are needed."
+        return (
+            State.UNKNOWN,
+            f"Only {counted(transactions, 'committed transaction')}; {context.enough} {are(context.enough)} needed.",
+        )
     if hidden := _hidden(proofs):
         return State.UNKNOWN, f"{hidden} {allows}"
-    return State.HOLDS, f"{allows} {transactions} committed transactions, {proofs.dependencies} dependencies."
+    dependencies = counted(proofs.dependencies, "dependency", "dependencies")
+    return State.HOLDS, f"{allows} {counted(transactions, 'committed transaction')}, {dependencies}."
 
 
 def _hidden(proofs: Proofs) -> str:
     """Return what an anomaly might hide behind, or ''."""
     if proofs.undecided:
-        return f"Of {proofs.undecided} groups of transactions with a cycle it is not decided what kind it is."
+        groups = counted(proofs.undecided, "group")
+        return f"Of {groups} of transactions with a cycle it is not decided what kind it is."
     if proofs.repeated:
-        return f"{proofs.repeated} values were written to one key several times, so it is not known which was read."
+        values = f"{counted(proofs.repeated, 'value')} {were(proofs.repeated)}"
+        return f"{values} written to one key several times, so it is not known which was read."
     if proofs.unordered_writes:
-        writes = f"{proofs.unordered_writes} writes of registers"
-        return f"{writes} have no known place in an order: they had not read what was there."
+        writes = counted(proofs.unordered_writes, "write of a register", "writes of registers")
+        return f"The place of {writes} in the order is not known: what was there had not been read."
     return "" if proofs.dependencies else "No transaction read or overwrote what another one wrote."
 
 

@@ -11,6 +11,7 @@ from .edges import RW, SESSION, WR, WW
 from .transactions import READS, Transactions
 
 _SHOWN = 4  # last elements of a list
+_MIN_SECONDS = 1e-6  # less is an order, no time
 TITLES = {
     "g0": "Write cycle (G0)",
     "g1a": "Aborted read (G1a)",
@@ -87,7 +88,8 @@ def _step(t: Transactions, step: Step) -> str:
         return f"{first} came before {second} in its session"
     if step.kind not in (WW, WR, RW):
         seconds = (t.invoke_ns[step.target] - t.return_ns[step.source]) / 1e9
-        return f"{first} had returned {seconds:.6g} s before {second} began"
+        how_long = f"{seconds:.6g} s " if seconds >= _MIN_SECONDS else ""
+        return f"{first} had returned {how_long}before {second} began"
     is_list = bool(t.is_list[step.key])
     key = f"'{t.keys[step.key]}'"
     wrote, verb = _written(t, step.source, step.key), "appended" if is_list else "wrote"

@@ -17,7 +17,7 @@ _LONG_LINE = 1 << 20
 _MAX_JOINED = 50  # lines of one string
 
 # A string, a character, a collection's begin or end, a tag or discard, or an atom; a quotation mark alone is an error.
-_STRING = r'"(?:[^"\\]|\\.)*"'
+_STRING = r'"(?:[^"\\]++|\\.)*+"'
 _TOKENS = re.compile(rf'{_STRING}|\\(?:[^\s\w]|\w+)|#\{{|#_|[\[\]{{}}()]|;.*|[^\s,\[\]{{}}()";]+|"')
 _OPENING = {"[": "]", "(": ")", "{": "}", "#{": "}"}
 _CLOSING = frozenset("])}")
@@ -210,7 +210,7 @@ def _collection(kind: str, items: list[Form], number: int) -> Form:
         try:
             form = dict(zip(items[::2], items[1::2], strict=True))
         except TypeError:  # a collection as a key
-            keys = [printed(key) if isinstance(key, list | dict) else key for key in items[::2]]
+            keys = [printed(in_order(key)) if isinstance(key, list | dict) else key for key in items[::2]]
             form = dict(zip(keys, items[1::2], strict=True))
         if 2 * len(form) != len(items):
             raise EdnError(number, "a map has a key twice")
@@ -287,6 +287,16 @@ def printed(form: Form) -> str:
         begin = "#{" if isinstance(form, Elements) else "["
         return f"{begin}{' '.join(map(printed, form))}{_OPENING[begin]}"
     return str(form)
+
+
+def in_order(form: Form) -> Form:
+    """Return a form whose sets and maps are in the order of their texts."""
+    if isinstance(form, dict):
+        return dict(sorted(((key, in_order(value)) for key, value in form.items()), key=lambda pair: printed(pair[0])))
+    if isinstance(form, list):
+        inner = [in_order(each) for each in form]
+        return Elements(sorted(inner, key=printed)) if isinstance(form, Elements) else inner
+    return form
 
 
 _PRINTED = {None: "nil", True: "true", False: "false"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .edn import Form, Keyword, Symbol, printed
+from .edn import Form, Keyword, Symbol, in_order, printed
 from .texts import Texts, is_whole
 
 # A string that would be read as something else without quotation marks is shown with them.
@@ -16,10 +16,13 @@ _FLOAT_WHOLE = 2.0**53
 
 
 def text_of(form: Form) -> str:
-    """Return the text of a value: a string is shown as it is, if nothing else is written like that."""
+    """Return the text of a value: a string is shown as it is, if nothing else is written like that.
+
+    Sets and maps have no order: equal ones have one text.
+    """
     if isinstance(form, str) and not isinstance(form, Keyword | Symbol):
         return str(form) if _PLAIN.match(form) and form not in _TAKEN else printed(form)
-    return printed(form)
+    return printed(in_order(form))
 
 
 def is_plain(text: str) -> bool:
@@ -55,7 +58,11 @@ class Keys:
         if form is None:
             return -1
         sort = type(form)
-        raw = (sort, form) if sort is not list and sort is not dict and isinstance(form, str | int) else printed(form)
+        raw = (
+            (sort, form)
+            if sort is not list and sort is not dict and isinstance(form, str | int)
+            else printed(in_order(form))
+        )
         place = self._places.get(raw)
         if place is None:
             place = self._places[raw] = len(self.names)

@@ -23,6 +23,7 @@ from .workloads import columns_of
 
 _DEFAULT = Bounds()
 _DELIMITED = {";": "CSV with semicolons", "\t": "CSV with tabs"}
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _COLUMNAR = (Format.PARQUET, Format.ARROW, Format.ARROW_STREAM, Format.CSV)
 
 
@@ -44,6 +45,8 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Recording:
         raise ValueError("It is not an ordinary file. Hint: save the history as one.")
     with path.open("rb") as file:
         begin = file.read(BEGIN_BYTES)
+    if begin.startswith(_UTF_16):
+        raise ValueError("It is UTF-16 text. Hint: write it as UTF-8.")
     kind = format_of(begin)
     if kind in _COLUMNAR:
         return _columnar(path, _name(kind, begin), bounds)
@@ -57,6 +60,10 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Recording:
         ) from error
     except UnicodeDecodeError as error:
         raise ValueError(f"It is not UTF-8 text: {error}. Hint: write it as UTF-8.") from error
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            "A text in it has half a character (a surrogate, \\ud800 to \\udfff, alone). Hint: write whole characters."
+        ) from error
     except RecursionError as error:
         raise ValueError("It is nested too deeply. Hint: write events as Jepsen does.") from error
 
@@ -72,7 +79,8 @@ def _of_events(path: Path, kind: Format, bounds: Bounds) -> Recording:
     ops = paired(_READERS[kind](path), texts, bounds)
     if not len(ops):
         skipped = f" ({_skipped(ops)})" if ops.skipped else ""
-        raise FormatError(f"The history has no operations of clients{skipped}. Hint: record some.")
+        hint = "number the clients: a :process that is a keyword is none" if ops.skipped else "record some"
+        raise FormatError(f"The history has no operations of clients{skipped}. Hint: {hint}.")
     columns = columns_of(ops, texts)
     table, of = columns.table(bounds)
     bounds.refuse_bytes(table.nbytes)

@@ -27,6 +27,7 @@ _EDN_BLANKS = re.compile(rb"(?:\xef\xbb\xbf)?(?:[\s,]|;[^\n]*(?:\n|\Z))*")
 _EDN = re.compile(rb"(?:[\[(][\s,]*(?:;[^\n]*\n[\s,]*)*)?(?:#[\w.][\w./-]*[\s,]*)?\{[\s,]*(?::|\}|;)|[\[(][\s,]*[\])]")
 _JSON = re.compile(rb'(\[?)\s*\{\s*(?:"|\})')
 _EVENT = re.compile(rb'"(?:type|process|f)"\s*:')
+_COLUMN = re.compile(rb'"(?:session|op|invoke_ns|outcome)"\s*:')
 _LOG = re.compile(rb"(?:INFO|WARN|DEBUG)\b[^\n]*\bjepsen\b|\bjepsen\.util\s*[:-]", re.IGNORECASE)
 _TEXT = re.compile(rb"\s*:?\w+\s+:(?:invoke|ok|fail|info)\s+(?::\S+|nil)", re.MULTILINE)
 
@@ -38,12 +39,15 @@ def format_of(begin: bytes) -> Format:
             return kind
     text = begin[_EDN_BLANKS.match(begin).end() :]  # type: ignore[union-attr]  # it matches anywhere
     if found := _JSON.match(text):
-        return Format.ELLE_JSON if found[1] else _format_of_lines(text)
+        return _format_of_json(text, in_array=bool(found[1]))
     return next((kind for is_there, kind in _TEXTS if is_there(text)), Format.CSV)
 
 
-def _format_of_lines(text: bytes) -> Format:
-    return Format.JEPSEN_JSON if _EVENT.search(text.partition(b"\n")[0]) else Format.JSON_LINES
+def _format_of_json(text: bytes, in_array: bool) -> Format:
+    """Return whether objects are events or have the columns of a history: what the first ones have says so."""
+    if not _EVENT.search(text) and (_COLUMN.search(text) or not in_array):
+        return Format.JSON_LINES
+    return Format.ELLE_JSON if in_array else Format.JEPSEN_JSON
 
 
 _TEXTS = ((_EDN.match, Format.JEPSEN_EDN), (_TEXT.match, Format.JEPSEN_TEXT), (_LOG.search, Format.JEPSEN_LOG))

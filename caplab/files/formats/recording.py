@@ -61,7 +61,7 @@ class Recording:
 
     def _in_words(self, message: str) -> str:
         """Return a message with texts and rows as they are in the file."""
-        return _ROW.sub(lambda found: f"{found[1]}{self._row(int(found[2]))}", self.texts.in_words(message))
+        return self.texts.in_words(_ROW.sub(lambda found: f"{found[1]}{self._row(int(found[2]))}", message))
 
     def _row(self, row: int) -> int:
         """Return the place in the file of what a message calls by its row, both from 1."""

@@ -32,9 +32,9 @@ def stores_in(folder: Path) -> tuple[Path, ...]:
 
 def history_of(folder: Path) -> Path:
     """Return the file with a test's history. ValueError if it has none that can be read."""
-    for name in HISTORIES:
-        if (folder / name).is_file():
-            return folder / name
+    files = [folder / name for name in HISTORIES if (folder / name).is_file()]
+    if files:  # one that is empty is of a test that crashed while it was written
+        return next((file for file in files if file.stat().st_size), files[0])
     raise ValueError(
         f"It has no {HISTORIES[0]}, only Jepsen's binary {_BINARY[0]}."
         f" Hint: let Jepsen write {HISTORIES[0]}: it does so when a test ends."

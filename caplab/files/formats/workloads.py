@@ -186,7 +186,7 @@ class _Mapping:
 
 
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2
+    return type(value) is list and len(value) == 2  # no set: it has no first
 
 
 def _names(ops: Operations) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,12 +37,29 @@ _AT_ONCE = 1 << 16  # rows
 def write(recording: Recording, path: Path, kind: Format) -> None:
     """Write a validated history as a whole file, or none. OSError if it cannot be, FormatError if it cannot be held."""
     draft = path.with_name(f".{path.name[:_MAX_NAME_LENGTH]}.{os.getpid()}.draft")
-    try:
-        _WRITERS[kind](recording, draft)
-        draft.replace(path)
-    except BaseException:
+    with _removed_if_terminated(draft):
+        try:
+            _WRITERS[kind](recording, draft)
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _removed_if_terminated(draft: Path) -> Iterator[None]:
+    """Remove the draft if SIGTERM ends this process, which then ends by it."""
+
+    def end(number: int, _: object) -> None:
         draft.unlink(missing_ok=True)
-        raise
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parquet(recording: Recording, path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from caplab.check.finding import Finding, merge
 from caplab.model.fields import Json
+
+from .checked import CheckedHistory
 
 
 def history_json(findings: Sequence[Finding]) -> dict[str, Json]:
@@ -16,12 +18,14 @@ def history_json(findings: Sequence[Finding]) -> dict[str, Json]:
     }
 
 
-def runs_json(runs: Mapping[str, Sequence[Finding]]) -> dict[str, Json]:
-    """Return several runs by their names, and the validity of all."""
-    states = [merge(finding.state for finding in findings) for findings in runs.values()]
+def runs_json(histories: Sequence[CheckedHistory]) -> dict[str, Json]:
+    """Return several histories by their names, and the validity of all; problem: why one was not checked."""
     return {
-        "validity": merge(states).value,
-        "runs": {name: history_json(findings) for name, findings in runs.items()},
+        "validity": merge(history.state for history in histories).value,
+        "runs": {
+            history.name: history_json(history.findings) | ({"problem": history.problem} if history.problem else {})
+            for history in histories
+        },
     }
 
 

@@ -25,7 +25,10 @@ _MIN_SENTENCE = 30  # columns that a sentence gets beside the names of checkers
 
 def history_text(checked: CheckedHistory, verbose: bool = False, width: int = WIDTH) -> str:
     """Describe a history and its findings, ending in a line end; verbose: with every figure and reason."""
-    lines = _verbose(checked, width) if verbose else _brief(checked, width)
+    if checked.problem:
+        lines = _hanging(f"{_named(checked)}: not checked: {words.one_line(checked.problem)}", width, "  ")
+    else:
+        lines = _verbose(checked, width) if verbose else _brief(checked, width)
     return printable("\n".join(lines)) + "\n"  # names of checkers' figures too may come from the history
 
 
@@ -78,8 +81,12 @@ def _verbose(checked: CheckedHistory, width: int) -> list[str]:
 
 def _title(checked: CheckedHistory) -> str:
     counted = f"{words.counted(checked.operations)} operation{'' if checked.operations == 1 else 's'}"
+    return f"{_named(checked)}: {counted}"
+
+
+def _named(checked: CheckedHistory) -> str:
     form = f" ({checked.format})" if checked.format else ""
-    return f"{words.one_line(checked.name)}{form}: {counted}"
+    return f"{words.one_line(checked.name)}{form}"
 
 
 def _notes(checked: CheckedHistory, width: int) -> list[str]:

@@ -12,7 +12,7 @@ class CheckedHistory:
     """The findings of one history, and why each checker that was left out has nothing to check.
 
     has_clock: its times are those of a clock, and not only an order. format: of its file, '' for a run. notes: what was
-    left out of the file, and what else it says.
+    left out of the file, and what else it says. problem: why it was not checked, where it is one of several.
     """
 
     name: str
@@ -23,6 +23,7 @@ class CheckedHistory:
     left_out: dict[str, str]
     format: str = ""
     notes: tuple[str, ...] = ()
+    problem: str = ""
 
     @property
     def state(self) -> State:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from caplab.cli import main
-from caplab.files.formats.reading import read
-from caplab.files.formats.recording import Recording
-from caplab.model.disorder import validate_stored
+from support.event_files import picked, recording_of, rows_of
 
 REGISTER = """\
 {:type :invoke, :f :read, :value nil, :process 0, :time 3291485317, :index 0}
@@ -32,22 +27,6 @@ ROWS = [
     {"session": 2, "op": "cas", "expected": 3, "value": 1, "observed": None, "outcome": "fail", "error": "refused"},
     {"session": 6, "op": "write", "value": 5, "outcome": "info", "return_ns": None},
 ]
-
-
-def recording_of(folder: Path, text: str, name: str = "history.edn") -> Recording:
-    (folder / name).write_text(text, encoding="utf-8")
-    recording = read(folder / name)
-    validate_stored(recording.table)
-    return recording
-
-
-def rows_of(folder: Path, text: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = recording_of(folder, text).table.to_pylist()
-    return rows
-
-
-def picked(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    return [tuple(row.get(name) for name in names) for row in rows]
 
 
 def as_json(edn: str) -> str:
@@ -238,93 +217,6 @@ def test_values_that_are_no_numbers_are_told_apart(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_the_order_of_the_file_is_the_order_of_events(tmp_path: Path) -> None:
-    """A clock may go back, or stand: what is written first came first."""
-    rows = rows_of(
-        tmp_path,
-        "{:process 0, :type :invoke, :f :write, :value 1, :time 10}\n"
-        "{:process 0, :type :ok, :f :write, :value 1, :time 30}\n"
-        "{:process 1, :type :invoke, :f :read, :time 20}\n{:process 2, :type :invoke, :f :read, :time 31}\n"
-        "{:process 1, :type :ok, :f :read, :value 1, :time 31}\n{:process 1, :type :invoke, :f :read, :time 31}\n",
-    )
-    assert picked(rows, "invoke_ns", "return_ns") == [(10, 30), (31, 31), (31, None), (32, None)]
-
-
-STALE = """\
-{:process 0, :type :invoke, :f :write, :value 1, :time 5}
-{:process 0, :type :ok, :f :write, :value 1, :time 5}
-{:process 0, :type :invoke, :f :read, :value nil, :time 5}
-{:process 0, :type :ok, :f :read, :value nil, :time 5}
-"""
-
-
-@pytest.mark.parametrize("time", [":time 5", ":time -1", ":f :same"], ids=["it stands", "Elle's -1", "no times"])
-@pytest.mark.parametrize(
-    "words",
-    [
-        {},
-        {
-            ":f :write": ":f :increment",
-            ":f :read, :value nil, :time 5}\n{": ":f :read, :time 5}\n{",
-            ":value nil": ":value 0",
-        },
-        {":f :write": ":f :add", ":value nil": ":value []"},
-        {
-            ":f :write, :value 1": ":f :txn, :value [[:append x 1]]",
-            ":f :read, :value nil": ":f :txn, :value [[:r x nil]]",
-        },
-    ],
-    ids=["register", "counter", "set", "list"],
-)
-def test_a_client_that_does_not_see_its_own_write_is_found_whatever_its_clock(
-    words: dict[str, str], time: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = STALE
-    for old, new in words.items():
-        text = text.replace(old, new)
-    (tmp_path / "history.edn").write_text(
-        text.replace(":time 5", time) if time != ":f :same" else text.replace(", :time 5", "")
-    )
-    assert main(["check", str(tmp_path / "history.edn")]) == 1, capsys.readouterr()
-
-
-def test_completions_alone_are_an_order_of_each_process(tmp_path: Path) -> None:
-    """As in Elle's own examples: nothing says when an operation began."""
-    recording = recording_of(
-        tmp_path,
-        "[{:process 0, :type :ok, :value [[:append :x 1]], :time 9}\n"
-        "{:process 1, :type :ok, :value [[:append :x 2]], :time 8}\n"
-        "{:process 1, :type :fail, :value [[:append :x 3]], :time 7}\n"
-        "{:process 2, :type :ok, :value [[:r :x [1 2]]], :time 6}]",
-    )
-    rows = recording.table.to_pylist()
-    assert picked(rows, "session", "outcome", "invoke_ns", "return_ns") == [
-        (0, "ok", -1, 0), (1, "ok", -1, 2), (2, "ok", -1, 6), (1, "fail", 3, 4),
-    ]  # fmt: skip
-    assert recording.rows is not None
-    assert recording.rows.tolist() == [0, 1, 3, 2]
-    assert recording.notes == (
-        "no invocations: an operation may have begun at any time since the last one of its process",
-    )
-    assert not recording.has_times
-
-
-def test_locks_of_independent_keys_are_locks_of_their_own(tmp_path: Path) -> None:
-    rows = rows_of(
-        tmp_path,
-        "{:process 0, :type :invoke, :f :acquire, :value [:a nil]}\n"
-        "{:process 0, :type :ok, :f :acquire, :value [:a 7]}\n"
-        "{:process 1, :type :invoke, :f :acquire, :value [:b nil]}\n"
-        "{:process 1, :type :ok, :f :acquire, :value [:b 8]}\n",
-    )
-    assert picked(rows, "key", "expected", "value") == [("a", None, 1), ("b", None, 1)]
-
-
-def test_an_error_in_a_log_that_is_no_edn_leaves_the_value_alone(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path, "0\t:invoke\t:read\tnil\n0\t:ok\t:read\t5\tat (Client.java\n")
-    assert picked(rows, "value") == [(5,)]
-
-
 REFUSED = [
     (
         "{:process 1, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :read}",
@@ -387,7 +279,9 @@ REFUSED = [
         "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :read, :value {0 10, 1 10}}",
         "Line 1: a read returned a collection, and nothing says of what",
     ),
-    ("{:process :nemesis, :type :info, :f :start}", r"no operations of clients \(1 non-client event"),
+    ("{:process :nemesis, :type :info, :f :start}", r"no operations of clients \(1 non-client event.*number the"),
+    (chr(0xFEFF) + "{:process 0, :type :invoke, :f :read}", "It is UTF-16 text"),
+    ('{"process":0,"type":"invoke","f":"read","value":["\\ud800",null]}', "half a character"),
     ("{:process 0, :type :invoke, :f :read", "Line 1: the file ends within what line 1 begins"),
     ("[{:process 0, :type :invoke, :f :read}\n", "Line 1: the file ends within"),
     ("{:process 0, :type :invoke, :f :read]", r"Line 1: '\{' is closed by '\]'"),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,11 @@ from caplab_cluster.paths import REPOSITORY
 from support.docs_examples import code
 
 from caplab import cli
+from caplab.converting import convert
+from caplab.files.formats import writing
+from caplab.files.formats.recognise import Format
+from caplab.files.formats.recording import Recording
+from caplab.model.bounds import Bounds
 
 PAGE = (REPOSITORY / "docs" / "coming-from-jepsen.md").read_text()
 STORE = "store/etcd/20261129T101500.000Z"
@@ -78,6 +87,81 @@ def test_a_store_without_a_history_is_refused(store: Path, capsys: pytest.Captur
     assert "it has no history.edn, only Jepsen's binary test.jepsen" in capsys.readouterr().err.lower().replace(
         "jepsen's", "Jepsen's"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("jepsen.log", "INFO jepsen.core - crashed\n", "(jepsen.log): not checked: The history has no operations"),
+        ("history.edn", "{:type :invoke", "(Jepsen EDN): not checked: Line 1: the file ends within what line 1 begins"),
+        ("history.edn", "", "not checked: The file is empty"),
+    ],
+)
+def test_a_test_that_cannot_be_checked_does_not_hide_the_others(
+    store: Path, name: str, content: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crashed = store.parent / "20261130T000000.000Z"
+    crashed.mkdir()
+    (crashed / name).write_text(content)
+    assert cli.main(["check", "store"]) == 1
+    assert f"etcd/{crashed.name}{' ' if content else ': '}{says}" in capsys.readouterr().out.replace("\n  ", " ")
+    (store / "history.edn").write_text("{:type :invoke, :process 0, :f :write, :value 1}")
+    assert cli.main(["check", "store", "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["validity"] == "unknown"
+    assert document["runs"][f"etcd/{crashed.name}"] == {
+        "validity": "unknown", "checkers": {}, "problem": document["runs"][f"etcd/{crashed.name}"]["problem"],
+    }  # fmt: skip
+    (store / "history.edn").write_text("")
+    assert cli.main(["check", "store"]) == 3
+    assert capsys.readouterr().out == ""
+
+
+def test_a_history_that_is_empty_is_passed_over_for_the_next(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (store / "history.edn").write_text("")
+    (store / "history.txt").write_text("0\t:invoke\t:write\t1\n0\t:ok\t:write\t1\n")
+    assert cli.main(["check", STORE]) == 0
+    assert "(Jepsen history.txt): 1 operation, holds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("source", [STORE, f"{STORE}/history.edn"])
+def test_a_history_is_not_converted_onto_itself(store: Path, source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (store / "history.edn").read_text()
+    Path("link.edn").symlink_to(store / "history.edn")
+    for target in (f"{STORE}/history.edn", "link.edn"):
+        assert cli.main(["convert", source, target]) == 3
+        assert "it is the history itself" in capsys.readouterr().err
+    assert (store / "history.edn").read_text() == before
+
+
+def test_a_conversion_writes_where_a_link_leads_and_not_over_what_is_no_file(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("old.csv").write_text("old")
+    Path("link.csv").symlink_to("old.csv")
+    assert cli.main(["convert", STORE, "link.csv"]) == 0
+    assert Path("link.csv").is_symlink()
+    assert Path("old.csv").read_text().startswith('"session","op"')
+    os.mkfifo("pipe.csv")
+    assert cli.main(["convert", STORE, "pipe.csv"]) == 3
+    assert "it is not an ordinary file" in capsys.readouterr().err
+    assert Path("pipe.csv").is_fifo()
+
+
+def test_a_conversion_that_is_ended_leaves_no_draft(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(_: Recording, path: Path) -> None:
+        path.write_text("half")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    monkeypatch.setitem(writing._WRITERS, Format.CSV, ended)
+    names = {path.name for path in Path().iterdir()}
+    child = os.fork()
+    if child == 0:
+        convert(store, Path("out.csv"), Bounds())
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+    assert {path.name for path in Path().iterdir()} == names
 
 
 REFUSED: list[tuple[str, str, Any]] = [
