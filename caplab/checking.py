@@ -49,6 +49,7 @@ class Assumptions:
     enough: int | None = None
     initial: int | None = None
     budget: int | None = None
+    level: str = ""
 
     def beside(self, context: Context) -> Context:
         """Return a context with these."""
@@ -57,6 +58,7 @@ class Assumptions:
             enough=context.enough if self.enough is None else self.enough,
             initial=context.initial if self.initial is None else self.initial,
             budget=context.budget if self.budget is None else self.budget,
+            level=self.level,
         )
 
 

@@ -103,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
                        help="operations needed to say that a property holds (default: 1, or 20 for a run)")  # fmt: skip
     check.add_argument("--initial", type=_int64, metavar="N",
                        help="what registers and counters hold at first (default: nothing; counters 0)")  # fmt: skip
+    check.add_argument("--level", type=_level, metavar="MODEL",
+                       help="the isolation of transactions whose own is not in the history, such as "
+                            "snapshot-isolation (default: strict-serializable)")  # fmt: skip
     check.add_argument("--budget", type=_positive, metavar="N",
                        help="states that the search for a register's order may look at (default: 300000)")  # fmt: skip
     convert = commands.add_parser(
@@ -193,7 +196,9 @@ def _check(parsed: argparse.Namespace) -> int:
     bounds = Bounds(parsed.max_rows, parsed.max_bytes)
     try:
         output = Output(as_json=parsed.json, verbose=parsed.verbose, width=min(WIDTH, terminal_columns()))
-        assumed = Assumptions(enough=parsed.enough, initial=parsed.initial, budget=parsed.budget)
+        assumed = Assumptions(
+            enough=parsed.enough, initial=parsed.initial, budget=parsed.budget, level=parsed.level or ""
+        )
         text, code = command(parsed.path, parsed.checker, assumed, output, bounds)
     except NotChecked as error:
         complain(f"FAILED: {error}")
@@ -293,6 +298,16 @@ def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a positive integer")
     return int(text)
+
+
+def _level(text: str) -> str:
+    from .check.isolation.models import asked  # noqa: PLC0415  # numpy and pyarrow take half a second to load
+
+    if asked(text) is None:
+        raise argparse.ArgumentTypeError(
+            f"'{text[:60]}' is no model that is known: it is read-committed, snapshot-isolation, serializable or such"
+        )
+    return text
 
 
 def _int64(text: str) -> int:

@@ -85,7 +85,8 @@ class Context:
     has_primary: writes go to one member; without it to any. sides: the vantages of each side of a cut, by its name.
     enough: how many operations a claim that a property holds needs behind it. initial: what every register and counter
     holds at first; None: registers nothing, counters 0. budget: the states of one key that a search may go through.
-    standalone: there is no run's record; scans are those that the rows show.
+    standalone: there is no run's record; scans are those that the rows show. level: the isolation that transactions
+    are to have whose own level is not in the history; '': the strongest.
     """
 
     fault_windows: tuple[FaultWindow, ...] = ()
@@ -98,6 +99,7 @@ class Context:
     initial: int | None = None
     budget: int = SEARCH_STATES
     standalone: bool = False
+    level: str = ""
 
     @classmethod
     def of(cls, run: RunRecord) -> Context:

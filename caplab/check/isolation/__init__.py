@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from caplab.check.checker import Checker, Property
 from caplab.check.columns import among, codes
 from caplab.check.finding import Context, Finding, State
-from caplab.check.nouns import are, counted, were
 from caplab.check.witness import MAX_WITNESSES, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.transactions import TXN
+from caplab.nouns import are, counted, were
 
 from . import models
 from .models import FORBIDDEN_FROM, MODELS, ORDERS, SERIALIZABLE, rank_of
@@ -65,7 +65,7 @@ def check(history: Table, context: Context) -> Finding:
     t = transactions_of(history)
     proofs = proofs_of(t)
     ranks = models.allowed(proofs.counts)
-    level = _asked(history, t)
+    level = _asked(history, t, context.level)
     shown = _witnesses(history, t, proofs, context)
     figures = _figures(t, proofs) | {
         "model": models.named(ranks),
@@ -87,18 +87,17 @@ class _Level:
     is_known: bool = True
 
 
-def _asked(history: Table, t: Transactions) -> _Level:
+def _asked(history: Table, t: Transactions, default: str) -> _Level:
     level, words = codes(history, "level")
     used = {int(code) for code in set(level[t.row].tolist())}
-    strict = _Level(rank_of(SERIALIZABLE), "realtime", models.STRICT)
     levels = []
     for code in used:
-        if code < 0:
-            levels.append(strict)
-        elif (known := models.asked(words[code])) is None:
-            return _Level(-1, "", words[code], is_known=False)
-        else:
-            levels.append(_Level(*known, words[code]))
+        word = words[code] if code >= 0 else default or models.STRICT
+        known = models.asked(word)
+        if known is None:
+            return _Level(-1, "", word, is_known=False)
+        levels.append(_Level(*known, word))
+    strict = _Level(rank_of(SERIALIZABLE), "realtime", models.STRICT)
     return min(levels, key=lambda each: (each.rank, ORDERS.index(each.order)), default=strict)
 
 

@@ -133,6 +133,17 @@ def test_so_many_operations_as_asked_for_say_that_a_property_holds(run_check: Ru
     assert run_check(path, "--enough", 4)[0] == 2
 
 
+def test_a_level_is_a_model_and_judges_transactions(run_check: RunCheck, tmp_path: Path) -> None:
+    path = tmp_path / "history.edn"
+    skew = ("[[:r x []] [:append y 1]]", "[[:r y []] [:append x 1]]")
+    path.write_text("".join(f"{{:process {n}, :type :ok, :value {micro}}}\n" for n, micro in enumerate(skew)))
+    assert run_check(path)[0] == 1
+    assert run_check(path, "--level", "snapshot-isolation")[0] == 0
+    code, out, err = run_check(path, "--level", "linear")
+    assert (code, out) == (3, "")
+    assert "'linear' is no model that is known" in err
+
+
 def test_a_checker_that_raises_is_unknown_with_its_traceback(
     run_check: RunCheck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +207,11 @@ def test_a_folder_of_runs_is_every_run_by_its_name(run_check: RunCheck, tmp_path
     text = run_check(tmp_path)[1]
     assert text.index("01-good: 60 operations") < text.index("02-bad: 39 operations")
     (tmp_path / "02-bad" / results.HISTORY).write_bytes(b"PAR1")
+    code, out, _ = run_check(tmp_path, "--json")
+    runs = json.loads(out)["runs"]
+    assert (code, runs["01-good"]["validity"], runs["02-bad"]["validity"]) == (2, "valid", "unknown")
+    assert "Hint: " in runs["02-bad"]["problem"]
+    (tmp_path / "01-good" / results.HISTORY).write_bytes(b"PAR1")
     assert run_check(tmp_path, "--json")[:2] == (3, "")
 
 

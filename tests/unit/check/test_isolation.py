@@ -83,6 +83,15 @@ def test_a_level_that_was_asked_for_decides_what_is_a_violation() -> None:
     )
 
 
+def test_a_level_of_the_command_is_that_of_transactions_without_one() -> None:
+    skew = ('[["r","x",[]],["append","y",1]]', '[["r","y",[]],["append","x",1]]')
+    weak, strict = Context(enough=1, level="snapshot-isolation"), Context(enough=1, level="serializable")
+    assert check(concurrent(*skew), weak).state is State.HOLDS
+    assert check(concurrent(*skew), strict).state is State.VIOLATED
+    assert check(concurrent(*skew, level="read committed"), strict).state is State.HOLDS
+    assert check(concurrent(*skew), weak).figures["asked"] == "snapshot-isolation"
+
+
 def test_a_stale_read_is_allowed_where_serializable_was_asked_for() -> None:
     stale = ('[["append","x",1]]', '[["r","x",[]]]', '[["r","x",[1]]]')
     rows = [Transaction(micro=each, begin=10 * n, end=10 * n + 5, level="serializable") for n, each in enumerate(stale)]
