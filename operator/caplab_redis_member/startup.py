@@ -5,8 +5,8 @@ Each waiting member publishes the record of its disk and reads those of the othe
 if that one is away or has lost its disk, the replica of it that got furthest. Only a member that the Sentinels name
 ever starts as primary. If another one is chosen, it starts alone, as a replica of the one that they name, so that they
 find no other member to promote.
-For the same reason replicas start only once every Sentinel has seen that the primary is up: a Sentinel that still takes
-it for down would begin a failover, and could promote a replica that does not have the primary's data yet.
+For the same reason replicas start only once every Sentinel has seen that the primary is up: a Sentinel that still
+considers it down would begin a failover, and could promote a replica that does not have the primary's data yet.
 """
 
 from __future__ import annotations

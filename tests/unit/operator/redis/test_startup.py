@@ -168,7 +168,7 @@ def test_nobody_follows_a_primary_that_is_just_being_replaced() -> None:
 
 
 def test_nobody_follows_a_primary_before_every_sentinel_has_seen_that_it_is_up() -> None:
-    """One that holds it for down would begin a failover, and find a replica that has less than the primary."""
+    """One that considers it down would begin a failover, and find a replica that has less than the primary."""
     unseen = replace(view_of(record(R1), _0="master"), considered_down=frozenset({R0}))
     assert decision(R1, unseen) == f"the Sentinels to see that {R0} is up"
     assert decision(R1, replace(unseen, considered_down=frozenset({R2}))) == Start(R0, True)
@@ -236,7 +236,7 @@ def test_one_that_was_chosen_and_is_just_starting_is_not_taken_for_missing(monke
 def test_how_long_a_primary_has_been_up_counts_from_when_it_was_seen_and_not_from_the_wait_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All start at once, and the Sentinels too: they hold the primary for down when it comes up; one never sees it."""
+    """All start at once, and the Sentinels too: they consider the primary down when it comes up; one never sees it."""
 
     def comes_up(now: FakeCluster) -> None:
         if now.now > 20:
