@@ -12,7 +12,8 @@ from pathlib import Path
 from caplab_cluster.paths import REPOSITORY
 
 _PATHS = ("", "cluster", "experiments", "operator", "probes", "dashboards", "tests")
-_NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "results", "*.parquet")
+_COMPILED = "__pycache__"
+_NOT_COPIED = shutil.ignore_patterns(".*", _COMPILED, "*.egg-info", "results", "*.parquet")
 _SECONDS = 300  # of one command, on a busy machine
 
 
@@ -44,13 +45,14 @@ class Tree:
     def edited(self) -> set[str]:
         """Return the names of the repository's files that are other ones in the copy."""
         names = (path.relative_to(self.root) for path in self.root.rglob("*") if path.is_file())
-        kept = (name for name in names if (REPOSITORY / name).exists())
+        kept = (name for name in names if _COMPILED not in name.parts and (REPOSITORY / name).exists())
         return {str(name) for name in kept if (REPOSITORY / name).read_bytes() != (self.root / name).read_bytes()}
 
     def python(self, *arguments: str, code: int = 0) -> str:
         """Run the copy's Python code, such as `-m caplab`, and return what it printed, once it ends with this code."""
         path = os.pathsep.join(str(self.root / name) for name in _PATHS)
-        environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONPATH": path}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a test runs several commands, which import the same modules
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.root, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False,
