@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from caplab_cluster.__main__ import main as cluster_command
 from caplab_cluster.paths import Cache
 
 from . import __version__
+from .catalogue.options import LIST_HELP, add_list
 from .command_error import CommandError
 from .command_exit import LAB_FAILED, NOT_SHOWN, complain, run_command
 from .compare.options import HELP as COMPARE_HELP
@@ -23,9 +23,19 @@ from .compare.options import add_compare, add_trend
 from .model.bounds import MAX_BYTES, MAX_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
 from .nightly.arguments import add_arguments as add_nightly_arguments
-from .plain_text import SteadyWriter, one_line, printable, terminal_columns
+from .plain_text import SteadyWriter, one_line, printable, terminal_columns, wants_colour
 from .subprocess_isolation import run_in_child
 
+_DESCRIPTION = """\
+Break replicated databases on Kubernetes (Postgres, Redis, Cassandra), measure what
+clients see, and judge it by what the settings promise: how long nobody is served,
+which acknowledged writes are gone, who reads old data."""
+_EXAMPLES = """\
+examples:
+  caplab list                                               what there is to run
+  caplab run postgres/kill-primary --set durability=async   kill a primary under load
+  caplab check history.csv                                  judge a history of your own
+"""
 _LEFT = "the faults that were told to end still do so; `caplab faults` lists what has not ended yet"
 _WIDEST = 160  # columns of a table that a terminal has room for
 _FAILED = 3  # also for an invalid command line: argparse's 2 would mean that something is unknown
@@ -42,8 +52,6 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parsed = parse(arguments)
-    if parsed.command == "run" and parsed.list:
-        return run_command("run", _list, "nothing was begun")
     if parsed.command == "run":
         return run_command("run", lambda: _run(parsed), "no run is under way any longer")
     if parsed.command in _ISOLATED:
@@ -55,30 +63,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run_command(parsed.command, lambda: _faults(parsed), _LEFT)
     if parsed.command in _READERS:
         return run_command(parsed.command, lambda: _READERS[parsed.command](parsed), "nothing was changed")
+    from caplab_cluster.__main__ import main as cluster_command  # noqa: PLC0415  # so that others start faster
+
     return cluster_command([parsed.command])
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse a command line without doing anything; SystemExit if it is not valid."""
     parsed = _parser().parse_args(arguments)
-    if parsed.command == "run" and not (parsed.name or parsed.list):
+    if parsed.command == "run" and not parsed.name:
         resumed = f": --resume took '{parsed.resume}' for a folder" if parsed.resume else ""
-        parsed.refuse(f"name a suite or an experiment before all options{resumed}; caplab run --list shows them")
+        parsed.refuse(f"name a suite or an experiment before all options{resumed}; caplab list shows them")
     return parsed
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="caplab", description="Chaos and failover tests of replicated databases on Kubernetes.")
+    parser = _Parser(
+        prog="caplab", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--version", action="version", version=f"caplab {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="say whether this machine can run the lab, and what it lacks")
+    add_list(commands.add_parser("list", help=LIST_HELP))
     run = commands.add_parser(
         "run", help="run a suite or an experiment; exit code 0 valid, 1 invalid, 2 unknown, 3 failed"
     )
     run.set_defaults(refuse=run.error)
     run.add_argument("name", nargs="?",
                      help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")  # fmt: skip
-    run.add_argument("--list", action="store_true", help="list suites, experiments and their settings; run nothing")
     run.add_argument("--plan", action="store_true", help="print the planned runs without executing them")
     run.add_argument("--repeat", type=_positive, help="execute each run N times (default: 1)", metavar="N")
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
@@ -179,11 +191,10 @@ def _run(parsed: argparse.Namespace) -> int:
     return LAB_FAILED if out.problem else code
 
 
-def _list() -> int:
-    from .judging import experiments_folder  # noqa: PLC0415
-    from .run.catalogue import listed  # noqa: PLC0415  # so is the table that is loaded with it
+def _list(parsed: argparse.Namespace) -> int:
+    from .catalogue.command import list_all  # noqa: PLC0415  # YAML takes a while to load
 
-    print(listed(experiments_folder()))
+    _print(list_all(parsed.kinds, terminal_columns(), wants_colour(sys.stdout)), end="")
     return 0
 
 
@@ -274,7 +285,7 @@ def _print(text: str, end: str = "\n") -> None:
 
 
 _ISOLATED = {"check": (_check, "check again"), "convert": (_convert, "nothing was written")}
-_READERS = {"watch": _watch, "compare": _compare, "trend": _trend, "nightly": _nightly}
+_READERS = {"list": _list, "watch": _watch, "compare": _compare, "trend": _trend, "nightly": _nightly}
 
 
 def _require_scipy() -> None:

@@ -13,9 +13,12 @@ from typing import Any
 
 from .check import Context, Finding, check_history
 from .files import expectations_file, results
+from .files.packaged import expectations_path, experiments_folder
 from .model.expectations import Expectations
 from .model.runs import RunRecord
 from .verdict import Verdict, judge
+
+__all__ = ["JudgedRun", "expectations", "experiments_folder", "judge_folder", "read_judged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,4 @@ def read_judged(folder: Path, outcome: Mapping[str, Any]) -> JudgedRun:
 @cache
 def expectations() -> Expectations:
     """Return the project's own table: the packaged one, else that of the checkout; it is read once."""
-    packaged = Path(__file__).parent / "expectations.yaml"
-    return expectations_file.read(packaged if packaged.exists() else experiments_folder() / "expectations.yaml")
-
-
-def experiments_folder() -> Path:
-    """Return the experiments' folder: in the package, else in the checkout."""
-    packaged = Path(__file__).parent / "experiments"
-    return packaged if packaged.exists() else Path(__file__).parent.parent / "experiments"
+    return expectations_file.read(expectations_path())

@@ -33,6 +33,11 @@ def terminal_columns() -> int:
     return max(_NARROWEST, columns) if columns else _WIDE
 
 
+def wants_colour(out: Out) -> bool:
+    """Return whether a stream gets colours: it is a terminal that has them, and NO_COLOR is not set (no-color.org)."""
+    return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 class Out(Protocol):
     """A text stream."""
 

@@ -15,9 +15,8 @@ from ..files.documents import read_yaml
 from ..judging import expectations
 from ..model.expectations import Expectations
 from ..model.fields import FieldError
-from .suites import Planned, Suite
+from .suites import Planned, Suite, row_template
 
-_EXTENSION = "caplab"
 _NUMBERS = {"int": int, "float": float}
 
 
@@ -68,7 +67,7 @@ def _refuse_without_row(
         expectation.mode for expectation in table.rows if (expectation.engine, expectation.fault) == (engine, fault)
     ]
     if mode not in modes:
-        names = ", ".join(name for name in configuration if f"${{{name}}}" in str(_template(experiment).get("mode")))
+        names = ", ".join(name for name in configuration if f"${{{name}}}" in str(row_template(experiment).get("mode")))
         values = f"choose --set values ({names}) that give" if names else "choose --set values that give"
         hint = (
             f"{values} one of these modes: {', '.join(modes)}"
@@ -81,18 +80,11 @@ def _refuse_without_row(
 
 def _row(experiment: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """Return engine, mode and fault of the run's row; None if the experiment names none."""
-    row = _template(experiment)
+    row = row_template(experiment)
     if not {"engine", "mode", "fault"} <= row.keys():
         return None
     put = substitute(row, dict(settings), {})
     return str(put["engine"]), str(put["mode"]), str(put["fault"])
-
-
-def _template(experiment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the experiment's row with its settings unresolved; empty if it names none."""
-    blocks = [block for block in experiment.get("extensions") or () if block.get("name") == _EXTENSION]
-    row = blocks[0].get("row") if blocks else None
-    return row if isinstance(row, dict) else {}
 
 
 def _experiment(file: Path) -> Mapping[str, Any]:

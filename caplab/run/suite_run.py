@@ -18,7 +18,7 @@ from ..contract.names import VERDICT_SCHEMA
 from ..files import results
 from ..judging import JudgedRun, judge_folder, read_judged
 from ..ownership import SuiteSession
-from ..plain_text import Out, PlainWriter, SteadyWriter
+from ..plain_text import Out, PlainWriter, SteadyWriter, wants_colour
 from ..report import words
 from ..report.junit import LabFailure, junit_xml
 from ..report.progress import RunAhead, RunDuration, announcement, time_left
@@ -88,7 +88,7 @@ class SuiteRun:
     def end(self) -> int:
         """Show the whole suite and how it ended; return the exit code."""
         if self.reports:
-            self._say(render_suite(self.reports, colour=self._out.isatty()))
+            self._say(render_suite(self.reports, colour=wants_colour(self._out)))
         self._write()
         if self._lost:
             where, hint = self._folder, "make room there, and continue with --resume"
@@ -112,7 +112,7 @@ class SuiteRun:
             journal = drive(self._files[run.experiment], run.settings, context, out)
             results.write_journal(folder, journal)
             report = rendered(folder, journal.get("caplab") or {}, concluded(folder, journal))
-            shown = render_run(report, colour=self._out.isatty())
+            shown = render_run(report, colour=wants_colour(self._out))
         except RunFailed as failed:
             self._fail(run, str(failed), time.monotonic() - began)
             return

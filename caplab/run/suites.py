@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from ..files.documents import read_yaml
 from ..model.fields import FieldError, Fields
 
 _MAX_SUGGESTED = 3
+_EXTENSION = "caplab"  # the block of an experiment that says what the lab does
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,13 @@ def names(folder: Path) -> list[str]:
     return sorted(file.stem for file in folder.glob("*.yaml"))
 
 
+def row_template(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an experiment's row, its settings unresolved; empty if it names none."""
+    blocks = [block for block in experiment.get("extensions") or () if block.get("name") == _EXTENSION]
+    row = blocks[0].get("row") if blocks else None
+    return row if isinstance(row, dict) else {}
+
+
 def _runs(folder: Path, fields: Fields, within: tuple[str, ...]) -> tuple[Planned, ...]:
     """Return the runs of one entry: an experiment, or all of another suite."""
     if "suite" not in fields.values:
@@ -112,7 +121,7 @@ def _suggestion(folder: Path, name: str) -> str:
     of_engine = [name_of_engine for name_of_engine in every if slash and name_of_engine.startswith(f"{engine}/")]
     near = get_close_matches(name, of_engine or every, _MAX_SUGGESTED, 0.75) or of_engine[:_MAX_SUGGESTED]
     use = f"use {', '.join(near)}" if near else "use one of them"
-    return f"{use}, or a file's path; `caplab run --list` shows all there are"
+    return f"{use}, or a file's path; `caplab list` shows all there are"
 
 
 def _name_of(folder: Path, file: Path) -> str:

@@ -111,7 +111,7 @@ def test_every_make_target_that_is_named_is_there(page: Path) -> None:
 def test_every_call_of_caplab_that_is_shown_is_understood(page: Path) -> None:
     for line in commands(page.read_text(), "caplab"):
         parsed = cli.parse(line.split()[1:])
-        if parsed.command == "run" and not parsed.list:
+        if parsed.command == "run":
             run = suites.find(experiments_folder(), parsed.name, {}).runs[0]
             assert dict(parsed.settings).keys() <= loaded(run.experiment)["configuration"].keys(), line
 

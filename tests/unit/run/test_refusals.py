@@ -1,4 +1,4 @@
-"""What `caplab run` refuses before it asks a cluster, and the list of what it can run."""
+"""What `caplab run` refuses before it asks a cluster."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 from caplab_cluster.paths import REPOSITORY
-from support.runs.fake_runs import experiments_in
 
 from caplab import cli
 from caplab.judging import experiments_folder
 from caplab.model.fields import FieldError
-from caplab.run import catalogue, places, suites
+from caplab.run import places, suites
 from caplab.run.refusals import refuse_unfit
 
 FOLDER = experiments_folder()
@@ -36,7 +35,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["postgres/kill-primery"], "no suite or experiment 'postgres/kill-primery'. Hint: use postgres/kill-primary"),
         (["postgres/x"], "There is no suite or experiment 'postgres/x'. Hint: use postgres/control, postgres/"),
-        (["nothing-like-it"], "Hint: use one of them, or a file's path; `caplab run --list` shows all there are."),
+        (["nothing-like-it"], "Hint: use one of them, or a file's path; `caplab list` shows all there are."),
         (["postgres/kill-primary", "--set", "durabilty=async"],
          "kill-primary has no setting 'durabilty'. Hint: use one of namespace, durability, rate, seconds, seed."),
         (["postgres/kill-primary", "--set", "durability=asynk"],
@@ -118,20 +117,3 @@ def test_make_chaos_finds_a_typo_before_it_brings_a_cluster_up(tmp_path: Path) -
     assert done.returncode == 2  # as make says it of whatever failed
     assert "There is no suite or experiment 'postgres/kill-primery'" in done.stderr
     assert done.stdout == ""
-
-
-def test_the_list_names_every_suite_and_experiment_with_its_settings(capsys: Captured) -> None:
-    assert cli.main(["run", "--list"]) == 0
-    shown = capsys.readouterr().out
-    for name in (*suites.names(FOLDER / "suites"), *suites.experiments(FOLDER)):
-        assert f"\n  {name} " in shown, name
-    assert "durability=quorum rate=60 seconds=30" in shown
-    assert "${" not in shown
-
-
-def test_what_has_no_title_and_no_settings_is_listed_by_its_name(tmp_path: Path) -> None:
-    folder = experiments_in(tmp_path)
-    (folder / "redis" / "control.yaml").write_text("- 1\n")
-    shown = catalogue.listed(folder)
-    assert "  two        two (3 runs)" in shown
-    assert "  redis/control" in shown
