@@ -243,6 +243,11 @@ def _unreadable(path: Path, delimiter: str, error: str) -> str:
             f"Row {int(few[1]) - 1}: it has {few[3]} fields where the header has {few[2]}."
             " Hint: write every field of every row; a file that was cut off, copy again."
         )
+    if "straddl" in error:
+        return (
+            "The CSV file has a row that is over 1 MiB long, and a part of it is read at a time."
+            " Hint: write each operation on a line of its own, and close every quotation mark."
+        )
     conversion = _CONVERSION.search(error)
     if conversion is None:
         return f"The CSV file cannot be read: {error.rstrip('.')}. Hint: write a header and a row for each operation."

@@ -70,6 +70,7 @@ class Operations:
     skipped: dict[str, int] = field(default_factory=dict)
     has_times: bool = True
     has_invocations: bool = True
+    back_ns: int = 0  # how far times go back at most
 
     def __len__(self) -> int:
         """Return their number."""
@@ -100,6 +101,7 @@ class _Pairs:
         self._now = -FARTHEST_NS  # the time of the last event
         self._ended_now = False  # whether an operation has completed at that time
         self._names: dict[str, str] = {}
+        self._index = -1  # of the last event that has one
         self._last_ends: dict[Any, int] = {}  # of each process, where there are no invocations
 
     def take(self, line: int, event: Any) -> None:
@@ -108,8 +110,17 @@ class _Pairs:
         if type(event) is not dict:
             _refuse(line, f"it is not an event: {_shown(event)}", "write a map with :type, :process, :f and :value")
         process, kind = event.get("process"), event.get("type")
-        if type(process) is not int and not self._is_client(line, process):
+        if type(process) is not int and not self._is_client(line, process, kind):
             return
+        index = event.get("index")
+        if type(index) is int:
+            if 0 <= index < self._index:
+                _refuse(
+                    line,
+                    f"field :index is {index}, and an event before it has {self._index}",
+                    "sort the events by :index, or leave it out: the order of the file is that of events",
+                )
+            self._index = index
         if kind == "invoke":
             self._invoke(line, place, process, event)
         elif isinstance(kind, str) and kind in _ENDS:
@@ -128,11 +139,15 @@ class _Pairs:
         self._bounds.refuse_rows(len(self._ops))
         return self._ops if self._ops.has_invocations else _by_begin(self._ops)
 
-    def _is_client(self, line: int, process: Any) -> bool:
-        """Return whether a process that is no number is a client; the nemesis is none."""
+    def _is_client(self, line: int, process: Any, kind: Any) -> bool:
+        """Return whether a process that is no number is a client.
+
+        The nemesis is none, nor is a keyword that invokes nothing: what is no client begins and ends with :info.
+        """
         if process is None:
             _refuse(line, "the event has no :process", "say which client it is of")
-        if isinstance(process, Keyword) or process == "nemesis":
+        informs = isinstance(process, Keyword) and kind == "info" and process not in self._open
+        if informs or process == "nemesis":
             name = str(process)[:_SHOWN]
             self._ops.skipped[name] = self._ops.skipped.get(name, 0) + 1
             return False
@@ -212,7 +227,9 @@ class _Pairs:
         self._times += 1
         if time > self._now:
             self._now, self._ended_now = time, not invokes
-        elif invokes and self._ended_now:
+            return time
+        self._ops.back_ns = max(self._ops.back_ns, self._now - time)
+        if invokes and self._ended_now:
             self._now, self._ended_now = self._now + 1, False
         else:
             self._ended_now |= not invokes

@@ -10,6 +10,7 @@ from typing import Any
 
 from .recording import FormatError
 
+_TOO_LONG = "integer string conversion"  # what Python says of a number of over 4,300 digits
 _BLANKS = re.compile(r"[\s,]*")
 
 
@@ -44,8 +45,9 @@ def objects(path: Path) -> Iterator[tuple[int, Any]]:
         except RecursionError as error:
             raise FormatError(f"Line {line}: it is nested too deeply. Hint: write events as Jepsen does.") from error
         except ValueError as error:
+            why = "a number has too many digits" if _TOO_LONG in str(error) else str(error)[:120]
             raise FormatError(
-                f"Line {line}: it is not JSON: {str(error)[:120]}. Hint: write one object after the other; a file that"
+                f"Line {line}: it is not JSON: {why}. Hint: write one object after the other; a file that"
                 " was cut off, copy again."
             ) from error
         yield line, value

@@ -23,6 +23,7 @@ from .workloads import columns_of
 
 _DEFAULT = Bounds()
 _DELIMITED = {";": "CSV with semicolons", "\t": "CSV with tabs"}
+_MIN_BACK_NS = 10**9  # less is a clock that was read by several threads
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _COLUMNAR = (Format.PARQUET, Format.ARROW, Format.ARROW_STREAM, Format.CSV)
 
@@ -79,8 +80,7 @@ def _of_events(path: Path, kind: Format, bounds: Bounds) -> Recording:
     ops = paired(_READERS[kind](path), texts, bounds)
     if not len(ops):
         skipped = f" ({_skipped(ops)})" if ops.skipped else ""
-        hint = "number the clients: a :process that is a keyword is none" if ops.skipped else "record some"
-        raise FormatError(f"The history has no operations of clients{skipped}. Hint: {hint}.")
+        raise FormatError(f"The history has no operations of clients{skipped}. Hint: record some.")
     columns = columns_of(ops, texts)
     table, of = columns.table(bounds)
     bounds.refuse_bytes(table.nbytes)
@@ -96,6 +96,10 @@ def _of_events(path: Path, kind: Format, bounds: Bounds) -> Recording:
 
 def _notes(ops: Operations) -> tuple[str, ...]:
     notes = [f"left out: {_skipped(ops)}"] if ops.skipped else []
+    if ops.back_ns >= _MIN_BACK_NS:
+        notes.append(
+            f"times go back by up to {ops.back_ns / 1e9:.3g} s: the order of the file was taken for that of events"
+        )
     if not ops.has_invocations:
         notes.append("no invocations: an operation may have begun at any time since the last one of its process")
     if "generate" in ops.f:

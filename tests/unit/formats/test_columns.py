@@ -91,6 +91,7 @@ REFUSED = [
     ('{"session": 1, "op": "read", "value": {}}', "Line 1: field 'value' is neither a number nor text"),
     ('{"session": 1, "op": "txn", "txn": "no"}', "Line 1: field 'txn' is no list of micro-operations"),
     ('{"session": 1,\n"op": "read"', "Line 1: it is not JSON"),
+    ("session,op,key,invoke_ns,return_ns,outcome\n1,read," + "k" * (3 << 20) + ",0,1,ok\n", "a row that is over 1 MiB"),
     ("session;op;value\n1;incr;a\n", "Row 1: column 'value' has the value 'a'"),
 ]
 

@@ -73,6 +73,14 @@ def test_the_order_of_the_file_is_the_order_of_events(tmp_path: Path) -> None:
     assert picked(rows, "invoke_ns", "return_ns") == [(10, 30), (31, 31), (31, None), (32, None)]
 
 
+@pytest.mark.parametrize(("later", "notes"), [(9, 0), (2_000_000_008, 1)])
+def test_times_that_go_back_far_are_noted(later: int, notes: int, tmp_path: Path) -> None:
+    text = f"{{:process 0, :type :invoke, :f :read, :time {later}}}\n{{:process 1, :type :invoke, :f :read, :time 8}}"
+    recording = recording_of(tmp_path, text)
+    assert len(recording.notes) == notes
+    assert all(note.startswith("times go back by up to 2 s") for note in recording.notes)
+
+
 STALE = """\
 {:process 0, :type :invoke, :f :write, :value 1, :time 5}
 {:process 0, :type :ok, :f :write, :value 1, :time 5}
