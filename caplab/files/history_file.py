@@ -104,7 +104,9 @@ def _refuse_what_is_no_text(path: Path, begin: bytes) -> None:
     if kind := _BINARY_NAMES.get(path.suffix):
         raise ValueError(f"The file is not {kind}: it does not begin like one. {_CUT}")
     if b"\0" in begin:
-        raise ValueError("The file is neither Parquet nor Arrow nor CSV. Hint: write the history as one of them.")
+        raise ValueError(
+            "The file is no text, and neither Parquet nor Arrow. Hint: write the history in a format that is read."
+        )
 
 
 def _parquet(path: Path, bounds: Bounds) -> Table:

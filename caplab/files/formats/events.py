@@ -144,6 +144,8 @@ class _Pairs:
 
         The nemesis is none, nor is a keyword that invokes nothing: what is no client begins and ends with :info.
         """
+        if process is None and kind is None:
+            _refuse(line, "it is not an event: it has no :process and no :type", "check a history, such as history.edn")
         if process is None:
             _refuse(line, "the event has no :process", "say which client it is of")
         informs = isinstance(process, Keyword) and kind == "info" and process not in self._open

@@ -33,14 +33,20 @@ def events(lines: Iterable[str], logged: bool) -> Iterator[tuple[int, dict[str, 
 def _event(number: int, found: re.Match[str], line: str) -> dict[str, Any]:
     process, kind, f, rest = found.groups()
     event: dict[str, Any] = {"process": _process(process), "type": kind, "f": None if f == "nil" else f.lstrip(":")}
-    value, *errors = _value_and_error(number, rest or "nil")
-    event["value"] = value
-    if errors:
-        event["error"] = errors[0]
+    event["value"], error = _value_and_error(number, kind, rest or "nil")
+    if error is not None:
+        event["error"] = error
     if logged_at := _TIME.match(line):
-        moment = datetime.fromisoformat(f"{logged_at[1]}T{logged_at[2]}").replace(tzinfo=UTC)
-        event["time"] = int(moment.timestamp()) * 10**9 + int(logged_at[3].ljust(9, "0"))
+        event["time"] = _time_ns(number, logged_at)
     return event
+
+
+def _time_ns(number: int, logged_at: re.Match[str]) -> int:
+    try:
+        moment = datetime.fromisoformat(f"{logged_at[1]}T{logged_at[2]}").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise FormatError(f"Line {number}: its time is none: {error}. Hint: write it as log4j does.") from error
+    return int(moment.timestamp()) * 10**9 + int(logged_at[3].ljust(9, "0"))
 
 
 def _process(text: str) -> Any:
@@ -49,17 +55,29 @@ def _process(text: str) -> Any:
     return Keyword(text.lstrip(":"))
 
 
-def _value_and_error(number: int, text: str) -> list[Any]:
-    """Return the value and the error behind it; what a log says in other words than EDN is the text itself."""
+def _value_and_error(number: int, kind: str, text: str) -> tuple[Any, Any]:
+    """Return the value and the error behind it, which may be any text.
+
+    The value counts where an operation is invoked or ok. There it has to be one form: of more than one, or of one that
+    goes on in the next line, a part would be taken for the whole.
+    """
     if len(text) > _MAX_VALUE_LENGTH:
         raise FormatError(
             f"Line {number}: its value is over {_MAX_VALUE_LENGTH:,} letters long. Hint: check history.edn."
         )
-    return [_form(part) for part in text.split("\t")[:2]]
+    value, _, error = text.partition("\t")
+    counts = kind in ("invoke", "ok")
+    forms = _forms(value)
+    if counts and (forms is None or len(forms) > 1):
+        raise FormatError(
+            f"Line {number}: its value is {'no EDN' if forms is None else 'several forms'}."
+            " Hint: write the whole value on the line, or check history.edn."
+        )
+    return (forms or [None])[0], next(iter(_forms(error) or [error]), None) if error else None
 
 
-def _form(text: str) -> Any:
+def _forms(text: str) -> list[Any] | None:
     try:
-        return (values(text) or [None])[0]
+        return values(text)
     except EdnError:
-        return text
+        return None

@@ -24,7 +24,12 @@ from .workloads import columns_of
 _DEFAULT = Bounds()
 _DELIMITED = {";": "CSV with semicolons", "\t": "CSV with tabs"}
 _MIN_BACK_NS = 10**9  # less is a clock that was read by several threads
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_UTF_16 = "It is UTF-16 text. Hint: write it as UTF-8."
+_NOT_READ = {
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
+    b"JEPSEN": "It is Jepsen's binary file. Hint: check the history.edn beside it.",
+}
 _COLUMNAR = (Format.PARQUET, Format.ARROW, Format.ARROW_STREAM, Format.CSV)
 
 
@@ -42,12 +47,7 @@ def _name(kind: Format, begin: bytes) -> str:
 
 def read(path: Path, bounds: Bounds = _DEFAULT) -> Recording:
     """Read a file. OSError if there is none, TooMuch if it is over the bounds, ValueError with the line and a hint."""
-    if path.exists() and not path.is_file():
-        raise ValueError("It is not an ordinary file. Hint: save the history as one.")
-    with path.open("rb") as file:
-        begin = file.read(BEGIN_BYTES)
-    if begin.startswith(_UTF_16):
-        raise ValueError("It is UTF-16 text. Hint: write it as UTF-8.")
+    begin = _begin_of(path)
     kind = format_of(begin)
     if kind in _COLUMNAR:
         return _columnar(path, _name(kind, begin), bounds)
@@ -67,6 +67,18 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Recording:
         ) from error
     except RecursionError as error:
         raise ValueError("It is nested too deeply. Hint: write events as Jepsen does.") from error
+
+
+def _begin_of(path: Path) -> bytes:
+    """Return the first bytes of a file that may be a history."""
+    if path.exists() and not path.is_file():
+        raise ValueError("It is not an ordinary file. Hint: save the history as one.")
+    with path.open("rb") as file:
+        begin = file.read(BEGIN_BYTES)
+    for magic, what in _NOT_READ.items():
+        if begin.startswith(magic):
+            raise ValueError(what)
+    return begin
 
 
 def _columnar(path: Path, name: str, bounds: Bounds) -> Recording:

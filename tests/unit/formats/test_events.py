@@ -229,6 +229,11 @@ def test_values_that_are_no_numbers_are_told_apart(tmp_path: Path) -> None:
 
 
 REFUSED = [
+    ("{:valid? true}", "Line 1: it is not an event: it has no :process and no :type"),
+    ("JEPSEN", "It is Jepsen's binary file"),
+    ("INFO jepsen.util - 0\t:invoke\t:write\t[1\n2]\n", "Line 1: its value is no EDN"),
+    ("0\t:invoke\t:write\t1 2\n", "Line 1: its value is several forms"),
+    ("2021-02-31 23:59:59,999 INFO jepsen.util - 0\t:invoke\t:write\t1\n", "Line 1: its time is none: day is out"),
     (
         "{:index 2, :process 1, :type :invoke, :f :read}\n{:index 0, :process 0, :type :invoke, :f :read}",
         "Line 2: field :index is 0, and an event before it has 2",

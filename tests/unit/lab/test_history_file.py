@@ -106,7 +106,7 @@ REFUSED = [
         HEADER + ROWS + '2,read,"x\n",1,9,9,ok\n',
         "Column 'key' has a line end within a text. Hint: close every",
     ),
-    ((HEADER + ROWS + "2,read,\N{SNOWMAN},1,9,9,ok\n").encode("utf-16"), "neither Parquet nor Arrow nor CSV"),
+    ((HEADER + ROWS + "2,read,\N{SNOWMAN},1,9,9,ok\n").encode("utf-16"), "It is UTF-16 text"),
     ((HEADER + ROWS).encode() + b"2,read,\xff,1,9,9,ok\n", "Row 4: column 'key' is not UTF-8 text"),
     (HEADER.replace("outcome", "result") + ROWS, "Column 'result' is not part of a history"),
     (HEADER.replace("key", "op") + ROWS, "Column 'op' occurs twice"),
