@@ -1,8 +1,9 @@
 """Histories of transactions by simulated databases: valid ones of any size, small random ones, and adya's form of them.
 
 A simulated database runs transactions of list appends and reads (or registers) from several sessions at once, at one
-level: serial (strict serializable), snapshot (first committer wins), committed (reads the latest committed state, each
-micro-operation by itself, and locks what it writes) or dirty (reads what is not committed yet, and aborts).
+level: strict (strict two-phase locks), serializable (the same, but a transaction that only reads may see a state of the
+past), snapshot (first committer wins), committed (reads the latest committed state, each micro-operation by itself, and
+locks what it writes) or dirty (reads what is not committed yet, and aborts).
 """
 
 from __future__ import annotations
@@ -16,10 +17,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
+from caplab.check.columns import NEVER
 from caplab.model.history import Table, validate
 from caplab.model.transactions import MICRO_OPS, VALIDATED_TRANSACTIONS
 
-LEVELS = ("serial", "snapshot", "committed", "dirty")
+STRICT, SERIALIZABLE, SNAPSHOT, COMMITTED, DIRTY = LEVELS = (
+    "strict",
+    "serializable",
+    "snapshot",
+    "committed",
+    "dirty",
+)
+_LOCKING = (STRICT, SERIALIZABLE)
+_GIVES_UP = 0.3  # of those that wait for a lock, at each turn
 
 
 def big(transactions: int, seed: int = 0, sessions: int = 10, per_key: int = 32, hot: int = 8) -> Table:
@@ -83,6 +93,9 @@ class _Running:
     version: int
     own: dict[str, object]
 
+    def next_step(self) -> tuple[str, str, int | None] | None:
+        return self.plan[len(self.done)] if len(self.done) < len(self.plan) else None
+
 
 def simulated(
     level: str, seed: int, transactions: int = 12, sessions: int = 4, registers: bool = False
@@ -97,8 +110,9 @@ class _Database:
     def __init__(self, level: str, rng: random.Random, registers: bool) -> None:
         self._level, self._rng, self._registers = level, rng, registers
         self._state: dict[str, object] = {}
+        self._past: list[dict[str, object]] = [{}]
         self._changed: dict[str, int] = {}
-        self._version = self._clock = self._value = 0
+        self._clock = self._value = 0
 
     def run(self, transactions: int, sessions: int) -> list[dict[str, object]]:
         running: dict[int, _Running] = {}
@@ -112,25 +126,32 @@ class _Database:
                 begun += 1
                 continue
             one = running[session]
-            if self._is_locked(one, running.values()):
+            if one.next_step() is None:
+                finished.append(self._end(running.pop(session)))
+            elif not self._is_locked(one, running.values()):
+                self._step(one)
+            elif self._rng.random() < _GIVES_UP:
                 finished.append(self._end(running.pop(session), aborts=True))
-                continue
-            if len(one.done) < len(one.plan):
-                if self._level == "serial":
-                    while len(one.done) < len(one.plan):
-                        self._step(one)
-                else:
-                    self._step(one)
-                    continue
-            finished.append(self._end(running.pop(session)))
         return sorted(finished, key=lambda each: each["begin"])  # type: ignore[arg-type,return-value]
 
     def _is_locked(self, one: _Running, running: Iterable[_Running]) -> bool:
-        """Return whether it would write what another one that runs has written: a committed database locks that."""
-        if self._level != "committed" or len(one.done) == len(one.plan) or one.plan[len(one.done)][0] == "r":
+        """Return whether its next step must wait for another one that runs."""
+        step = one.next_step()
+        if step is None or self._level not in (COMMITTED, *_LOCKING) or self._looks_back(one):
             return False
-        key = one.plan[len(one.done)][1]
-        return any(key in other.own for other in running if other is not one)
+        op, key, _ = step
+        if op == "r":
+            return self._level in _LOCKING and any(key in other.own for other in running if other is not one)
+        return any(key in self._locked_by(other) for other in running if other is not one)
+
+    def _locked_by(self, one: _Running) -> set[str]:
+        """Return the keys that nobody else may write."""
+        if self._level == COMMITTED or self._looks_back(one):
+            return set(one.own)
+        return {str(key) for _, key, _ in one.done}
+
+    def _looks_back(self, one: _Running) -> bool:
+        return self._level == SERIALIZABLE and all(op == "r" for op, _, _ in one.plan)
 
     def _begin(self, session: int) -> _Running:
         plan: list[tuple[str, str, int | None]] = []
@@ -141,19 +162,22 @@ class _Database:
             else:
                 self._value += 1
                 plan.append(("w" if self._registers else "append", key, self._value))
-        return _Running(
+        begun = _Running(
             session=session,
             begin=self._clock,
             plan=plan,
             done=[],
             snapshot=dict(self._state),
-            version=self._version,
+            version=len(self._past),
             own={},
         )
+        if self._looks_back(begun):
+            begun.snapshot = self._rng.choice(self._past[-4:])
+        return begun
 
     def _step(self, one: _Running) -> None:
         op, key, value = one.plan[len(one.done)]
-        base = one.snapshot if self._level == "snapshot" else self._state
+        base = one.snapshot if self._level == SNAPSHOT or self._looks_back(one) else self._state
         nothing = None if self._registers else ()
         if self._registers and key in one.own:
             now: object = one.own[key]
@@ -164,7 +188,7 @@ class _Database:
             return
         one.done.append([op, key, value])
         one.own[key] = value if self._registers else (*one.own.get(key, ()), value)  # type: ignore[misc]
-        if self._level == "dirty":
+        if self._level == DIRTY:
             self._put(key, one.own.pop(key))
 
     def _put(self, key: str, value: object) -> None:
@@ -172,13 +196,13 @@ class _Database:
 
     def _end(self, one: _Running, aborts: bool = False) -> dict[str, object]:
         self._clock += 1
-        clash = self._level == "snapshot" and any(self._changed.get(key, 0) > one.version for key in one.own)
+        clash = self._level == SNAPSHOT and any(self._changed.get(key, 0) >= one.version for key in one.own)
         fails = aborts or clash or self._rng.random() < 0.05
         if not fails:
-            self._version += 1
             for key, value in one.own.items():
                 self._put(key, value)
-                self._changed[key] = self._version
+                self._changed[key] = len(self._past)
+            self._past.append(dict(self._state))
         outcome = "fail" if fails else "info" if self._rng.random() < 0.05 else "ok"
         micro = (
             one.done if outcome == "ok" else [[op, key, None if op == "r" else value] for op, key, value in one.plan]
@@ -213,36 +237,46 @@ def random_small(seed: int, registers: bool = False) -> list[dict[str, object]]:
     for order in orders.values():
         rng.shuffle(order)
     finished: list[dict[str, object]] = []
+    weights = rng.choice(((12, 1, 1), (6, 1, 2)))
+    free = [0] * rng.randint(1, count)  # when the last transaction of each session ended
     for number, plan in enumerate(plans):
-        outcome = rng.choices(("ok", "fail", "info"), (12, 1, 1))[0]
-        begin = rng.randrange(40)
+        outcome = rng.choices(("ok", "fail", "info"), weights)[0]
+        session = rng.randrange(len(free))
+        # Begins at even times and ends at odd ones: none of one begins when another ends.
+        begin = free[session] + 2 * rng.randint(1, 15)
+        end = begin + 2 * rng.randint(0, 10) + 1
+        free[session] = end + 1
         for micro in plan:
             if micro[0] == "r" and outcome == "ok":
                 order = orders[str(micro[1])]
                 cut = rng.randint(0, len(order))
                 micro[2] = (order[cut - 1] if cut else None) if registers else order[:cut]
-        session = number if rng.random() < 0.7 else 100 + number
-        end = begin + rng.randint(1, 20)
+        session = session if outcome == "ok" else 100 + number
         finished.append({"micro": json.dumps(plan), "begin": begin, "end": end, "session": session, "outcome": outcome})
     return sorted(finished, key=lambda each: each["begin"])  # type: ignore[arg-type,return-value]
 
 
 def write_adya(history: Table, path: Path) -> None:
-    """Write a history as adya reads it: an event for each begin and end, in order of time, at one time ends first."""
+    """Write a history as adya reads it: an event for each begin and end, in order of time.
+
+    At one time begins are first, as these are concurrent, but for the next one of a session. What never returned ends
+    after all others.
+    """
     rows = history.select(["session", "invoke_ns", "return_ns", "outcome", "txn"]).to_pylist()
+    ends = {(row["session"], row["return_ns"]) for row in rows}
     events = []
     for number, row in enumerate(rows):
-        events.append((row["invoke_ns"], 0, number))
-        if row["return_ns"] is not None:
-            events.append((row["return_ns"], 1, number))
+        follows = (row["session"], row["invoke_ns"]) in ends
+        events.append((row["invoke_ns"], 2 if follows else 0, number))
+        events.append((NEVER if row["return_ns"] is None else row["return_ns"], 1, number))
     events.sort(key=lambda each: (each[0], each[1]))
     with path.open("w", encoding="utf-8") as out:
-        for index, (at, ends, number) in enumerate(events):
+        for index, (at, kind, number) in enumerate(events):
             row = rows[number]
-            known = bool(ends) and row["outcome"] == "ok"
+            known = kind == 1 and row["outcome"] == "ok"
             event = {
                 "index": index,
-                "type": row["outcome"] if ends else "invoke",
+                "type": row["outcome"] if kind == 1 else "invoke",
                 "process": row["session"],
                 "time": at,
                 "value": list(_micro(row["txn"], known)),

@@ -21,7 +21,7 @@ from caplab.model.transactions import TXN
 from caplab.nouns import are, counted, were
 
 from . import models
-from .models import FORBIDDEN_FROM, MODELS, ORDERS, SERIALIZABLE, rank_of
+from .models import FORBIDDEN_FROM, MODELS, ORDERS, PARALLEL_SNAPSHOT, SERIALIZABLE, rank_of
 
 if TYPE_CHECKING:
     from .proofs import Proofs
@@ -144,15 +144,15 @@ def _state(proofs: Proofs, figures: dict[str, Json], level: _Level, context: Con
             State.UNKNOWN,
             f"Only {counted(transactions, 'committed transaction')}; {context.enough} {are(context.enough)} needed.",
         )
-    if hidden := _hidden(proofs):
+    if hidden := _hidden(proofs, level):
         return State.UNKNOWN, f"{hidden} {allows}"
     dependencies = counted(proofs.dependencies, "dependency", "dependencies")
     return State.HOLDS, f"{allows} {counted(transactions, 'committed transaction')}, {dependencies}."
 
 
-def _hidden(proofs: Proofs) -> str:
+def _hidden(proofs: Proofs, level: _Level) -> str:
     """Return what an anomaly might hide behind, or ''."""
-    if proofs.undecided:
+    if proofs.undecided and level.rank >= rank_of(PARALLEL_SNAPSHOT):  # weaker models allow any of these
         groups = counted(proofs.undecided, "group")
         return f"Of {groups} of transactions with a cycle it is not decided what kind it is."
     if proofs.repeated:

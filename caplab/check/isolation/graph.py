@@ -39,10 +39,14 @@ class Component:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Core:
-    """The part of the graph in which all cycles are, and its components by class and order."""
+    """The part of the graph in which all cycles are, and its components by class and order.
+
+    open: groups that snapshot isolation may forbid or not, by an order of writes that is not known.
+    """
 
     edges: Edges
     components: tuple[Component, ...]
+    open: int = 0
 
 
 def connected(nodes: int, source: Places, target: Places) -> NDArray[np.int64]:
@@ -56,16 +60,34 @@ def connected(nodes: int, source: Places, target: Places) -> NDArray[np.int64]:
     return np.where(sizes[labels] > 1, labels, -1).astype(np.int64)
 
 
-def core_of(edges: Edges) -> Core:
-    """Find every class of cycles, by itself and with the order of sessions and of real time."""
+def core_of(edges: Edges, unordered: tuple[Places, Places]) -> Core:
+    """Find every class of cycles, by itself and with the order of sessions and of real time.
+
+    unordered: transactions, each with a key, that wrote the key in an order that is not known.
+    """
     labels = connected(edges.nodes, edges.source, edges.target)
     inside = (labels[edges.source] == labels[edges.target]) & (labels[edges.source] >= 0)
     source, target, kind, key = (part[inside] for part in (edges.source, edges.target, edges.kind, edges.key))
     core = Edges(source=source, target=target, kind=kind, key=key, nodes=edges.nodes, transactions=edges.transactions)
-    return Core(edges=core, components=_components(core) if len(source) else ())
+    return _found(core, _guessed(labels, *unordered)) if len(source) else Core(edges=core, components=())
 
 
-def _components(edges: Edges) -> tuple[Component, ...]:
+def _guessed(labels: NDArray[np.int64], writers: Places, keys: Places) -> tuple[Places, Places]:
+    """Return an order of the writers of each key: sources and targets, of those that are in one component.
+
+    What is in several components can be put in an order of these, which closes no cycle.
+    """
+    there = labels[writers] >= 0
+    writers, keys = writers[there], keys[there]
+    order = np.lexsort(
+        (keys, labels[writers])
+    )  # stable: of one key and component they stay in the order that was given
+    writers, keys = writers[order], keys[order]
+    joined = (labels[writers[1:]] == labels[writers[:-1]]) & (keys[1:] == keys[:-1]) & (writers[1:] != writers[:-1])
+    return writers[:-1][joined], writers[1:][joined]
+
+
+def _found(edges: Edges, guessed: tuple[Places, Places]) -> Core:
     # Nodes are numbered anew: the core is mostly small.
     used, packed = np.unique(np.concatenate((edges.source, edges.target)), return_inverse=True)
     source, target = packed[: len(edges.source)], packed[len(edges.source) :]
@@ -74,7 +96,12 @@ def _components(edges: Edges) -> tuple[Component, ...]:
     for order in ORDERS:
         for name in CLASSES:
             found += finder.components(name, order)
-    return tuple(found)
+    if not len(guessed[0]):
+        return Core(edges=edges, components=tuple(found))
+    begin, end = (np.searchsorted(used, part) for part in guessed)
+    kinds = np.concatenate((edges.kind, np.full(len(begin), WW, dtype=edges.kind.dtype)))
+    with_guesses = _Finder(kinds, np.concatenate((source, begin)), np.concatenate((target, end)), len(used))
+    return Core(edges=edges, components=tuple(found), open=with_guesses.closed_by_last(len(begin)))
 
 
 class _Finder:
@@ -106,6 +133,14 @@ class _Finder:
                 hit[self._source[members]] = True
         self._hit[name] |= hit
         return fresh
+
+    def closed_by_last(self, count: int) -> int:
+        """Return how many groups, at most, snapshot isolation forbids by cycles with one of the last so many edges."""
+        most = 0
+        for order in ORDERS:
+            label = self._split(np.isin(self._kind, [*_kinds(SI), *_ALSO[order]]))[-count:]
+            most = max(most, len(np.unique(label[label >= 0])))
+        return most
 
     def _known(self, name: str) -> Mask:
         """Return the nodes of cycles that say the same or more."""

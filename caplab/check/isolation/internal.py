@@ -1,4 +1,4 @@
-"""Reads that contradict their own transaction: what it had read or written on the key before, or did after."""
+"""Reads that contradict their own transaction: what it had read or written on the key before."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from .transactions import READS, Places, Touches, Transactions
 
 
 def inconsistent(t: Transactions, touches: Touches) -> Places:
-    """Return reads of committed transactions that are not what the transaction itself had left, as it knew it.
-
-    Also reads of a list with what the transaction appended only later.
-    """
+    """Return reads of committed transactions that are not what the transaction itself had left, as it knew it."""
     after = np.flatnonzero(~touches.first)
     before, micro = touches.micro[after - 1], touches.micro[after]
     known = t.committed[t.of[micro]]
@@ -22,7 +19,6 @@ def inconsistent(t: Transactions, touches: Touches) -> Places:
     bad = [_registers(t, before[read & ~is_list], micro[read & ~is_list])]
     lists = np.flatnonzero(t.is_list[t.key[touches.micro]] & t.committed[t.of[touches.micro]])
     bad.append(_lists(t, touches, lists))
-    bad.append(_future(t, before[~read & is_list], micro[~read & is_list]))
     inconsistent_reads: Places = np.unique(np.concatenate(bad))
     return inconsistent_reads
 
@@ -73,15 +69,3 @@ def _unlike(t: Transactions, micro: Places, previous: Places, compared: Mask) ->
     unlike = t.elements[t.begin[earlier[of]] + steps] != t.elements[t.begin[later[of]] + steps]
     bad[at[of[unlike]]] = True
     return bad
-
-
-def _future(t: Transactions, before: Places, append: Places) -> Places:
-    """Return the reads, right before an append of the same transaction and key, that have its element already."""
-    read = t.op[before] == READS
-    before, append = before[read], append[read]
-    counts = t.end[before] - t.begin[before]
-    of = np.repeat(np.arange(len(before)), counts)
-    steps = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
-    there = t.elements[t.begin[before[of]] + steps] == t.value[append[of]]
-    future: Places = before[np.unique(of[there])]
-    return future

@@ -26,8 +26,11 @@ class Suspects:
 
     aborted: of what a failed transaction wrote. intermediate: of what its writer changed again. unwritten: of what
     nobody wrote. duplicated: of a list with one append twice. incompatible: two reads of one key that do not begin
-    alike. dirty: a committed append on top of a failed one, both as micro-operations. lost: reads of one version (a
-    group each), after which several transactions wrote it. repeated: writes whose value another one of the key has too.
+    alike. reordered: a read with an append of another transaction, without one before it that this had made earlier.
+    future: of what the reader itself wrote only later. unread: appends whose place among the last of their key is not
+    known.
+    dirty: a committed append on top of a failed one, both as micro-operations. lost: reads of one version (a group
+    each), after which several transactions wrote it. repeated: writes whose value another one of the key has too.
     unordered_writes: committed writes whose place in the order of versions is not known.
     """
 
@@ -36,6 +39,9 @@ class Suspects:
     unwritten: Places
     duplicated: Places
     incompatible: tuple[tuple[int, int], ...]
+    reordered: tuple[tuple[int, int, int], ...]
+    future: Places
+    unread: Places
     dirty: tuple[tuple[int, int], ...]
     lost: tuple[tuple[int, ...], ...]
     repeated: int
@@ -57,12 +63,12 @@ class _Versions:
     before: Integers
 
 
-def infer(t: Transactions, touches: Touches, edges: EdgeList) -> Suspects:
+def infer(t: Transactions, touches: Touches, edges: EdgeList, happened: Mask) -> Suspects:
     """Add the dependencies that lists prove to the edges, and return the suspect reads."""
     appends = np.flatnonzero(t.op == APPENDS)
     writers = Writers(appends, t.key[appends], t.value[appends])
     reads = np.flatnonzero((t.op == READS) & t.is_list[t.key] & t.committed[t.of])
-    longest = _longest(t, reads)
+    longest = longest_reads(t, reads)
     odd = ~_begin_alike(t, reads, longest)
     broken = np.zeros(len(t.keys), dtype=np.bool_)
     broken[t.key[reads[odd]]] = True
@@ -70,7 +76,7 @@ def infer(t: Transactions, touches: Touches, edges: EdgeList) -> Suspects:
     plain = ~broken[t.key[appends]]
     if writers.repeated:  # some read may have found these
         plain &= writers.find(t.key[appends], t.value[appends]) != MANY
-    _add_edges(t, edges, reads[~broken[t.key[reads]]], versions, appends[plain])
+    unread = _add_edges(t, edges, reads[~broken[t.key[reads]]], versions, appends[plain & happened[t.of[appends]]])
     _add_last_reads(t, edges, reads[broken[t.key[reads]]], writers)
     clean = reads[~odd]
     lengths = t.end[clean] - t.begin[clean]
@@ -79,13 +85,17 @@ def infer(t: Transactions, touches: Touches, edges: EdgeList) -> Suspects:
     readers = np.concatenate((clean[lengths > 0], odd_last))
     read_append = np.concatenate((last, writers.find(t.key[odd_last], t.elements[t.end[odd_last] - 1])))
     aborted, unwritten, duplicated = _bad_reads(t, clean, lengths, versions)
-    odd_aborted, odd_unwritten, odd_duplicated = _bad_odd_reads(t, reads[odd], writers)
+    odd_aborted, odd_unwritten, odd_duplicated, odd_future = _bad_odd_reads(t, reads[odd], writers)
+    place = _places(t, versions)
     return Suspects(
         aborted=np.concatenate((aborted, odd_aborted)),
         intermediate=intermediate(t, touches, readers, read_append),
         unwritten=np.concatenate((unwritten, odd_unwritten)),
         duplicated=np.concatenate((duplicated, odd_duplicated)),
         incompatible=_incompatible(t, reads[odd], longest),
+        reordered=_reordered(t, clean[~broken[t.key[clean]]], versions, place, _own_appends(t, touches, writers)),
+        future=np.concatenate((_future(t, touches, clean, versions, place), odd_future)),
+        unread=unread,
         dirty=_dirty(t, versions),
         lost=_lost(t, touches),
         repeated=writers.repeated,
@@ -101,7 +111,7 @@ def intermediate(t: Transactions, touches: Touches, readers: Places, written: In
     return changed
 
 
-def _longest(t: Transactions, reads: Places) -> Integers:
+def longest_reads(t: Transactions, reads: Places) -> Integers:
     """Return the longest read of each key, NONE without any."""
     longest = np.full(len(t.keys), NONE, dtype=np.int64)
     by_length = reads[np.argsort(t.end[reads] - t.begin[reads], kind="stable")]
@@ -151,10 +161,13 @@ def _again(append: Integers) -> Mask:
     return again
 
 
-def _add_edges(t: Transactions, edges: EdgeList, reads: Places, versions: _Versions, appends: Places) -> None:
-    """Add the edges of the keys whose order is known."""
+def _add_edges(t: Transactions, edges: EdgeList, reads: Places, versions: _Versions, appends: Places) -> Places:
+    """Add the edges of the keys whose order is known, and return those of the appends that nobody read.
+
+    appends: those that surely took effect.
+    """
     if not len(t.of):
-        return
+        return appends
     chain = versions.append[versions.place]
     key, writer = t.key[chain], t.of[chain]
     joined = key[1:] == key[:-1]
@@ -163,7 +176,7 @@ def _add_edges(t: Transactions, edges: EdgeList, reads: Places, versions: _Versi
     first, end = versions.before[versions.start[:-1]], versions.before[versions.start[1:]]
     found = np.zeros(len(t.of), dtype=np.bool_)
     found[versions.append[versions.append >= 0]] = True
-    unread = appends[~found[appends] & t.committed[t.of[appends]]]
+    unread = appends[~found[appends]]
     after = unread[end[t.key[unread]] > first[t.key[unread]]]
     edges.add(writer[end[t.key[after]] - 1], t.of[after], WW, t.key[after])
     read_key, reader = t.key[reads], t.of[reads]
@@ -175,6 +188,7 @@ def _add_edges(t: Transactions, edges: EdgeList, reads: Places, versions: _Versi
     edges.add(reader[has_next], writer[following[has_next]], RW, read_key[has_next])
     full = ~has_next & (last != reader)
     edges.add_pairs(reader[full], read_key[full], t.of[unread], t.key[unread], np.arange(len(t.keys)))
+    return unread
 
 
 def _add_last_reads(t: Transactions, edges: EdgeList, reads: Places, writers: Writers) -> None:
@@ -200,8 +214,8 @@ def _bad_reads(t: Transactions, reads: Places, lengths: Integers, versions: _Ver
     return bad_reads[0], bad_reads[1], bad_reads[2]
 
 
-def _bad_odd_reads(t: Transactions, reads: Places, writers: Writers) -> tuple[Places, Places, Places]:
-    """Return the same of reads that are not the beginning of the longest."""
+def _bad_odd_reads(t: Transactions, reads: Places, writers: Writers) -> tuple[Places, Places, Places, Places]:
+    """Return the same of reads that are not the beginning of the longest, and those of what they appended later."""
     counts = t.end[reads] - t.begin[reads]
     of = np.repeat(np.arange(len(reads)), counts)
     steps = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -212,13 +226,79 @@ def _bad_odd_reads(t: Transactions, reads: Places, writers: Writers) -> tuple[Pl
     order = np.argsort(pairs, kind="stable")
     order = order[append[order] >= 0]
     twice = order[1:][pairs[order[1:]] == pairs[order[:-1]]]
-    aborted, unwritten, duplicated = (reads[np.unique(of[places])] for places in (failed, append == NONE, twice))
-    return aborted, unwritten, duplicated
+    own = append >= 0
+    own[own] = t.of[append[own]] == t.of[reads[of[own]]]
+    bad = (failed, append == NONE, twice, own & (append > reads[of]))
+    aborted, unwritten, duplicated, future = (reads[np.unique(of[places])] for places in bad)
+    return aborted, unwritten, duplicated, future
+
+
+def _places(t: Transactions, versions: _Versions) -> Integers:
+    """Return the place of each append among all versions, _FAR where it is in none."""
+    place = np.full(len(t.of), _FAR)
+    known = np.flatnonzero(versions.append >= 0)[::-1]
+    place[versions.append[known]] = known  # the first one stays
+    return place
+
+
+def _future(t: Transactions, touches: Touches, reads: Places, versions: _Versions, place: Integers) -> Places:
+    """Return the reads with an append that the same transaction made only later."""
+    micro, none = touches.micro, len(versions.append) + 1
+    group = np.cumsum(touches.first)[::-1]
+    # The first place among the appends of the transaction to the key from here on.
+    here = np.minimum(place[micro], none)[::-1] + group * (none + 1)
+    later = (np.minimum.accumulate(here) - group * (none + 1))[::-1]
+    wanted = np.zeros(len(t.of), dtype=np.bool_)
+    wanted[reads] = True
+    at = np.flatnonzero(wanted[micro])
+    read = micro[at]
+    future: Places = read[later[at] < versions.start[t.key[read]] + t.end[read] - t.begin[read]]
+    return future
 
 
 def _incompatible(t: Transactions, odd: Places, longest: Integers) -> tuple[tuple[int, int], ...]:
     keys, first = np.unique(t.key[odd], return_index=True)
     return tuple((int(odd[place]), int(longest[key])) for key, place in zip(keys, first, strict=True))
+
+
+def _reordered(
+    t: Transactions, reads: Places, versions: _Versions, place: Integers, own: tuple[Places, Places]
+) -> tuple[tuple[int, int, int], ...]:
+    """Return for each key a read, an append in it, and one made earlier by the same transaction that is not before it.
+
+    Of appends of the reader itself no read counts here: those are inconsistencies of one transaction.
+    """
+    earlier, later = own
+    wrong = np.flatnonzero(place[earlier] > place[later])
+    if not len(wrong):
+        return ()
+    wrong = wrong[np.argsort(place[later[wrong]], kind="stable")]
+    found: dict[int, tuple[int, int, int]] = {}
+    left = wrong
+    for _ in range(2):  # the first of each key, then the first of another transaction, for reads by the first one's own
+        keys, first = np.unique(t.key[later[left]], return_index=True)
+        at = np.full(len(t.keys), NONE, dtype=np.int64)
+        at[keys] = left[first]
+        here = reads[at[t.key[reads]] != NONE]
+        pair = at[t.key[here]]
+        ends = versions.start[t.key[here]] + t.end[here] - t.begin[here]
+        hit = (ends > place[later[pair]]) & (t.of[here] != t.of[later[pair]])
+        for read, of in zip(here[hit][::-1].tolist(), pair[hit][::-1].tolist(), strict=True):
+            found.setdefault(int(t.key[read]), (read, int(later[of]), int(earlier[of])))
+        left = left[t.of[later[left]] != t.of[later[at[t.key[later[left]]]]]]
+    return tuple(found.values())
+
+
+def _own_appends(t: Transactions, touches: Touches, writers: Writers) -> tuple[Places, Places]:
+    """Return each append with the next one of its transaction to its key, of those that may have committed."""
+    micro = touches.micro[t.op[touches.micro] == APPENDS]
+    earlier, later = micro[:-1], micro[1:]
+    same = (t.of[earlier] == t.of[later]) & (t.key[earlier] == t.key[later]) & t.possible[t.of[earlier]]
+    earlier, later = earlier[same], later[same]
+    if writers.repeated:  # which of these a read found is not known
+        once = writers.find(t.key[earlier], t.value[earlier]) != MANY
+        earlier, later = earlier[once], later[once]
+    return earlier, later
 
 
 def _dirty(t: Transactions, versions: _Versions) -> tuple[tuple[int, int], ...]:

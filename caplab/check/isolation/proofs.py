@@ -10,6 +10,7 @@ import numpy as np
 from . import internal, lists, registers, words
 from .cycles import G_NONADJACENT, cycles_of
 from .edges import EdgeList
+from .evident import happened
 from .graph import core_of
 from .lists import Suspects
 from .models import FORBIDDEN_FROM
@@ -30,9 +31,9 @@ class Proof:
 class Proofs:
     """Counts and a few proofs of each anomaly, by its name and the order that it needs ('', session, realtime).
 
-    undecided: groups of transactions with a cycle whose smallest class was not found in time. unordered_writes: of
-    registers, with no known place in the order. repeated: values written several times. dependencies: how many were
-    found.
+    undecided: groups of transactions with a cycle whose smallest class was not found in time, or depends on an order of
+    appends that no read shows. unordered_writes: of registers, with no known place in the order. repeated: values
+    written several times. dependencies: how many were found.
     """
 
     counts: dict[tuple[str, str], int]
@@ -47,7 +48,8 @@ def proofs_of(t: Transactions) -> Proofs:
     """Find every anomaly."""
     touches = touches_of(t)
     edges = EdgeList(len(t))
-    suspects = [lists.infer(t, touches, edges), registers.infer(t, touches, edges)]
+    sure = happened(t)
+    suspects = [lists.infer(t, touches, edges, sure), registers.infer(t, touches, edges, sure)]
     inconsistent = internal.inconsistent(t, touches)
     dependencies = edges.count
     edges.add_sessions(t)
@@ -58,7 +60,8 @@ def proofs_of(t: Transactions) -> Proofs:
         if count:
             counts[name, ""] = counts.get((name, ""), 0) + count
             proofs.setdefault((name, ""), []).extend(shown)
-    cycles = cycles_of(core_of(edges.gathered()), t)
+    core = core_of(edges.gathered(), _unordered(t, suspects))
+    cycles = cycles_of(core, t)
     for cycle in sorted(cycles, key=lambda each: len(each.steps)):
         kind = cycle.name, cycle.order
         counts[kind] = counts.get(kind, 0) + 1
@@ -69,11 +72,18 @@ def proofs_of(t: Transactions) -> Proofs:
     return Proofs(
         counts={kind: counts[kind] for kind in weakest_first},
         proofs={kind: proofs.get(kind, [])[:_SHOWN] for kind in weakest_first},
-        undecided=sum(not cycle.steps and cycle.name == G_NONADJACENT for cycle in cycles),
+        undecided=core.open + sum(not cycle.steps and cycle.name == G_NONADJACENT for cycle in cycles),
         unordered_writes=sum(each.unordered_writes for each in suspects),
         repeated=sum(each.repeated for each in suspects),
         dependencies=dependencies,
     )
+
+
+def _unordered(t: Transactions, suspects: list[Suspects]) -> tuple[Places, Places]:
+    """Return the transactions with unread appends, with their keys, in the order of their ends."""
+    unread = np.concatenate([each.unread for each in suspects])
+    unread = unread[np.argsort(t.return_ns[t.of[unread]], kind="stable")]
+    return t.of[unread], t.key[unread]
 
 
 def _alone(t: Transactions, suspects: list[Suspects], inconsistent: Places) -> Iterator[tuple[str, int, list[Proof]]]:
@@ -83,12 +93,21 @@ def _alone(t: Transactions, suspects: list[Suspects], inconsistent: Places) -> I
         reads = {"g1a": each.aborted, "g1b": each.intermediate, "unwritten": each.unwritten, "doubled": each.duplicated}
         for name, places in reads.items():
             yield name, len(places), [_of_read(t, name, int(read), writers) for read in places[:_SHOWN]]
+        yield "g1c", len(each.future), [_of_future(t, int(read)) for read in each.future[:_SHOWN]]
         yield (
             "incompatible_orders",
             len(each.incompatible),
             [
                 Proof(what=words.of_orders(t, *pair), transactions=_members(t, pair))
                 for pair in each.incompatible[:_SHOWN]
+            ],
+        )
+        yield (
+            "incompatible_orders",
+            len(each.reordered),
+            [
+                Proof(what=words.of_own_order(t, *found), transactions=_members(t, found[:2]))
+                for found in each.reordered[:_SHOWN]
             ],
         )
         yield (
@@ -114,6 +133,10 @@ def _writers(t: Transactions, suspects: list[Suspects]) -> Writers | None:
         return None
     writes = np.flatnonzero(t.op != READS)
     return Writers(writes, t.key[writes], t.value[writes])
+
+
+def _of_future(t: Transactions, read: int) -> Proof:
+    return Proof(what=words.of_future(t, read), transactions=(int(t.of[read]),))
 
 
 def _of_read(t: Transactions, name: str, read: int, writers: Writers | None) -> Proof:

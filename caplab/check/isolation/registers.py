@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from caplab.check.columns import Integers
+from caplab.check.columns import Integers, Mask
 
 from .edges import WR, EdgeList
 from .lists import Suspects, intermediate, runs
 from .transactions import NONE, READS, WRITES, Places, Touches, Transactions, Writers, overwritten
 
 
-def infer(t: Transactions, touches: Touches, edges: EdgeList) -> Suspects:
+def infer(t: Transactions, touches: Touches, edges: EdgeList, happened: Mask) -> Suspects:
     """Add the dependencies that registers prove to the edges, and return the suspect reads."""
     writes = np.flatnonzero(t.op == WRITES)
     writers = Writers(writes, t.key[writes], t.value[writes])
@@ -38,10 +38,13 @@ def infer(t: Transactions, touches: Touches, edges: EdgeList) -> Suspects:
         unwritten=valued[written[valued] == NONE],
         duplicated=np.zeros(0, dtype=np.int64),
         incompatible=(),
+        reordered=(),
+        future=sound[(t.of[written[sound]] == t.of[sound]) & (written[sound] > sound)],
+        unread=np.zeros(0, dtype=np.int64),
         dirty=(),
         lost=_lost(t, overwriting, written),
         repeated=writers.repeated,
-        unordered_writes=_unordered_writes(t, touches, overwriting),
+        unordered_writes=_unordered_writes(t, touches, overwriting, happened),
     )
 
 
@@ -66,11 +69,11 @@ def _lost(t: Transactions, overwriting: Places, written: Integers) -> tuple[tupl
     return tuple(runs(reads, same))
 
 
-def _unordered_writes(t: Transactions, touches: Touches, overwriting: Places) -> int:
-    """Count the committed last writes whose transaction had not read the key, where it is not the only one."""
+def _unordered_writes(t: Transactions, touches: Touches, overwriting: Places, happened: Mask) -> int:
+    """Count the last writes that took effect without their transaction having read the key, if there are others."""
     last = np.flatnonzero(touches.last_write & (t.op == WRITES) & t.possible[t.of])
     per_key = np.bincount(t.key[last], minlength=len(t.keys))
     read = np.zeros(len(t.keys), dtype=np.int64)
     np.add.at(read, t.key[overwriting], 1)
-    committed = np.bincount(t.key[last[t.committed[t.of[last]]]], minlength=len(t.keys))
+    committed = np.bincount(t.key[last[happened[t.of[last]]]], minlength=len(t.keys))
     return int(np.where(per_key > 1, committed - read, 0).sum())

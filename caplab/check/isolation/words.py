@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from caplab.check.columns import Integers
+
 from .cycles import Cycle, Step
 from .edges import RW, SESSION, WR, WW
 from .transactions import READS, Transactions
@@ -63,6 +65,25 @@ def of_orders(t: Transactions, first: int, second: int) -> str:
     return f"{TITLES['incompatible_orders']}: {one}; {other}. Neither is the beginning of the other."
 
 
+def of_future(t: Transactions, read: int) -> str:
+    """Return a sentence on a read of what its own transaction wrote only afterwards."""
+    is_list = bool(t.is_list[t.key[read]])
+    found = _values(t, read)
+    micro = _micro_of(t, int(t.of[read]), int(t.key[read]))
+    later = [int(t.value[each]) for each in micro if each > read and t.op[each] != READS and t.value[each] in found]
+    verb = "appended" if is_list else "wrote"
+    return f"{TITLES['g1c']}: {_name(t, int(t.of[read]))} {_found(t, read)}, and {verb} {later[0]} only afterwards."
+
+
+def of_own_order(t: Transactions, read: int, later: int, earlier: int) -> str:
+    """Return a sentence on a read with an append, without one before it that its transaction had made earlier."""
+    reader, writer = (_name(t, int(t.of[micro])) for micro in (read, later))
+    return (
+        f"{TITLES['incompatible_orders']}: {writer} appended {t.value[earlier]} to {_key(t, later)} before"
+        f" {t.value[later]}; {reader} {_found(t, read)}, without {t.value[earlier]} before {t.value[later]}."
+    )
+
+
 def of_dirty(t: Transactions, below: int, above: int) -> str:
     """Return a sentence on a committed append that came on top of one that failed."""
     failed, done = (f"{_name(t, int(t.of[micro]))}" for micro in (below, above))
@@ -94,7 +115,7 @@ def _step(t: Transactions, step: Step) -> str:
     key = f"'{t.keys[step.key]}'"
     wrote, verb = _written(t, step.source, step.key), "appended" if is_list else "wrote"
     if step.kind == WR:
-        return f"{second} {_read(t, step.target, step.key)}, where {first} {verb} {wrote}"
+        return f"{second} {_read(t, step.target, step.key, step.source)}, where {first} {verb} {wrote}"
     after = _written(t, step.target, step.key)
     if step.kind == WW:
         return f"{second} {verb} {after} to {key} after {first} {verb} {wrote}"
@@ -119,9 +140,19 @@ def _written(t: Transactions, transaction: int, key: int) -> str:
     return " and ".join(str(t.value[each]) for each in micro) or "nothing"
 
 
-def _read(t: Transactions, transaction: int, key: int) -> str:
+def _read(t: Transactions, transaction: int, key: int, writer: int | None = None) -> str:
+    """Return what it read of a key; with a writer the reads that found something of this one, if any."""
     micro = [each for each in _micro_of(t, transaction, key) if t.key[each] == key and t.op[each] == READS]
+    if writer is not None:
+        wrote = [int(t.value[each]) for each in _micro_of(t, writer, key) if t.op[each] != READS and t.key[each] == key]
+        micro = [each for each in micro if np.isin(wrote, _values(t, each)).any()] or micro
     return ", then ".join(_found(t, each) for each in micro[:2])
+
+
+def _values(t: Transactions, read: int) -> Integers:
+    """Return the values that it found."""
+    is_list = bool(t.is_list[t.key[read]])
+    return t.elements[t.begin[read] : t.end[read]] if is_list else t.value[read : read + int(t.has_value[read])]
 
 
 def _found(t: Transactions, read: int) -> str:

@@ -107,6 +107,14 @@ PLANTED = {
         "incompatible_orders", (2, 4), _UNCOMMITTED, concurrent,
         '[["append","x",1]]', '[["append","x",2]]', '[["r","x",[2]]]', "[]", '[["r","x",[1,2]]]',
     ),
+    "the second of two appends of a transaction without the first": _planted(
+        "incompatible_orders", (0, 1), _UNCOMMITTED, concurrent,
+        '[["append","x",1],["append","x",2]]', '[["r","x",[2]]]',
+    ),
+    "two appends of a transaction the other way round": _planted(
+        "incompatible_orders", (0, 1), _UNCOMMITTED, concurrent,
+        '[["append","x",1],["append","x",2],["r","x",[2,1]]]', '[["r","x",[2,1]]]',
+    ),
     "two appends to what both had read": _planted(
         "lost_updates", (0, 1), _COMMITTED, concurrent,
         '[["r","x",[]],["append","x",1]]', '[["r","x",[]],["append","x",2]]', '[["r","x",[1,2]]]',
@@ -133,7 +141,22 @@ PLANTED = {
         "internal", (0,), _CURSOR, concurrent, '[["w","x",1],["r","x",2]]', '[["w","x",2],["w","z",1]]'
     ),
     "an append read before it was made": _planted(
-        "internal", (0,), _CURSOR, concurrent, '[["r","x",[1]],["append","x",1]]', "[]"
+        "g1c", (0,), _UNCOMMITTED, concurrent, '[["r","x",[1]],["append","x",1]]', "[]"
+    ),
+    "an append read long before it was made": _planted(
+        "g1c", (0,), _UNCOMMITTED, concurrent,
+        '[["r","x",[3,2]],["append","x",1],["append","x",2]]', '[["append","x",3]]',
+    ),
+    "an append read before it was made, in an order that no other read has": _planted(
+        "g1c", (0,), _UNCOMMITTED, concurrent,
+        '[["r","x",[1]],["append","x",1]]', '[["append","x",2]]', '[["append","x",3]]', '[["r","x",[2,3]]]',
+    ),
+    "a write read before it was made": _planted(
+        "g1c", (0,), _UNCOMMITTED, concurrent, '[["r","x",1],["w","x",1]]', "[]"
+    ),
+    "half of a transaction that never returned was seen": _planted(
+        "g_single", (0, 1), _CURSOR, _with_unknown,
+        '[["append","x",1],["append","y",1]]', '[["r","x",[1]],["r","y",[]]]',
     ),
     "half of a transaction was seen": _planted(
         "g_single", (0, 1), _CURSOR, concurrent, '[["append","x",1],["append","y",1]]', '[["r","x",[1]],["r","y",[]]]'

@@ -126,6 +126,31 @@ def test_blind_writes_of_a_register_leave_it_unknown() -> None:
     assert finding.figures["unplaced"] == 2
 
 
+def test_a_blind_write_that_never_returned_and_was_read_leaves_it_unknown() -> None:
+    blind = Transaction(micro='[["w","x",2]]', begin=0, end=None, outcome="info")
+    others = ('[["r","x",null],["w","x",1]]', '[["r","x",2]]', '[["r","x",1]]', '[["r","x",2]]')
+    told = [Transaction(micro=each, begin=10 * at, end=10 * at + 5) for at, each in enumerate(others)]
+    assert check(table_of([blind, *told])).figures["unplaced"] == 1
+    assert check(table_of([blind, *told])).state is State.UNKNOWN
+    assert check(table_of([blind, told[0], told[2]])).state is State.HOLDS  # it need not have happened
+
+
+def test_what_never_returned_and_was_not_read_need_not_have_happened() -> None:
+    unknown = Transaction(micro='[["append","x",1],["append","y",1]]', begin=0, end=None, outcome="info")
+    reader = Transaction(micro='[["r","x",[]],["r","y",[]]]', begin=100, end=110)
+    later = Transaction(micro='[["append","y",2]]', begin=200, end=210)
+    last = Transaction(micro='[["r","y",[2]]]', begin=300, end=310)
+    assert check(table_of([unknown, reader, later, last])).figures["model"] == "strict serializable"
+
+
+def test_a_skew_of_two_writers_whose_order_is_not_known_leaves_snapshot_isolation_unknown() -> None:
+    skew = ('[["r","x",[]],["append","y",1],["append","z",1]]', '[["r","y",[]],["append","x",1],["append","z",2]]')
+    finding = check(concurrent(*skew, level="snapshot isolation"))
+    assert (finding.state, finding.figures["undecided"]) == (State.UNKNOWN, 1)
+    assert check(concurrent(*skew, level="read committed")).state is State.HOLDS
+    assert check(concurrent(*skew, '[["r","z",[1]]]', level="snapshot isolation")).state is State.VIOLATED
+
+
 def test_values_that_repeat_leave_it_unknown_and_prove_nothing() -> None:
     finding = check(in_turn('[["append","x",1]]', '[["append","x",1]]', '[["r","x",[1,1]]]', '[["r","x",[1]]]'))
     assert finding.state is State.UNKNOWN
