@@ -291,7 +291,7 @@ _READERS = {"list": _list, "watch": _watch, "compare": _compare, "trend": _trend
 def _require_scipy() -> None:
     """Raise CommandError if SciPy is not installed: the lab's images lack it."""
     if importlib.util.find_spec("scipy") is None:
-        raise CommandError("SciPy is needed to compare, and is not installed. Hint: pip install 'caplab[compare]'.")
+        raise CommandError("SciPy is needed to compare, and is not installed. Hint: pip install scipy.")
 
 
 def _choose_cluster(context: str | None) -> None:

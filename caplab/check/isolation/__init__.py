@@ -57,9 +57,9 @@ def check(history: Table, context: Context) -> Finding:
     with levels of other names, and where unplaced, repeated or undecided ones might hide an anomaly.
     """
     if importlib.util.find_spec("scipy") is None:
-        reason = "Isolation is checked with scipy, which is not installed. Hint: pip install 'caplab[compare]'."
+        reason = "Isolation is checked with scipy, which is not installed. Hint: pip install scipy."
         return Finding(property=NAME, state=State.UNKNOWN, reason=reason)
-    from .proofs import proofs_of  # noqa: PLC0415  # scipy is only there where histories are checked
+    from .proofs import proofs_of  # noqa: PLC0415  # it is not in every image of the lab
     from .transactions import transactions_of  # noqa: PLC0415
 
     t = transactions_of(history)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,18 @@ def test_the_runner_brings_the_scipy_of_the_lock_and_leaves_all_else_to_the_imag
     assert [name for name, _ in pinned] == ["scipy"]
     assert pinned[0][1] in locked
     assert image_context.read(LAB_IMAGES / "runner").wheels == LAB_IMAGES / "runner" / "requirements.lock"
+
+
+def test_every_package_that_is_needed_is_pinned_and_only_the_runner_judges() -> None:
+    with (REPOSITORY / "pyproject.toml").open("rb") as project:
+        needed = {re.split(r"[\[<>=]", each)[0] for each in tomllib.load(project)["project"]["dependencies"]}
+    pinned = {
+        lock: set(re.findall(r"^([a-z0-9-]+)(?:\[[a-z]+\])?==", (REPOSITORY / lock).read_text(), re.MULTILINE))
+        for lock in ("requirements.lock", "images/python/requirements.lock")
+    }
+    assert "scipy" in needed
+    assert needed - pinned["requirements.lock"] == set()
+    assert needed - pinned["images/python/requirements.lock"] == {"scipy"}
 
 
 def test_each_node_gets_what_runs_there() -> None:
