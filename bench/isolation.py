@@ -1,0 +1,234 @@
+"""Measure the checker isolation beside adya, on the same files: list appends, valid and with each anomaly planted.
+
+python bench/isolation.py                                # all sizes, printed
+python bench/isolation.py --sizes 10000 100000 --keep    # a part; its rows go into docs/evidence/isolation.md
+
+Both are whole processes, from the file (JSON lines of events) to the verdict. Processor time is compared, which other
+work on the machine changes little. `cargo install adya` installs adya; --adya is its path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from caplab_cluster.paths import REPOSITORY
+from evidence import made_by
+from isolation_histories import big
+
+from caplab.check.columns import integers
+from caplab.model.history import Table
+
+PAGE = REPOSITORY / "docs" / "evidence" / "isolation.md"
+TITLE = "## How fast"
+SIZES = (10_000, 100_000, 1_000_000)
+EVERY = 1_000  # of so many transactions one is the place of a planted anomaly
+_ROOM = 10  # nanoseconds between two moments of the valid history: planted ones go between
+
+# Concurrent transactions on keys of their own; a number is an append of it, after ? a read of the list, ! a failure.
+PLANTED = {
+    "g0": ("x1 y1", "x2 y2", "?x1,2 ?y2,1"),
+    "g1a": ("!x1", "?x1"),
+    "g1b": ("x1 x2", "?x1"),
+    "g1c": ("x1 ?y1", "y1 ?x1"),
+    "lost_updates": ("?x x1", "?x x2", "?x1,2"),
+    "g_single": ("x1 y1", "?x1 ?y"),
+    "g_nonadjacent": ("x1", "y1", "?x1 ?y", "?x ?y1"),
+    "g2_item": ("?x y1", "?y x1"),
+    "stale": ("x1", "|?x"),
+}
+FIGURES = {"g_nonadjacent": "long_fork", "stale": "g_single_realtime"}  # what they are called where not as themselves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a process took, and what it said."""
+
+    seconds: float
+    processor: float
+    mebibytes: float
+    said: str
+
+
+def lines_of(history: Table) -> list[str]:
+    """Return the events of a history as lines, in order of time, with room between."""
+    invoke, end = integers(history, "invoke_ns", 0) * _ROOM, integers(history, "return_ns", 0) * _ROOM
+    count = len(invoke)
+    order = np.lexsort((np.repeat((0, 1), count), np.concatenate((invoke, end))))
+    begun, ended = [""] * count, [""] * count
+    at = 0
+    for batch in history.select(["session", "txn"]).to_batches(max_chunksize=10_000):
+        for row in batch.to_pylist():
+            values = [(each["op"], each["key"], each["value"], each["elements"]) for each in row["txn"]]
+            for place, known, kind in ((begun, False, "invoke"), (ended, True, "ok")):
+                micro = [
+                    ["r", key, elements if known else None] if op == "read" else ["append", key, value]
+                    for op, key, value, elements in values
+                ]
+                place[at] = _event(kind, row["session"], int((end if known else invoke)[at]), micro)
+            at += 1
+    return [begun[number] if number < count else ended[number - count] for number in order.tolist()]
+
+
+def _event(kind: str, process: int, moment: int, micro: list[list[object]]) -> str:
+    event = {"type": kind, "f": "txn", "process": process, "time": moment, "value": micro}
+    return json.dumps(event, separators=(",", ":")) + "\n"
+
+
+def planted(anomaly: str, number: int, moment: int) -> Iterator[str]:
+    """Yield the events of one anomaly, right after a moment."""
+    begins, ends = [], []
+    for place, text in enumerate(PLANTED[anomaly]):
+        late = text.startswith("|")
+        failed = text.startswith("!")
+        micro = [_micro(word, number) for word in text.lstrip("|!").split()]
+        process = 1_000 + number * 10 + place
+        blind = [[op, key, None if op == "r" else value] for op, key, value in micro]
+        begin = _event("invoke", process, moment + (3 if late else 1), blind)
+        end = _event("fail" if failed else "ok", process, moment + (4 if late else 2), blind if failed else micro)
+        (ends if late else begins).append(begin)
+        ends.append(end)
+    yield from begins
+    yield from ends
+
+
+def _micro(word: str, number: int) -> list[object]:
+    op, word = ("r", word[1:]) if word.startswith("?") else ("append", word)
+    key, values = f"{word[0]}{number}", [int(each) for each in word[1:].split(",") if each]
+    return [op, key, values if op == "r" else values[0]]
+
+
+def write(lines: list[str], anomaly: str, every: int, path: Path) -> None:
+    """Write a history, with the anomaly planted after each so many of its events."""
+    with path.open("w", encoding="utf-8") as out:
+        if not anomaly:
+            out.writelines(lines)
+            return
+        for number, begin in enumerate(range(0, len(lines), every)):
+            part = lines[begin : begin + every]
+            out.writelines(part)
+            out.writelines(planted(anomaly, number, int(json.loads(part[-1])["time"])))
+
+
+def run(command: list[str]) -> Cost:
+    """Run a command, and measure it."""
+    with tempfile.TemporaryFile() as out:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        _, _, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = 0  # it was waited for
+        out.seek(0)
+        said = out.read().decode(errors="replace")
+    return Cost(seconds=seconds, processor=used.ru_utime + used.ru_stime, mebibytes=used.ru_maxrss / 1024, said=said)
+
+
+def ours(path: Path) -> Cost:
+    """Run `caplab check` on a file."""
+    return run([sys.executable, "-m", "caplab", "check", str(path), "--checker", "isolation", "--json"])
+
+
+def theirs(adya: str, path: Path) -> Cost:
+    """Run adya on a file, asking for strict serializability."""
+    return run([adya, "check", "-m", "list-append", "-c", "strict-serializable", "--json", str(path)])
+
+
+def compared(anomaly: str, count: int, path: Path, adya: str) -> str:
+    """Return a row of the table."""
+    mine, other = ours(path), theirs(adya, path)
+    figures = json.loads(mine.said)["checkers"]["isolation"]
+    name = FIGURES.get(anomaly, anomaly)
+    found = f"{figures[name]:,} {name}" if anomaly else str(figures["model"])
+    kinds = json.loads(other.said)["anomalies"]
+    cells = (
+        anomaly or "valid",
+        f"{count:,}",
+        f"{other.processor:.2f}",
+        f"{mine.processor:.2f}",
+        f"{other.processor / mine.processor:.1f}",
+        f"{mine.seconds:.2f}",
+        f"{other.mebibytes:,.0f}",
+        f"{mine.mebibytes:,.0f}",
+        found,
+        ", ".join(f"{len(each):,} {kind}" for kind, each in kinds.items()) or "valid",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> int:
+    """Print the table, and keep it if asked to. Returns 0."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--anomalies", nargs="*", choices=("valid", *PLANTED), default=("valid", *PLANTED))
+    parser.add_argument("--adya", default="adya")
+    parser.add_argument("--keep", action="store_true", help="add the rows to docs/evidence/isolation.md")
+    parser.add_argument("--files", type=Path, help="keep the histories here, and use those that are there")
+    arguments = parser.parse_args()
+    load = os.getloadavg()[0]
+    if arguments.files:
+        arguments.files.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = list(measured(arguments, arguments.files or Path(folder)))
+    if arguments.keep:
+        keep(rows, load)
+    return 0
+
+
+def measured(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
+    """Yield the rows, and print each when it is there."""
+    print("\n".join(HEAD))
+    for count in arguments.sizes:
+        paths = {name: folder / f"{name}-{count}.jsonl" for name in arguments.anomalies}
+        if missing := [name for name, path in paths.items() if not path.exists()]:
+            lines = lines_of(big(count))
+            for name in missing:
+                write(lines, "" if name == "valid" else name, 2 * EVERY, paths[name])
+            del lines
+        for name, path in paths.items():
+            row = compared("" if name == "valid" else name, count, path, arguments.adya)
+            print(row, flush=True)
+            yield row
+
+
+HEAD = (
+    "| planted | transactions | adya, s | caplab, s | ratio | caplab, wall s | adya, MiB | caplab, MiB |"
+    " caplab found | adya found |",
+    "| :-- | --: | --: | --: | --: | --: | --: | --: | :-- | :-- |",
+)
+
+
+def keep(rows: list[str], load: float) -> None:
+    """Write the rows into the page, in place of those of the same history."""
+    text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else "# What the checker isolation finds\n"
+    before, _, part = text.partition(TITLE)
+    kept = {_history(row): row for row in part.splitlines() if row.startswith("| ") and row.count("|") > 8}
+    kept |= {_history(row): row for row in rows}
+    for head in HEAD:
+        kept.pop(_history(head), None)
+    table = [kept[key] for key in sorted(kept, key=lambda key: (int(key[1].replace(",", "")), key[0] != "valid"))]
+    said = (
+        "Whole processes, from the same file to the verdict (`bench/isolation.py`): seconds of processor time, and the"
+        f" most memory. One anomaly is planted for every {EVERY:,} transactions."
+    )
+    PAGE.write_text(
+        "\n\n".join([before.rstrip(), TITLE, said, made_by(__file__, load), "\n".join([*HEAD, *table])]) + "\n",
+        encoding="utf-8",
+    )
+
+
+def _history(row: str) -> tuple[str, str]:
+    cells = [cell.strip() for cell in row.split("|")]
+    return cells[1], cells[2]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
