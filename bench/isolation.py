@@ -86,7 +86,8 @@ def _event(kind: str, process: int, moment: int, micro: list[list[object]]) -> s
 
 def planted(anomaly: str, number: int, moment: int) -> Iterator[str]:
     """Yield the events of one anomaly, right after a moment."""
-    begins, ends = [], []
+    begins: list[str] = []
+    ends: list[str] = []
     for place, text in enumerate(PLANTED[anomaly]):
         late = text.startswith("|")
         failed = text.startswith("!")
