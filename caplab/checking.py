@@ -186,7 +186,7 @@ def _checked(place: Path, names: Sequence[str], assumed: Assumptions, bounds: Bo
     try:
         subject = _of_run(place, bounds) if _is_run(place) else _of_file(place, bounds)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise NotChecked(f"{place}{_format_in_brackets(place)}: {error}") from error
+        raise NotChecked(f"{place}{_format_in_brackets(place)}: {_reason(error)}") from error
     context = assumed.beside(subject.context)
     left_out = {} if names else _left_out(subject)
     chosen = names or [name for name in CHECKERS if name not in left_out]
@@ -204,6 +204,12 @@ def _checked(place: Path, names: Sequence[str], assumed: Assumptions, bounds: Bo
         format=recording.format if recording is not None else "",
         notes=recording.notes if recording is not None else (),
     )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _of_run(folder: Path, bounds: Bounds) -> _Subject:

@@ -23,6 +23,7 @@ from .compare.options import add_compare, add_trend
 from .model.bounds import MAX_BYTES, MAX_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
 from .nightly.arguments import add_arguments as add_nightly_arguments
+from .nightly.arguments import repeats
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns, wants_colour
 from .subprocess_isolation import run_in_child
 
@@ -92,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("name", nargs="?",
                      help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")  # fmt: skip
     run.add_argument("--plan", action="store_true", help="print the planned runs without executing them")
-    run.add_argument("--repeat", type=_positive, help="execute each run N times (default: 1)", metavar="N")
+    run.add_argument("--repeat", type=repeats, help="execute each run N times (default: 1)", metavar="N")
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
                      help="a setting of the experiment, instead of its default; repeat for more")  # fmt: skip
     run.add_argument("--results", type=Path, default=Path("results"), help="the folder for results (default: results)")

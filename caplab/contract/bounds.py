@@ -29,4 +29,5 @@ ROW_BYTES = 200
 MICRO_OP_BYTES, ELEMENT_BYTES = 60, 4
 HISTORY_QUOTA_BYTES = 1 << 30
 
+RUN_REPEATS = 1000  # of each run of a suite: the chart's schedule has it too
 REASONS, REASON_CHARACTERS = 20, 500  # of a Run's verdict

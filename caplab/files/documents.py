@@ -23,9 +23,11 @@ _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, Typ
 
 def read_text(file: Path, max_bytes: int = MAX_BYTES) -> str:
     """Read an ordinary file's text. OSError if it can't be read, FieldError if it is not text, or over the bound."""
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise FieldError(f"{file}: it is not an ordinary file. Hint: use one.")
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FieldError(f"{file}: it is not an ordinary file. Hint: use one.")
+    with os.fdopen(descriptor, "rb") as opened:
         content = opened.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise FieldError(f"{file}: it is over {in_words(max_bytes)} long, more than such a file needs.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..contract import bounds
 from ..plain_text import printable
 from . import outcomes
 from .outcomes import MAX_BYTES
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help=f"how many of each suite stay (default: {_MAX_BASELINE})")  # fmt: skip
     night = steps.add_parser("run", help="one night in a cluster that has the lab: run, compare, store, report")
     night.add_argument("suite", help="a suite, or an experiment")
-    night.add_argument("--repeat", type=_positive, default=1, metavar="N",
+    night.add_argument("--repeat", type=repeats, default=1, metavar="N",
                        help="execute each run N times (default: 1)")  # fmt: skip
     night.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
                        help="a setting of the experiments; repeat for more")  # fmt: skip
@@ -77,6 +78,17 @@ def _code(text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 4 and int(text) < 256):
         raise argparse.ArgumentTypeError(f"'{printable(text)}' is not an exit code")
     return int(text)
+
+
+def repeats(text: str) -> int:
+    """Parse how often each run is made; ArgumentTypeError if not a positive integer, or over the bound."""
+    if text.isascii() and text.isdigit() and (len(text) > 9 or int(text) > bounds.RUN_REPEATS):
+        shown = text if len(text) <= 20 else f"{text[:17]}..."
+        raise argparse.ArgumentTypeError(
+            f"{shown} repeats are too many. Hint: make at most {bounds.RUN_REPEATS:,} at once, and compare several"
+            " results"
+        )
+    return _positive(text)
 
 
 def _port(text: str) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..contract import bounds
 from ..files.documents import read_json
 from ..files.results import write_json
 from ..model.fields import FieldError, Fields
@@ -137,12 +138,14 @@ def _plan(fields: Fields) -> SuitePlan:
     fields.only(*SuitePlan.__dataclass_fields__)
     runs = tuple(_run(run) for run in fields.objects("runs"))
     machine = _machine(fields.object("machine"))
-    settings = fields.text_map("settings")
+    settings, repeat = fields.text_map("settings"), fields.integer("repeat")
+    if not 1 <= repeat <= bounds.RUN_REPEATS:
+        raise fields.error("repeat", f"from 1 to {bounds.RUN_REPEATS:,}")
     return SuitePlan(
         suite=fields.text("suite"),
         name=fields.text("name"),
         settings=settings,
-        repeat=fields.integer("repeat"),
+        repeat=repeat,
         machine=machine,
         runs=runs,
     )

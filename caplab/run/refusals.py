@@ -11,6 +11,7 @@ from chaoslib import substitute
 from chaoslib.configuration import load_configuration
 from chaoslib.exceptions import ChaosException
 
+from ..contract.records import shown
 from ..files.documents import read_yaml
 from ..judging import expectations
 from ..model.expectations import Expectations
@@ -23,9 +24,11 @@ _NUMBERS = {"int": int, "float": float}
 def refuse_unfit(suite: Suite) -> None:
     """Raise FieldError for the first run that can't be made, or not judged, on any cluster.
 
-    A file that is not an experiment is left to the run: it fails, and stops none of the others.
+    A file that is not an experiment is left to the run: it fails, and stops none of the others. If there are no others,
+    it is refused.
     """
-    read = {file: _experiment(file) for file in {run.file for run in suite.runs}}
+    files = {run.file for run in suite.runs}
+    read = {file: _experiment(file, is_alone=len(files) == 1) for file in files}
     for run in suite.runs:
         experiment = read[run.file]
         configuration = experiment.get("configuration")
@@ -87,10 +90,20 @@ def _row(experiment: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[st
     return str(put["engine"]), str(put["mode"]), str(put["fault"])
 
 
-def _experiment(file: Path) -> Mapping[str, Any]:
-    """Read an experiment's file; empty if it is not an experiment."""
+def _experiment(file: Path, is_alone: bool) -> Mapping[str, Any]:
+    """Read an experiment's file; empty if it is not an experiment. FieldError for one that is alone."""
     try:
         document = read_yaml(file)
-    except (OSError, FieldError):
-        return {}
-    return document if isinstance(document, dict) else {}
+        if not isinstance(document, dict):
+            raise FieldError(
+                f"{file}: it is not an experiment, but {shown(document)}. Hint: name an experiment's file."
+            )
+    except (OSError, FieldError) as error:
+        if not is_alone:
+            return {}
+        if isinstance(error, OSError):
+            raise FieldError(
+                f"{file} cannot be read: {error.strerror}. Hint: name a file that you may read."
+            ) from error
+        raise
+    return document

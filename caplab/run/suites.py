@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from ..model.fields import FieldError, Fields
 
 _MAX_SUGGESTED = 3
 _EXTENSION = "caplab"  # the block of an experiment that says what the lab does
+_MAX_SHOWN = 200  # characters of a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,13 @@ def find(folder: Path, name: str, settings: Mapping[str, str]) -> Suite:
     Raises FieldError with similar names.
     """
     suite = folder / "suites" / f"{name}.yaml"
-    if suite.is_file():
+    if _is_file(suite):
         return _with(settings, read_suite(folder, suite))
     for file in (folder / f"{name}.yaml", Path(name)):
-        if file.is_file():
+        if _is_file(file):
             return Suite(file.stem, (Planned(_name_of(folder, file), file, dict(settings)),))
-    raise FieldError(f"There is no suite or experiment '{name}'. Hint: {_suggestion(folder, name)}.")
+    there = "" if not name or not os.path.lexists(name) else ", and what has that path is not an ordinary file"
+    raise FieldError(f"There is no suite or experiment '{_shortened(name)}'{there}. Hint: {_suggestion(folder, name)}.")
 
 
 def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
@@ -107,6 +110,20 @@ def _planned(folder: Path, fields: Fields) -> Planned:
     if not file.is_file():
         raise fields.error("experiment", f"one of {', '.join(experiments(folder))}")
     return Planned(name, file, fields.text_map("settings"))
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError as error:  # such as a folder that may not be entered, or a name that is too long
+        name = _shortened(str(file))
+        raise FieldError(
+            f"{name} cannot be looked at: {error.strerror}. Hint: name a file that you may read."
+        ) from error
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _MAX_SHOWN else f"{name[: _MAX_SHOWN - 3]}..."
 
 
 def _with(settings: Mapping[str, str], suite: Suite) -> Suite:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caplab import cli
 from caplab.files import documents, results
 from caplab.files.documents import parse_yaml, read_json, read_text, read_yaml
 from caplab.model.fields import FieldError
@@ -55,22 +56,6 @@ def test_any_text_is_a_value_or_a_sentence(text: str) -> None:
         parse_yaml(text, "f")
 
 
-def test_what_is_no_ordinary_file_is_waited_for_by_nobody(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "zero").symlink_to("/dev/zero")
-    for name in ("pipe", "zero"):
-        with pytest.raises(FieldError, match="it is not an ordinary file"):
-            read_text(tmp_path / name)
-    with pytest.raises(IsADirectoryError):
-        read_text(tmp_path)
-    (tmp_path / "long").write_bytes(b"x" * 11)
-    with pytest.raises(FieldError, match="it is over 10 B long"):
-        read_text(tmp_path / "long", 10)
-    (tmp_path / "odd").write_bytes(b"\xff")
-    with pytest.raises(FieldError, match="it is not UTF-8 text"):
-        read_yaml(tmp_path / "odd")
-
-
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, f'{{"a": {"9" * 6000}}}'])
 def test_json_that_is_none_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "f").write_text(text)
@@ -104,3 +89,41 @@ def test_an_experiment_is_read_within_bounds_before_chaos_toolkit_reads_it(
     (tmp_path / "e.json").write_text(json.dumps([]) + "[")
     with pytest.raises(RunFailed, match=name):
         _loaded(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "link to a folder"])
+def test_what_is_no_ordinary_file_is_one_sentence_with_its_path(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "run.json"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else tmp_path)
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    for read in (read_text, read_json, read_yaml):
+        with pytest.raises(FieldError) as raised:
+            read(path)
+        assert str(raised.value) == f"{path}: it is not an ordinary file. Hint: use one."
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
+
+
+def test_a_record_that_is_a_folder_is_said_by_each_command_that_reads_recorded_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "20261101-000000-smoke" / "01-kill-primary"
+    (run / results.RECORD).mkdir(parents=True)
+    for name in (results.HISTORY, results.JOURNAL, results.FINDINGS):
+        (run / name).write_text("{}")
+    for command in (["check", str(run)], ["check", str(run.parent)]):
+        assert cli.main(command) == 3
+        line = capsys.readouterr().err
+        assert f"{run / results.RECORD}: it is not an ordinary file. Hint: use one." in line
+        assert line.count("\n") == 1
+    for command in (["compare", str(run.parent), str(run.parent)], ["trend", str(tmp_path)]):
+        assert cli.main(command) == 3
+        assert "there is no run with a verdict. Hint: " in capsys.readouterr().err
+    assert not results.is_judged(run)
+    assert timings.earlier_runs(tmp_path, ["postgres/kill-primary"]) == []
+    with pytest.raises(FieldError, match=r"run\.json: it is not an ordinary file"):
+        results.read_record(run)

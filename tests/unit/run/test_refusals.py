@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 from caplab_cluster.paths import REPOSITORY
 
 from caplab import cli
+from caplab.contract import bounds
 from caplab.judging import experiments_folder
 from caplab.model.fields import FieldError
 from caplab.run import places, suites
@@ -76,13 +79,88 @@ def test_a_setting_of_the_environment_counts_too(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\x00", "[1, 2]", "a: [", "configuration: 5\n", "configuration: {}\n",
-             "configuration: {}\nextensions: [{name: caplab}]\n"]
-)  # fmt: skip
-def test_what_is_no_experiment_is_left_to_the_run(tmp_path: Path, text: str) -> None:
+    "text", ["configuration: 5\n", "configuration: {}\n", "configuration: {}\nextensions: [{name: caplab}]\n"]
+)
+def test_what_is_no_whole_experiment_is_left_to_the_run(tmp_path: Path, text: str) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     refuse_unfit(suites.find(tmp_path, str(file), {}))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xff\xfe", "it is not UTF-8 text"),
+        (b"\x00", "not YAML"),
+        (b"a: [", "not YAML"),
+        (b"", "it is not an experiment, but None. Hint: "),
+        (b"[1, 2]", "it is not an experiment, but [1, 2]. Hint: "),
+    ],
+)
+def test_a_file_that_is_alone_and_cannot_be_read_has_no_plan(
+    tmp_path: Path, capsys: Captured, content: bytes, says: str
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(content)
+    assert cli.main(["run", str(file), "--plan"]) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "mine.yaml: " in shown.err
+    assert says in shown.err
+
+
+def test_a_file_that_may_not_be_read_has_no_plan(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("title: mine\n")
+
+    def refused(*_: object) -> object:
+        raise PermissionError(13, "Permission denied", str(file))  # root may read everything
+
+    monkeypatch.setattr("caplab.files.documents.os.open", refused)
+    assert cli.main(["run", str(file), "--plan"]) == 3
+    assert f"{file} cannot be read: Permission denied. Hint: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "loop", "below a file", "too long"])
+def test_what_is_no_ordinary_file_has_no_plan(tmp_path: Path, capsys: Captured, kind: str) -> None:
+    path = tmp_path / "mine.yaml"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "loop":
+        path.symlink_to(path)
+    elif kind == "below a file":
+        path.touch()
+        path /= "inner.yaml"
+    else:
+        path = tmp_path / ("x" * 300)
+    assert cli.main(["run", str(path), "--plan"]) == 3
+    line = capsys.readouterr().err
+    says = {"below a file": "no suite or experiment", "too long": "File name too long"}
+    assert says.get(kind, "what has that path is not an ordinary file") in line
+    assert "Hint: " in line
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["run", "smoke", "--plan"], ["nightly", "run", "smoke", "--namespace", "n"]])
+@pytest.mark.parametrize("count", ["1001", "100000000", "9" * 5000])
+def test_too_many_repeats_are_refused(capsys: Captured, command: list[str], count: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--repeat", count])
+    assert ended.value.code == 3
+    line = capsys.readouterr().err
+    assert "repeats are too many. Hint: make at most 1,000 at once, and compare several results" in line
+    assert len(line) < 2000
+
+
+def test_as_many_repeats_as_the_charts_schedule_takes_are_made(capsys: Captured) -> None:
+    schema = json.loads((REPOSITORY / "charts/caplab/values.schema.json").read_text())
+    assert cli.main(["run", "postgres/kill-primary", "--plan", "--repeat", "1000"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1000
+    assert schema["properties"]["schedule"]["properties"]["repeat"]["maximum"] == bounds.RUN_REPEATS == 1000
 
 
 def test_a_line_without_a_name_says_what_is_missing(capsys: Captured) -> None:
