@@ -20,7 +20,7 @@ from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 from urllib3 import exceptions as failures
 
 from .deadlines import bound, read_until
-from .errors import Conflict, ExecFailed, NoAnswer, NotFound, TooMuch, refusal
+from .errors import Conflict, ExecFailed, NoAnswer, NotFound, TooMuch, reason_of, refusal
 from .limits import CallLimits
 from .paths import path_of, path_to, proxy_path
 from .retrying import retries_of
@@ -230,15 +230,18 @@ class Client:
     def _credentials(
         self, method: str, path: str, query: Query, headers: Mapping[str, str]
     ) -> tuple[str, dict[str, str]]:
-        """Return the URL and the headers of a request, with the credentials."""
+        """Return the URL and the headers of a request, with the credentials; NoAnswer if these cannot be read now."""
         pairs = [
             (name, value)
             for name, values in query.items()
             for value in ([values] if isinstance(values, str) else values)
         ]
-        _, url, all_headers, *_ = self._api.param_serialize(
-            method, path, query_params=pairs, header_params=dict(headers), auth_settings=["BearerToken"]
-        )
+        try:
+            _, url, all_headers, *_ = self._api.param_serialize(
+                method, path, query_params=pairs, header_params=dict(headers), auth_settings=["BearerToken"]
+            )
+        except Exception as error:  # the Python client lets any error of a file or program through
+            raise NoAnswer(f"the credentials cannot be read: {reason_of(error)}", f"{method} {path}") from error
         return url, all_headers
 
     def _whole(self, response: BaseHTTPResponse, call: str) -> bytes:

@@ -19,6 +19,7 @@ from kubernetes.client import Configuration
 from ..command_error import CommandError
 from ..contract.names import GROUP
 from ..time_limit import TimeLimitExceeded, with_time_limit
+from . import credentials
 from .client import Client
 from .errors import ApiError, Forbidden, reason_of
 from .limits import CallLimits
@@ -157,20 +158,45 @@ def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, Client]:
     """Return the context's name, '' inside a cluster, and its client; no request is made yet."""
     settings = Configuration()
     if in_cluster() and not named and not kubeconfig:
-        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        _load_pods_own(settings)
         return "", Client(settings, _LIMITS)
     # Read now: the client itself reads the variable only on import.
     file = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or None
     context = named or _current_context(file)
     try:
-        _within_time(lambda: config.load_kube_config(file, context=context, client_configuration=settings))  # type: ignore[no-untyped-call]
+        _within_time(lambda: _load(file, context, settings))
         _bound_refreshing(settings)
+    except credentials.Unfit as unfit:
+        raise ContextRefused(f"The kube context '{context}' cannot be used: {unfit}") from unfit
     except Exception as error:  # for files that are not a kubeconfig the client raises any error
         raise ContextRefused(
             f"The kube context '{context}' cannot be used: {reason_of(error).rstrip('.')}."
             " Hint: see `kubectl config get-contexts`."
         ) from error
     return context, Client(settings, _LIMITS)
+
+
+def _load(file: str | None, context: str, settings: Configuration) -> None:
+    credentials.check_context(file, context)
+    config.load_kube_config(file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
+    credentials.check_tls(settings)
+    credentials.keep_clean(settings)
+
+
+def _load_pods_own(settings: Configuration) -> None:
+    """Load the credentials of this pod's service account; ContextRefused if they cannot be used."""
+    try:
+        credentials.check_pod()
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        credentials.check_tls(settings)
+        credentials.keep_clean(settings)
+    except credentials.Unfit as unfit:
+        raise ContextRefused(f"This pod's service account cannot be used: {unfit}") from unfit
+    except config.ConfigException as error:
+        raise ContextRefused(
+            f"This pod's service account cannot be used: {reason_of(error).rstrip('.')}."
+            " Hint: delete the pod, so that kubelet makes it anew."
+        ) from error
 
 
 def _current_context(file: str | None) -> str:
@@ -188,7 +214,7 @@ def _current_context(file: str | None) -> str:
 def _bound_refreshing(settings: Configuration) -> None:
     """Apply the time-out also when expired credentials are renewed in the middle of a run."""
     if refresh := settings.refresh_api_key_hook:
-        settings.refresh_api_key_hook = lambda mine: _within_time(lambda: refresh(mine))
+        credentials.hook(settings, lambda mine: _within_time(lambda: refresh(mine)))
 
 
 def _within_time(read: Callable[[], T]) -> T:

@@ -13,6 +13,7 @@ import aiohttp
 
 from caplab.contract.names import CLUSTER_LABEL
 from caplab.kube.client import METADATA, METADATA_LIST
+from caplab.kube.errors import ApiError
 from caplab.kube.paths import path_of
 
 from ..api import Api
@@ -125,7 +126,7 @@ class OwnedWatch:
                 self.on_list(namespace, kind, there, revision_of(listed["metadata"]))
                 async for event in self._events(path, listed["metadata"]["resourceVersion"]):
                     self.on_event(namespace, kind, event["type"], event["object"]["metadata"])
-            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
+            except (aiohttp.ClientError, ApiError, TimeoutError, ValueError, KeyError) as error:
                 # Logged once: while a cluster can't be applied, the operator has no rights to watch its namespace.
                 if (text := str(error) or type(error).__name__) != logged:
                     _log.warning("the watch of %s in %s starts again: %s", kind, namespace, text)

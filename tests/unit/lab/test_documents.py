@@ -91,6 +91,15 @@ def test_an_experiment_is_read_within_bounds_before_chaos_toolkit_reads_it(
         _loaded(tmp_path / name)
 
 
+def test_what_is_too_long_or_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "long").write_bytes(b"x" * 11)
+    with pytest.raises(FieldError, match="it is over 10 B long"):
+        read_text(tmp_path / "long", 10)
+    (tmp_path / "odd").write_bytes(b"\xff")
+    with pytest.raises(FieldError, match="it is not UTF-8 text"):
+        read_yaml(tmp_path / "odd")
+
+
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device", "link to a folder"])
 def test_what_is_no_ordinary_file_is_one_sentence_with_its_path(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "run.json"
