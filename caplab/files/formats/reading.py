@@ -34,10 +34,10 @@ _COLUMNAR = (Format.PARQUET, Format.ARROW, Format.ARROW_STREAM, Format.CSV)
 
 
 def format_name(path: Path) -> str:
-    """Return the name of the format that a file is read as; '' for an empty one. OSError if it cannot be read."""
+    """Return the name of the format that a file is read as; '' if it is empty or none. OSError if it cannot be read."""
     with path.open("rb") as file:
         begin = file.read(BEGIN_BYTES)
-    return _name(format_of(begin), begin) if begin else ""
+    return _name(format_of(begin), begin) if begin and not begin.startswith(tuple(_NOT_READ)) else ""
 
 
 def _name(kind: Format, begin: bytes) -> str:
