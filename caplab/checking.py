@@ -221,7 +221,7 @@ def _of_run(folder: Path, bounds: Bounds) -> _Subject:
 def _of_file(path: Path, bounds: Bounds) -> _Subject:
     with memory.at_most(bounds.bytes + _READING_BYTES):
         recording = store.read_store(path, bounds) if path.is_dir() else read(path, bounds)
-    history = recording.validated()
+    history = standalone.in_session_order(recording.validated())
     columns = recording.table.column_names
     without = {name: checker.applies_to_file(columns) for name, checker in CHECKERS.items()}
     return _Subject(history, standalone.context_of(history), without, recording)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from caplab.model.history import Table
 from caplab.model.runs import FinalScan
@@ -21,6 +22,36 @@ _CHANGES = ("write", "incr", "cas")
 def context_of(history: Table, enough: int = ENOUGH) -> Context:
     """Return the context of a validated history without a record: its own last scan, no fault."""
     return Context(final_scan=final_scan(history), enough=enough, standalone=True)
+
+
+def in_session_order(history: Table) -> Table:
+    """Return a validated history in which a session's operation returns before its next one begins.
+
+    Where both are of one nanosecond, checkers of time take them for concurrent. The first one is let return a
+    nanosecond earlier, if nothing else begins then: so nothing else is ordered by it. Scans and overloads belong to no
+    session.
+    """
+    invoke_ns, return_ns = integers(history, "invoke_ns", 0), integers(history, "return_ns", NEVER)
+    moment, begins = np.unique(invoke_ns, return_index=True)
+    owner = _sessions(history)
+    last = np.append(begins[1:], len(invoke_ns)) - 1
+    of_one = np.minimum.reduceat(owner, begins) == np.maximum.reduceat(owner, begins)  # all that begins then is of it
+    then = np.minimum(np.searchsorted(moment, return_ns), len(moment) - 1)
+    meets = (moment[then] == return_ns) & of_one[then] & (owner[last[then]] == owner) & (owner >= 0)
+    earlier = meets & (return_ns > invoke_ns)
+    if not earlier.any():
+        return history
+    place = history.column_names.index("return_ns")
+    shifted = pa.array(return_ns - earlier, mask=~present(history, "return_ns"))
+    return history.set_column(place, history.schema.field(place), shifted)
+
+
+def _sessions(history: Table) -> Integers:
+    """Return a number for the session of each row; -1 for what belongs to none."""
+    session, (vantage, vantages) = integers(history, "session", 0), codes(history, "vantage")
+    owner = (session - session.min()) * len(vantages) + vantage
+    of_none = among(history, "op", ["scan"]) | among(history, "error", ["overload"])
+    return np.where(of_none, -1, owner)
 
 
 def has_clock(history: Table) -> bool:

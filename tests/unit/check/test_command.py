@@ -133,6 +133,18 @@ def test_so_many_operations_as_asked_for_say_that_a_property_holds(run_check: Ru
     assert run_check(path, "--enough", 4)[0] == 2
 
 
+def test_a_session_sees_its_own_operation_that_returned_when_the_next_began(
+    run_check: RunCheck, tmp_path: Path
+) -> None:
+    path = tmp_path / "history.csv"
+    header = "session,op,key,value,invoke_ns,return_ns,outcome"
+    stale = "1,write,x,5,0,5000,ok\n2,write,x,4,0,20000,ok\n1,read,x,,5000,8000,ok\n"
+    path.write_text(f"{header}\n{stale}")
+    assert run_check(path, "--checker", "registers")[0] == 1
+    path.write_text(f"{header}\n{stale}3,read,x,4,5000,8000,ok\n")  # it may have begun before the first one returned
+    assert run_check(path, "--checker", "registers")[0] == 0
+
+
 def test_a_level_is_a_model_and_judges_transactions(run_check: RunCheck, tmp_path: Path) -> None:
     path = tmp_path / "history.edn"
     skew = ("[[:r x []] [:append y 1]]", "[[:r y []] [:append x 1]]")
