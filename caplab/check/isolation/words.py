@@ -39,7 +39,7 @@ def of_cycle(t: Transactions, cycle: Cycle) -> str:
     before = " before ".join(_name(t, step.source) for step in cycle.steps)
     return (
         f"{TITLES[cycle.name]}{_ORDERS[cycle.order]}: {steps}."
-        f" So {before} before {_name(t, cycle.steps[0].source)}, which cannot be."
+        f" So {before} before {_name(t, cycle.steps[0].source)}, which is no order."
     )
 
 
