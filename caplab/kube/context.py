@@ -28,6 +28,7 @@ CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is not a lab's, for 
 _KIND_PROVIDER = "kind://"  # what kind gives each of its nodes as spec.providerID
 _MAX_NODES = 100  # to look at
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_SERVICE_HOST = "KUBERNETES_SERVICE_HOST"  # kubelet sets it in every pod
 _LIMITS = CallLimits()
 _CREDENTIALS_SECONDS = 60.0  # such a program may prompt the user
 
@@ -135,7 +136,7 @@ def identity_of(client: Client, context: str) -> Identity:
 
 def in_cluster() -> bool:
     """Return whether this process runs in a pod with a service account."""
-    return "KUBERNETES_SERVICE_HOST" in os.environ and _TOKEN.exists()
+    return _SERVICE_HOST in os.environ and _TOKEN.exists()
 
 
 _pinned: Place | None = None
@@ -205,6 +206,11 @@ def _current_context(file: str | None) -> str:
         _, current = _within_time(lambda: config.list_kube_config_contexts(file))  # type: ignore[no-untyped-call]
         return str(current["name"])
     except Exception as error:  # as above
+        if _SERVICE_HOST in os.environ and not _TOKEN.exists():
+            raise ContextRefused(
+                f"This pod's service account cannot be used: this pod's token, {_TOKEN}, is missing."
+                " Hint: set automountServiceAccountToken, or name a kubeconfig."
+            ) from error
         raise ContextRefused(
             f"There is no current kube context: {file or '~/.kube/config'}: {reason_of(error).rstrip('.')}."
             " Hint: bring up the lab's cluster (make up) and unset KUBECONFIG, or name a context (--context)."

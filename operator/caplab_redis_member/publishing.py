@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from .config import RECORD_PORT
 
 RECORD = "RECORD"  # the only command besides AUTH
 _SECONDS = 2.0  # for each read from a client
+_WHOLE_SECONDS = 10.0  # for all of a connection: a client may send a byte at a time
 _WORDS, _BYTES = 4, 1000  # the longest command
 
 
@@ -22,6 +24,17 @@ def published(text: str, password: str, port: int = RECORD_PORT, host: str = "")
 
     class Handler(socketserver.StreamRequestHandler):
         timeout = _SECONDS
+
+        def setup(self) -> None:
+            super().setup()
+            self._timer = threading.Timer(_WHOLE_SECONDS, _cut, [self.connection])
+            self._timer.daemon = True
+            self._timer.start()
+
+        def finish(self) -> None:
+            self._timer.cancel()
+            with suppress(OSError):  # it was cut, and the rest of an answer cannot be sent
+                super().finish()
 
         def handle(self) -> None:
             with suppress(OSError, ValueError):  # a client that does not speak the protocol gets no answer
@@ -37,6 +50,11 @@ def published(text: str, password: str, port: int = RECORD_PORT, host: str = "")
             yield server.server_address[1]
         finally:
             server.shutdown()
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _converse(requests: BufferedIOBase, answers: BufferedIOBase, text: str, password: str) -> None:

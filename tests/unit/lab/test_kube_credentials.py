@@ -191,6 +191,13 @@ def test_a_pods_own_token_that_cannot_be_used_is_named(pod: Path, content: bytes
     assert f"This pod's service account cannot be used: this pod's token, {pod / 'token'}, {says}" in line
 
 
+def test_a_pods_own_token_that_is_missing_is_named(pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (pod / "token").unlink()
+    monkeypatch.setenv("KUBECONFIG", str(pod / "none"))
+    line = refused(connect)
+    assert f"this pod's token, {pod / 'token'}, is missing. Hint: set automountServiceAccountToken" in line
+
+
 def test_a_pods_own_certificate_that_is_missing_is_named(pod: Path) -> None:
     (pod / "ca.crt").unlink()
     assert f"this pod's certificate-authority, {pod / 'ca.crt'}, cannot be read: No such file" in refused(connect)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from caplab_redis_member import config as config_module
-from caplab_redis_member import startup
+from caplab_redis_member import publishing, startup
 from caplab_redis_member.config import MemberConfig
 from caplab_redis_member.publishing import RECORD, published
 from caplab_redis_member.record import Record, read_record
@@ -332,3 +333,14 @@ def test_what_is_published_is_read_by_who_knows_the_password_only() -> None:
                 assert connection.makefile("rb").read() in (b"", b"-NOPERM\r\n")
     with pytest.raises(OSError, match="refused"):
         resp.ask("127.0.0.1", port, "secret", (RECORD,))
+
+
+@pytest.mark.parametrize("drip", [b"*", b"1", b"*1\r\n$6\r\nRECORD\r\n"])
+def test_a_client_that_sends_a_byte_at_a_time_is_cut_off(drip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "_WHOLE_SECONDS", 0.3)
+    with published("{}", "secret", 0, "127.0.0.1") as port, socket.create_connection(("127.0.0.1", port), 5) as client:
+        end = time.monotonic() + 15
+        with pytest.raises(ConnectionError):  # noqa: PT012  # the client learns of it while it sends
+            while time.monotonic() < end:
+                client.sendall(drip)
+                time.sleep(0.05)
