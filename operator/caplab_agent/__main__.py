@@ -61,6 +61,7 @@ def main() -> int:
         proc=PROC,
         start=commands.start,
         read_pod=api.pod,
+        newest=lambda assignment: agent.newest(assignment),  # noqa: PLW0108  # it is made below
     )
     agent = Agent(
         location=location,

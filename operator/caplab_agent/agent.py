@@ -22,7 +22,7 @@ from .injector import FaultInjector, Injectors
 from .journal import Journal, resumed
 from .plan import DecisionContext, decide
 from .report import Reporter, report_body
-from .requested import ListedFault, listed_fault
+from .requested import ListedFault, listed_fault, requested_faults
 
 _HEAL_RETRY_SECONDS = 1.0
 _POLL_SECONDS = 0.25
@@ -137,6 +137,16 @@ class Agent:
         """List the records that are Active and of this boot. May be called from any thread."""
         records = list(self._records.values())
         return [record for record in records if record.state == ACTIVE and record.boot_id == self.clock.boot_id]
+
+    def newest(self, assignment: Assignment) -> Assignment:
+        """Return an assignment with what its Fault asks for by now. May be called from any thread."""
+        faults = [fault for fault in self._faults or () if fault.uid == assignment.fault_uid]
+        for requested in (requested for fault in faults for requested in requested_faults(fault, self.location.node)):
+            action = requested.assignment.action
+            same = requested.assignment.key == assignment.key and type(action) is type(assignment.action)
+            if same and not requested.problem:
+                return replace(assignment, action=action)
+        return assignment
 
     def _injector(self, record: FaultRecord) -> FaultInjector:
         return self.injectors[type(record.assignment.action)]

@@ -21,6 +21,7 @@ _LOOKUP_SECONDS = 0.02  # between two lookups for a pod that is coming up
 _Value = TypeVar("_Value")
 
 PodReader: TypeAlias = Callable[[Assignment], Body | None]  # the assignment's pod as it is now, or None
+Newest: TypeAlias = Callable[[Assignment], Assignment]  # what a Fault asks for by now: addresses come and go
 
 
 class FaultInjector(Protocol):
@@ -60,7 +61,10 @@ class FaultInjector(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """What the injectors of a node share. pods: kubelet's folder of pods; proc: the node's processes."""
+    """What the injectors of a node share.
+
+    pods: kubelet's folder of pods; proc: the node's processes; newest: what is asked for by now.
+    """
 
     clock: Clock
     cgroups: Cgroups
@@ -69,6 +73,7 @@ class Node:
     proc: Path
     start: Start
     read_pod: PodReader
+    newest: Newest = lambda assignment: assignment
 
 
 @dataclass(frozen=True, slots=True)

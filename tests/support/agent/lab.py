@@ -241,6 +241,7 @@ class Lab:
             proc=self.root / "proc",
             start=self.run,
             read_pod=calls.pod,
+            newest=lambda assignment: self.agent.newest(assignment) if self.agent else assignment,
         )
         gates = Gates(node.pods, self.clock)
         kill = KillInjector(self.clock, cgroups, gates, holds, calls.pod, self.send, Bounds(0.2, 1))

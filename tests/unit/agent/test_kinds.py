@@ -112,6 +112,22 @@ def test_addresses_that_the_operator_changes_are_changed_in_the_pod(lab: Lab) ->
     assert lab.journal.read()[0].protected_addresses == ("10.244.1.7", "10.89.0.3")
 
 
+def test_addresses_that_change_while_a_replacement_is_waited_for_are_cut_from_the_first_moment_on(lab: Lab) -> None:
+    lab.start()
+    body = partition("f2")
+    body["status"]["targets"][0] |= {"replaces": "p0"}
+    lab.api.put(body, "ADDED")
+    wait_until(lambda: ("f2", POD_UID) in {record.assignment.key for record in lab.journal.read()})
+    change_target(lab, "f2", dropsFrom=[PEER, OTHER])
+    time.sleep(0.5)  # until the agent has heard of it
+    inode = network(lab)
+    wait_until(lambda: state(lab, "f2") == "Active")
+    texts = [text for text in lab.nft.texts() if "caplab_f2" in text]
+    assert len(texts) == 1
+    assert f"{OTHER} timeout" in texts[0]
+    assert set(lab.nft.namespaces[inode]["caplab_f2"].dropped["drop_from4"]) == {PEER, OTHER}
+
+
 def test_an_address_of_the_pods_node_is_refused_and_nothing_is_cut(lab: Lab) -> None:
     network(lab)
     lab.start()

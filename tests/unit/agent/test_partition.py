@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.faults import REBOOTED, Assignment, FaultRecord, Heal
+from caplab_agent.injector import Newest
 from caplab_agent.injectors.partition.addresses import Partition
 from caplab_agent.injectors.partition.injector import PartitionInjector
 from caplab_agent.injectors.partition.netns import Namespaces, ProcessMoved
@@ -72,12 +73,12 @@ class Node:
         self.kernel.pids = {}
         self.kernel.container("ef" * 32, pid)
 
-    def injector(self) -> PartitionInjector:
+    def injector(self, newest: Newest = lambda assignment: assignment) -> PartitionInjector:
         """Of an agent that was started just now."""
         cgroups = Cgroups(self.kernel.root, self.kernel.read)
         namespaces = Namespaces(self.root / "proc", cgroups, self.nft)
         return PartitionInjector(
-            self.clock, namespaces, lambda assignment: self.pod_bodies.pop(0) if self.pod_bodies else None
+            self.clock, namespaces, lambda assignment: self.pod_bodies.pop(0) if self.pod_bodies else None, newest
         )
 
     @property
@@ -442,6 +443,16 @@ def test_a_replacement_is_cut_as_soon_as_it_has_a_network_and_its_nodes_address_
     assert (results[0].state, results[0].netns) == (ACTIVE, node.inode())
     assert "10.89.0.3" in results[0].protected_addresses
     assert node.pod_bodies == []
+
+
+def test_a_replacement_is_cut_from_all_that_is_asked_for_by_the_time_of_its_injection(node: Node) -> None:
+    asked = replace(ASSIGNMENT, replaces="the-one-before")
+    by_now = replace(asked, action=Partition((OTHER,), ()))
+    injector = node.injector(newest=lambda assignment: by_now if assignment == asked else assignment)
+    done = inject(injector, new_record(asked))
+    assert (done.state, done.injected_ns, done.assignment) == (ACTIVE, node.clock.ns, by_now)
+    assert list(node.nft.namespaces[node.inode()]["caplab_f1_a"].dropped["drop_from4"]) == [OTHER]
+    assert done.evidence == ("drops packets from 1 address and to 0 addresses",)
 
 
 def test_a_replacement_whose_addresses_are_refused_then_is_not_cut(node: Node, injector: PartitionInjector) -> None:

@@ -18,6 +18,7 @@ from ...faults import Assignment, Body, FaultRecord, Heal, Key
 from ...injector import (
     FaultInjector,
     HealResult,
+    Newest,
     Node,
     PodReader,
     ended,
@@ -41,11 +42,14 @@ _T = TypeVar("_T")
 class PartitionInjector(FaultInjector):
     """The injector of partition faults."""
 
-    def __init__(self, clock: Clock, namespaces: Namespaces, read_pod: PodReader) -> None:
+    def __init__(
+        self, clock: Clock, namespaces: Namespaces, read_pod: PodReader, newest: Newest = lambda assignment: assignment
+    ) -> None:
         self._clock = clock
         self._namespaces = namespaces
         self._tables = DropTables(namespaces)
         self._read_pod = read_pod
+        self._newest = newest
         # Where the rules are, and when they were last read. Both are caches: an agent that starts finds out again.
         self._cached: dict[Key, Namespace] = {}
         self._read_ns: dict[Key, int] = {}
@@ -53,7 +57,7 @@ class PartitionInjector(FaultInjector):
     @classmethod
     def on(cls, node: Node) -> Self:
         """Make the injector of a node."""
-        return cls(node.clock, Namespaces(node.proc, node.cgroups, node.start), node.read_pod)
+        return cls(node.clock, Namespaces(node.proc, node.cgroups, node.start), node.read_pod, node.newest)
 
     def guard(self, assignment: Assignment, pod: Body) -> str:
         """Refuse a pod whose node's address is not known yet, unless it is waited for: inject permits the addresses."""
@@ -73,7 +77,9 @@ class PartitionInjector(FaultInjector):
             return None
         if namespace is None or self._namespaces.is_the_nodes(namespace):
             return failed(record, _no_network(assignment, namespace))
-        record = replace(record, protected_addresses=own_addresses(placed))
+        # While it waited, pods came and went: the injection's time counts for all that are asked for by now.
+        assignment = self._newest(assignment)
+        record = replace(record, assignment=assignment, protected_addresses=own_addresses(placed))
         try:
             return self._cut(record, _permitted(record, assignment))
         except AddressRefused as refused:
