@@ -19,6 +19,7 @@ from .model.bounds import Bounds
 from .model.disorder import validate_stored
 from .model.fields import Json
 from .model.history import Table
+from .model.known_names import hint
 from .report.findings.as_json import history_json, runs_json
 from .report.findings.as_text import WIDTH, history_text
 from .report.findings.checked import CheckedHistory
@@ -108,7 +109,7 @@ def check_path(
     """
     for name in names:
         if name not in CHECKERS:
-            raise NotChecked(f"There is no checker '{name}'. Hint: use one of {', '.join(CHECKERS)}.")
+            raise NotChecked(f"There is no checker '{name}'. Hint: {hint(name, CHECKERS)}")
     try:
         places = _places(path)
     except OSError as error:

@@ -15,13 +15,14 @@ from typing import NoReturn
 from caplab_cluster.paths import Cache
 
 from . import __version__
-from .catalogue.options import LIST_HELP, add_list
+from .catalogue.options import EXPLAIN_HELP, LIST_HELP, add_explain, add_list
 from .command_error import CommandError
 from .command_exit import LAB_FAILED, NOT_SHOWN, complain, run_command
 from .compare.options import HELP as COMPARE_HELP
 from .compare.options import add_compare, add_trend
 from .model.bounds import MAX_BYTES, MAX_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
+from .model.known_names import hint
 from .nightly.arguments import add_arguments as add_nightly_arguments
 from .nightly.arguments import repeats
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns, wants_colour
@@ -34,8 +35,8 @@ which acknowledged writes are gone, who reads old data."""
 _EXAMPLES = """\
 examples:
   caplab list                                               what there is to run
+  caplab explain postgres/kill-primary                      what it does, promises, and last measured
   caplab run postgres/kill-primary --set durability=async   kill a primary under load
-  caplab check history.csv                                  judge a history of your own
 """
 _LEFT = "the faults that were told to end still do so; `caplab faults` lists what has not ended yet"
 _WIDEST = 160  # columns of a table that a terminal has room for
@@ -44,6 +45,11 @@ _FAILED = 3  # also for an invalid command line: argparse's 2 would mean that so
 
 class _Parser(argparse.ArgumentParser):
     """A parser that exits with _FAILED."""
+
+    def _check_value(self, action: argparse.Action, value: str) -> None:
+        """Refuse an unknown command with those that are like it."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"there is no '{value}': {hint(value, action.choices)[:-1]}")
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -86,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="say whether this machine can run the lab, and what it lacks")
     add_list(commands.add_parser("list", help=LIST_HELP))
+    add_explain(commands.add_parser("explain", help=EXPLAIN_HELP))
     run = commands.add_parser(
         "run", help="run a suite or an experiment; exit code 0 valid, 1 invalid, 2 unknown, 3 failed"
     )
@@ -199,6 +206,14 @@ def _list(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _explain(parsed: argparse.Namespace) -> int:
+    from .catalogue.command import explain  # noqa: PLC0415  # YAML takes a while to load
+    from .report.grid import WIDTH  # noqa: PLC0415
+
+    _print(explain(" ".join(parsed.name), min(WIDTH, terminal_columns()), wants_colour(sys.stdout)), end="")
+    return 0
+
+
 def _check(parsed: argparse.Namespace) -> int:
     from .checking import Assumptions, NotChecked, Output, command  # noqa: PLC0415  # numpy and pyarrow take half a second to load
     from .memory import keep_freed  # noqa: PLC0415
@@ -286,7 +301,14 @@ def _print(text: str, end: str = "\n") -> None:
 
 
 _ISOLATED = {"check": (_check, "check again"), "convert": (_convert, "nothing was written")}
-_READERS = {"list": _list, "watch": _watch, "compare": _compare, "trend": _trend, "nightly": _nightly}
+_READERS = {
+    "list": _list,
+    "explain": _explain,
+    "watch": _watch,
+    "compare": _compare,
+    "trend": _trend,
+    "nightly": _nightly,
+}
 
 
 def _require_scipy() -> None:

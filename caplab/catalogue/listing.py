@@ -49,7 +49,7 @@ def sections(kinds: Iterable[str], folder: Path) -> list[Section]:
 
 def rendered(listed: Iterable[Section], width: int, bold: Painter) -> str:
     """Render sections as lines of at most this width, ending in a line end."""
-    blocks = [[bold(section.title), *_lines(section.entries, width, bold)] for section in listed]
+    blocks = [[bold(section.title), *entry_lines(section.entries, width, bold)] for section in listed]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
@@ -115,7 +115,8 @@ def _checkers() -> list[Section]:
     return [Section("Checkers (caplab check HISTORY --checker NAME)", entries)]
 
 
-def _lines(entries: Mapping[str, str], width: int, bold: Painter) -> list[str]:
+def entry_lines(entries: Mapping[str, str], width: int, bold: Painter) -> list[str]:
+    """Return names, each with its sentence beside it, or below it where the names are long."""
     names = {name: one_line(name) for name in entries}
     longest = max(map(len, names.values()), default=0)
     beside = longest <= width * _MAX_NAME_SHARE

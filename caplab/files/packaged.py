@@ -17,6 +17,11 @@ def expectations_path() -> Path:
     return _packaged("expectations.yaml", "experiments/expectations.yaml")
 
 
+def evidence_folder() -> Path:
+    """Return the folder of the last verdicts of each row; the lab's images have none."""
+    return _packaged("evidence", "docs/evidence/cap")
+
+
 def _packaged(name: str, in_checkout: str) -> Path:
     packaged = _PACKAGE / name
     return packaged if packaged.exists() else _PACKAGE.parent / in_checkout

@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from caplab.contract.records import shown
 
+from .known_names import hint
+
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 
@@ -33,7 +35,7 @@ class Fields:
         """Raise FieldError for a field that is none of names: a typing mistake must not go unnoticed."""
         for name in self.values:
             if name not in names:
-                raise FieldError(f"{self.where}: no such field '{name}'. Hint: use one of {', '.join(names)}.")
+                raise FieldError(f"{self.where}: no such field '{name}'. Hint: {hint(name, names)}")
 
     def text(self, name: str) -> str:
         """Return a string that is not empty."""

@@ -16,6 +16,7 @@ from ..files.documents import read_yaml
 from ..judging import expectations
 from ..model.expectations import Expectations
 from ..model.fields import FieldError
+from ..model.known_names import hint
 from .suites import Planned, Suite, row_template
 
 _NUMBERS = {"int": int, "float": float}
@@ -40,7 +41,7 @@ def refuse_unfit(suite: Suite) -> None:
 def _refuse_settings(run: Planned, configuration: Mapping[str, Any]) -> None:
     for name, value in run.settings.items():
         if name not in configuration:
-            raise FieldError(f"{run.experiment} has no setting '{name}'. Hint: use one of {', '.join(configuration)}.")
+            raise FieldError(f"{run.experiment} has no setting '{name}'. Hint: {hint(name, configuration)}")
         declared = configuration[name]
         kind = str(declared.get("env_var_type")) if isinstance(declared, dict) else ""
         if kind in _NUMBERS and not _is_number(value, kind):
@@ -72,13 +73,13 @@ def _refuse_without_row(
     if mode not in modes:
         names = ", ".join(name for name in configuration if f"${{{name}}}" in str(row_template(experiment).get("mode")))
         values = f"choose --set values ({names}) that give" if names else "choose --set values that give"
-        hint = (
+        advice = (
             f"{values} one of these modes: {', '.join(modes)}"
             if modes
             else "add a row to experiments/expectations.yaml"
         )
         raise FieldError(f"{run.name}: no row promises anything about {fault} with mode '{mode}', so a run could"
-                         f" not be judged. Hint: {hint}.")  # fmt: skip
+                         f" not be judged. Hint: {advice}.")  # fmt: skip
 
 
 def _row(experiment: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, str, str] | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ..files.documents import read_yaml
 from ..model.fields import FieldError, Fields
+from ..model.known_names import did_you_mean
 
-_MAX_SUGGESTED = 3
+_MAX_NAMES = 3
 _EXTENSION = "caplab"  # the block of an experiment that says what the lab does
 _MAX_SHOWN = 200  # characters of a path
 
@@ -136,9 +136,10 @@ def _suggestion(folder: Path, name: str) -> str:
     every = [*names(folder / "suites"), *experiments(folder)]
     engine, slash, _ = name.partition("/")
     of_engine = [name_of_engine for name_of_engine in every if slash and name_of_engine.startswith(f"{engine}/")]
-    near = get_close_matches(name, of_engine or every, _MAX_SUGGESTED, 0.75) or of_engine[:_MAX_SUGGESTED]
-    use = f"use {', '.join(near)}" if near else "use one of them"
-    return f"{use}, or a file's path; `caplab list` shows all there are"
+    use = did_you_mean(name, of_engine or every)
+    if not use:
+        use = f"use {', '.join(of_engine[:_MAX_NAMES])}, or a file's path;" if of_engine else "use a file's path;"
+    return f"{use} `caplab list` shows all there are"
 
 
 def _name_of(folder: Path, file: Path) -> str:

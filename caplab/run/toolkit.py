@@ -17,6 +17,7 @@ from chaoslib.run import RunEventHandler
 
 from ..files.documents import read_json, read_yaml
 from ..model.fields import FieldError
+from ..model.known_names import hint
 from ..run_context import RunContext, held
 
 # By default, rollbacks are skipped after an interrupt: a fault would outlive the run until its end.
@@ -82,7 +83,7 @@ def _reject_unknown_settings(settings: Mapping[str, str], experiment: Mapping[st
     declared = experiment.get("configuration", {})
     for name in settings:
         if name not in declared:
-            raise RunFailed(f"The experiment has no setting '{name}'. Hint: use one of {', '.join(declared)}.")
+            raise RunFailed(f"The experiment has no setting '{name}'. Hint: {hint(name, declared)}")
 
 
 class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no types

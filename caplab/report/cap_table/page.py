@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ from .evidence import Evidence, MeasuredRun, newest_by_row
 from .overview import overview
 
 _RunJudgement: TypeAlias = tuple[MeasuredRun, Judgement]
+NewestRuns: TypeAlias = Mapping[str, tuple[Evidence, tuple[MeasuredRun, ...]]]
 _HEADER = ("mode", "fault", "side, route", "property", "promised", "measured", "verdict", "date")
 _PREFACE = """\
 Made by `bench/cap_table.py` (`make cap-table`) from `experiments/expectations.yaml` and the verdicts under
@@ -70,6 +71,17 @@ def measured_tables(expectations: Expectations, evidence: Evidence) -> str:
         f"### {escaped(engine)}\n\n" + "\n".join(in_markdown(table))
         for engine, table in zip(engines, tables, strict=True)
     )
+
+
+def of_row(row: Expectation, newest: NewestRuns, has_primary: bool) -> Grid:
+    """Build the table of one row: each property, what is promised, what was last measured."""
+    with_evidence = _Row(row, *newest.get(row.name, (None, ())))
+    state, evidence = with_evidence.state, with_evidence.evidence
+    title = row.name
+    if state is not None and evidence:
+        title += f": {state.value} when last measured, {evidence.date[:10]}"
+    lines = tuple(line[2:-1] for line in _lines(with_evidence, has_primary))
+    return Grid(title, _HEADER[2:-1], lines, frozenset(range(len(_HEADER) - 3)))
 
 
 def tally(states: Sequence[State | None]) -> str:

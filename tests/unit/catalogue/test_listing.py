@@ -60,7 +60,8 @@ def test_an_unknown_kind_is_refused_with_those_there_are(capsys: Captured) -> No
     with pytest.raises(SystemExit, match="3"):
         cli.main(["list", "chekers"])
     assert (
-        "there is no list of 'chekers', but of suites, experiments, rows, faults, checkers" in capsys.readouterr().err
+        "there is no list of 'chekers': did you mean checkers? Use one of suites, experiments,"
+        in capsys.readouterr().err
     )
 
 

@@ -124,7 +124,9 @@ def test_a_command_line_that_makes_no_sense_is_no_unknown_verdict(arguments: lis
 def test_a_checker_that_does_not_exist_is_refused_with_those_there_are(run_check: RunCheck, tmp_path: Path) -> None:
     code, out, err = run_check(stored(tmp_path / "h.csv", CLEAN, FEW), "--checker", "durabilty")
     assert (code, out) == (3, "")
-    assert err.startswith("FAILED: There is no checker 'durabilty'. Hint: use one of durability, staleness")
+    assert err.startswith(
+        "FAILED: There is no checker 'durabilty'. Hint: did you mean durability? Use one of durability, s"
+    )
 
 
 def test_so_many_operations_as_asked_for_say_that_a_property_holds(run_check: RunCheck, tmp_path: Path) -> None:

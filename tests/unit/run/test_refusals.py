@@ -36,11 +36,11 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["postgres/kill-primery"], "no suite or experiment 'postgres/kill-primery'. Hint: use postgres/kill-primary"),
+        (["postgres/kill-primery"], "experiment 'postgres/kill-primery'. Hint: did you mean postgres/kill-primary"),
         (["postgres/x"], "There is no suite or experiment 'postgres/x'. Hint: use postgres/control, postgres/"),
-        (["nothing-like-it"], "Hint: use one of them, or a file's path; `caplab list` shows all there are."),
+        (["nothing-like-it"], "Hint: use a file's path; `caplab list` shows all there are."),
         (["postgres/kill-primary", "--set", "durabilty=async"],
-         "kill-primary has no setting 'durabilty'. Hint: use one of namespace, durability, rate, seconds, seed."),
+         "has no setting 'durabilty'. Hint: did you mean durability? Use one of namespace, durability, rate,"),
         (["postgres/kill-primary", "--set", "durability=asynk"],
          "no row promises anything about kill-primary with mode 'asynk', so a run could not be judged. Hint: choose"
          " --set values (durability) that give one of these modes: async, quorum, sync."),
