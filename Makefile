@@ -100,6 +100,7 @@ prove: test test-pythons ## run the long proofs, whose output is kept under docs
 	@$(IN_VENV)python bench/prove_beside.py
 	@$(IN_VENV)python bench/prove_checkers.py
 	@$(IN_VENV)python bench/prove_compare.py
+	@PYTHONPATH=tests $(IN_VENV)python bench/prove_isolation.py
 	@$(IN_VENV)python bench/prove_faults.py
 	@$(IN_VENV)python bench/prove_redis.py
 	@$(IN_VENV)python bench/prove_cassandra.py

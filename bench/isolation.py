@@ -3,8 +3,9 @@
 python bench/isolation.py                                # all sizes, printed
 python bench/isolation.py --sizes 10000 100000 --keep    # a part; its rows go into docs/evidence/isolation.md
 
-Both are whole processes, from the file (JSON lines of events) to the verdict. Processor time is compared, which other
-work on the machine changes little. `cargo install adya` installs adya; --adya is its path.
+Each history is checked by a process of its own, from the same file (JSON lines of events); the checker also from the
+Arrow file that caplab itself writes. Processor time is compared, which other work on the machine changes little. adya
+is called through bench/adya, which cargo builds.
 """
 
 from __future__ import annotations
@@ -19,13 +20,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from caplab_cluster.paths import REPOSITORY
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
+from caplab_cluster.paths import REPOSITORY, Cache
 from evidence import made_by
 from isolation_histories import big
 
+from caplab.check import CHECKERS, Context
 from caplab.check.columns import integers
+from caplab.check.isolation import proofs  # with SciPy, which is else loaded while the first history is checked
+from caplab.files.formats.reading import read
 from caplab.model.history import Table
 
 PAGE = REPOSITORY / "docs" / "evidence" / "isolation.md"
@@ -51,12 +57,11 @@ FIGURES = {"g_nonadjacent": "long_fork", "stale": "g_single_realtime"}  # what t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a process took, and what it said."""
+    """What a process took, and what it said as JSON: read and check are seconds of processor time."""
 
     seconds: float
-    processor: float
     mebibytes: float
-    said: str
+    said: dict[str, Any]
 
 
 def lines_of(history: Table) -> list[str]:
@@ -124,43 +129,56 @@ def run(command: list[str]) -> Cost:
     """Run a command, and measure it."""
     with tempfile.TemporaryFile() as out:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-        _, _, used = os.wait4(process.pid, 0)
+        process = subprocess.Popen(command, stdout=out)
+        _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
-        process.returncode = 0  # it was waited for
+        process.returncode = os.waitstatus_to_exitcode(status)  # it was waited for
         out.seek(0)
-        said = out.read().decode(errors="replace")
-    return Cost(seconds=seconds, processor=used.ru_utime + used.ru_stime, mebibytes=used.ru_maxrss / 1024, said=said)
+        said = out.read()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return Cost(seconds=seconds, mebibytes=used.ru_maxrss / 1024, said=json.loads(said))
 
 
-def ours(path: Path) -> Cost:
-    """Run `caplab check` on a file."""
-    return run([sys.executable, "-m", "caplab", "check", str(path), "--checker", "isolation", "--json"])
+def built() -> str:
+    """Return the program that calls adya, built if it is not up to date."""
+    cache = Cache.from_environment()
+    command = ["cargo", "build", "--release", "--quiet", "--target-dir", str(cache.root / "adya")]
+    subprocess.run(command, cwd=Path(__file__).with_name("adya"), check=True)
+    return str(cache.root / "adya" / "release" / "adya-bench")
 
 
-def theirs(adya: str, path: Path) -> Cost:
-    """Run adya on a file, asking for strict serializability."""
-    return run([adya, "check", "-m", "list-append", "-c", "strict-serializable", "--json", str(path)])
+def one(path: Path) -> None:
+    """Check a history, and print what it took and what was found."""
+    assert proofs is not None
+    began = time.process_time()
+    history = read(path).validated()
+    done = time.process_time()
+    finding = CHECKERS["isolation"].check(history, Context())
+    figures = {name: value for name, value in finding.figures.items() if name != "witnesses"}
+    print(json.dumps({"read": done - began, "check": time.process_time() - done, "figures": figures}))
 
 
 def compared(anomaly: str, count: int, path: Path, adya: str) -> str:
     """Return a row of the table."""
-    mine, other = ours(path), theirs(adya, path)
-    figures = json.loads(mine.said)["checkers"]["isolation"]
-    name = FIGURES.get(anomaly, anomaly)
-    found = f"{figures[name]:,} {name}" if anomaly else str(figures["model"])
-    kinds = json.loads(other.said)["anomalies"]
+    here = [sys.executable, __file__, "--one"]
+    mine, arrow, other = run([*here, str(path)]), run([*here, str(path.with_suffix(".arrow"))]), run([adya, str(path)])
+    figures, name = mine.said["figures"], FIGURES.get(anomaly, anomaly)
     cells = (
         anomaly or "valid",
         f"{count:,}",
-        f"{other.processor:.2f}",
-        f"{mine.processor:.2f}",
-        f"{other.processor / mine.processor:.1f}",
-        f"{mine.seconds:.2f}",
+        f"{other.said['read']:.2f}",
+        f"{other.said['check']:.2f}",
+        f"{mine.said['read']:.2f}",
+        f"{mine.said['check']:.2f}",
+        f"{other.said['check'] / mine.said['check']:.1f}",
+        f"{arrow.said['read'] + arrow.said['check']:.2f}",
+        f"{arrow.seconds:.1f}",
         f"{other.mebibytes:,.0f}",
         f"{mine.mebibytes:,.0f}",
-        found,
-        ", ".join(f"{len(each):,} {kind}" for kind, each in kinds.items()) or "valid",
+        f"{arrow.mebibytes:,.0f}",
+        f"{figures[name]:,} {name}" if anomaly else str(figures["model"]),
+        ", ".join(f"{number:,} {kind}" for kind, number in other.said["anomalies"].items()) or "valid",
     )
     return f"| {' | '.join(cells)} |"
 
@@ -170,10 +188,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--anomalies", nargs="*", choices=("valid", *PLANTED), default=("valid", *PLANTED))
-    parser.add_argument("--adya", default="adya")
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--keep", action="store_true", help="add the rows to docs/evidence/isolation.md")
     parser.add_argument("--files", type=Path, help="keep the histories here, and use those that are there")
     arguments = parser.parse_args()
+    if arguments.one:
+        one(arguments.one)
+        return 0
     load = os.getloadavg()[0]
     if arguments.files:
         arguments.files.mkdir(parents=True, exist_ok=True)
@@ -186,6 +207,7 @@ def main() -> int:
 
 def measured(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
     """Yield the rows, and print each when it is there."""
+    adya = built()
     print("\n".join(HEAD))
     for count in arguments.sizes:
         paths = {name: folder / f"{name}-{count}.jsonl" for name in arguments.anomalies}
@@ -193,17 +215,24 @@ def measured(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
             lines = lines_of(big(count))
             for name in missing:
                 write(lines, "" if name == "valid" else name, 2 * EVERY, paths[name])
+                _write_arrow(paths[name])
             del lines
         for name, path in paths.items():
-            row = compared("" if name == "valid" else name, count, path, arguments.adya)
+            row = compared("" if name == "valid" else name, count, path, adya)
             print(row, flush=True)
             yield row
 
 
+def _write_arrow(path: Path) -> None:
+    table = read(path).validated()
+    with pa.ipc.new_file(path.with_suffix(".arrow"), table.schema) as writer:
+        writer.write_table(table)
+
+
 HEAD = (
-    "| planted | transactions | adya, s | caplab, s | ratio | caplab, wall s | adya, MiB | caplab, MiB |"
-    " caplab found | adya found |",
-    "| :-- | --: | --: | --: | --: | --: | --: | --: | :-- | :-- |",
+    "| planted | transactions | adya reads | checks | caplab reads | checks | ratio | from Arrow | wall | adya, MiB |"
+    " caplab, MiB | from Arrow, MiB | caplab found | adya found |",
+    "| :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | :-- | :-- |",
 )
 
 
@@ -217,8 +246,11 @@ def keep(rows: list[str], load: float) -> None:
         kept.pop(_history(head), None)
     table = [kept[key] for key in sorted(kept, key=lambda key: (int(key[1].replace(",", "")), key[0] != "valid"))]
     said = (
-        "Whole processes, from the same file to the verdict (`bench/isolation.py`): seconds of processor time, and the"
-        f" most memory. One anomaly is planted for every {EVERY:,} transactions."
+        "Both on the same files of JSON lines (`bench/isolation.py`): seconds of processor time of reading and of"
+        " checking, the ratio of the times of checking, and the most memory of the whole process. From Arrow: reading"
+        " and checking the same history as caplab itself writes it, and the seconds of that whole process, Python's"
+        " start included."
+        f" One anomaly is planted for every {EVERY:,} transactions."
     )
     PAGE.write_text(
         "\n\n".join([before.rstrip(), TITLE, said, made_by(__file__, load), "\n".join([*HEAD, *table])]) + "\n",

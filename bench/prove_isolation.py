@@ -16,7 +16,8 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import isolation_disagreements as disagreements
@@ -57,7 +58,8 @@ WORDS = {
     "g1b": "intermediate reads",
     "g1c": "circular information flow",
 }
-_BATCH = 500
+ADYA = "## Beside adya"
+_BATCH = 250
 
 
 def small(seed: int) -> tuple[list[dict[str, object]], bool]:
@@ -119,19 +121,32 @@ def forced(histories: int, begin: int = 0) -> tuple[Counter[str], list[str]]:
     return counts, wrong
 
 
-def beside_adya(adya: str, histories: int) -> tuple[Counter[str], dict[str, list[str]]]:
-    """Return how often the two agree, and all disagreements by their kind."""
+Compared = tuple[Counter[str], dict[str, list[str]]]
+
+
+def beside_adya(adya: str, histories: int) -> Iterator[Compared]:
+    """Yield again and again how often the two agree, and all disagreements by their kind, the last time for all."""
     counts: Counter[str] = Counter()
     kinds: dict[str, list[str]] = {}
-    for begin in range(0, histories, _BATCH):
-        batch = range(begin, min(begin + _BATCH, histories))
-        for registers in (False, True):
-            seeds = [seed for seed in batch if small(seed)[1] == registers]
-            tables = [history_of(small(seed)[0]) for seed in seeds]
-            for seed, table, answer in zip(seeds, tables, answers(adya, tables, registers), strict=True):
-                found = anomalies(check(table))
-                counts["histories"] += 1
-                counts["with disagreement"] += _compare(seed, found, answer, counts, kinds)
+    batches = [range(begin, min(begin + _BATCH, histories)) for begin in range(0, histories, _BATCH)]
+    with ProcessPoolExecutor() as pool:
+        for some, more in pool.map(_batch_beside_adya, itertools.repeat(adya), batches):
+            counts += some
+            for kind, cases in more.items():
+                kinds.setdefault(kind, []).extend(cases)
+            yield counts, kinds
+
+
+def _batch_beside_adya(adya: str, batch: range) -> Compared:
+    counts: Counter[str] = Counter()
+    kinds: dict[str, list[str]] = {}
+    for registers in (False, True):
+        seeds = [seed for seed in batch if small(seed)[1] == registers]
+        tables = [history_of(small(seed)[0]) for seed in seeds]
+        for seed, table, answer in zip(seeds, tables, answers(adya, tables, registers), strict=True):
+            found = anomalies(check(table))
+            counts["histories"] += 1
+            counts["with disagreement"] += _compare(seed, found, answer, counts, kinds)
     return counts, kinds
 
 
@@ -234,13 +249,17 @@ def forced_part(arguments: argparse.Namespace) -> tuple[bool, list[str]]:
 
 def adya_part(arguments: argparse.Namespace) -> tuple[bool, list[str]]:
     """Return the part beside adya."""
-    title = "## Beside adya"
     if shutil.which(arguments.adya) is None:
-        return True, [title, "Not compared: adya is not on this machine (`cargo install adya`)."]
-    counts, kinds = beside_adya(arguments.adya, arguments.agree)
+        return True, [ADYA, "Not compared: adya is not on this machine (`cargo install adya`)."]
+    counts, kinds = list(beside_adya(arguments.adya, arguments.agree))[-1]
+    return said_of_adya(counts, kinds)
+
+
+def said_of_adya(counts: Counter[str], kinds: dict[str, list[str]]) -> tuple[bool, list[str]]:
+    """Return whether every disagreement is decided, and the part in words."""
     open_kinds = [kind for kind in kinds if kind not in disagreements.DECISIONS]
     parts = [
-        title,
+        ADYA,
         f"The same {counts['histories']:,} histories of up to six transactions, {len(NAMES)} models of each (adya knows"
         f" no strong cursor stability and PL-2+): {counts['comparisons']:,} comparisons, of which"
         f" {counts['allowed by both']:,} are allowed by both and {counts['refused by both']:,} refused by both."
