@@ -93,19 +93,21 @@ def _refused_here(case: Case) -> str:
         return OWN_ORDER
     if case.model == models.READ_UNCOMMITTED and case.guilty() == {"g0"} and "G1a" in case.theirs:
         return ACROSS_ABORTED
-    # The first without which the checker allows the model, as adya does.
-    rows = case.rows
-    for kind, reduced in ((OWN_FUTURE, _without_future), (LATER_READS, _without_later), (CRASHED, _without_crashed)):
-        rows = list(reduced(rows))
-        if allows(check(history_of(rows)), case.model, case.order):
-            return kind
+    # The first without which, and without those before, the checker allows the model, as adya does.
+    kinds = ((OWN_FUTURE, _without_future), (LATER_READS, _without_later), (CRASHED, _without_crashed))
+    for order in (kinds, kinds[::-1]):
+        rows = case.rows
+        for kind, reduced in order:
+            rows = list(reduced(rows))
+            if allows(check(history_of(rows)), case.model, case.order):
+                return kind
     return OPEN
 
 
 def _allowed_here(case: Case) -> str:
     if case.registers and case.model == models.READ_UNCOMMITTED:
         return WRITE_ORDER
-    if case.registers and case.model == models.CURSOR_STABILITY and "lost-update" in case.theirs:
+    if case.model == models.CURSOR_STABILITY and "lost-update" in case.theirs:
         return FIRST_READ
     return OPEN
 
