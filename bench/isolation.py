@@ -253,7 +253,16 @@ def keep(rows: list[str], load: float) -> None:
         f" One anomaly is planted for every {EVERY:,} transactions."
     )
     PAGE.write_text(
-        "\n\n".join([before.rstrip(), TITLE, said, made_by(__file__, load), "\n".join([*HEAD, *table])]) + "\n",
+        "\n\n".join(
+            [
+                before.rstrip(),
+                TITLE,
+                said,
+                made_by(__file__, load).replace(" (`make prove`)", ""),
+                "\n".join([*HEAD, *table]),
+            ]
+        )
+        + "\n",
         encoding="utf-8",
     )
 
