@@ -217,11 +217,11 @@ CASES = {
 }
 
 
-def findings_of(folder: Path, rows: str, **assumed: int) -> dict[str, Finding]:
+def findings_of(folder: Path, rows: str, initial: int | None = None) -> dict[str, Finding]:
     """Return the findings of the checkers that apply to a CSV, by their names."""
     path = folder / "history.csv"
     path.write_text("\n".join(line.strip() for line in rows.splitlines()) + "\n")
-    (checked,) = check_path(path, assumed=Assumptions(**assumed))
+    (checked,) = check_path(path, assumed=Assumptions(initial=initial))
     return {finding.property: finding for finding in checked.findings}
 
 
