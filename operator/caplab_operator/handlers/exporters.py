@@ -55,10 +55,10 @@ def _apply(api: Api, cluster: Cluster, exporter: Exporter) -> None:
     derived = Passwords(cluster, api.root_key.value())
     image, lab_namespace = os.environ[cluster.ENGINE.exporter_variable], os.environ[LAB_NAMESPACE_VARIABLE]
     manifests = build(cluster, exporter, image, lab_namespace, derived(LOGIN), derived.root)
-    for manifest in manifests:
-        if not api.is_current(manifest):
-            api.look(manifest)  # checks all owners before anything is made
-    for manifest in manifests:
+    changed = [manifest for manifest in manifests if not api.is_current(manifest)]
+    for manifest in changed:
+        api.look(manifest)  # checks all owners before anything is made
+    for manifest in changed:
         api.apply(manifest)
 
 

@@ -173,8 +173,10 @@ def test_all_of_it_is_made_with_a_password_that_is_derived(server: FakeServer, b
     assert server.at("secrets", name)["data"] == made["data"]
     server.drop("secrets", name)
     server.ledger.invalidate("u-1", ("Secret", name))  # as the watch does
+    before = len(server.changes())
     keep(server, body)
     assert server.at("secrets", name)["data"] == made["data"]
+    assert len(server.changes()) == before + 1  # what has not changed is not applied again
 
 
 def test_where_exporters_are_switched_off_its_pod_goes_first_and_then_the_rest(
