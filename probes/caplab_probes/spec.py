@@ -208,9 +208,9 @@ class ProbeSpec:
         ):
             fits = type(value) is int and least <= value <= most
             _refuse_unless(fits, f"transactions.{name}", value, f"a whole number, {least} to {most}")
-        is_one = transactions.skew_share and transactions.operations == 1
+        long_enough = not transactions.skew_share or transactions.operations > 1
         hint = "2 or more: such a transaction reads and writes"
-        _refuse_unless(not is_one, "transactions.operations", transactions.operations, hint)
+        _refuse_unless(long_enough, "transactions.operations", transactions.operations, hint)
 
     def _check_cache(self) -> None:
         if (self.cache is None) == (self.workload == CACHE):

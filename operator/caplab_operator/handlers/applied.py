@@ -36,12 +36,13 @@ Secrets = Callable[[Callable[[str], str]], Sequence[Manifest]]
 def apply_all(
     api: Api, cluster: Cluster, secrets: Secrets, objects: Sequence[Manifest], later: Sequence[Manifest] = ()
 ) -> None:
-    """Apply a cluster's objects, its Secrets first, but for those that are as they were applied last.
+    """Apply those of a cluster's objects that are not current, its Secrets first.
 
-    The ledger knows those; its invalidate_all has all looked at and applied again. later are those that are applied, or
-    made by members, once it runs: only their ownership is checked here. Raises ForeignObject if one of them is somebody
-    else's, before anything is applied, and PasswordsLost if the passwords can't be derived any more. Raises
-    EarlierClusterRemains.
+    The ledger knows which are current. Its `invalidate_all` makes every object be looked at and applied again. later:
+    objects that are applied, or made by members, once the cluster runs; only their ownership is checked here.
+
+    Raises ForeignObject if one of them is somebody else's, before anything is applied, PasswordsLost if the passwords
+    can't be derived any more, and EarlierClusterRemains.
     """
     passwords = Passwords(cluster, api.root_key.value())
     made = [_marked(secret, passwords.root) for secret in secrets(passwords)]
@@ -63,7 +64,7 @@ def apply_all(
 
 
 def _ensure(api: Api, manifest: Manifest) -> str:
-    """Apply an object, unless it is as this manifest made it. Returns its uid."""
+    """Apply a manifest unless its object is current. Returns the object's uid."""
     applied = api.ledger.metadata(manifest) if api.is_current(manifest) else None
     return str((applied or api.apply(manifest))["uid"])
 

@@ -10,36 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caplab_agent.faults import Assignment, FaultRecord, Heal
+from caplab_agent.faults import Heal
 from caplab_agent.injectors.kill.gate import Gates
 from caplab_agent.injectors.partition.addresses import Partition
 from caplab_agent.journal import Journal, resumed
 from caplab_agent.plan import DecisionContext, decide
 from support.agent.fakes import POD_UID, SECOND, FakeClock
 from support.agent.lab import Lab, fault, lab_in, state, wait_until
+from support.agent.records import ASSIGNMENT, RECORD
 
 from caplab.contract.objects import Freeze, Kill
-from caplab.contract.phases import ACTIVE, FAILED
+from caplab.contract.phases import FAILED
 
-ASSIGNMENT = Assignment(
-    fault_uid="f1",
-    namespace="lab",
-    name="kill-it",
-    cluster="pg",
-    pod_uid="p1",
-    pod="pg-0",
-    action=Kill(signal="SIGTERM", keep_down=False),
-)
-RECORD = FaultRecord(
-    assignment=ASSIGNMENT,
-    boot_id="boot-1",
-    deadline_ns=5,
-    state=ACTIVE,
-    injected_ns=3,
-    injected_at="2026-01-01T12:00:00.123Z",
-    proven=True,
-    evidence=("SIGKILL to 3 processes",),
-)
 SOUND = replace(RECORD, assignment=replace(ASSIGNMENT, pod_uid="p2", action=Freeze()), state=FAILED, cpu_ns=7)
 
 

@@ -9,31 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_agent.faults import Assignment, FaultRecord
+from caplab_agent.faults import FaultRecord
 from caplab_agent.report import Reporter, report_body
+from support.agent.records import ASSIGNMENT, RECORD
 
-from caplab.contract.objects import Kill
 from caplab.contract.phases import ACTIVE, GONE, HEALED
-
-ASSIGNMENT = Assignment(
-    fault_uid="f1",
-    namespace="lab",
-    name="kill-it",
-    cluster="pg",
-    pod_uid="p1",
-    pod="pg-0",
-    action=Kill(signal="SIGTERM", keep_down=False),
-)
-RECORD = FaultRecord(
-    assignment=ASSIGNMENT,
-    boot_id="boot-1",
-    deadline_ns=5,
-    state=ACTIVE,
-    injected_ns=3,
-    injected_at="2026-01-01T12:00:00.123Z",
-    proven=True,
-    evidence=("SIGKILL to 3 processes",),
-)
 
 
 def test_a_report_names_every_begun_record_of_its_fault_and_no_field_of_the_operator() -> None:
