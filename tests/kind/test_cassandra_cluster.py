@@ -249,7 +249,7 @@ def test_what_cassandra_can_change_live_is_changed_and_disturbs_nobody(lab: Lab,
             storage={"onDeletion": "Delete"},
         )
         cs.await_ready(3)
-    assert set(measured.outcomes()) == {"ok"}, measured.outcomes()
+    measured.assert_all_acked()
     measured.assert_nothing_lost()
     assert cs.uids() == before
 

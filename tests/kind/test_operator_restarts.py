@@ -80,6 +80,6 @@ def test_an_upgrade_of_the_operator_disturbs_no_client(lab: Lab, rd: ClusterObje
         lab.kubectl("rollout", "status", "-n", OPERATOR_NAMESPACE, "deployment/caplab-operator", "--timeout=60s")
         rd.change(minReplicasMaxLagSeconds=9)
         rd.await_ready(3)
-    assert set(measured.outcomes(route="service")) == {"ok"}, measured.outcomes()
+    measured.assert_all_acked(route="service")
     measured.assert_nothing_lost()
     assert rd.uids() == before

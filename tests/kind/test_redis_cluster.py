@@ -13,7 +13,7 @@ from caplab_cluster.kind_cluster import ZONES
 from support.kind.cluster_object import ClusterObject, await_gone
 from support.kind.frozen_and_cut import assert_acks_nothing_until_heal
 from support.kind.kind_lab import Lab, wait_until
-from support.kind.measured_load import Measured, load
+from support.kind.measured_load import load
 from support.kind.redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
 from support.kind.workload_checks import assert_promises_are_kept
 
@@ -62,11 +62,6 @@ def addresses(lab: Lab, service: str) -> set[str]:
 
 def address(lab: Lab, pod: str) -> str:
     return str(lab.get("pod", "-n", NAMESPACE, pod)["status"]["podIP"])
-
-
-def all_acked(measured: Measured, **where: str) -> None:
-    outcomes = measured.outcomes(**where)
-    assert set(outcomes) == {"ok"}, outcomes
 
 
 def test_a_cluster_has_a_member_and_a_sentinel_in_each_zone_and_services_that_lead_there(lab: Lab, rd: str) -> None:
@@ -153,7 +148,7 @@ def test_what_redis_can_change_live_is_changed_under_load_and_disturbs_nobody(la
         change(lab, persistence="none")
         await_ready(lab, rd)
         assert {setting(lab, rd, name, "appendonly") for name in before} == {"no"}
-    all_acked(measured, route="service")
+    measured.assert_all_acked(route="service")
     measured.assert_nothing_lost()
     assert uids(lab) == before
     change(
@@ -184,7 +179,7 @@ def test_the_number_of_sentinels_is_changed_under_load_and_none_that_is_gone_is_
             for sentinel in range(number):
                 knows = watched(lab, rd, f"rd-sentinel-{sentinel}")
                 assert (knows["num-other-sentinels"], knows["quorum"]) == (str(number - 1), str(number // 2 + 1))
-    all_acked(measured, route="service")
+    measured.assert_all_acked(route="service")
     measured.assert_nothing_lost()
     assert uids(lab) == before
 
@@ -212,7 +207,7 @@ def test_a_cluster_scales_up_and_down_under_load(lab: Lab, rd: str) -> None:
         await_ready(lab, rd, 4)
         change(lab, replicas=3)
         await_ready(lab, rd, 3)
-    all_acked(measured, route="service")
+    measured.assert_all_acked(route="service")
     measured.assert_nothing_lost()
     assert set(members(lab)) == {"rd-0", "rd-1", "rd-2"}
     wait_until("no volume is left over", lambda: len(lab.get("pvc", "-n", rd)["items"]) == 3)

@@ -23,6 +23,8 @@ from caplab.run_context import current_run
 from support.kind.kind_lab import Lab
 
 LONGEST_SECONDS = 240
+SECOND_NS = 1_000_000_000
+_SHOWN_OPERATIONS = 20
 
 
 @dataclass
@@ -64,11 +66,36 @@ class Measured:
 
     def outcomes(self, **where: str) -> dict[str, int]:
         """Count the outcomes of the operations with these columns; final scans are left out."""
-        assert self.history is not None
-        rows = [row for row in self.history.to_pylist() if row["op"] != "scan"]
-        chosen = [row for row in rows if all(row[name] == value for name, value in where.items())]
-        words = [f"{row['outcome']} {row['error'] or ''}".strip() for row in chosen]
+        words = [_outcome(row) for row in self._operations(where)]
         return {word: words.count(word) for word in sorted(set(words))}
+
+    def assert_all_acked(self, **where: str) -> None:
+        """Assert that each operation with these columns was acked; the message shows when and where others were not."""
+        outcomes = self.outcomes(**where)
+        not_acked = [_line(row) for row in self._operations(where) if row["outcome"] != "ok"]
+        assert set(outcomes) == {"ok"}, "\n".join([str(outcomes), *not_acked[:_SHOWN_OPERATIONS]])
+
+    def _operations(self, where: Mapping[str, str]) -> list[dict[str, Any]]:
+        assert self.history is not None
+        began_ns = min(self.history["scheduled_ns"].to_pylist())
+        return [
+            {**row, "after_seconds": (row["scheduled_ns"] - began_ns) / SECOND_NS}
+            for row in self.history.to_pylist()
+            if row["op"] != "scan" and all(row[name] == value for name, value in where.items())
+        ]
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    return f"{row['outcome']} {row['error'] or ''}".strip()
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    took = "never" if row["return_ns"] is None else f"{(row['return_ns'] - row['invoke_ns']) / SECOND_NS:.3f} s"
+    late_seconds = (row["invoke_ns"] - row["scheduled_ns"]) / SECOND_NS
+    return (
+        f"{row['after_seconds']:.3f} s after the first: {row['vantage']}, session {row['session']}, {row['op']} by "
+        f"{row['route']} at {row['server']}: {_outcome(row)}, began {late_seconds:.3f} s late, answered after {took}"
+    )
 
 
 @contextmanager
