@@ -11,11 +11,11 @@
 {{- end }}
 {{- if .secret }}
 {{- range $name := list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   valueFrom:
     secretKeyRef:
       name: {{ $.secret | quote }}
-      key: {{ $name }}
+      key: {{ $name | quote }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -89,18 +89,18 @@ class Chart:
 
     helm: str
 
-    def ask(self, *settings: str, texts: Sequence[str] = ()) -> CommandResult:
+    def ask(self, *settings: str, texts: Sequence[str] = (), namespace: str = NAMESPACE) -> CommandResult:
         """Run helm, with every image named; texts are settings that are texts, whatever they look like."""
         images = [f"images.{name}=registry.example/{name}@sha256:0" for name in used_images()]
         flags = [f"--set={setting}" for setting in (*images, *settings)]
         flags += [f"--set-string={setting}" for setting in texts]
         return ask(
-            [self.helm, "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--kube-version", "1.34.0", *flags]
+            [self.helm, "template", RELEASE, str(CHART), "--namespace", namespace, "--kube-version", "1.34.0", *flags]
         )
 
-    def render(self, *settings: str, texts: Sequence[str] = ()) -> list[dict[str, Any]]:
+    def render(self, *settings: str, texts: Sequence[str] = (), namespace: str = NAMESPACE) -> list[dict[str, Any]]:
         """Return the objects; each kind and name must occur only once."""
-        answer = self.ask(*settings, texts=texts)
+        answer = self.ask(*settings, texts=texts, namespace=namespace)
         assert answer.ok, answer.err
         manifests = [document for document in yaml.safe_load_all(answer.out) if document]
         names = [_key(manifest) for manifest in manifests]
@@ -444,7 +444,7 @@ def names_that_yaml_takes_for_something_else_stay_names(chart: Chart) -> None:
     settings = {
         "schedule.namespace": "123", "schedule.volume.storageClass": "true", "schedule.notify.webhookSecret": "null",
         "schedule.timeZone": "12", "images.agent": "1e3", "images.operator": "0x1f", "images.runner": "4e5",
-        "images.prober": "77",
+        "images.prober": "77", "zones[0]": "5e1", "zones[1]": "12", "zones[2]": "off",
     }  # fmt: skip
     texts = [f"{name}={value}" for name, value in settings.items()]
     rendered = {value for manifest in chart.render(*_SCHEDULE, texts=texts) for value in _scalars(manifest)}
@@ -452,6 +452,9 @@ def names_that_yaml_takes_for_something_else_stay_names(chart: Chart) -> None:
     elsewhere = ["schedule.volume.claim=123", "schedule.bucket.secret=456"]
     assert "'claimName': '123'" in str(chart.render(*_SCHEDULE, texts=elsewhere))
     assert "456" in _secrets(_results_page(chart.render(*_SCHEDULE, "schedule.bucket.url=s3://b/p", texts=elsewhere)))
+    everything = ["monitors.enabled=true", "dashboardConfigMaps.enabled=true", "grafana.enabled=true", *_GRAFANA]
+    in_release = chart.render(*everything, namespace="1234")
+    assert {manifest["metadata"].get("namespace", "1234") for manifest in in_release} == {"1234"}
 
 
 def a_value_adds_no_field_to_an_object(chart: Chart) -> None:

@@ -73,7 +73,7 @@ def of_chart() -> list[Policy]:
 
 
 def _enabled(template: str) -> str:
-    lines = filled(template).replace("{{ .Release.Namespace }}", LAB).splitlines()
+    lines = filled(template).replace("{{ .Release.Namespace | quote }}", LAB).splitlines()
     return "\n".join(line for line in lines if not line.startswith("{{- "))
 
 
