@@ -20,6 +20,8 @@ NOTHING = "-"  # the figure does not exist
 UNKNOWN = "?"  # the figure exists, but was not measured
 DOT = " · "
 
+VERDICTS = {State.HOLDS: "AS PROMISED", State.VIOLATED: "PROMISE BROKEN", State.UNKNOWN: "NOT PROVEN"}
+
 Show = Callable[[float], str]  # a figure in words
 
 _SHORT = 8  # characters of a replication id: enough to tell those of one run apart
@@ -61,6 +63,11 @@ def of_state(state: State) -> str:
     return state.value.upper()
 
 
+def of_verdict(state: State) -> str:
+    """Return a run's verdict as people read it: AS PROMISED, PROMISE BROKEN or NOT PROVEN."""
+    return VERDICTS[state]
+
+
 def counted(value: float) -> str:
     """Format a count, with thousands separators."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,g}"
@@ -69,6 +76,11 @@ def counted(value: float) -> str:
 def seconds(value: float, at_least: bool = False) -> str:
     """Format seconds: milliseconds below 100 s, tenths from there on."""
     return f"{'>= ' if at_least else ''}{value:,.{3 if abs(value) < 100 else 1}f} s"
+
+
+def short_seconds(value: float) -> str:
+    """Format seconds for a headline: to about three digits, such as '0.32 s', '2.02 s', '22.2 s'."""
+    return f"{value:,.{2 if abs(value) < 9.995 else 1}f} s"
 
 
 def of_unit(value: float, unit: str) -> str:

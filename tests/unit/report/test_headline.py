@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.checkers.histories import (
+    SIDES,
+    Row,
+    kill,
+    killed_run,
+    node_kill_report,
+    operation,
+    report_of,
+    run_record,
+    scan,
+)
+
+from caplab.check import Finding, State
+from caplab.model.expectations import Promise, PropertyExpectation
+from caplab.report import RunReport
+from caplab.report.headline import headline
+from caplab.verdict import Judgement, Verdict
+from caplab.verdict.served import Outage, ServedSides, served_sides
+
+TITLE = "A Redis primary and its zone are cut off (wait 0, min-0)"
+CUT = replace(kill(10_000, 25_000), kind="partition", target="rd-1")
+SETTINGS = {"downAfterMilliseconds": 1000, "writesPerSecond": 100, "faultSeconds": 15, "vantages": 3}
+
+
+def cut_run(zone_down_ms: int = 40_000, majority_down_ms: int = 2_000, lost: int = 0) -> list[Row]:
+    """Make a cut of zone b from 10 s to 25 s. b reaches the primary directly; so many of its writes there are lost."""
+    rows, survived = [], []
+    for number in range(6000):
+        ms, vantage = 10 * number, "abc"[number % 3]
+        down_ms, route = (zone_down_ms, "direct") if vantage == "b" else (majority_down_ms, "service")
+        acked = not 10_000 <= ms < 10_000 + down_ms
+        of_client: Row = {"vantage": vantage, "route": route, "epoch": "12"[ms >= 12_000 and vantage != "b"]}
+        result: Row = {"outcome": "ok"} if acked else {"outcome": "info", "error": "timeout"}
+        rows.append(operation(ms, op="add", value=number, **of_client) | result)
+        rows.append(operation(ms, op="read", **of_client))
+        if acked and not (vantage == "b" and 1000 <= number < 1000 + 3 * lost):
+            survived.append(number)
+    return rows + scan(survived)
+
+
+def cut_report(**how: int) -> RunReport:
+    return report_of(
+        cut_run(**how),
+        experiment=TITLE,
+        engine="redis",
+        mode="wait-0-min-0",
+        fault="partition-primary",
+        settings=SETTINGS,
+        fault_windows=(CUT,),
+        sides=SIDES,
+    )
+
+
+def judged(name: str, promise: Promise = Promise.POSSIBLE, state: State = State.HOLDS, **fields: Any) -> Judgement:
+    expected = PropertyExpectation(
+        property=name, promise=promise, side=fields.pop("side", None), route=fields.pop("route", None)
+    )
+    return Judgement(expected=expected, state=state, reason="", **fields)
+
+
+def line(*judgements: Judgement, state: State = State.HOLDS, fault: str = "kill-primary", reason: str = "") -> str:
+    """Return the headline of a run in which 100 writes were acked, and so judged."""
+    record = run_record(fault=fault, fault_windows=() if fault == "none" else (kill(),))
+    acked = Finding(property="durability", state=State.HOLDS, reason="", figures={"acked": 100})
+    verdict = Verdict("row", state, (reason,) if reason else (), judgements)
+    return headline(
+        RunReport(name="row", run_id="run-1", record=record, verdict=verdict, findings=(acked,), clock=None, seconds={})
+    ).line
+
+
+def test_a_run_that_loses_what_it_may_lose_is_as_promised_and_says_how_much() -> None:
+    shown = headline(cut_report(zone_down_ms=0, lost=300))
+    assert (shown.title, shown.verdict, shown.state) == (TITLE, "AS PROMISED", State.HOLDS)
+    assert shown.line == ("AS PROMISED: 300 of 5,867 acknowledged writes lost, 1,600 writes of two primaries")
+
+
+def test_the_time_is_that_of_the_side_that_the_row_judges_with_the_other_beside_it() -> None:
+    shown = headline(cut_report())
+    assert shown.served == (
+        "the majority wrote again after 2.02 s and read throughout; the zone cut off wrote nothing for 40.0 s"
+    )
+    assert shown.outage == Outage(2.022)
+    sides = shown.sides
+    assert sides.judged is not None
+    assert sides.other is not None
+    assert (sides.judged.side, sides.judged.zones, sides.judged.route) == ("majority", ("a", "c"), "service")
+    assert (sides.other.side, sides.other.zones, sides.other.outage) == ("minority", ("b",), Outage(40.022))
+    whole = next(finding for finding in cut_report().findings if finding.property == "availability")
+    assert whole.figures["failover_seconds"] == 40.022  # that of all clients, which is not the run's
+
+
+def test_a_side_that_was_served_throughout_says_so() -> None:
+    assert headline(cut_report(zone_down_ms=0)).served.endswith("; the zone cut off was served throughout")
+    assert headline(cut_report(majority_down_ms=0)).served.startswith("the majority was served throughout; ")
+
+
+def test_a_zone_that_wrote_for_a_while_into_the_fault_is_not_said_to_have_written_nothing() -> None:
+    rows = [row | {"outcome": "ok", "error": None} if row.get("value") == 1003 else row for row in cut_run()]
+    report = cut_report()
+    late = report_of(
+        rows,
+        experiment=TITLE,
+        engine="redis",
+        mode="wait-0-min-0",
+        fault="partition-primary",
+        settings=SETTINGS,
+        fault_windows=(CUT,),
+        sides=SIDES,
+    )
+    assert "nothing" in headline(report).served
+    assert "nothing" not in headline(late).served
+
+
+def test_an_outage_that_the_history_ends_in_is_a_lower_bound() -> None:
+    shown = headline(cut_report(zone_down_ms=90_000, majority_down_ms=90_000))
+    assert shown.served == (
+        "the majority did not write again within 50.0 s and read throughout; "
+        "the zone cut off wrote nothing for at least 50.0 s"
+    )
+    assert shown.line.startswith(
+        "PROMISE BROKEN: failover time, on the majority, by service >= 49.992 s (promised: ≤ 6.0 s)"
+    )
+
+
+def test_writes_and_reads_are_told_apart_if_one_was_out_for_much_longer() -> None:
+    at_all = headline(node_kill_report(mode="ALL-ONE", writes_down_ms=42_000))
+    assert at_all.served == "clients wrote again after 42.0 s and read again after 0.32 s"
+    assert at_all.outage == Outage(42.022)
+    assert headline(node_kill_report()).served == "clients were served again after 0.32 s"
+
+
+def test_a_control_in_which_nothing_happened_says_so() -> None:
+    rows = [row | {"epoch": "1"} for row in killed_run(down_ms=0)]
+    shown = headline(report_of(rows, fault="none", fault_windows=()))
+    assert (shown.line, shown.served, shown.outage) == ("nothing happened, AS PROMISED", "", None)
+
+
+@pytest.mark.parametrize(
+    ("judgement", "expected"),
+    [
+        (judged("stampedeMax", measured=3.0), "nothing happened, AS PROMISED"),  # a cache loads its keys at any time
+        (judged("stale", measured=5, of=9), "nothing happened, AS PROMISED"),
+        (judged("lostUpdates", Promise.MUST_SHOW, measured=2), "AS PROMISED: 2 lost updates, none of 100 "),
+    ],
+)
+def test_what_must_show_without_a_fault_is_an_event_and_what_may_is_none(judgement: Judgement, expected: str) -> None:
+    assert line(judgement, fault="none").startswith(expected)
+
+
+def test_a_broken_promise_is_told_first_beside_what_was_promised() -> None:
+    lost = judged("lost", Promise.FORBIDDEN, State.VIOLATED, measured=2, of=100)
+    stale = judged("stale", measured=1, of=50)
+    assert line(stale, lost, state=State.VIOLATED) == (
+        "PROMISE BROKEN: 2 of 100 acknowledged writes lost (promised: none), 1 case of stale reads"
+    )
+    many = judged("lost", Promise.BOUNDED, State.VIOLATED, measured=2, of=100, limit=1.0)
+    assert "2 of 100 acknowledged writes lost (promised: ≤ 1)" in line(many, state=State.VIOLATED)
+
+
+def test_what_proves_nothing_says_why_and_still_what_it_cost() -> None:
+    lost = judged("lost", measured=2, of=100)
+    doubt = line(lost, state=State.UNKNOWN, reason="There is no evidence of the fault.")
+    assert doubt == "NOT PROVEN: There is no evidence of the fault, 2 of 100 acknowledged writes lost"
+    must = judged("twoPrimaries", Promise.MUST_SHOW, State.UNKNOWN, measured=0, of=90)
+    assert line(must, state=State.UNKNOWN, reason="it must show here") == (
+        "NOT PROVEN: writes of two primaries 0 of 90 (promised: must show)"
+    )
+
+
+def test_only_the_first_costs_are_named() -> None:
+    every = [judged(name, measured=2) for name in ("lost", "stale", "dirty", "readYourWrites", "monotonicReads")]
+    assert line(*every).endswith(", and 1 more")
+
+
+def test_a_figure_of_a_side_is_not_told_beside_that_of_all() -> None:
+    both = (judged("lost", measured=3, of=100), judged("lost", measured=3, of=40, side="minority"))
+    assert line(*both) == "AS PROMISED: 3 of 100 acknowledged writes lost"
+    assert line(both[1]) == "AS PROMISED: 3 of 40 acknowledged writes lost on the minority"
+
+
+def test_times_of_a_cache_and_shares_are_costs() -> None:
+    recovered = judged("timeToRecover", measured=42.5, at_least=True)
+    share = judged("unackedShare", measured=0.25)
+    assert line(recovered, share) == (
+        "AS PROMISED: time to recover: at least 42.5 s, 25 % of operations not acknowledged under the fault, "
+        "none of 100 acknowledged writes lost"
+    )
+
+
+def test_nothing_is_known_of_how_clients_were_served_without_a_finding_of_availability() -> None:
+    report = cut_report()
+    assert served_sides(report.record, report.verdict, ()) == ServedSides()
+    unknown = Finding(property="availability", state=State.UNKNOWN, reason="", figures={"failover_seconds": 1.0})
+    assert served_sides(report.record, report.verdict, (unknown,)) == ServedSides()
+    assert headline(replace(report, findings=())).served == "how long clients were not served was not measured"
+    assert (
+        "whether acknowledged writes were lost was not measured"
+        in headline(replace(report, findings=(), verdict=Verdict("row", State.HOLDS, (), ()))).line
+    )
+
+
+def test_a_sides_figures_that_are_missing_are_those_of_all_clients() -> None:
+    whole = Finding(property="availability", state=State.VIOLATED, reason="", figures={"failover_seconds": 7.0})
+    report = replace(cut_report(), findings=(whole,))
+    shown = headline(report)
+    assert (shown.served, shown.outage) == ("clients were served again after 7.00 s", Outage(7.0))
