@@ -64,6 +64,8 @@ def test_kind_config_describes_the_labs_cluster() -> None:
     assert [node["role"] for node in config["nodes"]] == ["control-plane", *["worker"] * 3]
     zones = [node["labels"]["topology.kubernetes.io/zone"] for node in config["nodes"][1:]]
     assert tuple(zones) == ZONES
+    (etcd,) = (yaml.safe_load(patch)["etcd"] for patch in config["kubeadmConfigPatches"] if "etcd:" in patch)
+    assert etcd["local"]["extraArgs"] == {"unsafe-no-fsync": "true"}
 
 
 def test_every_manifest_of_the_node_image_is_yaml_and_asks_for_no_pull() -> None:
