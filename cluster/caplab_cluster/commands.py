@@ -82,7 +82,7 @@ def up(progress: Progress, cache: Cache) -> None:
 
     cluster = KindCluster(engine, cache, tools)
     is_new = _bring_up(progress, cache, cluster, image)
-    if left := cluster.raise_worker_cpu_shares():  # each time anew: a weight does not outlive its container's run
+    if left := cluster.raise_cpu_shares():  # each time anew: a weight does not outlive its container's run
         progress.report(f"  note: {', '.join(left)} could not be given more processor time; probers may be late")
     store = registry.ensure_running(engine, cache, NETWORK, registry_image)
     references = lab_images.publish(progress, store, images)

@@ -28,6 +28,7 @@ ZONES = ("a", "b", "c")
 READY_SECONDS = 180.0
 RESTART_SECONDS = 90.0
 WORKER_CPU_SHARES = 4096  # four times the default
+CONTROL_PLANE_CPU_SHARES = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +122,16 @@ class KindCluster:
         """Return the nodes that run only by the engine's records: their machine died, and the records stayed."""
         return [name for name in NODES if not self._engine.exec(name, "true", timeout_seconds=10).ok]
 
-    def raise_worker_cpu_shares(self) -> list[str]:
-        """Give the workers precedence when processor time is short; returns the names of those that cannot have it.
+    def raise_cpu_shares(self) -> list[str]:
+        """Give the nodes precedence when processor time is short; returns the names of those that cannot have it.
 
         Four nodes and whatever else runs share a few cores. A prober that waits for them in the bursts of
         every second starts operations late: 98.6 % within 5 ms without this, 99.5 % with it, on two cores.
+        The control plane has half as much as a worker: with less, the API server answers four times later beside busy
+        workers (44 ms instead of 11 ms, medians), and names are looked up more slowly (77 ms instead of 35 ms, p99).
         """
-        return [name for name in WORKERS if not self._engine.set_cpu_shares(name, WORKER_CPU_SHARES)]
+        shares = {CONTROL_PLANE: CONTROL_PLANE_CPU_SHARES, **dict.fromkeys(WORKERS, WORKER_CPU_SHARES)}
+        return [name for name, share in shares.items() if not self._engine.set_cpu_shares(name, share)]
 
     def create(self, step: Step, image: str) -> None:
         """Make the cluster with a node image."""
