@@ -35,8 +35,8 @@ def test_a_text_that_is_not_quoted_is_found() -> None:
 metadata:
   namespace: {{ .Release.Namespace }}
   annotations:
-    caplab.dev/token: {{ $token | sha256sum | trunc 12 }}  # a change restarts the probers
-    caplab.dev/other: {{ $token | quote }}
+    example.com/token: {{ $token | sha256sum | trunc 12 }}  # a change restarts the probers
+    example.com/other: {{ $token | quote }}
 spec:
   zones:
   - {{ $zone }}
