@@ -155,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_compare(commands.add_parser("compare", help=COMPARE_HELP))
     add_trend(commands.add_parser("trend", help="draw the figures of results over time, as one HTML file"))
+    report = commands.add_parser("report", help="make report.html again, from the results of suites or runs alone")
+    report.add_argument("places", type=Path, nargs="+", metavar="RUN-OR-SUITE",
+                        help="the folder of a suite (results/TIME-SUITE) or of a run in it")  # fmt: skip
     for command in (run, faults, heal, watch):
         command.add_argument(
             "--context", help="the kube context to use; without it, one is used only if its cluster is a lab"
@@ -270,6 +273,15 @@ def _nightly(parsed: argparse.Namespace) -> int:
     return nightly(parsed, _print)
 
 
+def _report(parsed: argparse.Namespace) -> int:
+    from .memory import keep_freed  # noqa: PLC0415
+    from .run.pages import report  # noqa: PLC0415  # numpy and pyarrow take half a second to load
+
+    keep_freed()
+    _print(report(parsed.places), end="")
+    return 0
+
+
 def _compare(parsed: argparse.Namespace) -> int:
     _require_scipy()
     from .compare.command import CompareOptions, compare  # noqa: PLC0415  # SciPy takes a second to load
@@ -308,6 +320,7 @@ _READERS = {
     "compare": _compare,
     "trend": _trend,
     "nightly": _nightly,
+    "report": _report,
 }
 
 

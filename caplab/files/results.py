@@ -20,7 +20,7 @@ from .documents import read_json, write_whole
 
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
 TIMELINE, LOG = "timeline.svg", "run.log"
-VERDICT, SUMMARY, JUNIT = "verdict.json", "summary.md", "junit.xml"  # of a suite
+VERDICT, SUMMARY, JUNIT, PAGE = "verdict.json", "summary.md", "junit.xml", "report.html"  # of a suite
 _MAX_JSON_BYTES = 256 << 20  # of a journal, or of findings
 _DEFAULT = Bounds()
 
@@ -86,6 +86,12 @@ def write_suite(folder: Path, verdict: str, summary: str, junit: str) -> None:
     """Write the suite's reports, each file atomically."""
     for name, text in ((VERDICT, verdict), (SUMMARY, summary), (JUNIT, junit)):
         write_whole(folder / name, text)
+
+
+def write_page(folder: Path, page: str) -> Path:
+    """Write the page of a suite, or of a run, atomically; return its path."""
+    write_whole(folder / PAGE, page)
+    return folder / PAGE
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 
 from ..bounded_server import BoundedServer
 from ..files.results import JUNIT, SUMMARY, VERDICT
+from ..files.results import PAGE as SUITE_PAGE
 from ..model.fields import FieldError, Fields
 from .folders import StoredSuite, named
 from .report import CHANGES, PAGE, REPORT, TREND, Report
@@ -25,10 +26,16 @@ MAX_BYTES = 32 << 20
 _MAX_LISTED = 200  # each one's report is read
 _SECONDS = 30  # a client's time for its request
 _PAGES = (PAGE, SUMMARY, CHANGES)  # the first of these that exists is opened
-_TEXTS = {VERDICT: "application/json", REPORT: "application/json", JUNIT: "application/xml", TREND: "text/html"}
-# No script runs, and nothing is fetched; a trend's own script runs in an isolated sandbox.
+_OWN_SCRIPTS = (SUITE_PAGE, TREND)
+_TEXTS = {
+    **dict.fromkeys(_OWN_SCRIPTS, "text/html"),
+    VERDICT: "application/json",
+    REPORT: "application/json",
+    JUNIT: "application/xml",
+}
+# No script runs, and nothing is fetched; the scripts of a suite's page and of a trend run in an isolated sandbox.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-_TREND_POLICY = (
+_SANDBOX = (
     "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 )
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -198,7 +205,7 @@ def _file(store: Store, folder: str, file: str) -> Answer:
         return _missing()
     content = store.read(f"{folder}/{file}", MAX_BYTES)
     if file in _TEXTS:
-        return Answer(HTTPStatus.OK, content, _TEXTS[file], _TREND_POLICY if file == TREND else _POLICY)
+        return Answer(HTTPStatus.OK, content, _TEXTS[file], _SANDBOX if file in _OWN_SCRIPTS else _POLICY)
     name = f'<a href="/{quote(folder, safe="", errors="surrogateescape")}/">{html.escape(folder)}</a>'
     head = f'<p><a href="/">all nights</a> · {name} · {_links(store, folder)}</p>'
     return Answer(HTTPStatus.OK, _whole(folder, f"{head}{as_html(content)}"))

@@ -22,13 +22,13 @@ from ..plain_text import Out, PlainWriter, SteadyWriter, wants_colour
 from ..report import words
 from ..report.junit import LabFailure, junit_xml
 from ..report.progress import RunAhead, RunDuration, announcement, time_left
-from ..report.second_clock import clock_check
 from ..report.summary import summary_markdown, verdict_json
 from ..report.terminal import render_run, render_suite
 from ..report.timeline.picture import timeline
 from ..report.values import RunReport
 from ..run_context import RunContext
-from . import resuming, tidy
+from . import pages, resuming, tidy
+from .pages import report_of
 from .plans import PlannedRun, SuitePlan
 from .toolkit import RunFailed, drive
 
@@ -96,6 +96,7 @@ class SuiteRun:
         for failure in self.failures:
             self._complain(failure)
         self._say(f"results: {self._folder}")
+        self._write_page()
         if missing := len(self._plan.runs) - len(self.reports):
             what = f"{missing} of {len(self._plan.runs)} runs have no verdict"
             self._say(f"{what}; to make them: caplab run {self._plan.name} --resume {self._folder}")
@@ -188,6 +189,17 @@ class SuiteRun:
         except OSError as error:
             self._lost = error.strerror or str(error)
 
+    def _write_page(self) -> None:
+        """Write the suite's page; one that cannot be made is noted, and changes no verdict."""
+        if not self.reports or self._lost:
+            return
+        failures = {failure.name: failure.sentence for failure in self.ended if isinstance(failure, LabFailure)}
+        try:
+            self._say(f"report: {pages.write_suite(self._folder, failures)}")
+        except Exception as error:
+            trace = _log_traceback(self._folder, traceback.format_exc())
+            self._say(f"note: no report.html: {type(error).__name__}: {words.one_line(str(error))} ({trace})")
+
     def _announce(self, run: PlannedRun, what: str) -> None:
         self._say(announcement(run.number, len(self._plan.runs), run.name, what))
 
@@ -212,18 +224,7 @@ def concluded(folder: Path, journal: Mapping[str, Any]) -> JudgedRun:
 
 def rendered(folder: Path, outcome: Mapping[str, Any], judged: JudgedRun) -> RunReport:
     """Build the report of a judged run; its history is read only to draw it, and without one there is no picture."""
-    clock = clock_check(judged.record, judged.findings)
-    seconds = dict(outcome.get("seconds") or {})
-    verdict = judged.verdict
-    report = RunReport(
-        name=verdict.row,
-        run_id=outcome["run"],
-        record=judged.record,
-        verdict=verdict,
-        findings=judged.findings,
-        clock=clock,
-        seconds=seconds,
-    )
+    report = report_of(outcome, judged)
     with suppress(FileNotFoundError):
         results.write_picture(folder, timeline(results.read_history(folder), report))
     return report

@@ -87,6 +87,18 @@ def applies(history: Table) -> str:
     return "" if among(history, "op", ["add"]).any() else "no operation is an add"
 
 
+def lost_rows(history: Table, context: Context) -> Integers:
+    """Return the rows of all acked adds that the final scan of a run lacks, sorted; none if they cannot be judged."""
+    none = np.zeros(0, dtype=np.int64)
+    adds, scan = adds_of(history), context.final_scan
+    if problem_of(adds) or scan is None:
+        return none
+    scanned = scan_of(history, scan.server, scan.invoke_ns)
+    if _scan_problem(scan, len(scanned.element)):
+        return none
+    return np.sort(adds.row[_fates(adds, scanned.element).lost])
+
+
 def _scan_problem(scan: FinalScan | None, rows: int) -> str:
     """Return why the final scan cannot be used to judge, or ''."""
     if scan is None:

@@ -55,6 +55,49 @@ def check(history: Table, context: Context) -> Finding:
     return Finding(property=NAME, state=state, reason=reason, figures=figures)
 
 
+def overlapping_rows(history: Table) -> tuple[Integers, Integers]:
+    """Return the rows of all writes acked in an epoch that was over, and for each the later epoch's first ack.
+
+    Raises ValueError if epochs are both whole numbers and names.
+    """
+    writes = _acked_writes(history)
+    overlaps = _overlaps(writes)
+    first = [overlaps.first[overlaps.later[epoch]] for epoch in writes.epoch[overlaps.place].tolist()]
+    return writes.row[overlaps.place], writes.row[np.array(first, dtype=np.int64)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reign:
+    """A stretch of writes that one server acked in one epoch, from the first ack to the last; server may be ''."""
+
+    server: str
+    epoch: str
+    begin_ns: int
+    end_ns: int
+    acked: int
+
+
+def reigns(history: Table) -> list[Reign]:
+    """Return who acked writes in which epoch, by the first ack; they overlap where two primaries acked at once."""
+    writes = _acked_writes(history)
+    server, names = codes(history, "server")
+    server, names = server[writes.row] % (len(names) + 1), (*names, "")
+    pair = writes.epoch * len(names) + server
+    found = []
+    for which in np.unique(pair).tolist():
+        acks_ns = writes.return_ns[pair == which]
+        found.append(
+            Reign(
+                server=names[which % len(names)],
+                epoch=writes.words[which // len(names)],
+                begin_ns=int(acks_ns.min()),
+                end_ns=int(acks_ns.max()),
+                acked=len(acks_ns),
+            )
+        )
+    return sorted(found, key=lambda reign: reign.begin_ns)
+
+
 def applies(history: Table) -> str:
     """Return why there is nothing to check here, or ''."""
     return "" if (_acked(history) & present(history, "epoch")).any() else "no acked write has its epoch"

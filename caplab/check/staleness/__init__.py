@@ -7,9 +7,12 @@ quorums", VLDB 2012.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from caplab.check.checker import Checker, Property
+from caplab.check.columns import Integers
 from caplab.check.finding import Context, Finding, State
 from caplab.check.keyed_scans import keyed_scan
 from caplab.check.sides import by_side
@@ -33,7 +36,7 @@ from .figures import JudgedReads, behind_versions, by_label, figures_of, phases
 from .scan import ScannedVersions, shown_at_the_end
 from .witnesses import Anomalies, witnesses
 
-__all__ = ["NAME", "applies", "check"]
+__all__ = ["NAME", "StaleReads", "applies", "check", "stale_reads"]
 
 NAME = "staleness"
 
@@ -58,13 +61,7 @@ def check(history: Table, context: Context) -> Finding:
     Violated by stale, dirty or unexpected reads. Unknown with fewer than context.enough reads, or without such keys.
     """
     versions = versions_of(history, context.initial)
-    of = versions.ordered[key_codes(history)[0]]
-    scan = (
-        standalone_keyed_scan(history, of)
-        if context.standalone
-        else keyed_scan(history, context.final_scan, of, REGISTER_SCAN)
-    )
-    shown = scan if isinstance(scan, str) else shown_at_the_end(history, versions, scan)
+    shown = _shown(history, context, versions)
     # A value that nobody wrote is wrong even if there are no writes at all.
     if versions.problem and not len(versions.unexpected) and (isinstance(shown, str) or not len(shown.unexpected)):
         return Finding(
@@ -80,6 +77,36 @@ def check(history: Table, context: Context) -> Finding:
     figures["witnesses"] = witnesses(history, versions, anomalies, None if isinstance(shown, str) else shown, context)
     state, reason = _judge(figures, context.enough)
     return Finding(property=NAME, state=state, reason=reason, figures=figures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaleReads:
+    """All stale reads by the rows of their history, sorted; missed_row is that of the first ack that each missed."""
+
+    row: Integers
+    missed_row: Integers
+    behind_ns: Integers
+
+
+def stale_reads(history: Table, context: Context) -> StaleReads:
+    """Return every stale read of a run's history."""
+    versions = versions_of(history, context.initial)
+    shown = _shown(history, context, versions)
+    judged = _judge_reads(history, context, versions, None if isinstance(shown, str) else shown)
+    row = judged.row[judged.stale]
+    order = np.argsort(row)
+    return StaleReads(row=row[order], missed_row=judged.missed_row[order], behind_ns=judged.behind_ns[order])
+
+
+def _shown(history: Table, context: Context, versions: Versions) -> ScannedVersions | str:
+    """Return what the final scan shows, or why there is none to judge by."""
+    of = versions.ordered[key_codes(history)[0]]
+    scan = (
+        standalone_keyed_scan(history, of)
+        if context.standalone
+        else keyed_scan(history, context.final_scan, of, REGISTER_SCAN)
+    )
+    return scan if isinstance(scan, str) else shown_at_the_end(history, versions, scan)
 
 
 def _judge_reads(history: Table, context: Context, versions: Versions, shown: ScannedVersions | None) -> JudgedReads:
@@ -98,7 +125,8 @@ def _judge_reads(history: Table, context: Context, versions: Versions, shown: Sc
             reads.return_ns < shown.begin_ns[reads.key]
         )
     # Versions count from 1: the first that a read missed is one more than its own, and so at its own place.
-    first_missed_ns = acks.return_ns[reads.returned_version[stale]]
+    missed = reads.returned_version[stale]
+    first_missed_ns = acks.return_ns[missed]
     behind_ns = reads.invoke_ns[stale] - first_missed_ns
     # Unexpected reads are reads too, though of no version.
     row = np.concatenate((reads.row, versions.unexpected))
@@ -110,7 +138,8 @@ def _judge_reads(history: Table, context: Context, versions: Versions, shown: Sc
         missing_lost=None if missing_lost is None else np.append(missing_lost, none),
         dirty=None if dirty is None else np.append(dirty, none),
         behind_ns=behind_ns,
-        behind_versions=acked[stale] - reads.returned_version[stale],
+        behind_versions=acked[stale] - missed,
+        missed_row=acks.row[missed],
     )
 
 

@@ -21,7 +21,8 @@ _QUANTILES = (0.5, 0.99, 1.0)
 class JudgedReads:
     """The ok reads of ordered keys by their rows, each judged: those of Versions.reads, then the unexpected ones.
 
-    behind is of the stale ones only. missing_lost and dirty None: there is no final scan to judge by.
+    behind and missed_row, the row of the first ack that it missed, are of the stale ones only. missing_lost and dirty
+    None: there is no final scan to judge by.
     """
 
     row: Integers
@@ -31,6 +32,7 @@ class JudgedReads:
     dirty: Mask | None
     behind_ns: Integers
     behind_versions: Integers
+    missed_row: Integers
 
     @property
     def marks(self) -> Mapping[str, Mask | None]:

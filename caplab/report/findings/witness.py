@@ -68,7 +68,7 @@ def _count(sizes: Sequence[int], budget: Budget) -> int:
 def _table(operations: tuple[Figures, ...], width: int, how: Shown) -> list[str]:
     if not operations:
         return []
-    rows = [_row(operation, how.has_clock) for operation in operations]
+    rows = [cells(operation, how.has_clock) for operation in operations]
     header = _HEADER if how.has_clock else _ORDERED
     used = len(header) if any(row[-1] for row in rows) else len(header) - 1  # where: often not recorded
     if how.budget.operations and len(rows) > FOLDED_FROM:
@@ -78,7 +78,8 @@ def _table(operations: tuple[Figures, ...], width: int, how: Shown) -> list[str]
     return in_columns(Grid("", header[:used], tuple(row[:used] for row in rows), texts), width=width)[1:]
 
 
-def _row(operation: Figures, has_clock: bool) -> tuple[str, ...]:
+def cells(operation: Figures, has_clock: bool = True) -> tuple[str, ...]:
+    """Format an operation: its row from 1, client, operation, outcome, times (or their order), and where it went."""
     row = number(operation, "row")
     times = number(operation, "invoke_seconds"), number(operation, "return_seconds")
     return (

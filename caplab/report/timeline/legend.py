@@ -14,6 +14,7 @@ from .svg import FAINT, INK, MUTED, Frame, line, rectangle, text, width
 AXIS_HEIGHT = 50  # pixels
 _ROW, _SWATCH, _SIZE = 20, 11, 11
 _MAX_TICKS = 14
+_TICK_LINE = 'stroke-width="0.7" class="tick"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,12 @@ def axis(frame: Frame, title: str) -> tuple[list[str], list[str]]:
     span = frame.end_seconds - frame.begin_seconds
     sizes = (size * 10**power for power in count() for size in (1, 2, 5))
     step = next(size for size in sizes if span <= _MAX_TICKS * size)
-    middle = 'text-anchor="middle"'
+    middle, tick_text = 'text-anchor="middle"', 'text-anchor="middle" class="tick"'
     lines, figures = [], []
     for tick in range(-int(-frame.begin_seconds // step), int(frame.end_seconds // step) + 1):
         x = frame.x(tick * step)
-        lines.append(line(x, frame.top - 4, x, frame.bottom + 8, FAINT, 'stroke-width="0.7"'))
-        figures.append(text(x, frame.bottom + 20, f"{tick * step:,}", 11, MUTED, middle))
+        lines.append(line(x, frame.top - 4, x, frame.bottom + 8, FAINT, _TICK_LINE))
+        figures.append(text(x, frame.bottom + 20, f"{tick * step:,}", 11, MUTED, tick_text))
     figures.append(text((frame.left + frame.right) / 2, frame.bottom + 36, title, 11, MUTED, middle))
     return lines, figures
 

@@ -10,7 +10,7 @@ from caplab.model.runs import FaultWindow
 
 from .. import words
 from ..values import RunReport, is_lower_bound
-from .svg import INK, Frame, fitted, line, rectangle, text, width
+from .svg import INK, Frame, fitted, line, number, rectangle, text, width
 
 COLUMN, COLUMN_EDGE = "#e4e6ea", "#8c959f"
 SERVED, SETTLED, DOUBT = "#0b3d75", "#57606a", "#b3350f"
@@ -136,17 +136,28 @@ def columns(labels: Sequence[PlacedMark], frame: Frame) -> list[str]:
 
 
 def leaders(labels: Sequence[PlacedMark], frame: Frame) -> list[str]:
-    """Draw the labels, and their leaders: down to the plot from a window's, through the plot from a moment's."""
+    """Draw the leaders of labels: down to the plot from a window's, through the plot from a moment's."""
     drawn = []
     for label in labels:
-        baseline = frame.top - 10 - LABEL_ROW * label.row
         moment = label.mark.until_seconds is None
         dash = f' stroke-dasharray="{label.mark.dash}"' if label.mark.dash and moment else ""
-        more = f'stroke-width="{1.6 if moment else 1}"{dash}'
+        more = f'stroke-width="{1.6 if moment else 1}" vector-effect="non-scaling-stroke"{dash}'
         stop = frame.bottom + 4 if moment else frame.top - 4
-        drawn.append(line(label.x, baseline - 10, label.x, stop, label.mark.colour if moment else COLUMN_EDGE, more))
-    for label in labels:  # after all lines, on white, so that a label crossed by a line stays legible
-        baseline = frame.top - 10 - LABEL_ROW * label.row
-        drawn.append(rectangle(label.left + 2, baseline - 10, label.right - label.left - 4, 13, "#fff"))
-        drawn.append(text(label.left + 5, baseline, label.text, _SIZE, label.mark.colour, 'font-weight="bold"'))
+        colour = label.mark.colour if moment else COLUMN_EDGE
+        drawn.append(line(label.x, _baseline(label, frame) - 10, label.x, stop, colour, more))
     return drawn
+
+
+def texts(labels: Sequence[PlacedMark], frame: Frame) -> list[str]:
+    """Draw the labels, after all lines and on white, so that one that is crossed by a line stays legible."""
+    drawn = []
+    for label in labels:
+        baseline = _baseline(label, frame)
+        ground = rectangle(label.left + 2, baseline - 10, label.right - label.left - 4, 13, "#fff")
+        name = text(label.left + 5, baseline, label.text, _SIZE, label.mark.colour, 'font-weight="bold"')
+        drawn.append(f'<g class="moves" data-x="{number(label.x)}">{ground}{name}</g>')
+    return drawn
+
+
+def _baseline(label: PlacedMark, frame: Frame) -> float:
+    return frame.top - 10 - LABEL_ROW * label.row

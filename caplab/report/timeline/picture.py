@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from caplab.check.finding import Context
@@ -10,13 +11,24 @@ from caplab.model.history import Table, is_validated, validate
 
 from .. import words
 from ..values import RunReport
-from . import legend, marks, strips, title
+from . import details, legend, marks, strips, title
 from .bins import BinnedRun, binned, first_ns
+from .details import Details
 from .svg import FAINT, FONTS, Frame, number, rectangle
 
 WIDTH = 900  # pixels: the width of a README
 _LEFT, _RIGHT = 198, 44  # room beside the plot: for the names of strips, for the scale of latencies
 _MARGIN = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A picture, and what is where in it."""
+
+    svg: str
+    bins: BinnedRun
+    frame: Frame
+    rows: tuple[strips.Row, ...]
 
 
 def timeline(history: Table, report: RunReport) -> str:
@@ -25,20 +37,35 @@ def timeline(history: Table, report: RunReport) -> str:
     Times are seconds from the first injection; from the first operation without one. history is as written or as
     validated; ValueError if it is not a history (see caplab.model.history.validate).
     """
+    return drawn(history, report).svg
+
+
+def origin_of(history: Table, report: RunReport) -> int:
+    """Return the moment from which times are counted: the first injection, or the first operation without one."""
+    injected_ns = Context.of(report.record).injected_ns
+    return (first_ns(history) or 0) if injected_ns is None else injected_ns
+
+
+def drawn(history: Table, report: RunReport, extra: Details | None = None) -> Drawn:
+    """Draw the picture, with extra as the page shows it."""
     table = history if is_validated(history) else validate(history)
-    context = Context.of(report.record)
-    origin_ns = context.injected_ns
-    if origin_ns is None:
-        origin_ns = first_ns(table) or 0
-    bins = binned(table, origin_ns, _reach_ns(report, context), _lost(report))
-    labels = _labels(report, bins)
-    frame = _frame(bins, max((label.row + 1 for label in labels), default=0))
+    context, origin_ns = Context.of(report.record), origin_of(table, report)
+    bins = binned(table, origin_ns, _reach_ns(report, context), _lost(report) if extra is None else ())
+    labels, segments = _labels(report, bins), details.segments(extra, origin_ns)
+    frame = _frame(bins, max((label.row + 1 for label in labels), default=0), details.lane_height(segments))
+    rows = tuple(strips.placed(bins, frame))
     steady = None if context.steady_ns is None else (context.steady_ns - origin_ns) / 1e9
-    drawn = _plot(bins, frame, labels, steady, context.injected_ns is not None)
+    lane = details.lane(segments, frame, frame.bottom - details.lane_height(segments) + 8)
+    shades = details.shades(report, rows, frame, origin_ns) if extra else []
+    over = [*lane[0], *(details.marks(extra, rows, frame) if extra else [])]
+    layers = _Layers(behind=shades, over=over, names=lane[1], stretches=extra is not None)
+    plot = _plot(bins, frame, labels, steady, context.injected_ns is not None, layers)
     warm_up = steady is not None and steady > bins.begin_seconds
     entries = legend.entries(bins, warm_up, bool(labels), report.record.has_primary)
+    entries += details.entries(extra, bool(shades)) if extra else []
     below, bottom = legend.legend(entries, frame.bottom + legend.AXIS_HEIGHT, _MARGIN, WIDTH - _MARGIN)
-    return _document(report, bottom + 2, [*title.title(report, _MARGIN, WIDTH - _MARGIN), *drawn, *below])
+    svg = _document(report, bottom + 2, [*title.title(report, _MARGIN, WIDTH - _MARGIN), *plot, *below])
+    return Drawn(svg=svg, bins=bins, frame=frame, rows=rows)
 
 
 def _reach_ns(report: RunReport, context: Context) -> list[int]:
@@ -62,9 +89,9 @@ def _labels(report: RunReport, bins: BinnedRun) -> list[marks.PlacedMark]:
     return marks.placed(marks.marks(report, bins.end_seconds), _frame(bins, 0), WIDTH - _MARGIN)
 
 
-def _frame(bins: BinnedRun, label_rows: int) -> Frame:
+def _frame(bins: BinnedRun, label_rows: int, lane: float = 0) -> Frame:
     top = title.HEIGHT + 8 + marks.LABEL_ROW * label_rows
-    bottom = top + max(strips.height(bins.strips), 20)
+    bottom = top + max(strips.height(bins.strips), 20) + lane
     return Frame(
         left=_LEFT,
         right=WIDTH - _RIGHT,
@@ -75,8 +102,23 @@ def _frame(bins: BinnedRun, label_rows: int) -> Frame:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """What is drawn behind the strips, over them, and beside. stretches: the page stretches the axis of time."""
+
+    behind: list[str]
+    over: list[str]
+    names: list[str]
+    stretches: bool
+
+
 def _plot(
-    bins: BinnedRun, frame: Frame, labels: Sequence[marks.PlacedMark], steady: float | None, injected: bool
+    bins: BinnedRun,
+    frame: Frame,
+    labels: Sequence[marks.PlacedMark],
+    steady: float | None,
+    injected: bool,
+    layers: _Layers,
 ) -> list[str]:
     """Draw the plot from back to front: fault columns, the axis' lines, the strips, the moments, the texts."""
     since = "the injection" if injected else "the first operation"
@@ -85,15 +127,28 @@ def _plot(
     if steady is not None and (wide := frame.x(steady) - frame.left) > 0:
         tall = frame.bottom - frame.top + 4
         veil = [rectangle(frame.left, frame.top - 2, wide, tall, "#fff", 'class="warm-up" opacity="0.65"')]
+    begin, end = _stretching(frame) if layers.stretches else ("", "")
     return [
+        begin,
         *marks.columns(labels, frame),
         *lines,
+        *layers.behind,
         *strips.bars(bins, frame),
         *veil,
+        *layers.over,
         *marks.leaders(labels, frame),
+        end,
+        *marks.texts(labels, frame),
         *strips.labels(bins, frame),
+        *layers.names,
         *figures,
     ]
+
+
+def _stretching(frame: Frame) -> tuple[str, str]:
+    """Return the beginning and the end of the group of all that the page stretches along the axis of time."""
+    window = rectangle(frame.left - 1, 0, frame.right - frame.left + 2, frame.bottom + 9, "#fff")
+    return f'<clipPath id="plot">{window}</clipPath><g clip-path="url(#plot)"><g class="stretches">', "</g></g>"
 
 
 def _document(report: RunReport, height: float, parts: Sequence[str]) -> str:

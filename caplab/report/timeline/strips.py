@@ -25,7 +25,7 @@ _FLOOR_SECONDS = 1e-3  # faster ones are shown alike
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
     """A strip and the top of its lane."""
 
     strip: Strip
@@ -57,7 +57,7 @@ def labels(binned: BinnedRun, frame: Frame) -> list[str]:
         begin, end = band[0].top, band[-1].top + LANE + BAR
         drawn.append(text(14, (begin + end) / 2 + 5, _zone(band[0].strip.vantage), 13, more='font-weight="bold"'))
         for row in band:
-            label = fitted(_named(row.strip), _LABEL_ROOM, 11)
+            label = fitted(named(row.strip), _LABEL_ROOM, 11)
             drawn.append(text(frame.left - 8, row.top + LANE + BAR - 5, label, 11, more='text-anchor="end"'))
         for label, y in ((ceiling(binned), begin + 7), ("1 ms", begin + LANE + 2)):
             drawn.append(text(frame.right + 5, y, label, 9, MUTED))
@@ -70,7 +70,7 @@ def bars(binned: BinnedRun, frame: Frame) -> list[str]:
     span = _decades(binned)
     # Drawn with a bin as the unit, so that places are whole numbers: half the size, and no rounding.
     scale = f"scale({(frame.right - frame.left) / binned.count:.6f} 1)"
-    for row in (row for band in _bands(binned, frame) for row in band):
+    for row in placed(binned, frame):
         drawn.append(line(frame.left, row.top + LANE, frame.right, row.top + LANE, FAINT))
         paths = [_latency(row.strip.p99_seconds, span), *_shares(row.strip.share)]
         place = f"translate({number(frame.left)} {number(row.top)}) {scale}"
@@ -80,13 +80,18 @@ def bars(binned: BinnedRun, frame: Frame) -> list[str]:
     return drawn
 
 
-def _bands(binned: BinnedRun, frame: Frame) -> list[list[_Row]]:
+def placed(binned: BinnedRun, frame: Frame) -> list[Row]:
+    """Return all strips with their places."""
+    return [row for band in _bands(binned, frame) for row in band]
+
+
+def _bands(binned: BinnedRun, frame: Frame) -> list[list[Row]]:
     """Place the strips of each vantage."""
     bands, top = [], frame.top
     for _, strips in groupby(binned.strips, lambda strip: strip.vantage):
         band = []
         for strip in strips:
-            band.append(_Row(strip, top))
+            band.append(Row(strip, top))
             top += _STRIP
         bands.append(band)
         top += _BAND_GAP
@@ -99,7 +104,8 @@ def _zone(vantage: str) -> str:
     return label if width(label, 13, bold=True) <= _ZONE_ROOM else fitted(vantage, _ZONE_ROOM, 13, bold=True)
 
 
-def _named(strip: Strip) -> str:
+def named(strip: Strip) -> str:
+    """Name a strip within its zone, such as 'writes via service'."""
     if strip.route == "service":
         return f"{strip.kind} via service"
     return strip.kind if strip.route == "unnamed" else f"{strip.kind} {strip.route}"

@@ -14,6 +14,7 @@ from caplab.check.columns import Integers
 
 from .. import words
 
+_NARROWEST = 0.4  # of the letters, in em
 INK, MUTED, FAINT = "#1f2328", "#57606a", "#d8dee4"
 # Fonts of most systems: the picture embeds none.
 FONTS = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif"
@@ -68,7 +69,7 @@ def _em(char: str) -> float:
     if unicodedata.east_asian_width(char) in "WF":
         return 1.0
     if char in " .,:;|!'()-il":
-        return 0.4
+        return _NARROWEST
     return 0.8 if char.isupper() or char in "%mwM@" else 0.63
 
 
@@ -77,6 +78,7 @@ def fitted(content: str, room: float, size: float, bold: bool = False) -> str:
     content = words.one_line(content)
     if width(content, size, bold) <= room:
         return content
+    content = content[: int(room / (size * _NARROWEST)) + 1]  # a long one is not measured letter by letter
     while content and width(f"{content}...", size, bold) > room:
         content = content[:-1]
     return f"{content.rstrip()}..."

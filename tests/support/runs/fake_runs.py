@@ -74,3 +74,9 @@ class FakeToolkit:
 def journal(run_id: str = "id-1", **outcome: Any) -> dict[str, Any]:
     """Make a journal of a measured run."""
     return {"status": "completed", "caplab": {"run": run_id, "seconds": SECONDS, "verdict": "valid"} | outcome}
+
+
+def interrupted(folder: Path) -> dict[str, Any]:
+    """Leave a half-made run, as Ctrl-C does: set it for an experiment of FakeToolkit."""
+    (folder / "run.log").write_text("half made\n")
+    raise KeyboardInterrupt

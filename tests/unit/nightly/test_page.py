@@ -33,7 +33,8 @@ def store(tmp_path: Path) -> Store:
         (folder / PAGE).write_text("# core\n\n| a | b |\n| --- | --- |\n| 1 | <script>alert(1)</script> |\n")
         report = Report(suite="core", began="b", ended="e", runner="r", outcome=outcome)
         (folder / REPORT).write_bytes(report.to_json())
-    (tmp_path / "results" / NIGHT / "trend.html").write_text("<script></script>")
+    for name in ("trend.html", "report.html"):
+        (tmp_path / "results" / NIGHT / name).write_text("<script></script>")
     (tmp_path / "results" / "under-way.json").write_text("{}")
     (tmp_path / "secret").write_text("secret")
     return of_folder(tmp_path / "results")
@@ -83,7 +84,8 @@ def test_a_summary_opens_with_its_tables_and_no_script(store: Store) -> None:
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
     assert reply.policy.startswith("default-src 'none'")
-    assert answer(store, f"/{NIGHT}/trend.html").policy.startswith("sandbox allow-scripts; default-src 'none'")
+    for name in ("trend.html", "report.html"):
+        assert answer(store, f"/{NIGHT}/{name}").policy.startswith("sandbox allow-scripts; default-src 'none'")
 
 
 @pytest.mark.parametrize(

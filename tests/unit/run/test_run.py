@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 import pytest
-from support.runs.fake_runs import SUITE, FakeToolkit, experiments_in, journal, left_behind, record_of
+from support.runs.fake_runs import SUITE, FakeToolkit, experiments_in, interrupted, journal, left_behind, record_of
 
 from caplab.cli import main
 from caplab.files import results
@@ -49,11 +49,6 @@ def names(folder: Path) -> list[str]:
 def verdict(folder: Path) -> dict[str, Any]:
     read: dict[str, Any] = json.loads((folder / "verdict.json").read_text())
     return read
-
-
-def interrupted(folder: Path) -> dict[str, Any]:
-    (folder / "run.log").write_text("half made\n")
-    raise KeyboardInterrupt
 
 
 def crashing(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""Where the failover's time went: the moments that are known of it, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from caplab.check.finding import Context
+from caplab.model.fields import Json
+
+from .. import words
+from ..values import RunReport, is_lower_bound, listed, number
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """From one known moment to the next one, in seconds since the injection; until says what happened then."""
+
+    begin_seconds: float
+    end_seconds: float
+    until: str
+
+
+def stages_of(report: RunReport) -> list[Stage]:
+    """Return the stages from the injection on; none if there was no fault, or no outage."""
+    injected_ns = Context.of(report.record).injected_ns
+    lasted = report.measured("availability", "failover_seconds")
+    if injected_ns is None or not lasted:
+        return []
+    stages, begin = [], 0.0
+    for moment, until in sorted(_moments(report, injected_ns, lasted)):
+        if moment > begin:
+            stages.append(Stage(begin, moment, until))
+            begin = moment
+    return stages
+
+
+def _moments(report: RunReport, injected_ns: int, lasted: float) -> list[tuple[float, str]]:
+    figures, clock, record = report.figures("availability"), report.clock, report.record
+    open_end = is_lower_bound(figures, "failover_seconds")
+    moments = [(lasted, "the history ended, not served again" if open_end else "every zone was served again")]
+    best, acks = number(figures, "best_failover_seconds"), _first_acks(report)
+    if best and best < lasted:
+        moments.append((best, "the first zone was served again for good"))
+    if acks and min(acks) < lasted:
+        moments.append((min(acks), "a first write was acknowledged to a client"))
+    if clock is not None and clock.server_seconds is not None and 0 < clock.server_seconds < lasted:
+        moments.append((clock.server_seconds, f"first {words.stamped(record.engine, clock.epoch)}, by its own stamp"))
+    if record.settled_ns is not None:
+        moments.append(((record.settled_ns - injected_ns) / 1e9, "all members were back and caught up"))
+    return moments
+
+
+def _first_acks(report: RunReport) -> list[float]:
+    series = listed(report.figures("availability"), "series")
+    adds = (number(figures, "first_ack_seconds") for figures in series if figures.get("op") == "add")
+    return [seconds for seconds in adds if seconds is not None and seconds > 0]
+
+
+def stages_json(stages: Sequence[Stage]) -> list[Json]:
+    """Return the rows of the chart."""
+    return [
+        {
+            "begin": round(stage.begin_seconds, 3),
+            "end": round(stage.end_seconds, 3),
+            "seconds": round(stage.end_seconds - stage.begin_seconds, 3),
+            "stage": f"until {stage.until}",
+        }
+        for stage in stages
+    ]
