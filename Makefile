@@ -11,7 +11,7 @@ REPEAT ?= 1
 RUN = $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status doctor dashboards clean chaos cap-table schemas workflow format test test-unit unit-tests test-images-python test-pythons test-kind lint prove venv lock
+.PHONY: help up down status doctor dashboards clean chaos cap-table schemas workflow format test test-unit unit-tests test-images-python test-pythons test-kind lint prove venv chromium lock
 
 # A virtual environment belongs to one Python: it is recreated for another one.
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -55,7 +55,7 @@ workflow: venv ## run the nightly workflow's job here, step by step, from a clea
 # Unit tests of what keeps a schedule wait most of the time: many run side by side, and nothing else beside them. All
 # others run in the time that the tests on kind leave, which is half of it.
 test: ## run the gate: lint, types, unit and property tests, and the tests on kind
-	@$(MAKE) -s venv
+	@$(MAKE) -s -j2 venv chromium
 	@$(MAKE) -s -j2 lint up
 	@$(MAKE) -s -o up -j2 --output-sync unit-tests test-images-python MARKS=timed WORKERS=6
 	@$(MAKE) -s -o up -k -j2 test-kind test-images-python IDLE=1 MARKS="not timed"
@@ -135,6 +135,16 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(IN_VENV)pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	@$(IN_VENV)pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+CHROMIUM := chromium chromium-browser google-chrome
+APT := DEBIAN_FRONTEND=noninteractive apt-get -q
+
+chromium: ## install Debian's Chromium, for the tests of report.html (needs root; without it they are skipped)
+	@command -v $(CHROMIUM) > /dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null \
+	    && echo "  needs root: installing chromium from Debian's packages" \
+	    && $(APT) update > /dev/null && $(APT) install -y --no-install-recommends chromium > /dev/null; } \
+	  || echo "  note: no Chromium, and none could be installed: the tests of report.html in a browser are skipped"
 
 lock: ## pin the newest matching versions in requirements.lock
 	@$(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/pip install --quiet uv
