@@ -45,6 +45,13 @@ class Columns:
         self._has_value.append(value is not None)
         self._value.append(value or 0)
 
+    def empty_rows(self, op: str, count: int) -> None:
+        """Add so many operations of one row, without key and value."""
+        self._op.extend(array("i", [self._words.setdefault(op, len(self._words))]) * count)
+        self._key.extend(array("i", [-1]) * count)
+        self._has_value.extend(bytes(count))
+        self._value.extend(array("q", [0]) * count)
+
     def cas(self, key: int, old: int | None, new: int | None) -> None:
         """Add a cas; if it is ok, it found what it expected.
 

@@ -38,7 +38,7 @@ MISMATCH = "mismatch"  # a cas was refused because the register held something e
 _PREFIXED = {f"{PREFIX}{name}": name for name in (*OURS, "error", MISMATCH)}
 _ENDS = {name: code for code, name in enumerate(OUTCOMES)}
 _UNKNOWN = _ENDS["info"]
-_ERRORS = {
+ERROR_WORDS = {
     **{word: word for word in ERRORS},
     "timed-out": "timeout",
     "time-out": "timeout",
@@ -184,8 +184,8 @@ class _Pairs:
         ops.outcome.append(_UNKNOWN)
         ops.event.append(place)
         ops.line.append(line)
-        if ours := event.keys() & _PREFIXED.keys():
-            ops.more[at] = {_PREFIXED[name]: event[name] for name in ours}
+        if not _PREFIXED.keys().isdisjoint(event):
+            ops.more[at] = {_PREFIXED[name]: event[name] for name in event.keys() & _PREFIXED.keys()}
             if (error := ops.more[at].pop("error", None)) in ERRORS:
                 ops.errors[at] = str(error)
         if at % _CHECK_EVERY == 0:
@@ -215,8 +215,8 @@ class _Pairs:
         else:
             ops.return_ns[at] = self._last_ends[process] = 2 * place
         error = event.get("error")
-        if error is not None and isinstance(error, str) and error in _ERRORS:
-            ops.errors[at] = _ERRORS[error]
+        if error is not None and isinstance(error, str) and error in ERROR_WORDS:
+            ops.errors[at] = ERROR_WORDS[error]
 
     def _time(self, line: int, event: Mapping[str, Any], *, invokes: bool) -> int:
         """Return the time of an event in the order of the file."""

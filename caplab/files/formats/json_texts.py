@@ -1,17 +1,32 @@
-"""JSON values one after the other, in an array or on lines of their own."""
+"""JSON values one after the other, in an array or on lines of their own.
+
+Python's own parser reads them exactly, and says what is wrong and where, but it is slow where a field that is there
+twice must be refused. So lines are parsed by orjson, a part of the file at a time. Whatever orjson reads in another way
+is left to the exact parser: what it refuses (NaN, half characters, values of several lines), whole numbers of more than
+64 bits, which it makes floats, and every line with more colons than fields: a field may be there twice, or it has
+objects within, or just a text with a colon.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import orjson
 
 from .recording import FormatError
 
 _TOO_LONG = "integer string conversion"  # what Python says of a number of over 4,300 digits
 _BLANKS = re.compile(r"[\s,]*")
+_BLANK_BYTES = b" \t,"
+_ARRAY = re.compile(rb"[\s,]*\[")
+_PART_BYTES = 1 << 20
+_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBERS = (b"0" * 20, b"-" + b"0" * 19)  # digits as zeros; others fit into 64 bits, with a sign or without
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -26,19 +41,51 @@ _DECODER = json.JSONDecoder(parse_constant=lambda word: word, object_pairs_hook=
 
 def objects(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield each value with the line (from 1) on which it begins. FormatError for what is not JSON, or was cut off."""
-    text = path.read_text(encoding="utf-8-sig")
-    blanks, decode = _BLANKS.match, _DECODER.raw_decode
-    at = blanks(text).end()  # type: ignore[union-attr]  # it matches anywhere
-    wrapped = text[at : at + 1] == "["
-    at, line, counted = at + wrapped, 1, 0
+    for lines, values in parts(path):
+        yield from zip(lines, values, strict=True)
+
+
+def parts(path: Path) -> Iterator[tuple[Sequence[int], list[Any]]]:
+    """Yield the values as objects does, many at a time where they are plain, with their lines."""
+    text = _text_of(path)
+    array = _ARRAY.match(text)
+    at = array.end() if array else 0
+    line = 1 + text.count(b"\n", 0, at)
+    while at < len(text):
+        end = text.find(b"\n", at + _PART_BYTES) + 1 or len(text)
+        part = text[at:end]
+        lines = part.removesuffix(b"\n").split(b"\n")
+        plain = _plain_values(part, lines)
+        if plain is not None:
+            yield range(line, line + len(lines)), plain
+        else:
+            for place, each in enumerate(lines):
+                values = _values_of_line(each)
+                if values is None:  # it goes on in the next line, or is none
+                    done = text[: at + sum(map(len, lines[:place])) + place].decode()
+                    for at_line, value in exact_objects(text.decode(), len(done), line + place, in_array=bool(array)):
+                        yield [at_line], [value]
+                    return
+                yield [line + place] * len(values), values
+        at, line = end, line + len(lines)
+    if array:
+        _refuse_without_end(1 + text.count(b"\n"))
+
+
+def exact_objects(text: str, at: int = 0, line: int = 1, *, in_array: bool) -> Iterator[tuple[int, Any]]:
+    """Yield each value from a place on by Python's own parser, as objects does; line: that of the place.
+
+    in_array: an array has begun before, whose end must come.
+    """
+    blanks, decode, counted = _BLANKS.match, _DECODER.raw_decode, at
     while True:
-        at = blanks(text, at).end()  # type: ignore[union-attr]
+        at = blanks(text, at).end()  # type: ignore[union-attr]  # it matches anywhere
         line, counted = line + text.count("\n", counted, at), at
-        if text[at : at + 1] == "]" and wrapped:
+        if text[at : at + 1] == "]" and in_array:
             break
         if at >= len(text):
-            if wrapped:
-                raise FormatError(f"Line {line}: the array has no end: it was cut off. Hint: copy it again, whole.")
+            if in_array:
+                _refuse_without_end(line)
             return
         try:
             value, at = decode(text, at)
@@ -53,3 +100,43 @@ def objects(path: Path) -> Iterator[tuple[int, Any]]:
         yield line, value
     if text[at + 1 :].strip():
         raise FormatError(f"Line {line}: something follows the array. Hint: keep one array in a file.")
+
+
+def _refuse_without_end(line: int) -> NoReturn:
+    raise FormatError(f"Line {line}: the array has no end: it was cut off. Hint: copy it again, whole.")
+
+
+def _text_of(path: Path) -> bytes:
+    """Return a file's text as UTF-8, with one sign at the end of every line. UnicodeDecodeError if it is not UTF-8."""
+    text = path.read_bytes()
+    if not text.isascii():
+        text.decode("utf-8-sig")
+        text = text.removeprefix(codecs.BOM_UTF8)
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
+
+
+def _plain_values(part: bytes, lines: list[bytes]) -> list[Any] | None:
+    """Return the object of each line; None if orjson might read one in another way than the exact parser.
+
+    Every field has its colon: with as many colons as fields no field is there twice, and no object has others within.
+    """
+    try:
+        values = list(map(orjson.loads, lines))
+    except orjson.JSONDecodeError:
+        return None
+    if set(map(type, values)) != {dict} or sum(map(len, values)) != part.count(b":"):
+        return None
+    digits = part.translate(_AS_ZEROS)
+    return None if any(number in digits for number in _LONG_NUMBERS) else values
+
+
+def _values_of_line(text: bytes) -> list[Any] | None:
+    """Return what is on a line; None if that does not end on it, or is not JSON."""
+    text = text.strip(_BLANK_BYTES)
+    plain = _plain_values(text, [text])
+    if plain is not None:
+        return plain
+    try:
+        return [value for _, value in exact_objects(text.decode(), in_array=False)]
+    except FormatError:
+        return None

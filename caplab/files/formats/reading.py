@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ from ...model.bounds import Bounds
 from ...plain_text import plural
 from .. import history_file
 from . import json_lines, log_lines
+from .columns import Columns
 from .edn import EdnError, forms
 from .events import Operations, paired
-from .json_texts import objects
+from .json_texts import objects, parts
+from .plain_transactions import plain_columns
 from .recognise import BEGIN_BYTES, Format, format_of
 from .recording import FormatError, Recording
 from .text_columns import with_numbers
@@ -30,6 +34,7 @@ _NOT_READ = {
     b"\xfe\xff": _UTF_16,
     b"JEPSEN": "It is Jepsen's binary file. Hint: check the history.edn beside it.",
 }
+_IN_JSON = (Format.JEPSEN_JSON, Format.ELLE_JSON)
 _COLUMNAR = (Format.PARQUET, Format.ARROW, Format.ARROW_STREAM, Format.CSV)
 
 
@@ -53,7 +58,8 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Recording:
         return _columnar(path, _name(kind, begin), bounds)
     bounds.refuse_bytes(path.stat().st_size)
     try:
-        return json_lines.read(path, bounds) if kind is Format.JSON_LINES else _of_events(path, kind, bounds)
+        with _without_collection():
+            return json_lines.read(path, bounds) if kind is Format.JSON_LINES else _of_events(path, kind, bounds)
     except EdnError as error:
         raise ValueError(
             f"Line {error.line}: {error}. Hint: write one map after the other, as Jepsen does; a file that was cut off,"
@@ -67,6 +73,18 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Recording:
         ) from error
     except RecursionError as error:
         raise ValueError("It is nested too deeply. Hint: write events as Jepsen does.") from error
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keep Python from looking for reference cycles: events have none, and each search walks all that there are."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _begin_of(path: Path) -> bytes:
@@ -89,11 +107,8 @@ def _columnar(path: Path, name: str, bounds: Bounds) -> Recording:
 
 def _of_events(path: Path, kind: Format, bounds: Bounds) -> Recording:
     texts = Texts()
-    ops = paired(_READERS[kind](path), texts, bounds)
-    if not len(ops):
-        skipped = f" ({_skipped(ops)})" if ops.skipped else ""
-        raise FormatError(f"The history has no operations of clients{skipped}. Hint: record some.")
-    columns = columns_of(ops, texts)
+    plain = plain_columns(_parts(path), texts, bounds) if kind in _IN_JSON else None
+    ops, columns = plain or _one_by_one(path, kind, texts, bounds)
     table, of = columns.table(bounds)
     bounds.refuse_bytes(table.nbytes)
     return Recording(
@@ -104,6 +119,22 @@ def _of_events(path: Path, kind: Format, bounds: Bounds) -> Recording:
         notes=_notes(ops),
         has_times=ops.has_times,
     )
+
+
+def _parts(path: Path) -> Iterator[tuple[Sequence[int], list[Any]]]:
+    """Yield the events of a file in parts, as far as it can be read."""
+    with suppress(FormatError):
+        yield from parts(path)
+        return
+    yield [0], [None]  # no event: the file is not plain
+
+
+def _one_by_one(path: Path, kind: Format, texts: Texts, bounds: Bounds) -> tuple[Operations, Columns]:
+    ops = paired(_READERS[kind](path), texts, bounds)
+    if not len(ops):
+        skipped = f" ({_skipped(ops)})" if ops.skipped else ""
+        raise FormatError(f"The history has no operations of clients{skipped}. Hint: record some.")
+    return ops, columns_of(ops, texts)
 
 
 def _notes(ops: Operations) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TypeGuard
 
+from ...check.columns import Integers
 from ...model.fields import Json
 
 _VALUES = 4 * 10**18  # codes of values begin here, and those of sessions there
@@ -19,6 +20,16 @@ _SESSION_WORDS = re.compile(r"(?<![\d.])2[01]\d{8}(?!\d|\.\d)")
 def is_whole(value: object) -> TypeGuard[int]:
     """Return whether a value is a whole number that a history can hold as it is."""
     return type(value) is int and -_FARTHEST <= value < _FARTHEST and not _VALUES <= value < _VALUES + 10**18
+
+
+def are_whole(numbers: Integers) -> bool:
+    """Return whether is_whole is true of all numbers of 64 bits."""
+    return not bool(((numbers >= _VALUES) & (numbers < _VALUES + 10**18)).any())
+
+
+def are_sessions(numbers: Integers) -> bool:
+    """Return whether fits_session is true of all numbers of 64 bits."""
+    return not bool(((numbers < -_MAX_SESSION) | (numbers >= _SESSIONS)).any())
 
 
 class Texts:

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
-from ...model.transactions import APPEND, MICRO_OPS, READ, TRANSACTIONS, WRITE
+from ...model.transactions import APPEND, MICRO_OPS, TRANSACTIONS
 from .edn import Elements
 from .events import Operations
+from .micro_ops import CODES, LIST, NUMBER, READS, UNKNOWN, WORDS, MicroOps
 from .names import Keys, Values
 
-_WORDS = {"append": APPEND, "r": READ, "read": READ, "w": WRITE, "write": WRITE}
-_CODES = {word: MICRO_OPS.index(op) for word, op in _WORDS.items()}
-_APPEND, _READ = MICRO_OPS.index(APPEND), MICRO_OPS.index(READ)
+_APPEND = MICRO_OPS.index(APPEND)
 _OK = 0
 _HINT = "write it like [[:append x 1] [:r y [1 2]] [:w z 3] [:r z nil]]"
 
@@ -25,11 +24,11 @@ def are_micro_ops(value: Any) -> bool:
     if not (isinstance(value, list) and value):
         return False
     first = value[0]
-    return isinstance(first, list) and bool(first) and isinstance(first[0], str) and first[0] in _WORDS
+    return isinstance(first, list) and bool(first) and isinstance(first[0], str) and first[0] in WORDS
 
 
 def _is_micro_op(value: Any) -> bool:
-    return isinstance(value, list) and 2 <= len(value) <= 3 and isinstance(value[0], str) and value[0] in _CODES
+    return isinstance(value, list) and 2 <= len(value) <= 3 and isinstance(value[0], str) and value[0] in CODES
 
 
 def _are_same(asked: Any, found: Any) -> bool:
@@ -38,7 +37,7 @@ def _are_same(asked: Any, found: Any) -> bool:
         return True
     if not (_is_micro_op(asked) and _is_micro_op(found)) or asked[1] != found[1]:
         return False
-    return _CODES[asked[0]] == _CODES[found[0]] == _READ
+    return CODES[asked[0]] == CODES[found[0]] == READS
 
 
 class Transactions:
@@ -58,6 +57,21 @@ class Transactions:
         self._lists: set[int] = set()  # keys that are appended to
         self._unknown = bytearray()  # reads in what is not ok
 
+    def extend(self, micro: MicroOps) -> None:
+        """Take the transactions of all operations at once."""
+        self._of.extend(range(len(micro.counts)))
+        self._counts.frombytes(micro.counts.tobytes())
+        self._op += micro.op.tobytes()
+        self._key.frombytes(micro.key.tobytes())
+        has_value = micro.kind == NUMBER
+        self._has_value += has_value.tobytes()
+        self._value.frombytes(np.where(has_value, micro.number, 0).tobytes())
+        self._sizes.frombytes(np.where(micro.kind == LIST, micro.size, -1).tobytes())
+        self._elements.frombytes(micro.elements.tobytes())
+        self._lists.update(np.unique(micro.key[micro.op == _APPEND]).tolist())
+        self._unknown += (micro.kind == UNKNOWN).tobytes()
+        self.has_any = True
+
     def take(self, at: int) -> None:
         """Take the transaction of an operation."""
         ops = self._ops
@@ -71,7 +85,7 @@ class Transactions:
         for each in micro:
             if not _is_micro_op(each):
                 ops.refuse(at, "a transaction has what is no micro-operation", _HINT)
-            self._micro(at, _CODES[each[0]], each, ok)
+            self._micro(at, CODES[each[0]], each, ok)
         self.has_any = True
         self._of.append(at)
         self._counts.append(len(micro))
@@ -79,7 +93,7 @@ class Transactions:
     def _refuse_others(self, at: int, asked: Any, found: Any) -> None:
         """Refuse an ok transaction that does not say what it read, or is not the one that was invoked."""
         if found is None:
-            if any(_is_micro_op(each) and _CODES[each[0]] == _READ for each in asked):
+            if any(_is_micro_op(each) and CODES[each[0]] == READS for each in asked):
                 self._ops.refuse(
                     at,
                     "the transaction is ok, and its completion does not say what it read",
@@ -96,10 +110,10 @@ class Transactions:
         key, value = self._keys.place(each[1]), each[2] if len(each) == 3 else None
         if key < 0:
             self._ops.refuse(at, "a micro-operation has no key", _HINT)
-        known = ok or op != _READ
-        if op != _READ and value is None:
+        known = ok or op != READS
+        if op != READS and value is None:
             self._ops.refuse(at, "a micro-operation writes nothing", _HINT)
-        found = value if op == _READ and known and isinstance(value, list) else None
+        found = value if op == READS and known and isinstance(value, list) else None
         if found is not None:
             if type(found) is Elements:
                 self._ops.refuse(at, "a micro-operation has read a set, and a list has an order", _HINT)
@@ -125,7 +139,7 @@ class Transactions:
         lists = np.zeros(len(self._keys.names), dtype=np.bool_)
         lists[list(self._lists)] = True
         # A list that nothing was found of is empty: it is read as nil.
-        sizes[(op == _READ) & lists[key] & ~has_value & (sizes < 0) & ~unknown] = 0
+        sizes[(op == READS) & lists[key] & ~has_value & (sizes < 0) & ~unknown] = 0
         offsets = np.concatenate(([0], np.cumsum(np.maximum(sizes, 0)))).astype(np.int32)
         elements = pa.ListArray.from_arrays(
             pa.array(offsets), pa.array(np.array(self._elements, dtype=np.int64)), mask=pa.array(sizes < 0)
