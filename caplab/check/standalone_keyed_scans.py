@@ -121,8 +121,8 @@ def _deciding(scans: _Scans, some: Integers) -> int | str:
     chosen = last.tolist()
     for server in set(scans.server[best].tolist()) - set(scans.server[last].tolist()):
         theirs = best[scans.server[best] == server]
-        newest = int(theirs[np.argmax(scans.invoke_ns[theirs])])
-        chosen += [] if scans.failed[newest] else [newest]
+        newest = theirs[scans.invoke_ns[theirs] == scans.invoke_ns[theirs].max()]
+        chosen += newest[~scans.failed[newest]].tolist()
     content = [_content(scans, scan) for scan in chosen]
     if any(not np.array_equal(other, content[0]) for other in content[1:]):
         return "The members had not converged before the final scan: the last scans differ."
