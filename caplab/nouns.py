@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 
+def grouped(number: object) -> str:
+    """Return a number as sentences have it, such as '12,345'."""
+    return f"{number:,}" if isinstance(number, int) else str(number)
+
+
 def counted(number: object, noun: str, plural: str = "") -> str:
     """Return a number with its noun, such as '1 acked element' or '2 acked elements'; plural: one that is irregular."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+    return f"{grouped(number)} {noun if number == 1 else plural or noun + 's'}"
 
 
 def all_of(number: object, noun: str) -> str:
     """Return how a sentence about all of them begins: 'The only read', 'All 2 reads'."""
-    return f"The only {noun}" if number == 1 else f"All {number} {noun}s"
+    return f"The only {noun}" if number == 1 else f"All {grouped(number)} {noun}s"
 
 
 def are(number: object) -> str:
@@ -25,4 +30,4 @@ def were(number: object) -> str:
 
 def some_are(number: object, total: object, noun: str) -> str:
     """Return a part of all with its verb: '1 of 3 keys is'."""
-    return f"{number} of {counted(total, noun)} {are(number)}"
+    return f"{grouped(number)} of {counted(total, noun)} {are(number)}"

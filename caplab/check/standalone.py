@@ -83,7 +83,7 @@ def final_scan(history: Table) -> FinalScan | None:
         return _decided(late.preferred(history))
     deciding = scans.of(scans.last_server())
     count = int((integers(history, "return_ns", NEVER)[of_load] > deciding.began_ns()).sum())
-    return deciding.judged(f"{count} acked operations had not returned when it began")
+    return deciding.judged(f"{count:,} acked operations had not returned when it began")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ def _decided(scans: _Scans) -> FinalScan:
     deciding = scans.of(server)
     if not deciding.ok.all():
         return FinalScan(
-            converged=True, elements=None, server=server, problem=f"{int((~deciding.ok).sum())} rows of it are not ok"
+            converged=True, elements=None, server=server, problem=f"{int((~deciding.ok).sum()):,} rows of it are not ok"
         )
     elements = deciding.elements()
     for other in scans.servers():
@@ -167,7 +167,7 @@ def _decided(scans: _Scans) -> FinalScan:
         if other != server and scan.ok.all() and not np.array_equal(scan.elements(), elements):
             names = " and ".join(f"'{name}'" for name in (server, other))
             return deciding.judged(
-                f"the last scans of {names} differ ({len(elements)} and {len(scan.elements())} elements)"
+                f"the last scans of {names} differ ({len(elements):,} and {len(scan.elements()):,} elements)"
             )
     return deciding.judged()
 

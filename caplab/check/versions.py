@@ -97,7 +97,7 @@ class Versions:
         if self.keys:
             return ""
         if self.skipped:
-            return f"None of {self.skipped} keys has ordered values."
+            return f"None of {self.skipped:,} keys has ordered values."
         return "No key was written."
 
     def returned(self, history: Table, rows: Integers) -> Integers:
@@ -122,7 +122,7 @@ def applies(history: Table) -> str:
 def too_few_reads(reads: Json, enough: int, keys_skipped: Json) -> str:
     """Return the reason why nothing is said of so few reads."""
     few = f"Only {counted(reads, 'read')} of keys with ordered values"
-    return f"{few}; {enough} {are(enough)} needed{keys_left_out(keys_skipped)}."
+    return f"{few}; {enough:,} {are(enough)} needed{keys_left_out(keys_skipped)}."
 
 
 def keys_left_out(skipped: Json) -> str:

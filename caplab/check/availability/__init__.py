@@ -44,9 +44,8 @@ def check(history: Table, context: Context) -> Finding:
     )
     total = sum(len(series.acked) for series in every)
     if total < context.enough:
-        reason = (
-            f"Only {counted(total, 'operation')}; {context.enough} {are(context.enough)} needed to judge availability."
-        )
+        few = f"Only {counted(total, 'operation')}"
+        reason = f"{few}; {context.enough:,} {are(context.enough)} needed to judge availability."
         return Finding(property=NAME, state=State.UNKNOWN, reason=reason)
     origin_ns = min(int(series.scheduled_ns[0]) for series in every)
     end_ns = max(series.end_ns for series in every)

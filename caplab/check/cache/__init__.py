@@ -16,7 +16,7 @@ from caplab.check.columns import Integers, among
 from caplab.check.finding import Context, Finding, State
 from caplab.model.fields import Json
 from caplab.model.history import Table
-from caplab.nouns import counted
+from caplab.nouns import are, counted
 
 from .phases import Phase, Rows, Span, phase_of, spans_of
 from .recovery import recovery_after
@@ -51,7 +51,7 @@ def check(history: Table, context: Context) -> Finding:
         return Finding(
             property=NAME,
             state=State.UNKNOWN,
-            reason=f"Only {len(rows.scheduled_ns)} reads; {context.enough} are needed.",
+            reason=f"Only {counted(len(rows.scheduled_ns), 'read')}; {context.enough:,} {are(context.enough)} needed.",
         )
     figures = _figures(rows, context)
     state, reason = _judge(figures)
@@ -107,7 +107,8 @@ def _judge(figures: dict[str, Json]) -> tuple[State, str]:
         share = figures["sustaining_wasted_share"]
         late = f", {100 * share:.0f} % of which came too late" if isinstance(share, float) else ""
         return State.VIOLATED, (
-            f"It does not end by itself: {figures['sustaining_loads_per_second']:.0f} loads a second{late}, sustain it."
+            f"It does not end by itself: {figures['sustaining_loads_per_second']:,.0f} loads a second{late}, sustain"
+            " it."
         )
     if not figures["loads"]:
         return State.UNKNOWN, "No load reached the database."

@@ -20,7 +20,7 @@ from caplab.check.versions import key_codes
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import COUNTER_SCAN
-from caplab.nouns import all_of, are, counted
+from caplab.nouns import all_of, are, counted, grouped
 
 from .witnesses import CounterReads, witnesses
 
@@ -56,7 +56,7 @@ def check(history: Table, context: Context) -> Finding:
     effective = among(history, "op", ["incr"]) & ~among(history, "outcome", ["fail"])
     counter, other, skipped = _counters(history, key, len(names))
     if not counter.any():
-        problem = f"None of {skipped} keys is a counter." if skipped else "No operation is an incr."
+        problem = f"None of {skipped:,} keys is a counter." if skipped else "No operation is an incr."
         return Finding(property=NAME, state=State.UNKNOWN, reason=problem, figures={"keys": 0, "keys_skipped": skipped})
     counter_reads, scan_problem = _all_reads(history, context, key, counter, other)
     counter_reads = _bounded(history, key, effective & counter[key], counter_reads)
@@ -185,12 +185,14 @@ def _judge(figures: dict[str, Json], reads: int, enough: int) -> tuple[State, st
         below, above = figures["below"], figures["above"]
         wrong = []
         if below:
-            wrong.append(f"{below} miss{'es' if below == 1 else ''} acked increments (up to {figures['missing_max']})")
+            most = grouped(figures["missing_max"])
+            wrong.append(f"{grouped(below)} miss{'es' if below == 1 else ''} acked increments (up to {most})")
         if above:
-            wrong.append(f"{above} show{'s' if above == 1 else ''} more than was added (up to {figures['excess_max']})")
+            most = grouped(figures["excess_max"])
+            wrong.append(f"{grouped(above)} show{'s' if above == 1 else ''} more than was added (up to {most})")
         return State.VIOLATED, f"Of {counted(reads, 'read')} of counters {', '.join(wrong)}."
     if reads < enough:
-        return State.UNKNOWN, f"Only {counted(reads, 'read')} of counters; {enough} {are(enough)} needed."
+        return State.UNKNOWN, f"Only {counted(reads, 'read')} of counters; {enough:,} {are(enough)} needed."
     counters = counted(figures["keys"], "counter")
     return State.HOLDS, f"{all_of(reads, 'read')} of {counters} {are(reads)} between what was acked and what was sent."
 

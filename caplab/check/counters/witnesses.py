@@ -170,6 +170,6 @@ class _WitnessBuilder:
         if not len(rows):
             rows = self.increments.row[self.increments.key == self.reads.key[place]][:1]  # to show that it is a counter
         left_out = max(0, len(rows) - MAX_OPERATIONS)
-        more = f" (the latest {MAX_OPERATIONS} of {len(rows)} increments are shown)" if left_out else ""
+        more = f" (the latest {MAX_OPERATIONS} of {len(rows):,} increments are shown)" if left_out else ""
         shown = (*rows[left_out:].tolist(), int(self.reads.row[place]))
         return witness(self.history, f"{what}{more}.", shown, self.context)

@@ -15,7 +15,7 @@ from caplab.check.sides import by_side
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import FinalScan
-from caplab.nouns import all_of, are, counted, were
+from caplab.nouns import all_of, are, counted, grouped, were
 
 from . import standalone_scans
 from .adds import Adds, adds_of, problem_of, scan_of, within
@@ -177,13 +177,13 @@ def _own_copy(history: Table, adds: Adds, member: str, elements: int) -> Json:
 def _judge(figures: dict[str, Json], scan_problem: str, enough: int) -> tuple[State, str]:
     if scan_problem:
         return State.UNKNOWN, scan_problem
-    wrong = [f"{figures[name]} {name}" for name in ("lost", "unexpected", "duplicated") if figures[name]]
+    wrong = [f"{grouped(figures[name])} {name}" for name in ("lost", "unexpected", "duplicated") if figures[name]]
     acked = figures["acked"]
     if wrong:
         return State.VIOLATED, f"Of {counted(acked, 'acked element')}: {', '.join(wrong)}."
     if not isinstance(acked, int) or acked < enough:
         few = f"Only {counted(acked, 'element')} {were(acked)} acked"
-        return State.UNKNOWN, f"{few}; {enough} {are(enough)} needed to say that none is lost."
+        return State.UNKNOWN, f"{few}; {enough:,} {are(enough)} needed to say that none is lost."
     return State.HOLDS, f"{all_of(acked, 'acked element')} {are(acked)} there, once, and nothing else is."
 
 

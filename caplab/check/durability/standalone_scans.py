@@ -192,7 +192,7 @@ def _agreeing(scans: StandaloneScans, pool: list[int]) -> tuple[list[int], str]:
     elements = [_elements(scans, scan) for scan in chosen]
     for scan, found in zip(chosen[1:], elements[1:], strict=True):
         if not np.array_equal(found, elements[0]):
-            sizes = f"({len(elements[0])} and {counted(len(found), 'element')})"
+            sizes = f"({len(elements[0]):,} and {counted(len(found), 'element')})"
             names = " and ".join(f"'{scans.server[each]}'" for each in (chosen[0], scan))
             which = f"the last scans of {names}" if scans.server[scan] != scans.server[chosen[0]] else "its last scans"
             return chosen, f"The members had not converged before the final scan: {which} differ {sizes}."

@@ -89,7 +89,7 @@ def _duplicated(adds: Adds, duplicated: Integers, scan: Scan) -> list[_Proof]:
     proofs = []
     for value in duplicated[:MAX_WITNESSES].tolist():
         copies = scan.copies(value)
-        what = f"The final scan has the value {value} {len(copies)} times."
+        what = f"The final scan has the value {value} {len(copies):,} times."
         proofs.append((what, [*_add(adds, value), *copies[:2]]))
     return proofs
 

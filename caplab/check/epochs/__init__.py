@@ -23,7 +23,7 @@ from caplab.check.finding import Context, Finding, State
 from caplab.check.witness import MAX_WITNESSES, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
-from caplab.nouns import are, counted, were
+from caplab.nouns import are, counted, grouped, were
 
 NAME = "epochs"
 _WRITES = ("write", "add", "incr", "enqueue")
@@ -233,8 +233,8 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
         )
     if not isinstance(acked, int) or acked < enough:
         have = "has its" if acked == 1 else "have their"
-        return State.UNKNOWN, f"Only {counted(acked, 'acked write')} {have} epoch; {enough} {are(enough)} needed."
-    return State.HOLDS, f"No write of {acked} was acked in an epoch that was already over."
+        return State.UNKNOWN, f"Only {counted(acked, 'acked write')} {have} epoch; {enough:,} {are(enough)} needed."
+    return State.HOLDS, f"No write of {grouped(acked)} was acked in an epoch that was already over."
 
 
 CHECKER = Checker(

@@ -14,7 +14,7 @@ from caplab.check.versions import key_codes
 from caplab.check.witness import shares, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
-from caplab.nouns import are, counted, were
+from caplab.nouns import are, counted, grouped, were
 
 NAME = "ids"
 
@@ -121,14 +121,15 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     ids = figures["ids"]
     if figures["duplicates"] or figures["out_of_order"]:
         return State.VIOLATED, (
-            f"Of {counted(ids, 'id')} {figures['duplicates']} had been handed out before,"
-            f" {figures['out_of_order']} {are(figures['out_of_order'])} smaller than one that was acked before."
+            f"Of {counted(ids, 'id')} {grouped(figures['duplicates'])} had been handed out before,"
+            f" {grouped(figures['out_of_order'])} {are(figures['out_of_order'])} smaller than one that was acked"
+            " before."
         )
     if not isinstance(ids, int) or ids < enough:
-        return State.UNKNOWN, f"Only {counted(ids, 'id')} {were(ids)} handed out; {enough} {are(enough)} needed."
+        return State.UNKNOWN, f"Only {counted(ids, 'id')} {were(ids)} handed out; {enough:,} {are(enough)} needed."
     return (
         State.HOLDS,
-        "The only id is no other's." if ids == 1 else f"All {ids} ids are different, and grow with time.",
+        "The only id is no other's." if ids == 1 else f"All {grouped(ids)} ids are different, and grow with time.",
     )
 
 

@@ -142,7 +142,7 @@ def _state(proofs: Proofs, figures: dict[str, Json], level: _Level, context: Con
     if int(str(transactions)) < context.enough:
         return (
             State.UNKNOWN,
-            f"Only {counted(transactions, 'committed transaction')}; {context.enough} {are(context.enough)} needed.",
+            f"Only {counted(transactions, 'committed transaction')}; {context.enough:,} {are(context.enough)} needed.",
         )
     if hidden := _hidden(proofs, level):
         return State.UNKNOWN, f"{hidden} {allows}"

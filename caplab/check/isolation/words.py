@@ -36,11 +36,7 @@ _ORDERS = {"": "", "session": " with the order of a session", "realtime": " with
 def of_cycle(t: Transactions, cycle: Cycle) -> str:
     """Return the cycle as a sentence: why each of its transactions comes before the next."""
     steps = "; ".join(_step(t, step) for step in cycle.steps)
-    before = " before ".join(_name(t, step.source) for step in cycle.steps)
-    return (
-        f"{TITLES[cycle.name]}{_ORDERS[cycle.order]}: {steps}."
-        f" So {before} before {_name(t, cycle.steps[0].source)}, which is no order."
-    )
+    return f"{TITLES[cycle.name]}{_ORDERS[cycle.order]}: {steps}. So {_around(t, cycle)}: a cycle."
 
 
 def of_read(t: Transactions, name: str, read: int, writer: int | None) -> str:
@@ -96,7 +92,7 @@ def of_dirty(t: Transactions, below: int, above: int) -> str:
 def of_lost(t: Transactions, reads: Sequence[int]) -> str:
     """Return a sentence on transactions that read one version of a key and then all wrote it."""
     names = ", ".join(_name(t, int(t.of[read])) for read in reads[:5])
-    more = f" and {len(reads) - 5} more" if len(reads) > 5 else ""
+    more = f" and {len(reads) - 5:,} more" if len(reads) > 5 else ""
     return (
         f"{TITLES['lost_updates']}: {names}{more} each {_found(t, reads[0])}, and wrote it afterwards:"
         " all but one of these did not see what the others wrote."
@@ -120,6 +116,14 @@ def _step(t: Transactions, step: Step) -> str:
     if step.kind == WW:
         return f"{second} {verb} {after} to {key} after {first} {verb} {wrote}"
     return f"{first} {_read(t, step.source, step.key)}, without {after}, which {second} {verb}"
+
+
+def _around(t: Transactions, cycle: Cycle) -> str:
+    """Return that each of its transactions comes before the next, and the last before the first."""
+    names = [_name(t, step.source) for step in cycle.steps]
+    first, *others = [f"{name} before {after}" for name, after in zip(names, [*names[1:], names[0]], strict=True)]
+    first = first.replace(" before ", " comes before ", 1)
+    return f"{', '.join([first, *others[:-1]])}, and {others[-1]}" if others else first
 
 
 def _name(t: Transactions, transaction: int) -> str:

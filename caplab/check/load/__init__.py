@@ -19,7 +19,7 @@ from caplab.check.versions import key_codes
 from caplab.check.witness import MAX_WITNESSES, witness
 from caplab.model.fields import Json
 from caplab.model.history import Table
-from caplab.nouns import are, counted, were
+from caplab.nouns import are, counted, grouped, were
 
 NAME = "load"
 _SHOWN = 20  # loads of one miss in a witness
@@ -111,7 +111,7 @@ def _figures(history: Table, rows: Integers, miss: _Misses) -> dict[str, Json]:
 def _witness(history: Table, rows: Integers, miss: _Misses, number: int, context: Context) -> Json:
     begin, loads = int(miss.begin[number]), int(miss.loads[number])
     key = history.column("key")[int(rows[begin])].as_py() or ""
-    text = f"'{key}' was loaded {loads} times where once would be enough."
+    text = f"'{key}' was loaded {loads:,} times where once would be enough."
     return witness(history, text, rows[begin : begin + min(loads, _SHOWN)].tolist(), context)
 
 
@@ -120,11 +120,11 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     if figures["stampedes"]:
         return (
             State.VIOLATED,
-            f"{figures['stampedes']} of {counted(misses, 'miss', 'misses')} {were(figures['stampedes'])} loaded"
-            f" more than once, in {counted(loads, 'load')}.",
+            f"{grouped(figures['stampedes'])} of {counted(misses, 'miss', 'misses')} {were(figures['stampedes'])}"
+            f" loaded more than once, in {counted(loads, 'load')}.",
         )
     if not isinstance(loads, int) or loads < enough:
-        return State.UNKNOWN, f"Only {counted(loads, 'load')}; {enough} {are(enough)} needed."
+        return State.UNKNOWN, f"Only {counted(loads, 'load')}; {enough:,} {are(enough)} needed."
     return State.HOLDS, f"Each of {counted(misses, 'miss', 'misses')} was loaded once{_repeats(figures)}."
 
 
@@ -134,7 +134,7 @@ def _repeats(figures: dict[str, Json]) -> str:
     if not repeated:
         return ""
     keys = "a key that had been loaded" if repeated == 1 else "keys that had been loaded"
-    return f"; {repeated} of them {were(repeated)} of {keys} before, {gap_seconds:.3g} s after at the soonest"
+    return f"; {grouped(repeated)} of them {were(repeated)} of {keys} before, {gap_seconds:.3g} s after at the soonest"
 
 
 CHECKER = Checker(

@@ -13,7 +13,7 @@ from caplab.check.columns import among
 from caplab.check.finding import Context, Finding, State
 from caplab.model.fields import Json
 from caplab.model.history import Table
-from caplab.nouns import all_of, are, counted, were
+from caplab.nouns import all_of, are, counted, grouped, were
 
 from .deliveries import deliveries_of
 from .losses import missing_of
@@ -90,7 +90,7 @@ def _figures(operations: Operations, anomalies: Anomalies) -> dict[str, Json]:
 
 def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     acked, undrained = figures["acked"], figures["undrained"]
-    wrong = [f"{figures[name]} {words}" for name, words in _WRONG.items() if figures[name]]
+    wrong = [f"{grouped(figures[name])} {words}" for name, words in _WRONG.items() if figures[name]]
     if wrong:
         return State.VIOLATED, f"Of {counted(acked, 'acked element')}: {', '.join(wrong)}."
     if undrained:
@@ -101,11 +101,11 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     delivered = _number(figures, "dequeued") + _number(figures, "left")
     if delivered < enough:
         few = f"Only {counted(delivered, 'element')} {were(delivered)} delivered"
-        return State.UNKNOWN, f"{few}; {enough} {are(enough)} needed to say that none is lost."
+        return State.UNKNOWN, f"{few}; {enough:,} {are(enough)} needed to say that none is lost."
     if not acked:
         return State.HOLDS, "Nothing was acked, and all that was delivered had been enqueued."
     taken = figures["maybe_taken"]
-    maybe = f"; dequeues of unknown outcome may have taken {taken} of them" if taken else ""
+    maybe = f"; dequeues of unknown outcome may have taken {grouped(taken)} of them" if taken else ""
     return State.HOLDS, (
         f"{all_of(acked, 'acked element')} {were(acked)} delivered once and in order, and nothing else{maybe}."
     )

@@ -81,7 +81,7 @@ class _Proofs:
         enqueues = self.operations.enqueues.row[missing.enqueue[here]].tolist()
         accounts = {row for enqueue in enqueues for rows in self._accounts(enqueue) for row in rows}
         what = (
-            f"{len(enqueues)} elements{self._of(enqueues[0])} were enqueued, and are gone; only"
+            f"{len(enqueues):,} elements{self._of(enqueues[0])} were enqueued, and are gone; only"
             f" {counted(takers, 'dequeue')} of unknown outcome may have taken one each."
         )
         return what, [*accounts, *some.row[may].tolist(), *np.unique(missing.proof[here]).tolist()]
@@ -105,7 +105,7 @@ class _Proofs:
             why = "before it was enqueued" if later else "though it was never enqueued"
             why = "though its enqueue surely failed" if refused and not later else why
             sooner = self._dequeues(row) if later else []
-            why = f"{len(sooner)} times in all, before it was enqueued so often" if len(sooner) > 1 else why
+            why = f"{len(sooner):,} times in all, before it was enqueued so often" if len(sooner) > 1 else why
             what = f"{self._element(row)} was {self._delivered(row)}, {why}."
             proofs.append((what, [*later, *refused, *sooner, row]))
         return proofs

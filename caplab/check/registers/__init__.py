@@ -179,14 +179,14 @@ def _state(tally: _Tally, shown: Sequence[Mapping[str, Json]], context: Context)
     if tally.undecided:
         return State.UNKNOWN, (
             f"{some_are(len(tally.undecided), tally.keys, 'key')} undecided: observed values had been written"
-            f" more than once, and {context.budget} states were not enough to check every order."
+            f" more than once, and {context.budget:,} states were not enough to check every order."
             f" Hint: allow more with --budget {10 * context.budget}."
         )
     if tally.operations < context.enough:
         few = counted(tally.operations, "operation")
-        reason = f"Only {few} on registers; {context.enough} {are(context.enough)} needed."
+        reason = f"Only {few} on registers; {context.enough:,} {are(context.enough)} needed."
         return State.UNKNOWN, reason
-    return State.HOLDS, f"Linearizable keys: all {tally.keys}, in {counted(tally.operations, 'operation')}."
+    return State.HOLDS, f"Linearizable keys: all {tally.keys:,}, in {counted(tally.operations, 'operation')}."
 
 
 CHECKER = Checker(

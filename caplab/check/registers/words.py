@@ -48,14 +48,14 @@ def _of_refused(where: str, steps: Sequence[Step], observers: Sequence[Step]) ->
     hint = "A cas that failed for another reason needs an error that says so."
     if len(observers) == 1:
         return f"A cas {where} was refused, though it would have found what it expected, {_value(observers[0])}. {hint}"
-    return f"No order of these {len(steps)} operations {where} explains that a cas was refused. {hint}"
+    return f"No order of these {len(steps):,} operations {where} explains that a cas was refused. {hint}"
 
 
 def _of_cas(where: str, steps: Sequence[Step], observers: Sequence[Step]) -> str:
     expected = [_value(step) for step in observers if step.writes]
     if len(expected) == len(observers) == 2 and expected[0] == expected[1]:
         return f"Two cas {where} took effect on the same value, {expected[0]}."
-    return f"No order of these {len(steps)} operations {where} explains what each of them saw."
+    return f"No order of these {len(steps):,} operations {where} explains what each of them saw."
 
 
 def _value(step: Step) -> str:

@@ -32,7 +32,7 @@ def check(history: Table, context: Context) -> Finding:
     late_ns = _lateness(history, context)
     if len(late_ns) < context.enough:
         few = counted(len(late_ns), "operation")
-        reason = f"Only {few} in the steady state; {context.enough} {are(context.enough)} needed."
+        reason = f"Only {few} in the steady state; {context.enough:,} {are(context.enough)} needed."
         return Finding(property=NAME, state=State.UNKNOWN, reason=reason)
     p50, p99, worst = (float(value) / 1e9 for value in np.quantile(late_ns, [0.5, 0.99, 1], method="inverted_cdf"))
     on_time = float((late_ns <= LATE_NS).mean())

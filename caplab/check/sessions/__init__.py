@@ -16,7 +16,7 @@ from caplab.check.sides import by_side
 from caplab.check.versions import Versions, applies, keys_left_out, too_few_reads, versions_of
 from caplab.model.fields import Json
 from caplab.model.history import Table
-from caplab.nouns import all_of, counted
+from caplab.nouns import all_of, counted, grouped
 
 from .order import Sessions, sessions_of
 from .search import Violations, search
@@ -92,7 +92,7 @@ def _of_reads(violations: Violations, which: Mask) -> dict[str, Json]:
 
 def _judge(figures: dict[str, Json], violations: Violations, enough: int) -> tuple[State, str]:
     reads = figures["reads"]
-    wrong = [f"{figures[name]} of {name.replace('_', ' ')}" for name in violations if figures[name]]
+    wrong = [f"{grouped(figures[name])} of {name.replace('_', ' ')}" for name in violations if figures[name]]
     left_out = keys_left_out(figures["keys_skipped"])
     if wrong:
         return State.VIOLATED, f"Violations in {counted(reads, 'read')}: {', '.join(wrong)}{left_out}."

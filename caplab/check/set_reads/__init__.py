@@ -17,7 +17,7 @@ from caplab.check.scans import of_sets
 from caplab.check.standalone import has_clock
 from caplab.model.fields import Json
 from caplab.model.history import Table
-from caplab.nouns import are, counted, were
+from caplab.nouns import are, counted, grouped, were
 
 from .elements import LONG_AGO, Elements, Reads, earliest, elements_of, last_absent, latest, reads_of
 from .witnesses import Fates, witnesses
@@ -156,7 +156,7 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     scans = f"in {counted(figures['scans'], 'scan')}"
     longest = figures["stale_max_seconds"]
     for_long = f" for up to {longest:.3f} s" if isinstance(longest, float) and figures["stale"] else ""
-    wrong = [f"{figures[name]} {name}" for name in ("lost", "vanished", "stale") if figures[name]]
+    wrong = [f"{grouped(figures[name])} {name}" for name in ("lost", "vanished", "stale") if figures[name]]
     if wrong:
         return State.VIOLATED, f"Of {counted(figures['attempted'], 'element')} {scans}: {', '.join(wrong)}{for_long}."
     stable = figures["stable"]
@@ -164,7 +164,7 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
     never = f"; {unread} {were(unread)} never read" if unread else ""
     if not isinstance(stable, int) or stable < enough:
         few = f"Only {counted(stable, 'element')} {were(stable)} seen to stay"
-        return State.UNKNOWN, f"{few}; {enough} {are(enough)} needed{never}."
+        return State.UNKNOWN, f"{few}; {enough:,} {are(enough)} needed{never}."
     return State.HOLDS, f"{counted(stable, 'element')} stayed visible once known, {scans}{never}."
 
 

@@ -30,7 +30,7 @@ from caplab.check.versions import (
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import REGISTER_SCAN
-from caplab.nouns import counted
+from caplab.nouns import counted, grouped
 
 from .figures import JudgedReads, behind_versions, by_label, figures_of, phases
 from .scan import ScannedVersions, shown_at_the_end
@@ -173,14 +173,14 @@ def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
         "unexpected": "unexpected",
         "unexpected_at_the_end": "unexpected in the final scan",
     }
-    wrong = [f"{figures[name]} {words}" for name, words in kinds.items() if figures[name]]
+    wrong = [f"{grouped(figures[name])} {words}" for name, words in kinds.items() if figures[name]]
     left_out = keys_left_out(figures["keys_skipped"])
     if wrong:
         return State.VIOLATED, f"Of {counted(reads, 'read')}: {', '.join(wrong)}{left_out}."
     if not isinstance(reads, int) or reads < enough:
         return State.UNKNOWN, too_few_reads(reads, enough, figures["keys_skipped"])
-    open_ones = f", {figures['undecided']} undecided" if figures["undecided"] else ""
-    return State.HOLDS, f"No stale read in {reads}{open_ones}{left_out}."
+    open_ones = f", {grouped(figures['undecided'])} undecided" if figures["undecided"] else ""
+    return State.HOLDS, f"No stale read in {grouped(reads)}{open_ones}{left_out}."
 
 
 CHECKER = Checker(

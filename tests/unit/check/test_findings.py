@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
-from support.checkers.histories import SIDES, adds, history, run_record, scan, scanned, table
+from support.checkers.histories import SIDES, adds, history, operation, run_record, scan, scanned, table
 
 from caplab.check import CHECKERS, Checker, Context, Finding, State, check_history, merge, run_checker
 from caplab.check.finding import ENOUGH
@@ -41,6 +42,36 @@ def test_a_checker_that_raises_has_found_nothing_and_its_error_is_kept() -> None
     assert "ZeroDivisionError: oh no" in finding.reason
     assert "in broken" in finding.error
     assert finding.to_json()["error"] == finding.error
+
+
+MANY = 3_000
+OF_MANY = {
+    "durability": adds(range(MANY)) + scan([0]),
+    "ids": [operation(10 * number, op="id", value=7) for number in range(MANY)],
+    "counters": [operation(10 * number, op="read", value=5, key="c") for number in range(MANY)]
+    + [operation(0, op="incr", value=1, key="c", session=2)],
+    "queue": [
+        operation(10 * number, op=op, value=number, session=session)
+        for number in range(MANY)
+        for session, op in enumerate(("enqueue", "dequeue", "dequeue"))
+    ],
+    "load": [operation(10 * number, op="load", key="k", session=number) for number in range(MANY)],
+    "registers": [operation(10 * number, op="write", key="k", value=7) for number in range(MANY)],
+    "sessions": [operation(0, key="k", value=1)]
+    + [operation(10 + 10 * number, op="read", key="k", value=1) for number in range(MANY)],
+    "staleness": [operation(0, key="k", value=1)]
+    + [operation(10 + 10 * number, op="read", key="k", value=1) for number in range(MANY)],
+    "availability": [operation(10 * number) for number in range(MANY)],
+    "schedule": [operation(10 * number) for number in range(MANY)],
+}
+
+
+@pytest.mark.parametrize("name", OF_MANY)
+@pytest.mark.parametrize("enough", [1, 12_345])
+def test_every_number_in_a_reason_has_its_thousands_apart(name: str, enough: int) -> None:
+    finding = CHECKERS[name].check(history(OF_MANY[name]), replace(scanned(1), enough=enough, standalone=True))
+    assert re.search(r"\d,\d{3}", finding.reason), finding.reason
+    assert not re.search(r"\d{4}", finding.reason), finding.reason
 
 
 OF_SETS = {"durability", "epochs", "availability", "schedule"}

@@ -171,7 +171,7 @@ def test_a_cycle_is_told_transaction_by_transaction() -> None:
     finding = check(concurrent('[["append","x",1],["append","y",2]]', '[["r","x",[1]],["r","y",[]]]'))
     assert finding.figures["witnesses"][0]["what"] == (  # type: ignore[index,call-overload]
         "Read skew (G-single): row 2 read 'y' as [], without 2, which row 1 appended; row 2 read 'x' as [1], where"
-        " row 1 appended 1. So row 2 before row 1 before row 2, which is no order."
+        " row 1 appended 1. So row 2 comes before row 1, and row 1 before row 2: a cycle."
     )
     assert finding.figures["witnesses"][0]["operations"][0]["txn"] == [  # type: ignore[index,call-overload]
         ["append", "x", 1], ["append", "y", 2],

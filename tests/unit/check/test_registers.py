@@ -276,7 +276,7 @@ def test_a_key_beyond_the_budget_is_unknown_and_others_still_decide() -> None:
     few = Context(enough=1, budget=1000)
     finding = registers.check(history(crowd("x")), few)
     assert (finding.state, finding.figures["undecided_keys"]) == (State.UNKNOWN, ["x"])
-    assert "1000 states were not enough to check every order. Hint: allow more with --budget 10000." in finding.reason
+    assert "1,000 states were not enough to check every order. Hint: allow more with --budget 10000." in finding.reason
     stale = [wrote(1, 0, 1, key="y"), wrote(2, 2, 3, key="y"), read(1, 4, 5, key="y")]
     finding = registers.check(history(crowd("x") + stale), few)
     figures = finding.figures

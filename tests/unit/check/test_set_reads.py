@@ -120,7 +120,7 @@ def test_the_quantiles_tell_how_long_elements_were_missing_and_how_long_lost_one
     assert counts(finding) == {"stable": 100, "stale": 99, "never_read": 1}
     assert stable == {"min": 0, "p50": 0.049, "p95": 0.094, "p99": 0.098, "max": 0.099}
     assert finding.figures["stale_max_seconds"] == 0.099
-    assert finding.reason == "Of 101 elements in 5050 scans: 99 stale for up to 0.099 s."
+    assert finding.reason == "Of 101 elements in 5,050 scans: 99 stale for up to 0.099 s."
     lost = found("a1 add s 1 0-1\n b1 scan s 1 40-41\n a1 add s 2 50-51\n b1 scan s 2 60-61")
     assert lost.figures["lost_seconds"] == dict.fromkeys(stable, 39 * MS / 1e9)
 
