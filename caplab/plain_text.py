@@ -16,6 +16,8 @@ def printable(text: str) -> str:
     A control character is any that is not printable by Unicode: escape sequences' first character, carriage returns,
     marks that turn the direction of writing, halves of surrogate pairs.
     """
+    if text.isprintable():
+        return text
     return "".join(char if char == "\n" or char.isprintable() else " " for char in text)
 
 

@@ -91,7 +91,8 @@ def _shown(history: Table, context: Context, found: _Found, origin_ns: int) -> I
 
 def _cells(operation: Figures) -> tuple[str, ...]:
     """Format an operation, with replication ids as short as they can be told apart by."""
-    return tuple(_LONG_ID.sub(r"\1", cell) for cell in cells(operation))
+    *others, where = cells(operation)
+    return (*others, _LONG_ID.sub(r"\1", where))
 
 
 def _figures(operation: object) -> Figures:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from caplab.check.finding import State
+from caplab.model.runs import CONTROL
 from caplab.verdict import Judgement
 
 from .. import words
@@ -164,7 +165,7 @@ def _outage(report: RunReport) -> tuple[str, float | None]:
 
 def _without_fault(report: RunReport) -> tuple[str, float | None]:
     outages = report.measured("availability", "outages")
-    if outages is None or report.record.fault_windows:
+    if outages is None or report.record.fault != CONTROL:
         return NOT_MEASURED, None
     return f"{words.counted(outages)} outages" if outages else "none", outages
 

@@ -173,6 +173,12 @@ def test_many_operations_are_thinned_and_the_page_says_so() -> None:
     assert f"thinned from {view.raw[1]:,}" in run_of(text, 1)["html"]
 
 
+def test_a_planned_fault_that_never_came_has_no_outage_that_was_measured() -> None:
+    report = report_of(killed_run(), fault_windows=())
+    text = page(SuitePage(suite="s", machine="", made="", runs=[RunPage(report=report)]), "")
+    assert 'data-label="not served for" data-sort="-1"' in text
+
+
 def test_a_control_run_and_one_without_a_primary_are_drawn(tmp_path: Path) -> None:
     text = pages.write_suite(write_control(tmp_path / "control"), {}).read_text()
     assert "No acknowledged write was lost" in run_of(text, 1)["html"]
