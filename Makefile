@@ -8,7 +8,7 @@ IN_VENV := $(VENV)/bin/
 unexport PYTHONDONTWRITEBYTECODE
 SUITE ?= core
 REPEAT ?= 1
-RUN = $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
+RUN = $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep) $(if $(VERBOSE),--verbose)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status doctor dashboards clean chaos cap-table schemas workflow format test test-unit unit-tests test-images-python test-pythons test-kind lint prove venv chromium lock
@@ -37,7 +37,7 @@ doctor: ## check whether this machine can run the lab, and what it lacks
 dashboards: ## open Grafana (or Prometheus, if Grafana is not installed) on localhost, until Ctrl-C
 	@$(CLUSTER) dashboards
 
-chaos: venv ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; with REPEAT=n, KEEP=1, RESUME=1
+chaos: venv ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; with REPEAT=n, KEEP=1, RESUME=1, VERBOSE=1
 	@env -u KUBECONFIG $(RUN) --plan > /dev/null
 	@$(CLUSTER) up
 	@env -u KUBECONFIG $(RUN)

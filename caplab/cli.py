@@ -105,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
                      help="a setting of the experiment, instead of its default; repeat for more")  # fmt: skip
     run.add_argument("--results", type=Path, default=Path("results"), help="the folder for results (default: results)")
     run.add_argument("--keep", action="store_true", help="leave the clusters under test running")
+    run.add_argument("--verbose", "-v", action="store_true",
+                     help="print every figure of each run, not only its verdict and what was promised")  # fmt: skip
     run.add_argument("--resume", nargs="?", const="", metavar="FOLDER",
                      help="continue a suite that ended early: the newest of that name, or that in FOLDER; "
                           "runs that have a verdict are kept")  # fmt: skip
@@ -187,6 +189,7 @@ def _run(parsed: argparse.Namespace) -> int:
         settings=settings,
         folder=parsed.results,
         keep=parsed.keep,
+        verbose=parsed.verbose,
         resume=parsed.resume,
     )
     runs = planned(options)

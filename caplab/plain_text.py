@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 _NARROWEST, _WIDE = 40, 1000
+_NARROW_REPORT, _REPORT = 80, 110
 
 
 def printable(text: str) -> str:
@@ -33,6 +34,18 @@ def terminal_columns() -> int:
     except (AttributeError, OSError, ValueError):
         return _WIDE
     return max(_NARROWEST, columns) if columns else _WIDE
+
+
+def report_columns() -> int:
+    """Return the columns of a report: those of the terminal or, where stdout is none, of COLUMNS; _REPORT by default.
+
+    They are _REPORT at most, and _NARROW_REPORT at least.
+    """
+    columns = terminal_columns()
+    if columns == _WIDE:
+        given = os.environ.get("COLUMNS", "")
+        columns = int(given) if given.isdecimal() else _REPORT
+    return min(_REPORT, max(_NARROW_REPORT, columns))
 
 
 def wants_colour(out: Out) -> bool:

@@ -12,6 +12,7 @@ from ..plain_text import printable
 
 WIDTH = 110  # columns of a terminal that a report may take
 _MIN_WIDTH = 3  # the least width of a column of text
+_READABLE = 12  # the same, as long as nothing has to be broken
 _RIGHT, _LEFT = ">", "<"
 # The backslash first: one before a vertical bar would unescape it.
 _ESCAPES = (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("*", "\\*"), ("`", "\\`"), ("\n", " "))
@@ -68,14 +69,20 @@ def _widths(grid: Grid, most: int) -> tuple[str, list[int]]:
     """Return the gap between columns, and each one's width: texts shrink, the widest first, then the gap."""
     columns = zip(grid.header, *grid.rows, strict=True)
     full = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
-    for gap in ("  ", " "):
+    whole = _longest_words(grid)  # the gap shrinks before words are broken
+    for gap, floors in (("  ", whole), (" ", whole), (" ", [_MIN_WIDTH] * len(full))):
         widths, room = list(full), most - len(gap) * (len(full) - 1)
-        least = 12 if len(gap) > 1 else _MIN_WIDTH  # the gap shrinks before names are cut
-        while sum(widths) > room and (wide := [number for number in grid.texts if widths[number] > least]):
+        while sum(widths) > room and (wide := [number for number in grid.texts if widths[number] > floors[number]]):
             widths[max(wide, key=widths.__getitem__)] -= 1
         if sum(widths) <= room:
             break
     return gap, widths
+
+
+def _longest_words(grid: Grid) -> list[int]:
+    """Return the least width of each column that breaks no word; a column that may wrap has _READABLE at least."""
+    columns = zip(grid.header, *grid.rows, strict=True)
+    return [max(_READABLE, *(len(word) for cell in column for word in cell.split())) for column in columns]
 
 
 def _lines(grid: Grid, row: Sequence[str], widths: Sequence[int], gap: str, paint: Painter) -> list[str]:

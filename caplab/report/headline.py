@@ -18,8 +18,9 @@ from .judged import measured, predicted
 from .values import RunReport
 
 _MOST_COSTS = 4  # named in a headline
+_LONGEST = 240  # characters of a title, and of each part of a cost
 _UNTIL_SERVED = ("failoverTime", "writeOutage", "readOutage", "writesServed", "readsServed")  # told by the outage
-_NO_COST = (*_UNTIL_SERVED, "failovers", "unackedFound", "laterOutages", "lostWindow", "staleBehind")
+NO_COST = (*_UNTIL_SERVED, "failovers", "unackedFound", "laterOutages", "lostWindow", "staleBehind")
 _DISTINCT = 2.0  # an outage of writes so many times that of reads, or the other way round, is told apart
 
 
@@ -56,7 +57,7 @@ def headline(report: RunReport) -> RunHeadline:
     state, costs = report.verdict.state, _costs(report)
     uneventful = report.record.fault == CONTROL and state is State.HOLDS and not costs
     return RunHeadline(
-        title=words.one_line(report.record.experiment),
+        title=words.cut(words.one_line(report.record.experiment), _LONGEST),
         state=state,
         verdict=words.of_verdict(state),
         cost="nothing happened" if uneventful else _cost(report, costs),
@@ -77,10 +78,13 @@ def _cost(report: RunReport, costs: Sequence[str]) -> str:
         others = [cost for cost in costs if cost not in [_case(judgement) for judgement in broken]]
         parts = [*(_broken(judgement, report.record) for judgement in broken), *others]
     else:
-        parts = [_doubt(report), *costs]
+        doubt = _doubtful(report)
+        others = [cost for cost in costs if doubt is None or cost != _case(doubt)]
+        parts = [_reason(report) if doubt is None else _beside(doubt, report.record), *others]
     more = len(parts) - _MOST_COSTS
     shown = parts[:_MOST_COSTS] if more > 0 else parts
-    return words.one_line(", ".join(shown) + (f", and {more} more" if more > 0 else ""))
+    parts = [words.cut(words.one_line(part), _LONGEST) for part in shown]
+    return ", ".join(parts) + (f", and {more} more" if more > 0 else "")
 
 
 def _costs(report: RunReport) -> list[str]:
@@ -97,7 +101,7 @@ def _costs(report: RunReport) -> list[str]:
     costs = []
     for name, judgements in by_property.items():
         overall = [judgement for judgement in judgements if judgement.expected.side is None]
-        costs += [_case(judgement) for judgement in overall[:1] or judgements if name not in _NO_COST]
+        costs += [_case(judgement) for judgement in overall[:1] or judgements if name not in NO_COST]
     return costs
 
 
@@ -144,14 +148,18 @@ def _promise(judgement: Judgement) -> str:
     return "none" if judgement.expected.promise is Promise.FORBIDDEN else predicted(judgement).split("  (")[0]
 
 
-def _doubt(report: RunReport) -> str:
-    """Return the first reason why a run proves nothing: a doubt about the run, else a property."""
+def _doubtful(report: RunReport) -> Judgement | None:
+    """Return the property for which a run proves nothing; None if it is doubted as a whole."""
     verdict = report.verdict
     wrong = [judgement for judgement in verdict.judgements if judgement.state is not State.HOLDS]
     if len(verdict.reasons) > len(wrong) or not wrong:
-        return (verdict.reasons[0] if verdict.reasons else "no reason given").rstrip(".")
-    judgement = next((each for each in wrong if each.state is State.UNKNOWN), wrong[0])
-    return _beside(judgement, report.record)
+        return None
+    return next((judgement for judgement in wrong if judgement.state is State.UNKNOWN), wrong[0])
+
+
+def _reason(report: RunReport) -> str:
+    reasons = report.verdict.reasons
+    return reasons[0].rstrip(".") if reasons else "no reason given"
 
 
 def _served(record: RunRecord, sides: ServedSides) -> str:
@@ -166,7 +174,8 @@ def _served(record: RunRecord, sides: ServedSides) -> str:
     return "; ".join(parts)
 
 
-def _who(served: Served, record: RunRecord) -> str:
+def who(served: Served, record: RunRecord) -> str:
+    """Name the clients of a side, such as 'the zone cut off'; 'clients' are all of them."""
     if served.side == MINORITY:
         is_cut = any(window.kind == "partition" for window in record.fault_windows)
         return f"the zone{_plural(served)} {'cut off' if is_cut else 'that was hit'}"
@@ -179,15 +188,15 @@ def _plural(served: Served) -> str:
 
 def _again(served: Served, record: RunRecord) -> str:
     """Say when clients were served again; writes and reads apart if one was out for much longer."""
-    who, writes, reads = _who(served, record), served.writes, served.reads
+    clients, writes, reads = who(served, record), served.writes, served.reads
     if served.outage.seconds and writes and reads and _apart(writes.seconds, reads.seconds):
-        return f"{who} {_active('write', 'wrote', writes)} and {_active('read', 'read', reads)}"
+        return f"{clients} {_active('write', 'wrote', writes)} and {_active('read', 'read', reads)}"
     were = "were" if not served.side or (served.side == MINORITY and _plural(served)) else "was"
     outage = served.outage
     if not outage.seconds:
-        return f"{who} {were} served throughout"
+        return f"{clients} {were} served throughout the fault"
     seconds = words.short_seconds(outage.seconds)
-    return f"{who} {were} {'not served again within' if outage.at_least else 'served again after'} {seconds}"
+    return f"{clients} {were} {'not served again within' if outage.at_least else 'served again after'} {seconds}"
 
 
 def _silent(served: Served, record: RunRecord) -> str:
@@ -196,7 +205,7 @@ def _silent(served: Served, record: RunRecord) -> str:
     if silence is None or served.writes is None:
         return ""
     at_least = "at least " if silence.at_least else ""
-    sentence = f"{_who(served, record)} wrote nothing for {at_least}{words.short_seconds(silence.seconds)}"
+    sentence = f"{who(served, record)} wrote nothing for {at_least}{words.short_seconds(silence.seconds)}"
     if reads is None or not _apart(served.writes.seconds, reads.seconds):
         return sentence
     return f"{sentence} and {_active('read', 'read', reads)}"

@@ -1,4 +1,4 @@
-"""Predicted beside measured: a row for each property that the run's expectation row names."""
+"""Promised beside measured: a row for each property that the run's expectation row names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import words
 from .grid import Grid
 from .values import RunReport
 
-_MARKS = {State.HOLDS: "ok", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
+MARKS = {State.HOLDS: "ok", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
 
 
 def predicted_beside_measured(report: RunReport) -> Grid:
@@ -24,11 +24,11 @@ def predicted_beside_measured(report: RunReport) -> Grid:
             words.of_expected(judgement.expected, has_primary),
             predicted(judgement),
             measured(judgement),
-            _MARKS[judgement.state],
+            MARKS[judgement.state],
         )
         for judgement in report.verdict.judgements
     )
-    return Grid("predicted beside measured", ("property", "predicted", "measured", ""), rows, frozenset({0, 1, 2, 3}))
+    return Grid("promised beside measured", ("property", "promised", "measured", ""), rows, frozenset({0, 1, 2, 3}))
 
 
 def predicted(judgement: Judgement) -> str:

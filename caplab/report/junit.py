@@ -10,6 +10,7 @@ from xml.etree import ElementTree as Xml
 from caplab.check.finding import State
 from caplab.model.fields import Json
 
+from .headline import headline
 from .values import RunReport
 
 # Characters that XML 1.0 does not allow, not even escaped.
@@ -55,11 +56,14 @@ def _run(report: RunReport) -> Xml.Element:
     properties.append(_element("property", name="run", value=report.run_id))
     for judgement in verdict.judgements:
         properties.extend(_figures(judgement.to_json()))
-    first = verdict.reasons[0] if verdict.reasons else verdict.state.value
-    if verdict.state is State.VIOLATED:
-        case.append(_element("failure", "\n".join(verdict.reasons), message=first, type="invalid"))
-    elif verdict.state is State.UNKNOWN:
-        case.append(_element("error", "\n".join(verdict.reasons), message=first, type="unknown"))
+    shown = headline(report)
+    told = "\n".join(filter(None, (shown.title, shown.line, shown.served)))
+    if verdict.state is State.HOLDS:
+        case.append(_element("system-out", told))
+    else:
+        tag = "failure" if verdict.state is State.VIOLATED else "error"
+        text = "\n".join((told, *verdict.reasons))
+        case.append(_element(tag, text, message=shown.line, type=verdict.state.value))
     return case
 
 

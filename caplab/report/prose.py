@@ -12,12 +12,6 @@ from .values import Figures, RunReport, listed, number, text
 _SHOWN = 3  # lines of evidence of one window
 
 
-def headline(report: RunReport) -> str:
-    """Return name, verdict and run id."""
-    parts = (words.one_line(report.name), words.of_state(report.verdict.state), words.one_line(report.run_id))
-    return words.DOT.join(parts)
-
-
 def faults(record: RunRecord) -> list[str]:
     """Describe each fault window in a sentence."""
     if record.fault_windows:

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from caplab.check.finding import State
+from caplab.model.runs import CONTROL
 
 from . import words
 from .grid import Grid
-from .values import ClockCheck, RunReport, is_lower_bound, number
+from .headline import RunHeadline, headline
+from .values import ClockCheck, RunReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +28,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeats:
-    """Runs of one name: failover time in seconds at the worst vantage, acked writes lost, share acked."""
+    """Runs of one name: seconds until those that the row judges were served again, acked writes lost, share acked."""
 
     name: str
+    title: str  # what was done, as a sentence
     n: int
     failover_seconds: Spread
     lost: Spread
@@ -44,8 +46,9 @@ def repeats(reports: Iterable[RunReport]) -> tuple[Repeats, ...]:
     return tuple(
         Repeats(
             name=name,
+            title=headline(runs[0]).title,
             n=len(runs),
-            failover_seconds=_spread(runs, "availability", "failover_seconds"),
+            failover_seconds=_outages(runs),
             lost=_spread(runs, "durability", "lost"),
             ack_ratio=_spread(runs, "availability", "ack_ratio"),
         )
@@ -54,45 +57,57 @@ def repeats(reports: Iterable[RunReport]) -> tuple[Repeats, ...]:
     )
 
 
+def _outages(runs: Sequence[RunReport]) -> Spread:
+    """Return the spread of the outage that each run is judged by; a control has none."""
+    outages = [outage for run in runs if (outage := headline(run).outage) is not None]
+    return _spread_of([outage.seconds for outage in outages], any(outage.at_least for outage in outages))
+
+
 def _spread(runs: Sequence[RunReport], checker: str, figure: str) -> Spread:
-    measured = [(run, value) for run in runs if (value := run.measured(checker, figure)) is not None]
-    if not measured:
+    return _spread_of([value for run in runs if (value := run.measured(checker, figure)) is not None])
+
+
+def _spread_of(values: Sequence[float], at_least: bool = False) -> Spread:
+    if not values:
         return Spread(n=0)
-    values = [value for _, value in measured]
-    at_least = any(is_lower_bound(run.figures(checker), figure) for run, _ in measured)
-    return Spread(
-        n=len(values), low=min(values), median=round(statistics.median(values), 9), high=max(values), at_least=at_least
-    )
+    median = round(statistics.median(values), 9)
+    return Spread(n=len(values), low=min(values), median=median, high=max(values), at_least=at_least)
 
 
 def every_run(reports: Iterable[RunReport]) -> Grid:
-    """Build the grid with a row for each run."""
-    every = tuple(reports)
-    lasted = "\nor ".join(_recovery_names(every))
-    header = ("name", "verdict", lasted, "clocks\napart", "acked", "lost", "unacked\nfound", "ack ratio", "run")
-    return Grid("runs", header, tuple(_run(report) for report in every), frozenset({0, 1, 8}))
-
-
-def _recovery_names(reports: Iterable[RunReport]) -> list[str]:
-    """Return the name of the time until clients were served again in these runs."""
-    return sorted({words.failover(report.record.has_primary) for report in reports})
+    """Build the grid with a row for each run: what was done, its verdict, and what it cost."""
+    header = ("run", "verdict", "not served\nfor", "acked writes\nlost")
+    return Grid("runs", header, tuple(_run(report) for report in reports), frozenset({0, 1}))
 
 
 def _run(report: RunReport) -> tuple[str, ...]:
-    acked = number(report.figures("durability"), "acked")
-    failover = report.measured("availability", "failover_seconds")
-    share = report.measured("availability", "ack_ratio")
-    open_end = is_lower_bound(report.figures("availability"), "failover_seconds")
-    ends = (report.measured("durability", name) for name in ("lost", "unacked_found"))
+    shown = headline(report)
+    acked, lost = (report.measured("durability", name) for name in ("acked", "lost"))
+    losses = words.UNKNOWN if acked is None or lost is None else f"{words.counted(lost)} of {words.counted(acked)}"
+    return shown.title, shown.verdict, outage_of(report, shown), losses
+
+
+def outage_of(report: RunReport, shown: RunHeadline) -> str:
+    """Format how long the clients that the row judges were not served; '-' in a control."""
+    if shown.outage is None:
+        return words.NOTHING if report.record.fault == CONTROL else words.UNKNOWN
+    return f"{'>= ' if shown.outage.at_least else ''}{words.short_seconds(shown.outage.seconds)}"
+
+
+def every_figure(reports: Iterable[RunReport]) -> Grid:
+    """Build the grid with each run's figures beside those of `every_run`."""
+    header = ("run", "id", "clocks\napart", "unacked\nfound", "ack ratio")
+    return Grid("more figures", header, tuple(_figures(report) for report in reports), frozenset({0, 1}))
+
+
+def _figures(report: RunReport) -> tuple[str, ...]:
+    found, share = report.measured("durability", "unacked_found"), report.measured("availability", "ack_ratio")
     return (
         words.one_line(report.name),
-        words.of_state(report.verdict.state),
-        words.UNKNOWN if failover is None else words.seconds(failover, open_end),
-        _clock_distance(report.clock),
-        words.UNKNOWN if acked is None else words.counted(acked),
-        *(words.UNKNOWN if count is None else words.counted(count) for count in ends),
-        words.UNKNOWN if share is None else words.ratio(share),
         words.one_line(report.run_id),
+        _clock_distance(report.clock),
+        words.UNKNOWN if found is None else words.counted(found),
+        words.UNKNOWN if share is None else words.ratio(share),
     )
 
 
@@ -108,7 +123,7 @@ def every_repeat(reports: Iterable[RunReport]) -> Grid:
     every = tuple(reports)
     rows = tuple(
         (
-            words.one_line(repeated.name),
+            repeated.title,
             words.counted(repeated.n),
             _shown(repeated.failover_seconds, repeated.n, words.seconds, " s"),
             _shown(repeated.lost, repeated.n, words.counted),
@@ -116,7 +131,7 @@ def every_repeat(reports: Iterable[RunReport]) -> Grid:
         )
         for repeated in repeats(every)
     )
-    header = ("name", "n", f"{' or '.join(_recovery_names(every))} time", "acked writes lost", "ack ratio")
+    header = ("run", "n", "not served for", "acked writes lost", "ack ratio")
     return Grid("repeats: min / median / max", header, rows, frozenset({0, 2, 3, 4}))
 
 
@@ -130,4 +145,4 @@ def _shown(spread: Spread, runs: int, show: words.Show, unit: str = "") -> str:
 def tally(reports: Iterable[RunReport]) -> str:
     """Count the runs by verdict."""
     counts = Counter(report.verdict.state for report in reports)
-    return words.DOT.join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))
+    return words.DOT.join(f"{counts[state]} {word.lower()}" for state, word in words.VERDICTS.items())

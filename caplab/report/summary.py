@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from caplab.check.finding import merge
+from caplab.check.finding import State, merge
 from caplab.model.fields import Json
 
-from . import prose, words
-from .cache_tables import cache_sentence, readers_and_loads
+from . import brief, words
+from .cache_tables import cache_sentence
 from .grid import Grid, escaped, in_markdown
+from .headline import headline
 from .judged import predicted_beside_measured
-from .suite import Repeats, Spread, every_repeat, every_run, repeats, tally
-from .tables import latencies, vantages_and_routes
+from .suite import Repeats, Spread, every_repeat, repeats, tally
 from .values import RunReport
 
 _EXACT = 2**53  # larger ones change in readers that use doubles
 
 
 def summary_markdown(reports: Sequence[RunReport]) -> str:
-    """Build the suite's tables, then a section for each run."""
-    blocks = [["# Runs"], [escaped(tally(reports))], _table(every_run(reports)), _table(every_repeat(reports))]
+    """Build the suite's tables, then each run, folded away."""
+    blocks = [["# Runs"], [escaped(tally(reports))], _table(_every_run(reports)), _table(every_repeat(reports))]
     for report in reports:
         blocks += _run(report)
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _every_run(reports: Sequence[RunReport]) -> Grid:
+    """Build a row for each run: what was done, its verdict with the cost, how long whom was not served."""
+    shown = [headline(report) for report in reports]
+    rows = tuple((run.title, run.verdict, run.cost, run.served or words.NOTHING) for run in shown)
+    return Grid("runs", ("run", "verdict", "what it cost", "how clients were served"), rows, frozenset(range(4)))
 
 
 def verdict_json(reports: Sequence[RunReport]) -> dict[str, Json]:
@@ -57,15 +64,18 @@ def _run_json(report: RunReport) -> dict[str, Json]:
 
 
 def _run(report: RunReport) -> list[list[str]]:
-    writers = (cache_sentence, prose.own_copies, prose.second_clock, prose.instrument, prose.stages)
-    notes = [*prose.faults(report.record), *filter(None, (writer(report) for writer in writers))]
-    grids = (predicted_beside_measured, vantages_and_routes, latencies, readers_and_loads)
+    """Build a run's section: open if it is not as promised. All other figures are in findings.json."""
+    shown = headline(report)
+    is_open = "" if shown.state is State.HOLDS else " open"
+    notes = [*brief.faults(report.record), shown.served, brief.worst_vantage(report), cache_sentence(report)]
     return [
-        [f"## {escaped(prose.headline(report))}"],
-        [f"- {escaped(note)}" for note in notes],
+        [f"<details{is_open}><summary>{escaped(shown.title)}: {escaped(shown.line)}</summary>"],
+        [escaped(words.one_line(f"{report.name}{words.DOT}{report.run_id}"))],
+        [f"- {escaped(note)}" for note in notes if note],
         _reasons(report),
         [] if report.findings else ["No findings: no history was checked."],
-        *(_table(grid(report)) for grid in grids),
+        _table(predicted_beside_measured(report)),
+        ["</details>"],
     ]
 
 
@@ -73,7 +83,7 @@ def _reasons(report: RunReport) -> list[str]:
     if not report.verdict.reasons:
         return []
     reasons = [f"- {escaped(words.one_line(reason))}" for reason in report.verdict.reasons]
-    return [f"Why it is {report.verdict.state.value}:", "", *reasons]
+    return ["Why:", "", *reasons]
 
 
 def _table(grid: Grid) -> list[str]:

@@ -58,11 +58,6 @@ def stamped(engine: str, epoch: str) -> str:
     return f"{what} {name} {epoch[:_SHORT]}" if epoch else f"{what} a new {name}"
 
 
-def of_state(state: State) -> str:
-    """Return a verdict's word: VALID, INVALID or UNKNOWN."""
-    return state.value.upper()
-
-
 def of_verdict(state: State) -> str:
     """Return a run's verdict as people read it: AS PROMISED, PROMISE BROKEN or NOT PROVEN."""
     return VERDICTS[state]
@@ -140,6 +135,15 @@ def one_line(text: str) -> str:
 def shortened(text: str) -> str:
     """Shorten a text's words to a readable length: a key may have a mebibyte."""
     return _LONG.sub(lambda word: f"{word[0][:_LONGEST]}...", text)
+
+
+def cut(text: str, characters: int) -> str:
+    """Cut a text short after a whole word, or within one that is longer than that by itself."""
+    if len(text) <= characters:
+        return text
+    kept = text[: characters - 3]
+    whole = kept.rpartition(" ")[0] if text[characters - 3] != " " else kept
+    return f"{(whole if len(whole) > characters // 2 else kept).rstrip()}..."
 
 
 def abbreviated(value: str) -> str:

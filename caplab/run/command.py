@@ -34,6 +34,7 @@ class RunOptions:
     settings: Mapping[str, str] | None = None
     folder: Path = Path("results")
     keep: bool = False
+    verbose: bool = False
     resume: str | None = None
 
 
@@ -103,7 +104,7 @@ def _carry_out(plan: SuitePlan, suite: Suite, folder: Path, options: RunOptions,
     _keep_plan(folder, plan)
     files = {planned_run.experiment: planned_run.file for planned_run in suite.runs}
     before = earlier_runs(options.folder, experiments(experiments_folder()))
-    under_way = SuiteRun(plan, files, folder, before, out)
+    under_way = SuiteRun(plan, files, folder, before, out, verbose=options.verbose)
     under_way.all()
     if not options.keep:
         under_way.tidy()

@@ -18,7 +18,7 @@ from ..contract.names import VERDICT_SCHEMA
 from ..files import results
 from ..judging import JudgedRun, judge_folder, read_judged
 from ..ownership import SuiteSession
-from ..plain_text import Out, PlainWriter, SteadyWriter, wants_colour
+from ..plain_text import Out, PlainWriter, SteadyWriter, report_columns, wants_colour
 from ..report import words
 from ..report.junit import LabFailure, junit_xml
 from ..report.progress import RunAhead, RunDuration, announcement, time_left
@@ -43,13 +43,20 @@ class SuiteRun:
     """
 
     def __init__(
-        self, plan: SuitePlan, files: Mapping[str, Path], folder: Path, before: Sequence[RunDuration], out: Out
+        self,
+        plan: SuitePlan,
+        files: Mapping[str, Path],
+        folder: Path,
+        before: Sequence[RunDuration],
+        out: Out,
+        verbose: bool = False,
     ) -> None:
         self._suite_session = SuiteSession()
         self.ended: list[RunReport | LabFailure] = []
         self._plan, self._files, self._folder, self._out = plan, files, folder, out
         self._lost = ""  # why results could not be saved: the suite ends there
         self._before = list(before)
+        self._verbose = verbose
         self._grafana: grafana.Grafana | None = None
         self._no_grafana = ""  # why the environment's setting cannot be used
 
@@ -88,7 +95,8 @@ class SuiteRun:
     def end(self) -> int:
         """Show the whole suite and how it ended; return the exit code."""
         if self.reports:
-            self._say(render_suite(self.reports, colour=wants_colour(self._out)))
+            colour = wants_colour(self._out)
+            self._say(render_suite(self.reports, colour=colour, verbose=self._verbose, width=report_columns()))
         self._write()
         if self._lost:
             where, hint = self._folder, "make room there, and continue with --resume"
@@ -113,7 +121,8 @@ class SuiteRun:
             journal = drive(self._files[run.experiment], run.settings, context, out)
             results.write_journal(folder, journal)
             report = rendered(folder, journal.get("caplab") or {}, concluded(folder, journal))
-            shown = render_run(report, colour=wants_colour(self._out))
+            colour = wants_colour(self._out)
+            shown = render_run(report, colour=colour, verbose=self._verbose, width=report_columns())
         except RunFailed as failed:
             self._fail(run, str(failed), time.monotonic() - began)
             return
@@ -158,7 +167,7 @@ class SuiteRun:
             self._announce(run, f"cannot be kept, and is run again: {words.one_line(str(error))}")
             return False
         self.ended.append(report)
-        self._announce(run, f"kept: {words.of_state(report.verdict.state)}")
+        self._announce(run, f"kept: {words.of_verdict(report.verdict.state)}")
         return True
 
     def _runs_left(self, first: PlannedRun) -> list[RunAhead]:

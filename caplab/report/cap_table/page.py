@@ -28,7 +28,7 @@ Made by `bench/cap_table.py` (`make cap-table`) from `experiments/expectations.y
 The first table of each engine has a line for each row: what clients experienced, and in brackets what was promised.
 The second has a line for each property. *Promised* is what theory and the vendors say, a budget with its value under
 the settings in force: *forbidden*, one case is a violation; *must show*, without it the run proves nothing; *possible*,
-any value is allowed. *Measured* is the result of the row's newest runs. *unknown*: a run that proves nothing, or a
+any value is allowed. *Measured* is the result of the row's newest runs. *not proven*: a run that proves nothing, or a
 property that was not measured; *promise changed*: it was measured, but judged by what the row said before. Minority and
 majority are the sides of a cut; without a side, a figure covers all clients. Times are those that clients measured."""
 
@@ -79,16 +79,16 @@ def of_row(row: Expectation, newest: NewestRuns, has_primary: bool) -> Grid:
     state, evidence = with_evidence.state, with_evidence.evidence
     title = row.name
     if state is not None and evidence:
-        title += f": {state.value} when last measured, {evidence.date[:10]}"
+        title += f": {words.of_verdict(state).lower()} when last measured, {evidence.date[:10]}"
     lines = tuple(line[2:-1] for line in _lines(with_evidence, has_primary))
     return Grid(title, _HEADER[2:-1], lines, frozenset(range(len(_HEADER) - 3)))
 
 
 def tally(states: Sequence[State | None]) -> str:
-    """Count rows, such as '20 rows, 12 measured: 10 valid, 1 invalid, 1 unknown'."""
+    """Count rows, such as '20 rows, 12 measured: 10 as promised, 1 promise broken, 1 not proven'."""
     counts = Counter(states)
     measured = len(states) - counts[None]
-    by_state = ", ".join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))
+    by_state = ", ".join(f"{counts[state]} {word.lower()}" for state, word in words.VERDICTS.items())
     return f"{plural(len(states), 'row')}, {measured} measured: {by_state}"
 
 
@@ -138,7 +138,7 @@ def _at_a_glance(rows: Sequence[_Row]) -> Grid:
     def judged(of: Expectation, expected: PropertyExpectation) -> list[Judgement]:
         return [judgement for _, judgement in _judgements_of(by_name[of.name].runs, expected)]
 
-    states = [(row.row, "-" if row.state is None else row.state.value) for row in rows]
+    states = [(row.row, "-" if row.state is None else words.of_verdict(row.state).lower()) for row in rows]
     return overview(tally(_states(rows)), states, judged)
 
 
@@ -172,7 +172,8 @@ def _judged(row: _Row, expected: PropertyExpectation) -> tuple[str, str, str]:
     if not fits:
         return promise, shown(judged), "promise changed"
     state = _state(run_judgements, expected)
-    return promise, shown(judged), words.of_state(state) if state is State.VIOLATED else state.value
+    word = words.of_verdict(state)
+    return promise, shown(judged), word if state is State.VIOLATED else word.lower()
 
 
 def _state(run_judgements: Sequence[_RunJudgement], expected: PropertyExpectation) -> State:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from caplab.check.finding import Context
-from caplab.model.runs import FaultWindow
+from caplab.model.runs import FaultWindow, RunRecord
+from caplab.verdict.served import Served
 
 from .. import words
-from ..values import RunReport, is_lower_bound
+from ..headline import headline, who
+from ..values import RunReport
 from .svg import INK, Frame, fitted, line, number, rectangle, text, width
 
 COLUMN, COLUMN_EDGE = "#e4e6ea", "#8c959f"
@@ -47,11 +49,8 @@ def marks(report: RunReport, end_seconds: float) -> list[Mark]:
     if injected_ns is None:
         return []
     moments = _faults(report.record.fault_windows, injected_ns, end_seconds)
-    failover = report.measured("availability", "failover_seconds")
-    if failover:
-        at_least = is_lower_bound(report.figures("availability"), "failover_seconds")
-        label = f"not served again for {words.seconds(failover)}" if at_least else _served(failover)
-        moments.append(Mark(seconds=failover, text=label, colour=DOUBT if at_least else SERVED))
+    sides = headline(report).sides
+    moments += [_served(side, report.record) for side in (sides.judged, sides.other) if side and side.outage.seconds]
     if report.record.settled_ns is not None:
         moments.append(
             Mark(
@@ -64,8 +63,13 @@ def marks(report: RunReport, end_seconds: float) -> list[Mark]:
     return moments
 
 
-def _served(failover: float) -> str:
-    return f"served again after {words.seconds(failover)}"
+def _served(side: Served, record: RunRecord) -> Mark:
+    """Build the mark of when a side was served again; of all clients it needs no name."""
+    outage = side.outage
+    again = "not served again within" if outage.at_least else "served again after"
+    clients = f"{who(side, record).removeprefix('the ')} " if side.side else ""
+    label = f"{clients}{again} {words.short_seconds(outage.seconds)}"
+    return Mark(seconds=outage.seconds, text=label, colour=DOUBT if outage.at_least else SERVED)
 
 
 def _faults(windows: Sequence[FaultWindow], injected_ns: int, end_seconds: float) -> list[Mark]:

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from caplab.check.finding import Context
 from caplab.model.history import Table, is_validated, validate
 
-from .. import words
+from ..headline import RunHeadline, headline
 from ..values import RunReport
 from . import details, legend, marks, strips, title
 from .bins import BinnedRun, binned, first_ns
@@ -64,8 +64,9 @@ def drawn(history: Table, report: RunReport, extra: Details | None = None) -> Dr
     entries = legend.entries(bins, warm_up, bool(labels), report.record.has_primary)
     entries += details.entries(extra, bool(shades)) if extra else []
     below, bottom = legend.legend(entries, frame.bottom + legend.AXIS_HEIGHT, _MARGIN, WIDTH - _MARGIN)
-    svg = _document(report, bottom + 2, [*title.title(report, _MARGIN, WIDTH - _MARGIN), *plot, *below])
-    return Drawn(svg=svg, bins=bins, frame=frame, rows=rows)
+    shown = headline(report)
+    head = title.title(shown, report.run_id, _MARGIN, WIDTH - _MARGIN)
+    return Drawn(svg=_document(shown, bottom + 2, [*head, *plot, *below]), bins=bins, frame=frame, rows=rows)
 
 
 def _reach_ns(report: RunReport, context: Context) -> list[int]:
@@ -73,8 +74,9 @@ def _reach_ns(report: RunReport, context: Context) -> list[int]:
     if context.injected_ns is None:
         return []
     ends = [window.healed_ns for window in context.fault_windows] + [context.settled_ns]
-    failover = report.measured("availability", "failover_seconds") or 0
-    return [context.injected_ns + round(1e9 * failover), *(end for end in ends if end is not None)]
+    sides = headline(report).sides
+    served = [round(1e9 * side.outage.seconds) for side in (sides.judged, sides.other) if side]
+    return [*(context.injected_ns + after_ns for after_ns in served), *(end for end in ends if end is not None)]
 
 
 def _lost(report: RunReport) -> list[int]:
@@ -151,9 +153,9 @@ def _stretching(frame: Frame) -> tuple[str, str]:
     return f'<clipPath id="plot">{window}</clipPath><g clip-path="url(#plot)"><g class="stretches">', "</g></g>"
 
 
-def _document(report: RunReport, height: float, parts: Sequence[str]) -> str:
-    name = escape(words.one_line(f"{report.name}: {words.of_state(report.verdict.state)}"))
-    description = escape(words.one_line(title.headline_figures(report)))
+def _document(shown: RunHeadline, height: float, parts: Sequence[str]) -> str:
+    name = escape(f"{shown.title}: {shown.line}")
+    description = escape(shown.served)
     size = f'width="{WIDTH}" height="{number(height)}" viewBox="0 0 {WIDTH} {number(height)}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{FONTS}">',

@@ -74,14 +74,15 @@ def _em(char: str) -> float:
 
 
 def fitted(content: str, room: float, size: float, bold: bool = False) -> str:
-    """Cut a text short if it does not fit."""
+    """Cut a text short, after a whole word if it has any, if it does not fit."""
     content = words.one_line(content)
     if width(content, size, bold) <= room:
         return content
-    content = content[: int(room / (size * _NARROWEST)) + 1]  # a long one is not measured letter by letter
-    while content and width(f"{content}...", size, bold) > room:
-        content = content[:-1]
-    return f"{content.rstrip()}..."
+    # A long one is not measured letter by letter.
+    characters = min(len(content), int(room / (size * _NARROWEST)) + 4)
+    while characters > 3 and width(words.cut(content, characters), size, bold) > room:
+        characters -= 1
+    return words.cut(content, characters)
 
 
 def runs(values: Integers) -> Iterator[tuple[int, int, int]]:

@@ -1,60 +1,34 @@
-"""The head of the timeline: which run it was, its verdict, and the figures that matter most."""
+"""The head of the timeline: what was done, its verdict and what it cost, and how long whom was not served."""
 
 from __future__ import annotations
 
-from caplab.check.finding import Context, State
-from caplab.model.runs import CONTROL
+from caplab.check.finding import State
 
-from .. import words
-from ..values import RunReport, is_lower_bound
+from ..headline import RunHeadline
 from .marks import DOUBT, SERVED
 from .svg import MUTED, fitted, text, width
 
-HEIGHT = 58  # pixels
+HEIGHT = 76  # pixels
 _COLOURS = {State.HOLDS: SERVED, State.VIOLATED: DOUBT, State.UNKNOWN: MUTED}
+_SIZES = (17, 15, 13)  # of the run's name: the largest in which it is whole
+_BOLD = 'font-weight="bold"'
 
 
-def title(report: RunReport, left: float, right: float) -> list[str]:
-    """Draw name and verdict, the run's id at the right edge, and a line of figures below."""
-    verdict, run_id = words.of_state(report.verdict.state), fitted(report.run_id, 320, 10)
-    room = right - left - width(run_id, 10) - width(verdict, 17, bold=True) - 28
-    name, bold = fitted(report.name, room, 17, bold=True), 'font-weight="bold"'
-    # In one text, so that the verdict follows the name in any font.
-    drawn = f"{name}{words.DOT}{verdict}"
-    before = text(left, 27, drawn, 17, more=bold)
-    coloured = f'<tspan fill="{_COLOURS[report.verdict.state]}">{verdict}</tspan></text>'
+def title(shown: RunHeadline, run_id: str, left: float, right: float) -> list[str]:
+    """Draw the name with the run's id at the right edge, then verdict and cost, then how clients were served."""
+    run_id = fitted(run_id, 320, 10)
+    room = right - left - width(run_id, 10) - 14
+    size = next((size for size in _SIZES if width(shown.title, size, bold=True) <= room), _SIZES[-1])
     return [
-        before.removesuffix(f"{verdict}</text>") + coloured,
+        text(left, 27, fitted(shown.title, room, size, bold=True), size, more=_BOLD),
         text(right, 27, run_id, 10, MUTED, 'text-anchor="end"'),
-        text(left, 48, fitted(headline_figures(report), right - left, 12), 12),
+        _verdict(shown, left, right),
+        text(left, 66, fitted(shown.served, right - left, 12), 12),
     ]
 
 
-def headline_figures(report: RunReport) -> str:
-    """Format failover time (or outage), operations acked, acked writes lost; '?' where no checker has a figure."""
-    return words.DOT.join((_failover(report), _acked(report), _lost(report)))
-
-
-def _failover(report: RunReport) -> str:
-    record = report.record
-    if Context.of(record).injected_ns is None:
-        return "control run: no fault" if record.fault == CONTROL else f"no {record.fault} is recorded"
-    name, lasted = words.failover(record.has_primary), report.measured("availability", "failover_seconds")
-    if lasted is None:
-        return f"{name} {words.UNKNOWN}"
-    at_least = is_lower_bound(report.figures("availability"), "failover_seconds")
-    return f"{name} {words.seconds(lasted, at_least)}"
-
-
-def _acked(report: RunReport) -> str:
-    acked, operations = (report.measured("availability", name) for name in ("acked", "operations"))
-    if acked is None or not operations:
-        return f"operations acked {words.UNKNOWN}"
-    return f"{words.counted(acked)} of {words.counted(operations)} operations acked ({words.ratio(acked / operations)})"
-
-
-def _lost(report: RunReport) -> str:
-    lost, writes = (report.measured("durability", name) for name in ("lost", "acked"))
-    if lost is None or writes is None:
-        return f"acked writes lost {words.UNKNOWN}"
-    return f"{words.counted(lost)} of {words.counted(writes)} acked writes lost"
+def _verdict(shown: RunHeadline, left: float, right: float) -> str:
+    """Draw verdict and cost in one text, so that one follows the other in any font; the verdict is coloured."""
+    drawn = text(left, 47, fitted(shown.line, right - left, 13), 13, more=_BOLD)
+    coloured = f'<tspan fill="{_COLOURS[shown.state]}">{shown.verdict}</tspan>'
+    return drawn.replace(shown.verdict, coloured, 1)

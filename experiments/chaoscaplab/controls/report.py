@@ -19,6 +19,7 @@ from caplab.model.fields import Json
 from caplab.ownership import run_of
 from caplab.run_context import RunContext
 from caplab.verdict import Judgement
+from caplab.verdict.served import served_sides
 
 from ..server import Server
 from .plan import Plan
@@ -72,8 +73,8 @@ class RunObject:
                 ended_at=_now(),
                 verdict=judged.verdict.state.value,
                 reasons=tuple(reason[:REASON_CHARACTERS] for reason in judged.verdict.reasons[:REASONS]),
-                figures=figures_of(findings),
-                bounds=bounds_of(judgements) or FigureBounds(),
+                figures=_of_judged_side(figures_of(findings), judged),
+                bounds=bounds_of_run(judged),
                 by_side=tuple(by_side(judgements)),
                 by_vantage=tuple(_bounded(row, judged) for row in by_vantage(findings)),
             )
@@ -104,6 +105,21 @@ def figures_of(findings: Mapping[str, Finding]) -> Figures:
         **_picked(_figures(findings, "availability"), _AVAILABILITY),
         stale_reads=cast("int | None", _figures(findings, "staleness").get("stale")),
     )
+
+
+def _of_judged_side(figures: Figures, judged: JudgedRun) -> Figures:
+    """Return the figures, with the outage of the clients that the row judges instead of that of the worst vantage."""
+    side = served_sides(judged.record, judged.verdict, judged.findings).judged
+    return figures if side is None else replace(figures, failover_seconds=side.outage.seconds)
+
+
+def bounds_of_run(judged: JudgedRun) -> FigureBounds:
+    """Return the bounds of the run's own figures; the outage's is that of the clients that the row judges. Pure."""
+    judgements = judged.verdict.judgements
+    bounds = bounds_of(judgements) or FigureBounds()
+    side = served_sides(judged.record, judged.verdict, judged.findings).judged
+    of_side = bounds_of(judgements, side.side or None, side.route or None) if side else None
+    return replace(bounds, failover_seconds=of_side.failover_seconds) if of_side else bounds
 
 
 def bounds_of(

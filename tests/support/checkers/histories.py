@@ -22,6 +22,7 @@ EXPECTATIONS = read(Path(__file__).parents[3] / "experiments" / "expectations.ya
 
 Row = dict[str, Any]
 
+CUT_TITLE = "A Redis primary and its zone are cut off (wait 0, min-0)"
 SIDES = {"minority": ("b",), "majority": ("a", "c")}  # of a cut
 
 OLD_ID, NEW_ID = "e7fde5a2" * 5, "39110c49" * 5  # replication ids; their names have no order
@@ -204,6 +205,36 @@ def node_kill_report(name: str = "", run_id: str = "run-c", mode: str = "QUORUM-
     window = replace(kill(10_000, 25_000), target="cs-1")
     fields = CASSANDRA | {"mode": mode, "fault_windows": (window,), "final_scan": final, "settled_ns": at(52_000)}
     return report_of(rows, name, run_id, **fields)
+
+
+def cut_run(zone_down_ms: int = 40_000, majority_down_ms: int = 2_000, lost: int = 0) -> list[Row]:
+    """Make a cut of zone b from 10 s to 25 s. b reaches the primary directly; so many of its writes there are lost."""
+    rows, survived = [], []
+    for number in range(6000):
+        ms, vantage = 10 * number, "abc"[number % 3]
+        down_ms, route = (zone_down_ms, "direct") if vantage == "b" else (majority_down_ms, "service")
+        acked = not 10_000 <= ms < 10_000 + down_ms
+        of_client: Row = {"vantage": vantage, "route": route, "epoch": "12"[ms >= 12_000 and vantage != "b"]}
+        result: Row = {"outcome": "ok"} if acked else {"outcome": "info", "error": "timeout"}
+        rows.append(operation(ms, op="add", value=number, **of_client) | result)
+        rows.append(operation(ms, op="read", **of_client))
+        if acked and not (vantage == "b" and 1000 <= number < 1000 + 3 * lost):
+            survived.append(number)
+    return rows + scan(survived)
+
+
+def cut_report(rows: Iterable[Row] = (), **how: int) -> RunReport:
+    """Make a run of Redis with zone b cut off, checked and judged; how is cut_run's, if there are no rows."""
+    return report_of(
+        rows or cut_run(**how),
+        experiment=CUT_TITLE,
+        engine="redis",
+        mode="wait-0-min-0",
+        fault="partition-primary",
+        settings={"downAfterMilliseconds": 1000, "writesPerSecond": 100, "faultSeconds": 15, "vantages": 3},
+        fault_windows=(replace(kill(10_000, 25_000), kind="partition", target="rd-1"),),
+        sides=SIDES,
+    )
 
 
 def report_of(rows: Iterable[Row], name: str = "", run_id: str = "run-1", **fields: Any) -> RunReport:

@@ -121,11 +121,12 @@ def status_of(of: JudgedRun) -> Any:
     return server.status
 
 
-def test_a_judged_run_says_its_figures_and_bounds() -> None:
+def test_a_judged_run_says_its_figures_and_bounds_its_time_is_that_of_the_judged_side() -> None:
     majority = PropertyExpectation(property="failoverTime", promise=Promise.BOUNDED, budget="ttl + 2s", side="majority")
     status = status_of(judged(PropertyExpectation(property="lost", promise=Promise.FORBIDDEN), majority, sides=SIDES))
-    assert status["figures"] == {"acked": 5, "lost": 0, "failoverSeconds": 12.0, "staleReads": 3}
-    assert status["bounds"] == {"lost": 0.0}
+    assert status["figures"] == {"acked": 5, "lost": 0, "failoverSeconds": 1.0, "staleReads": 3}
+    assert status["bounds"] == {"failoverSeconds": 22.0, "lost": 0.0}
+    assert status_of(judged())["figures"]["failoverSeconds"] == 12.0
     assert [row["bounds"] for row in status["byVantage"]] == [{"failoverSeconds": 22.0, "lost": 0.0}, {"lost": 0.0}]
     assert "bounds" not in status_of(judged())["byVantage"][0]
 

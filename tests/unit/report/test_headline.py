@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 from support.checkers.histories import (
-    SIDES,
-    Row,
+    CUT_TITLE,
+    cut_report,
+    cut_run,
     kill,
     killed_run,
     node_kill_report,
-    operation,
     report_of,
     run_record,
-    scan,
 )
 
 from caplab.check import Finding, State
@@ -22,39 +21,6 @@ from caplab.report import RunReport
 from caplab.report.headline import headline
 from caplab.verdict import Judgement, Verdict
 from caplab.verdict.served import Outage, ServedSides, served_sides
-
-TITLE = "A Redis primary and its zone are cut off (wait 0, min-0)"
-CUT = replace(kill(10_000, 25_000), kind="partition", target="rd-1")
-SETTINGS = {"downAfterMilliseconds": 1000, "writesPerSecond": 100, "faultSeconds": 15, "vantages": 3}
-
-
-def cut_run(zone_down_ms: int = 40_000, majority_down_ms: int = 2_000, lost: int = 0) -> list[Row]:
-    """Make a cut of zone b from 10 s to 25 s. b reaches the primary directly; so many of its writes there are lost."""
-    rows, survived = [], []
-    for number in range(6000):
-        ms, vantage = 10 * number, "abc"[number % 3]
-        down_ms, route = (zone_down_ms, "direct") if vantage == "b" else (majority_down_ms, "service")
-        acked = not 10_000 <= ms < 10_000 + down_ms
-        of_client: Row = {"vantage": vantage, "route": route, "epoch": "12"[ms >= 12_000 and vantage != "b"]}
-        result: Row = {"outcome": "ok"} if acked else {"outcome": "info", "error": "timeout"}
-        rows.append(operation(ms, op="add", value=number, **of_client) | result)
-        rows.append(operation(ms, op="read", **of_client))
-        if acked and not (vantage == "b" and 1000 <= number < 1000 + 3 * lost):
-            survived.append(number)
-    return rows + scan(survived)
-
-
-def cut_report(**how: int) -> RunReport:
-    return report_of(
-        cut_run(**how),
-        experiment=TITLE,
-        engine="redis",
-        mode="wait-0-min-0",
-        fault="partition-primary",
-        settings=SETTINGS,
-        fault_windows=(CUT,),
-        sides=SIDES,
-    )
 
 
 def judged(name: str, promise: Promise = Promise.POSSIBLE, state: State = State.HOLDS, **fields: Any) -> Judgement:
@@ -76,7 +42,7 @@ def line(*judgements: Judgement, state: State = State.HOLDS, fault: str = "kill-
 
 def test_a_run_that_loses_what_it_may_lose_is_as_promised_and_says_how_much() -> None:
     shown = headline(cut_report(zone_down_ms=0, lost=300))
-    assert (shown.title, shown.verdict, shown.state) == (TITLE, "AS PROMISED", State.HOLDS)
+    assert (shown.title, shown.verdict, shown.state) == (CUT_TITLE, "AS PROMISED", State.HOLDS)
     assert shown.line == ("AS PROMISED: 300 of 5,867 acknowledged writes lost, 1,600 writes of two primaries")
 
 
@@ -96,23 +62,13 @@ def test_the_time_is_that_of_the_side_that_the_row_judges_with_the_other_beside_
 
 
 def test_a_side_that_was_served_throughout_says_so() -> None:
-    assert headline(cut_report(zone_down_ms=0)).served.endswith("; the zone cut off was served throughout")
-    assert headline(cut_report(majority_down_ms=0)).served.startswith("the majority was served throughout; ")
+    assert headline(cut_report(zone_down_ms=0)).served.endswith("; the zone cut off was served throughout the fault")
+    assert headline(cut_report(majority_down_ms=0)).served.startswith("the majority was served throughout the fault; ")
 
 
 def test_a_zone_that_wrote_for_a_while_into_the_fault_is_not_said_to_have_written_nothing() -> None:
     rows = [row | {"outcome": "ok", "error": None} if row.get("value") == 1003 else row for row in cut_run()]
-    report = cut_report()
-    late = report_of(
-        rows,
-        experiment=TITLE,
-        engine="redis",
-        mode="wait-0-min-0",
-        fault="partition-primary",
-        settings=SETTINGS,
-        fault_windows=(CUT,),
-        sides=SIDES,
-    )
+    report, late = cut_report(), cut_report(rows)
     assert "nothing" in headline(report).served
     assert "nothing" not in headline(late).served
 

@@ -75,7 +75,7 @@ ALL = (*POSTGRES, of_redis, of_cassandra, of_cassandra_at_all)
 
 
 def lines_of(report: RunReport, colour: bool = False) -> list[str]:
-    return render_run(report, colour=colour).split("\n")
+    return render_run(report, colour=colour, verbose=True).split("\n")
 
 
 def table_of(lines: list[str], title: str) -> list[list[str]]:
@@ -89,9 +89,14 @@ def table_of(lines: list[str], title: str) -> list[list[str]]:
 
 def test_a_valid_run_shows_what_was_hit_what_was_predicted_and_what_was_measured() -> None:
     lines = lines_of(valid())
-    assert lines[0] == "postgres quorum kill-primary · VALID · run-1"
-    assert lines[1] == "  kill of pg-0 · at 2023-11-14 22:13:30.000 UTC · for 12.000 s · cgroup empty"
-    assert table_of(lines, "predicted beside measured") == [
+    assert lines[:4] == [
+        "postgres/kill-primary",
+        "AS PROMISED: none of 2,800 acknowledged writes lost",
+        "clients were served again after 2.02 s",
+        "  postgres quorum kill-primary · run-1",
+    ]
+    assert lines[4] == "  kill of pg-0 · at 2023-11-14 22:13:30.000 UTC · for 12.000 s · cgroup empty"
+    assert table_of(lines, "promised beside measured") == [
         ["failovers", "must show", "1", "ok"],
         ["failover time", "≤ 32.0 s  (ttl + 2 * loopWait + 2s)", "2.023 s", "ok"],
         ["acked writes lost", "forbidden", "0 of 2,800 (< 3/n = 0.11 % at 95 %)", "ok"],
@@ -138,8 +143,8 @@ def test_a_prober_that_stood_still_is_told() -> None:
 
 def test_a_redis_run_is_told_in_redis_words() -> None:
     lines = lines_of(of_redis())
-    assert lines[0] == "redis everysec-wait-0 kill-primary · VALID · run-6"
-    assert table_of(lines, "predicted beside measured")[:3] == [
+    assert lines[:2] == ["redis/kill-primary", "AS PROMISED: none of 2,800 acknowledged writes lost"]
+    assert table_of(lines, "promised beside measured")[:3] == [
         ["failovers", "must show", "1", "ok"],
         ["failover time", "≤ 6.0 s  (downAfter + 5s)", "2.023 s", "ok"],
         ["acked writes lost", "≤ 100  (writesPerSecond * 1s)", "0 of 2,800 (< 3/n = 0.11 % at 95 %)", "ok"],
@@ -154,8 +159,8 @@ def test_a_redis_run_is_told_in_redis_words() -> None:
 
 def test_a_cassandra_run_speaks_of_outages_and_of_no_primary() -> None:
     lines = lines_of(of_cassandra())
-    assert lines[0] == "cassandra QUORUM-QUORUM kill-node · VALID · run-c"
-    assert table_of(lines, "predicted beside measured") == [
+    assert lines[:2] == ["cassandra/kill-node", "AS PROMISED: none of 5,970 acknowledged writes lost"]
+    assert table_of(lines, "promised beside measured") == [
         ["outage of writes, by service", "≤ 2.8 s  (write + 2s)", "0.322 s", "ok"],
         ["outage time, by service", "≤ 17.8 s  (phiConvictThreshold * 3s", "0.322 s", "ok"],
         ["", "+ max(read, write) + 2s)", "", ""],
@@ -176,7 +181,7 @@ def test_a_cassandra_run_speaks_of_outages_and_of_no_primary() -> None:
 
 
 def test_a_write_at_all_that_waits_for_the_dead_member_is_shown_as_what_must_be() -> None:
-    predicted = table_of(lines_of(of_cassandra_at_all()), "predicted beside measured")
+    predicted = table_of(lines_of(of_cassandra_at_all()), "promised beside measured")
     assert predicted[:3] == [
         ["outage of writes, by service", "must show >= 15.0 s  (faultSeconds)", "42.022 s", "ok"],
         ["outage time, by service", "≤ 105.0 s  (faultSeconds + 90s)", "42.022 s", "ok"],
@@ -199,18 +204,6 @@ def test_a_cassandra_run_that_lost_what_it_acked_or_stood_still_too_long_is_inva
     )
 
 
-def test_a_suite_of_several_engines_names_both_what_fails_over_and_what_is_out() -> None:
-    def header(*reports: RunReport) -> str:
-        lines = render_suite(reports).split("\n")
-        return " ".join(lines[1 : next(number for number, line in enumerate(lines) if line.startswith("---"))])
-
-    assert re.search(r"failover .*or outage", header(of_cassandra(), valid()))
-    assert "outage" in header(of_cassandra())
-    assert "failover" not in header(of_cassandra(), of_cassandra_at_all())
-    assert "outage" not in header(valid(), of_redis())
-    assert "outage time" in render_suite([of_cassandra(), of_cassandra()])
-
-
 def test_the_second_clock_counts_from_the_injection_and_says_what_it_lacks() -> None:
     report = of_redis()
     stamped = replace(
@@ -229,19 +222,19 @@ def test_the_second_clock_counts_from_the_injection_and_says_what_it_lacks() -> 
 
 def test_a_lost_write_is_counted_marked_and_given_as_the_reason() -> None:
     lines = lines_of(with_two_lost())
-    assert "· INVALID ·" in lines[0]
-    assert lines[lines.index("why it is invalid:") + 1] == "  - lost: 2 of 2800; forbidden."
-    assert ["acked writes lost", "forbidden", "2 of 2,800", "VIOLATED"] in table_of(lines, "predicted")
+    assert lines[1].startswith("PROMISE BROKEN: 2 of 2,800 acknowledged writes lost (promised: none)")
+    assert lines[lines.index("why:") + 1] == "  - lost: 2 of 2800; forbidden."
+    assert ["acked writes lost", "forbidden", "2 of 2,800", "VIOLATED"] in table_of(lines, "promised")
     lost = {(row[0], row[2]): row[7] for row in table_of(lines, "every vantage")}
     assert (lost["a", "add"], lost["b", "add"], lost["c", "add"]) == ("0", "1", "1")
 
 
 def test_a_run_without_evidence_or_scan_claims_nothing_about_what_survived() -> None:
     lines = lines_of(without_evidence())
-    assert "· UNKNOWN ·" in lines[0]
-    assert "· not healed · NO EVIDENCE that it was live (nothing seen)" in lines[1]
+    assert lines[1].startswith("NOT PROVEN: There is no evidence that the kill of pg-0 was live")
+    assert "· not healed · NO EVIDENCE that it was live (nothing seen)" in lines[4]
     assert "  - There is no evidence that the kill of pg-0 was live." in lines
-    assert ["acked writes lost", "forbidden", "not measured", "unknown"] in table_of(lines, "predicted")
+    assert ["acked writes lost", "forbidden", "not measured", "unknown"] in table_of(lines, "promised")
     rows = table_of(lines, "every vantage")
     assert rows[0][3:9] == [">= 19.993 s", "1,000", "334", "?", "?", "?"]
     assert "no stamp of the server's; probes' first ack not seen (no commit was" in "\n".join(lines)
@@ -249,7 +242,7 @@ def test_a_run_without_evidence_or_scan_claims_nothing_about_what_survived() -> 
 
 
 def test_a_lower_bound_says_so_beside_its_budget() -> None:
-    (failover,) = [row for row in table_of(lines_of(without_evidence()), "predicted") if row[0] == "failover time"]
+    (failover,) = [row for row in table_of(lines_of(without_evidence()), "promised") if row[0] == "failover time"]
     assert failover[2:] == [">= 19.993 s", "unknown"]
 
 
@@ -267,13 +260,14 @@ def test_a_row_with_a_route_shows_the_lower_bound_of_that_route_only() -> None:
     ]
     report = report_of(rows, fault_windows=WINDOW)
     report = replace(report, verdict=judge(row, report.record, report.findings))
-    assert table_of(lines_of(report), "predicted") == [["failover time, by direct", "possible", "2.023 s", "ok"]]
+    assert table_of(lines_of(report), "promised") == [["failover time, by direct", "possible", "2.023 s", "ok"]]
 
 
 def test_a_control_run_says_that_nothing_was_hit() -> None:
     lines = lines_of(control())
-    assert lines[1] == "  no fault: a control run"
-    assert ["outages", "forbidden", "0", "ok"] in table_of(lines, "predicted")
+    assert lines[1] == "nothing happened, AS PROMISED"
+    assert lines[3] == "  no fault: a control run"
+    assert ["outages", "forbidden", "0", "ok"] in table_of(lines, "promised")
     assert table_of(lines, "every vantage")[0][9:] == ["100 %", "-", "-", "-", "-"]
 
 
@@ -281,13 +275,13 @@ def test_a_run_with_no_findings_at_all_is_rendered_and_says_so() -> None:
     lines = lines_of(failed_lab())
     assert "  no fault: no kill-primary is recorded" in lines
     assert "no findings: no history was checked" in lines
-    assert ["acked writes lost", "forbidden", "not measured", "unknown"] in table_of(lines, "predicted")
+    assert ["acked writes lost", "forbidden", "not measured", "unknown"] in table_of(lines, "promised")
     assert not any(line.startswith("every vantage") for line in lines)
 
 
 def test_a_budget_without_a_value_is_shown_as_unknown() -> None:
     (failover,) = [
-        row for row in table_of(lines_of(valid(settings={"ttl": 20})), "predicted") if row[0] == "failover time"
+        row for row in table_of(lines_of(valid(settings={"ttl": 20})), "promised") if row[0] == "failover time"
     ]
     assert failover[1:] == ["≤ ?  (ttl + 2 * loopWait + 2s)", "not measured", "unknown"]
 
@@ -301,43 +295,110 @@ def test_a_long_budget_wraps_in_its_column() -> None:
 @pytest.mark.parametrize("make", ALL)
 def test_colour_is_only_there_if_asked_and_changes_nothing_else(make: Any) -> None:
     report = make()
-    coloured = render_run(report, colour=True)
-    assert re.sub(r"\x1b\[\d+m", "", coloured) == render_run(report)
+    for verbose in (False, True):
+        coloured = render_run(report, colour=True, verbose=verbose)
+        assert re.sub(r"\x1b\[\d+m", "", coloured) == render_run(report, verbose=verbose)
+        word = {"valid": "AS PROMISED", "invalid": "PROMISE BROKEN", "unknown": "NOT PROVEN"}[
+            report.verdict.state.value
+        ]
+        code = {"valid": 32, "invalid": 31, "unknown": 33}[report.verdict.state.value]
+        assert f"\x1b[{code}m{word}\x1b[0m" in coloured.split("\n")[1]
     assert "\x1b" not in render_run(report) + render_suite([report])
-    code = {"VALID": 32, "INVALID": 31, "UNKNOWN": 33}[report.verdict.state.value.upper()]
-    assert f"\x1b[{code}m{report.verdict.state.value.upper()}\x1b[0m" in coloured.split("\n")[0]
+
+
+@pytest.mark.parametrize("width", [80, WIDTH])
+@pytest.mark.parametrize("make", ALL)
+def test_a_run_is_shown_in_less_than_25_lines(make: Any, width: int) -> None:
+    lines = render_run(make(), width=width).rstrip("\n").split("\n")
+    assert len(lines) < 25
+    assert max(map(len, lines)) <= width
+
+
+def test_the_verdict_what_was_promised_beside_what_was_measured_and_the_worst_vantage_are_shown() -> None:
+    assert (
+        render_run(with_two_lost(), width=80)
+        == """\
+postgres/kill-primary
+PROMISE BROKEN: 2 of 2,800 acknowledged writes lost (promised: none)
+clients were served again after 2.02 s
+  kill of pg-0 · at 2023-11-14 22:13:30.000 UTC · for 12.0 s · proven
+
+promised beside measured
+property           promised   measured
+-----------------  ---------  ----------  --------
+acked writes lost  forbidden  2 of 2,800  VIOLATED
+failovers          must show  1           ok
+failover time      ≤ 32.0 s   2.023 s     ok
+
+none, as promised: unexpected values, duplicated values, writes of two primaries
+worst vantage: zone c, served again after 2.02 s; zone b lost 1 of 933 acked
+    writes
+run run-2 · more: --verbose, summary.md
+"""
+    )
+
+
+def test_what_finds_no_room_is_counted_and_what_is_wrong_is_shown_first() -> None:
+    report = with_two_lost()
+    (wrong,) = [judgement for judgement in report.verdict.judgements if judgement.state is State.VIOLATED]
+    must = PropertyExpectation(property="failovers", promise=Promise.MUST_SHOW)
+    fine = replace(wrong, expected=must, state=State.HOLDS)
+    many = replace(report, verdict=replace(report.verdict, judgements=(*(fine,) * 40, wrong)))
+    lines = render_run(many, width=80).rstrip("\n").split("\n")
+    assert len(lines) == 24
+    assert lines[8].endswith("VIOLATED")
+    (more,) = [line for line in lines if line.endswith("more (--verbose)")]
+    assert more == f"and {41 - sum(line.startswith(('failovers', 'acked')) for line in lines)} more (--verbose)"
+
+
+def test_an_outage_of_a_control_is_told_by_its_worst_zone() -> None:
+    rows = [row | {"epoch": "1"} for row in killed_run(down_ms=1000)]
+    shown = render_run(report_of(rows, fault="none", fault_windows=()))
+    assert "PROMISE BROKEN: 6 outages (promised: none)" in shown
+    assert "worst vantage: zone a, 2 of 6 outages" in shown
+    assert "worst vantage: none, no zone had an outage" in render_run(control())
 
 
 def test_a_suite_is_a_line_a_run_the_spread_of_repeats_and_the_count_of_verdicts() -> None:
     lines = render_suite([make() for make in POSTGRES]).split("\n")
-    kill_primary = "postgres quorum kill-primary"
+    kill_primary = "postgres/kill-primary"
     assert table_of(lines, "runs") == [
-        [kill_primary, "VALID", "2.023 s", "9 ms", "2,800", "0", "0", "93.3 %", "run-1"],
-        [kill_primary, "INVALID", "2.023 s", "-", "2,800", "2", "0", "93.3 %", "run-2"],
-        [kill_primary, "UNKNOWN", ">= 19.993 s", "-", "1,000", "?", "?", "33 %", "run-3"],
-        ["postgres quorum none", "VALID", "0.000 s", "-", "3,000", "0", "0", "100 %", "run-4"],
-        [kill_primary, "UNKNOWN", "?", "-", "?", "?", "?", "?", "run-5"],
+        [kill_primary, "AS PROMISED", "2.02 s", "0 of 2,800"],
+        [kill_primary, "PROMISE BROKEN", "2.02 s", "2 of 2,800"],
+        [kill_primary, "NOT PROVEN", ">= 20.0 s", "?"],
+        [kill_primary, "AS PROMISED", "-", "0 of 3,000"],
+        [kill_primary, "NOT PROVEN", "?", "?"],
     ]
     (row, *more) = table_of(lines, "repeats")
-    cells = [" ".join(parts).strip() for parts in zip(row, *more, strict=True)]
-    assert cells == [
+    assert [" ".join(parts).strip() for parts in zip(row, *more, strict=True)] == [
         kill_primary,
         "4",
         ">= 2.023 / 2.023 / 19.993 s (3 of 4)",
         "0 / 1 / 2 (2 of 4)",
         "33 / 93.3 / 93.3 % (3 of 4)",
     ]
-    assert lines[-2] == "2 valid · 1 invalid · 2 unknown"
+    assert lines[-2] == "2 as promised · 1 promise broken · 2 not proven"
+    figures = table_of(render_suite([valid()], verbose=True).split("\n"), "more figures")
+    assert figures == [["postgres quorum kill-primary", "run-1", "9 ms", "0", "93.3 %"]]
+
+
+def test_the_name_of_a_run_is_never_broken_within_a_word() -> None:
+    name = "The whole cache is down, at twice the load that the database can take (stale-while-revalidate)"
+    report = replace(valid(), record=replace(valid().record, experiment=name))
+    for width in (80, WIDTH):
+        cells = [row[0] for row in table_of(render_suite([report], width=width).split("\n"), "runs")]
+        assert " ".join(cells) == name
 
 
 def test_a_suite_of_nothing_and_one_without_repeats_are_rendered() -> None:
-    assert render_suite([]) == "0 valid · 0 invalid · 0 unknown\n"
+    assert render_suite([]) == "0 as promised · 0 promise broken · 0 not proven\n"
     assert "repeats" not in render_suite([valid(), control()])
 
 
 def test_every_line_fits_and_is_ascii_but_for_two_signs() -> None:
     reports = [make() for make in ALL]
-    for text in (*map(render_run, reports), render_suite(reports)):
+    told = [render_run(report, verbose=verbose) for report in reports for verbose in (False, True)]
+    for text in (*told, render_suite(reports, verbose=True)):
         assert max(map(len, text.split("\n"))) <= WIDTH
         assert re.fullmatch(r"[\x20-\x7e\n≤·]*", text)
 
@@ -371,8 +432,12 @@ def test_whatever_the_names_every_line_fits_and_columns_are_in_line(
     )
     window = replace(WINDOW[0], target=run_id, evidence=(name, run_id), healed_ns=at(9_000_000))
     report = valid(fault_windows=(window,))
-    report = replace(report, name=name, run_id=run_id, findings=findings)
-    for text in (render_run(report), render_suite([report, report])):
+    record = replace(report.record, experiment=name)
+    report = replace(report, name=name, run_id=run_id, findings=findings, record=record)
+    brief = [render_run(report, width=width) for width in (80, WIDTH)]
+    assert all(text.count("\n") < 25 for text in brief)
+    assert max(map(len, brief[0].split("\n"))) <= 80
+    for text in (brief[1], render_run(report, verbose=True), render_suite([report, report], verbose=True)):
         assert max(map(len, text.split("\n"))) <= WIDTH
     lines = lines_of(report)
     rule = next(
@@ -381,3 +446,10 @@ def test_whatever_the_names_every_line_fits_and_columns_are_in_line(
     body = lines[lines.index(rule) + 1 : lines.index("", lines.index(rule))]
     gaps = [match.start() for match in re.finditer(" ", rule)]
     assert all(line[gap : gap + 1] in ("", " ") for line in body for gap in gaps)
+
+
+def test_of_much_evidence_the_first_lines_are_shown_and_it_is_said_how_many_there_are() -> None:
+    window = replace(WINDOW[0], evidence=tuple(f"dropped {number} packets" for number in range(8)))
+    text = " ".join("\n".join(lines_of(valid(fault_windows=(window,)))).split())
+    assert "dropped 0 packets, dropped 1 packets, dropped 2 packets, and 5 more lines in run.json" in text
+    assert "dropped 3" not in text

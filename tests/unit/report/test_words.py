@@ -62,7 +62,25 @@ def test_without_a_primary_there_is_no_failover_to_speak_of() -> None:
 def test_every_property_and_verdict_has_its_word() -> None:
     assert all(" " in words.of_property(name) or name in ("failovers", "outages") for name in PROPERTIES)
     assert words.of_property("somethingNew") == "somethingNew"
-    assert [words.of_state(state) for state in State] == ["VALID", "INVALID", "UNKNOWN"]
+    assert [words.of_verdict(state) for state in State] == ["AS PROMISED", "PROMISE BROKEN", "NOT PROVEN"]
+
+
+def test_a_long_text_is_cut_after_a_whole_word() -> None:
+    assert words.cut("a primary is killed", 19) == "a primary is killed"
+    assert words.cut("a primary is killed", 18) == "a primary is..."
+    assert words.cut("a primary is killed", 15) == "a primary is..."
+    assert words.cut("x" * 30, 10) == "xxxxxxx..."
+
+
+def test_seconds_of_a_headline_have_about_three_digits() -> None:
+    assert [words.short_seconds(value) for value in (0.0, 0.322, 9.994, 9.996, 22.16, 1234.5)] == [
+        "0.00 s",
+        "0.32 s",
+        "9.99 s",
+        "10.0 s",
+        "22.2 s",
+        "1,234.5 s",
+    ]
 
 
 @pytest.mark.parametrize(
