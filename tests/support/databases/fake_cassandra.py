@@ -21,7 +21,7 @@ from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits
 from cassandra import ConsistencyLevel, DriverException, InvalidRequest
 from cassandra.cluster import NoHostAvailable
 
-LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, scan_seconds=2.0, in_flight=4)
+LIMITS = Limits(connect_seconds=3.0, statement_seconds=0.2, start_seconds=0.1, scan_seconds=15.0, in_flight=4)
 PORT = 9042
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 MEMBERS = tuple(Endpoint(f"cs-{number}", address, PORT) for number, address in enumerate(ADDRESSES))

@@ -335,7 +335,7 @@ def test_a_name_that_is_not_resolved_leaves_the_members_addresses() -> None:
 def test_opening_takes_its_time_while_operations_are_refused_in_theirs() -> None:
     async def scenario() -> None:
         ring = FakeRing(connecting=threading.Event())
-        client = client_of(ring)
+        client = client_of(ring, replace(LIMITS, connect_seconds=1.0))
         for _ in range(2):
             with pytest.raises(NotOpened) as refused:
                 await client.open(SERVICE)
@@ -352,7 +352,7 @@ def test_opening_takes_its_time_while_operations_are_refused_in_theirs() -> None
 def test_a_client_that_is_closed_while_it_opens_leaves_nothing_open() -> None:
     async def scenario() -> None:
         ring = FakeRing(connecting=threading.Event())
-        client = client_of(ring)
+        client = client_of(ring, replace(LIMITS, connect_seconds=1.0))
         with pytest.raises(NotOpened):
             await client.open(SERVICE)
         closing = asyncio.create_task(client.close())
