@@ -23,7 +23,8 @@ EXTENSION = REPOSITORY / "experiments" / "chaoscaplab"
 # What makes, judges and shows a run. run_context.py is where the run is held, and its environment read.
 PATH = [
     *sorted(EXTENSION.rglob("*.py")),
-    *(REPOSITORY / "caplab" / f"{name}.py" for name in ("files/results", "judging", "ownership", "verdict")),
+    *sorted((REPOSITORY / "caplab" / "verdict").glob("*.py")),
+    *(REPOSITORY / "caplab" / f"{name}.py" for name in ("files/results", "judging", "ownership")),
     *(
         REPOSITORY / "caplab" / "run" / f"{name}.py"
         for name in (
