@@ -83,7 +83,7 @@ def test_lines_are_read_as_the_exact_reader_reads_them(tmp_path: Path, monkeypat
         ('{"type":"ok","\\u0074ype":"ok"}', "an object has a field twice"),
         (f'{{"type":{"7" * 4301}}}', "a number has too many digits"),
         ('{"type":"ok"', "Expecting ',' delimiter"),
-        (f'{{"type":{"[" * 5000}', "it is nested too deeply"),
+        (f'{{"type":{"[" * 200_000}', "it is nested too deeply"),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_line(line: str, refusal: str, lines_before: int, tmp_path: Path) -> None:
