@@ -22,6 +22,7 @@ Table: TypeAlias = pa.Table
 Column: TypeAlias = pa.ChunkedArray | pa.Array
 
 OPS = ("write", "read", "add", "scan", "incr", "cas", "load", "id", "enqueue", "dequeue", TXN)
+READS = ("read", "load")  # operations that take a value and change nothing
 OUTCOMES = ("ok", "fail", "info")  # took effect, surely did not, unknown
 ERRORS = ("timeout", "refused", "readonly", "no-quorum", "not-primary", "closed", "overload", "conflict")
 ROUTES = ("primary", "replica", "any", "direct", "service")

@@ -50,15 +50,7 @@ def essentials(report: RunReport) -> Grid:
     """Build the rows that tell something: what does not hold first; what must be, or is bounded; what was seen."""
     telling = [judgement for judgement in report.verdict.judgements if not _is_silent(judgement)]
     telling.sort(key=lambda judgement: judgement.state is State.HOLDS)
-    rows = tuple(
-        (
-            _name(judgement, report.record),
-            _short(predicted(judgement)),
-            _short(measured(judgement)),
-            MARKS[judgement.state],
-        )
-        for judgement in telling
-    )
+    rows = tuple(_row(judgement, report.record) for judgement in telling)
     return Grid("promised beside measured", ("property", "promised", "measured", ""), rows, frozenset({0, 1, 2, 3}))
 
 

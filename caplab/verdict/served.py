@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from caplab.check.finding import Context, Finding, State
 from caplab.check.sides import ALL
 from caplab.model.fields import Json
+from caplab.model.history import READS
 from caplab.model.runs import MAJORITY, MINORITY, RunRecord
 
 from . import Judgement, Verdict
 
 _TIMES = ("failoverTime", "writeOutage", "readOutage")  # properties that name whose time counts, the first one first
-_READS = ("read", "load")
 
 Figures = Mapping[str, Json]
 
@@ -101,7 +101,7 @@ def _silence(figures: Figures, zones: Sequence[str], route: str) -> Outage | Non
     firsts = [
         float(first)
         for row in rows
-        if isinstance(row, Mapping) and row.get("op") not in _READS
+        if isinstance(row, Mapping) and row.get("op") not in READS
         if (not zones or row.get("vantage") in zones) and (not route or row.get("route") == route)
         if isinstance(first := row.get("first_ack_seconds"), int | float)
     ]

@@ -12,12 +12,12 @@ from caplab.check.columns import Integers, Mask
 from caplab.check.series import Series
 from caplab.check.sides import ALL
 from caplab.model.fields import Json
+from caplab.model.history import READS
 
 from .fault import InFault, acked_in_fault, served_seconds, unacked_share
 from .phases import PHASES, Sorted, phase_figures
 
 _MEMBERS = ("direct", "replica")  # routes on which reads take the members in turn; without a primary writes too
-_READS = ("read", "load")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class SeriesAvailability:
     @property
     def is_read(self) -> bool:
         """Whether its operations are reads."""
-        return self.series.op in _READS
+        return self.series.op in READS
 
     @property
     def open(self) -> bool:

@@ -11,28 +11,29 @@ import numpy as np
 from caplab.check import durability, epochs, staleness
 from caplab.check.columns import Integers, codes, integers
 from caplab.check.finding import Context
+from caplab.check.series import UNNAMED
 from caplab.check.witness import operations
 from caplab.model.history import Table
 
 from ..findings.witness import cells
+from ..timeline.bins import StripName, kind_of
 from ..values import Figures
 
 LOST, STALE, TWO_PRIMARIES = "lost", "stale", "two-primaries"
 MOST = 2_000  # of each kind: more marks are one black area, and more rows are read by nobody
 _LONG_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{32}\b")
-_READS = frozenset({"read", "load"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anomaly:
-    """One operation, and its witness: seconds count from the run's origin; strip is (vantage, kind, route).
+    """One operation, and its witness: seconds count from the run's origin; strip is where it is drawn.
 
     operation and witness are the cells of a table: row, client, operation, outcome, invoked, returned, where.
     """
 
     kind: str
     seconds: float
-    strip: tuple[str, str, str]
+    strip: StripName
     what: str
     operation: tuple[str, ...]
     witness: tuple[str, ...] | None
@@ -118,10 +119,7 @@ def _epoch(operation: Figures) -> str:
     return _LONG_ID.sub(r"\1", str(operation.get("epoch")))
 
 
-def _strips(history: Table, rows: Integers) -> list[tuple[str, str, str]]:
+def _strips(history: Table, rows: Integers) -> list[StripName]:
     (vantage, vantages), (op, ops), (route, routes) = (codes(history, name) for name in ("vantage", "op", "route"))
-    routes = (*routes, "unnamed")
-    return [
-        (vantages[vantage[row]], "reads" if ops[op[row]] in _READS else "writes", routes[route[row] % len(routes)])
-        for row in rows.tolist()
-    ]
+    routes = (*routes, UNNAMED)
+    return [(vantages[vantage[row]], kind_of(ops[op[row]]), routes[route[row] % len(routes)]) for row in rows.tolist()]

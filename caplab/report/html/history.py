@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from caplab.check import epochs
 from caplab.check.columns import NEVER, Integers, among, codes, integers
 from caplab.check.finding import Context
+from caplab.check.series import UNNAMED
 from caplab.model.fields import Json
-from caplab.model.history import Table, is_validated, validate
+from caplab.model.history import READS, Table, is_validated, validate
 
 from ..timeline import strips
-from ..timeline.bins import Strip
-from ..timeline.details import Details, StripName
+from ..timeline.bins import StripName, kind_of
+from ..timeline.details import Details
 from ..timeline.picture import WIDTH, Drawn, drawn, origin_of
 from ..values import RunReport
 from .anomalies import Anomalies, anomalies_of
 
 MOST_OPERATIONS = 2_000  # drawn one by one
 AROUND_SECONDS = 1.0  # on both sides of each moment at which something changed
-_READS = ("read", "load")
 _POINTS = 49  # of a distribution's curve
 WINDOWS = ("before the fault", "while the fault was live", "after it")
 
@@ -47,7 +47,7 @@ def view_of(history: Table, report: RunReport) -> HistoryView:
     context, origin_ns = Context.of(report.record), origin_of(table, report)
     anomalies = anomalies_of(table, context, origin_ns)
     picture = drawn(table, report, _details(table, context, anomalies))
-    place = {_name(row.strip): number for number, row in enumerate(picture.rows)}
+    place = {row.strip.name: number for number, row in enumerate(picture.rows)}
     operations, candidates = _operations(table, context, report, origin_ns, place)
     data: dict[str, Json] = {
         "frame": _frame(picture),
@@ -72,10 +72,6 @@ def _details(history: Table, context: Context, anomalies: Anomalies) -> Details:
         marks.setdefault((anomaly.kind, anomaly.strip), []).append(anomaly.seconds)
     has_epochs = context.has_primary and not epochs.applies(history)
     return Details(marks, epochs.reigns(history) if has_epochs else ())
-
-
-def _name(strip: Strip) -> StripName:
-    return strip.vantage, strip.kind, strip.route
 
 
 def _frame(picture: Drawn) -> dict[str, Json]:
@@ -143,7 +139,7 @@ def _columns(history: Table, rows: Integers, origin_ns: int, place: Mapping[Stri
         name: codes(part, name) for name in ("vantage", "op", "route", "server", "error", "outcome")
     }
     strip = [
-        place.get((vantage, "reads" if op in _READS else "writes", route or "unnamed"), -1)
+        place.get((vantage, kind_of(op), route or UNNAMED), -1)
         for vantage, op, route in zip(*(_words(*texts[name]) for name in ("vantage", "op", "route")), strict=True)
     ]
     return {
@@ -166,7 +162,7 @@ def _latency(history: Table, context: Context) -> list[Json]:
     acked = among(history, "outcome", ["ok"]) & (return_ns != NEVER) & ~among(history, "op", ["scan"])
     if context.steady_ns is not None:
         acked &= scheduled_ns >= context.steady_ns
-    reads = among(history, "op", _READS)
+    reads = among(history, "op", READS)
     edges = [edge for edge in (context.injected_ns, context.healed_ns) if edge is not None]
     window = np.searchsorted(np.array(edges, dtype=np.int64), scheduled_ns, side="right")
     rows: list[Json] = []

@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 from caplab.check.columns import Integers, among, integers, present
 from caplab.check.series import Series, groups, split
-from caplab.model.history import Table
+from caplab.model.history import READS, Table
 
 Floats: TypeAlias = NDArray[np.float64]
+StripName: TypeAlias = tuple[str, str, str]  # vantage, kind, route
 
 BIN_NS = 100_000_000  # the window of the availability checker: the picture shows what is judged
 _MAX_BINS = 750  # a bin narrower than a pixel shows nothing
 _MAX_CELLS = 9_000  # over all strips: some 250 KB of SVG at worst
-_READS = frozenset({"read", "load"})
+
+
+def kind_of(op: str) -> str:
+    """Return the kind of an operation's strip."""
+    return "reads" if op in READS else "writes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,11 @@ class Strip:
     share: Floats
     p99_seconds: Floats
     lost_seconds: tuple[float, ...]
+
+    @property
+    def name(self) -> StripName:
+        """Return what tells the strip from others."""
+        return self.vantage, self.kind, self.route
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ def binned(history: Table, origin_ns: int, reach_ns: Collection[int], lost: Sequ
     """
     every: dict[_Key, list[Series]] = {}
     for series in split(history):
-        kind = "reads" if series.op in _READS else "writes"
+        kind = kind_of(series.op)
         every.setdefault((series.vantage, kind, series.route), []).append(series)
     moments = [
         *reach_ns,

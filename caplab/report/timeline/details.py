@@ -9,13 +9,12 @@ from caplab.check.epochs import Reign
 
 from .. import words
 from ..values import RunReport, listed, number, text
+from .bins import StripName, kind_of
 from .legend import Entry
 from .strips import BAR, LANE, Row
 from .svg import INK, Frame, fitted, rectangle, width
 from .svg import number as pixels
 from .svg import text as drawn_text
-
-StripName = tuple[str, str, str]  # vantage, kind, route
 
 SHADE = "#ffd7d1"
 COLOURS: Mapping[str, str] = {"lost": INK, "stale": "#8250df", "two-primaries": "#bf3989"}
@@ -24,7 +23,6 @@ _NAMES = {"lost": "acknowledged write that was lost", "stale": "stale read", "tw
 _PLACES = {"lost": (6, LANE + BAR + 2), "stale": (0, LANE), "two-primaries": (0, 6)}
 _REIGN_ROW, _REIGN_SIZE, _MOST_REIGNS = 16, 10, 24
 _REIGN_FILLS = ("#cfe3f7", "#f5e3b8", "#d7ecd0", "#ead6f2")
-_READS = frozenset({"read", "load"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +86,10 @@ def _keys(placed: Sequence[_Segment]) -> list[tuple[str, str]]:
 
 def shades(report: RunReport, rows: Sequence[Row], frame: Frame, origin_ns: int) -> list[str]:
     """Shade each outage behind its strip, as the checker found it; one without an end reaches to the edge."""
-    tops = {_name(row): row.top for row in rows}
+    tops = {row.strip.name: row.top for row in rows}
     drawn = []
     for series in listed(report.figures("availability"), "series"):
-        kind = "reads" if text(series, "op") in _READS else "writes"
+        kind = kind_of(text(series, "op"))
         top = tops.get((text(series, "vantage"), kind, text(series, "route")))
         for outage in listed(series, "outages") if top is not None else ():
             start_ns, end_ns = number(outage, "start_ns"), number(outage, "end_ns")
@@ -103,7 +101,7 @@ def shades(report: RunReport, rows: Sequence[Row], frame: Frame, origin_ns: int)
 
 def marks(details: Details, rows: Sequence[Row], frame: Frame) -> list[str]:
     """Draw a path for each kind and strip, a stroke for each operation: as thin however far the time is stretched."""
-    tops = {_name(row): row.top for row in rows}
+    tops = {row.strip.name: row.top for row in rows}
     drawn = []
     for (kind, strip), moments in details.marks.items():
         if strip in tops:
@@ -123,7 +121,3 @@ def entries(details: Details, shaded: bool) -> list[Entry]:
         Entry(rectangle(4, 0, 2, 11, colour), 11, _NAMES[kind]) for kind, colour in COLOURS.items() if kind in kinds
     ]
     return [*shown, *([Entry(rectangle(0, 0, 11, 11, SHADE), 11, "outage")] if shaded else [])]
-
-
-def _name(row: Row) -> StripName:
-    return row.strip.vantage, row.strip.kind, row.strip.route

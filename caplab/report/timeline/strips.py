@@ -10,6 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from caplab.check.columns import Integers
+from caplab.check.series import UNNAMED
 
 from .bins import BinnedRun, Floats, Strip
 from .svg import FAINT, INK, MUTED, Frame, fitted, line, number, rectangle, runs, text, width
@@ -108,7 +109,7 @@ def named(strip: Strip) -> str:
     """Name a strip within its zone, such as 'writes via service'."""
     if strip.route == "service":
         return f"{strip.kind} via service"
-    return strip.kind if strip.route == "unnamed" else f"{strip.kind} {strip.route}"
+    return strip.kind if strip.route == UNNAMED else f"{strip.kind} {strip.route}"
 
 
 def levels(share: Floats) -> Integers:
