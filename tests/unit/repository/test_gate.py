@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +74,26 @@ def test_what_runs_in_idle_time_gives_way_and_prints_all_in_the_end() -> None:
     program = "import os, sys; print(os.sched_getscheduler(0) == os.SCHED_IDLE, os.nice(0)); sys.exit('and errors')"
     done = in_idle_time(sys.executable, "-c", program)
     assert (done.returncode, done.stdout, done.stderr) == (1, "True 19\nand errors\n", "")
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel groups no sessions")
+def test_what_runs_in_idle_time_is_a_session_of_its_own_which_gives_way_to_all_others() -> None:
+    own = Path("/proc/self/autogroup").read_text().split()
+    group, _, nice = in_idle_time("cat", "/proc/self/autogroup").stdout.split()
+    assert (group != own[0], nice) == (True, "19")
+    assert Path("/proc/self/autogroup").read_text().split() == own
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_all_that_runs_in_idle_time(tmp_path: Path, asked: signal.Signals) -> None:
+    ends = tmp_path / "ends"
+    os.mkfifo(ends)  # an open end in each process: the reader's end of file is the end of all of them
+    program = f"exec 3>{ends}; trap 'kill $!; exit 1' INT; sleep 600 & wait"
+    with subprocess.Popen([sys.executable, str(IN_IDLE_TIME), "bash", "-c", program]) as started:
+        with ends.open("rb") as reader:
+            started.send_signal(asked)
+            assert reader.read() == b""
+        assert started.wait(10) == 1
 
 
 def test_what_a_signal_ends_has_failed() -> None:
