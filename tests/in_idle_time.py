@@ -53,7 +53,7 @@ def main(command: list[str]) -> int:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=give_way,
+        preexec_fn=give_way,  # noqa: PLW1509 (there are no threads)
     ) as started:
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
