@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 AT_ONCE = 8  # connections: one more closes the oldest
-_MAKING_ROOM_SECONDS = 0.2  # until the thread of a closed one has ended
+_MAKING_ROOM_SECONDS = 1.0  # until the thread of a closed one has ended
 
 
 def _cut(connection: socket.socket) -> None:

@@ -11,7 +11,14 @@ settings.register_profile("unhurried", parent=settings.default, deadline=None)
 settings.load_profile("unhurried")
 
 
-TIMED = ("tests/unit/agent/", "tests/unit/probes/", "tests/property/test_agent", "tests/property/test_probe")
+TIMED = (
+    "tests/unit/agent/",
+    "tests/unit/probes/",
+    "tests/unit/lab/test_metrics_port.py",
+    "tests/unit/nightly/test_page.py",
+    "tests/property/test_agent",
+    "tests/property/test_probe",
+)
 FROM_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "IDLE", "MARKS")  # would change what a test's own `make` does
 
 
