@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.effort import cases
 
-settings.register_profile("unhurried", parent=settings.default, deadline=None)
+settings.register_profile("unhurried", parent=settings.default, deadline=None, max_examples=cases(100))
 settings.load_profile("unhurried")
 
 

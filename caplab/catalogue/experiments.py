@@ -17,6 +17,8 @@ _MODE_IN_A_TITLE = re.compile(r" \([^()]*\$\{[^()]*\)")
 _PLACE = re.compile(r"\$\{(\w+)\}")
 _ROW = ("engine", "mode", "fault")
 
+Row = tuple[str, str, str]  # engine, mode and fault
+
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
@@ -41,7 +43,7 @@ class Experiment:
         """Return its title without the mode; settings override the defaults."""
         return one_line(self._filled(_MODE_IN_A_TITLE.sub("", str(self.document.get("title") or "")), settings))
 
-    def row(self, settings: Mapping[str, str]) -> tuple[str, str, str] | None:
+    def row(self, settings: Mapping[str, str]) -> Row | None:
         """Return engine, mode and fault of the row that judges a run with these settings; None if it names none."""
         template = suites.row_template(self.document)
         if not set(_ROW) <= template.keys():
@@ -72,38 +74,33 @@ class Suite:
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """All experiments and suites, by name."""
+    """All experiments and suites, by name, and the runs of all suites, by the row that judges them."""
 
     experiments: Mapping[str, Experiment]
     suites: Mapping[str, Suite]
+    runs: Mapping[Row, tuple[Planned, ...]]
 
     @classmethod
     def of(cls, folder: Path) -> Lab:
         """Read a folder of experiments. FieldError names a file that is damaged."""
-        names = suites.experiments(folder)
         files = {name: folder / "suites" / f"{name}.yaml" for name in suites.names(folder / "suites")}
-        return cls(
-            {name: Experiment(name, _read(folder / f"{name}.yaml")) for name in names},
-            {name: Suite(name, _title(file), suites.read_suite(folder, file).runs) for name, file in files.items()},
-        )
+        experiments = {name: Experiment(name, _read(folder / f"{name}.yaml")) for name in suites.experiments(folder)}
+        every = {name: Suite(name, _title(file), suites.read_suite(folder, file).runs) for name, file in files.items()}
+        runs: dict[Row, tuple[Planned, ...]] = {}
+        for run in _each_once(every.values()):
+            if (experiment := experiments.get(run.experiment)) and (row := experiment.row(run.settings)):
+                runs[row] = (*runs.get(row, ()), run)
+        return cls(experiments, every, runs)
 
-    def runs_of(self, row: tuple[str, str, str]) -> list[Planned]:
+    def runs_of(self, row: Row) -> list[Planned]:
         """Return the runs of all suites that a row judges, each once, those with the fewest settings first."""
-        runs = {run.name: run for suite in self.suites.values() for run in suite.runs if self.row_of(run) == row}
-        return sorted(runs.values(), key=lambda run: len(run.settings))
-
-    def row_of(self, run: Planned) -> tuple[str, str, str] | None:
-        """Return engine, mode and fault of the row that judges a run; None if its experiment names none."""
-        experiment = self.experiments.get(run.experiment)
-        return experiment.row(run.settings) if experiment else None
+        return sorted(self.runs.get(row, ()), key=lambda run: len(run.settings))
 
     def faults(self) -> dict[str, str]:
         """Return what is done under each fault that a suite's run has: the titles of its experiments."""
         titles: dict[str, dict[str, None]] = {}
-        for run in _each_once(self.suites.values()):
-            row = self.row_of(run)
-            if row:
-                titles.setdefault(row[-1], {})[self._what_is_done(run)] = None
+        for run, fault in sorted(((run, row[-1]) for row, runs in self.runs.items() for run in runs), key=_name):
+            titles.setdefault(fault, {})[self._what_is_done(run)] = None
         return {fault: "; ".join(titles[fault]) for fault in sorted(titles)}
 
     def _what_is_done(self, run: Planned) -> str:
@@ -115,6 +112,10 @@ class Lab:
 
 def _each_once(every: Iterable[Suite]) -> list[Planned]:
     return sorted({run.name: run for suite in every for run in suite.runs}.values(), key=lambda run: run.name)
+
+
+def _name(run_and_fault: tuple[Planned, str]) -> str:
+    return run_and_fault[0].name
 
 
 def _default(value: Any) -> str:

@@ -14,6 +14,7 @@ from caplab_agent.holds import Holds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.agent.fakes import POD_UID, FakeClock
+from support.effort import cases
 
 pytestmark = pytest.mark.property
 FAULTS = [f"f{number}" for number in range(4)]
@@ -69,7 +70,7 @@ class SimulatedPod:
         return self.file.read_text() == "FROZEN"
 
 
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 @given(STEPS)
 def test_a_pod_is_frozen_exactly_while_it_is_held_and_not_being_killed(steps: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -14,6 +14,7 @@ from caplab_agent.plan import DecisionContext, decide
 from caplab_agent.requested import listed_fault
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import cases
 
 from caplab.contract.phases import ACTIVE, FAILED, GONE, HEALED, TARGET_ENDED
 
@@ -114,7 +115,7 @@ class SimulatedNode:
         return bool(plan.report or healed or plan.update)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=cases(1000))
 @given(STEPS)
 def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[str]) -> None:
     node = SimulatedNode()
@@ -129,7 +130,7 @@ def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[s
     assert not node.journal
 
 
-@settings(max_examples=1000)
+@settings(max_examples=cases(1000))
 @given(STEPS)
 def test_no_pod_is_injected_twice_while_the_journal_lives(steps: list[str]) -> None:
     node = SimulatedNode()
@@ -139,7 +140,7 @@ def test_no_pod_is_injected_twice_while_the_journal_lives(steps: list[str]) -> N
     assert len(node.injections) == len(set(node.injections))
 
 
-@settings(max_examples=1000)
+@settings(max_examples=cases(1000))
 @given(STEPS)
 def test_nothing_is_forgotten_before_its_end_was_shown_or_its_object_was_gone(steps: list[str]) -> None:
     node = SimulatedNode()
@@ -150,7 +151,7 @@ def test_nothing_is_forgotten_before_its_end_was_shown_or_its_object_was_gone(st
             assert node.removed or node.states[key[1]] in TARGET_ENDED
 
 
-@settings(max_examples=500)
+@settings(max_examples=cases(500))
 @given(STEPS)
 def test_what_is_live_and_watched_is_in_force(steps: list[str]) -> None:
     node = SimulatedNode()

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.agent.fake_nft import FakeNft, duration
 from support.agent.fakes import FakeClock
+from support.effort import cases
 
 pytestmark = pytest.mark.property
 V4 = st.integers(0x01000000, 0x7EFFFFFF).map(lambda number: str(IPv4Address(number)))
@@ -32,7 +33,7 @@ def named(text: str) -> set[str]:
     return {str(ip_address(word)) for word in _WORD.findall(text)}
 
 
-@settings(max_examples=400)
+@settings(max_examples=cases(400))
 @given(ANYTHING, ANYTHING, st.lists(st.one_of(V4, V6), max_size=3), st.integers(0, 3))
 def test_no_transaction_names_what_the_guard_refuses(
     sources: list[str], destinations: list[str], protected_addresses: list[str], own: int
@@ -67,7 +68,7 @@ def is_address(text: str) -> bool:
     return True
 
 
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 @given(ADDRESSES, ADDRESSES, st.integers(1, 3_602_000), st.integers(0, 10_000))
 def test_addresses_and_packets_come_back_as_they_were(
     sources: list[str], destinations: list[str], milliseconds: int, later_ms: int

@@ -21,6 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.chart.parameter_values import parameters
 from support.chart.random_specs import NAMES, OBJECT_NAME, body_of, by_schema, schema_of
+from support.effort import cases
 from support.operator.observed_cassandra import CRD, SPEC, ZONES, pod, up
 from support.operator.simulated_cassandra import SimulatedCluster
 
@@ -268,7 +269,7 @@ def happen(cluster: SimulatedCluster, what: str, number: int, wipe: bool) -> Non
                 cluster.tick()
 
 
-@settings(max_examples=150)
+@settings(max_examples=cases(150))
 @given(st.integers(1, 4), st.lists(events, max_size=12))
 def test_whatever_happens_to_a_cluster_it_becomes_what_was_asked_for(size: int, happens: list[Any]) -> None:
     spec = replace(SPEC, replicas=size)

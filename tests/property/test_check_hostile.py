@@ -17,12 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import ipc, parquet
 from support.checkers.histories import operation, table
+from support.effort import cases
 
 from caplab import cli
 from caplab.model.history import SCHEMA
 
 pytestmark = pytest.mark.property
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=cases(150), deadline=None, suppress_health_check=list(HealthCheck))
 WHOLE = table([operation(10 * n, key=f"k{n % 3}", value=n, op="write" if n % 2 else "read") for n in range(40)])
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.checkers.histories import MS, ORIGIN_NS, Row, at, history, operation, scan, table
+from support.effort import cases
 
 from caplab.check import Context, State, availability, check_history, durability, epochs
 from caplab.check.availability.outages import WINDOW_NS
@@ -19,7 +20,7 @@ from caplab.model.runs import FaultWindow, FinalScan
 
 pytestmark = pytest.mark.property
 
-MANY = settings(max_examples=500)
+MANY = settings(max_examples=cases(500))
 OUTCOMES = st.sampled_from(["ok", "ok", "ok", "fail", "info"])
 SIDES = {"minority": ("b",), "majority": ("a",)}  # of all vantages here
 HERE = ("durability", "availability", "epochs", "schedule")  # the others have files of their own
@@ -360,7 +361,7 @@ def series_of(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
     return parts
 
 
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 @given(loads())
 def test_availability_agrees_with_walking_through_the_operations(made: tuple[list[Row], Context]) -> None:
     rows, context = made
@@ -387,7 +388,7 @@ def test_availability_agrees_with_walking_through_the_operations(made: tuple[lis
     compare_phases(finding.figures, phases)
 
 
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 @given(loads())
 def test_the_figures_of_the_fault_agree_with_walking_through_each_side_and_route(
     made: tuple[list[Row], Context],

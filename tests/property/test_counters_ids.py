@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.checkers.histories import Row, history, operation
 from support.checkers.written_histories import alone
+from support.effort import cases
 
 from caplab.check import Context, counters, ids
 from caplab.check.lines import Pair, packed
@@ -19,7 +20,7 @@ from caplab.check.lines import Pair, packed
 pytestmark = pytest.mark.property
 
 KEYS = 40  # in one history
-MANY = settings(max_examples=100)
+MANY = settings(max_examples=cases(100))
 SCAN_MS = 20
 
 
@@ -86,7 +87,7 @@ def test_counters_agree_with_adding_up_for_every_read(seed: int) -> None:
     assert {name: figures[name] for name in COUNTED} == {name: expected[name] for name in COUNTED}
 
 
-@settings(MANY, max_examples=20)
+@settings(MANY, max_examples=cases(20))
 @given(st.integers(0, 2**32))
 def test_a_counters_witness_proves_it_alone_and_no_increment_of_it_is_too_many(seed: int) -> None:
     rng = random.Random(seed)
@@ -162,7 +163,7 @@ def test_ids_agree_with_comparing_every_pair(seed: int) -> None:
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3)), max_size=9)
 
 
-@settings(max_examples=200)
+@settings(max_examples=cases(200))
 @given(PAIRS, PAIRS)
 def test_packed_pairs_are_in_the_order_of_the_pairs_however_far_apart_they_are(
     some: list[tuple[int, int]], others: list[tuple[int, int]]

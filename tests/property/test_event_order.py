@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import cases
 
 from caplab.files.formats.edn import Keyword
 from caplab.files.formats.events import NEVER, Operations, paired
@@ -14,7 +15,7 @@ from caplab.files.formats.texts import Texts
 from caplab.model.bounds import Bounds
 
 pytestmark = pytest.mark.property
-SETTINGS = settings(max_examples=200, deadline=None)
+SETTINGS = settings(max_examples=cases(200), deadline=None)
 Turns = Sequence[tuple[int, str]]
 
 

@@ -10,6 +10,7 @@ from caplab_operator.faults.cuts import End, ends
 from caplab_operator.faults.inventory import Inventory, Partition, Pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import cases
 from support.operator.random_inventories import DIRECTIONS, SOURCES, inventories
 
 pytestmark = pytest.mark.property
@@ -79,7 +80,7 @@ def drops(carriers: Mapping[Pod, End], sender: Party, receiver: Party) -> bool:
 
 
 @given(inventories(), PARTITIONS, st.data())
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 def test_packets_are_dropped_where_the_words_say_so_and_nowhere_else(
     inventory: Inventory, partition: Partition, data: st.DataObject
 ) -> None:
@@ -94,7 +95,7 @@ def test_packets_are_dropped_where_the_words_say_so_and_nowhere_else(
 
 
 @given(inventories(), PARTITIONS, st.data())
-@settings(max_examples=200)
+@settings(max_examples=cases(200))
 def test_rules_are_carried_by_members_and_sentinels_in_order_and_never_against_themselves(
     inventory: Inventory, partition: Partition, data: st.DataObject
 ) -> None:
@@ -111,7 +112,7 @@ def test_rules_are_carried_by_members_and_sentinels_in_order_and_never_against_t
 
 
 @given(inventories(), PARTITIONS, st.data())
-@settings(max_examples=200)
+@settings(max_examples=cases(200))
 def test_between_two_that_carry_rules_a_packet_is_dropped_at_both_ends(
     inventory: Inventory, partition: Partition, data: st.DataObject
 ) -> None:

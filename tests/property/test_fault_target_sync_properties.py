@@ -13,6 +13,7 @@ from caplab_operator.faults.resolving import entry_of_end
 from caplab_operator.faults.targets import NoTarget, choose, excess
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.effort import cases
 from support.operator.fault_bodies import entry_of, operator_part, resolve, synced
 from support.operator.fault_inventory import NOW, body, spec, status_of
 from support.operator.random_inventories import CLUSTERS, DIRECTIONS, SOURCES, inventories
@@ -124,7 +125,7 @@ def redis_pod(number: int, zone: str, *, address: str = "") -> Pod:
     {"partition": {"from": "peers", "direction": "both"}},
     [("lose", 1), ("add", 0), ("client", 0)],
 )
-@settings(max_examples=400, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=cases(400), suppress_health_check=[HealthCheck.filter_too_much])
 def test_whatever_becomes_of_the_pods_a_live_fault_holds_what_it_means_now(
     inventory: Inventory, target: dict[str, Any], kind: dict[str, Any], changes: list[tuple[str, int]]
 ) -> None:

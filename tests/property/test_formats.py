@@ -11,6 +11,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from support.effort import cases
 
 from caplab.files.formats import writing
 from caplab.files.formats.reading import read
@@ -20,7 +21,7 @@ from caplab.model.disorder import validate_stored
 from caplab.model.history import SCHEMA, Table
 
 pytestmark = pytest.mark.property
-SETTINGS = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=cases(30), deadline=None, suppress_health_check=list(HealthCheck))
 Row = dict[str, Any]
 
 WORDS = ("five", "two words", ":a", '"5"', "1.5", "[1 2]", "Ünïcode", 'say "so"', "a,b;c", "-", "true")

@@ -45,6 +45,7 @@ from support.databases.fake_cassandra import (
     Planted,
     client_of,
 )
+from support.effort import cases
 
 from caplab.model.history import ERRORS, OUTCOMES
 
@@ -149,7 +150,7 @@ planted = st.none() | st.builds(Planted, errors, st.integers(0, 3)) | st.just(Pl
 
 
 @given(st.lists(st.tuples(operations, planted, planted), max_size=4))
-@settings(max_examples=40)
+@settings(max_examples=cases(40))
 def test_whatever_the_driver_says_an_operation_has_an_outcome(
     steps: list[tuple[Operation, Planted | None, Planted | None]],
 ) -> None:

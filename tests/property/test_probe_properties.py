@@ -14,6 +14,7 @@ from caplab_probes.spec import WORKLOADS, ClientOptions, ProbeSpec
 from caplab_probes.watch import decide
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import cases
 
 from caplab.contract.objects import SCANS, Levels
 from caplab.model.history import ERRORS, OPS, OUTCOMES, ROUTES
@@ -119,7 +120,7 @@ def test_an_outcome_is_of_the_vocabulary_and_never_surer_than_what_was_seen(
 
 
 @given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5), max_size=12), st.integers(0, 400))
-@settings(max_examples=50)
+@settings(max_examples=cases(50))
 def test_whatever_is_cut_off_the_last_segment_the_rest_is_a_prefix(batches: list[list[int]], cut: int) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)

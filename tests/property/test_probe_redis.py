@@ -27,6 +27,7 @@ from support.databases.fake_redis import (
     reply_of,
     service_of,
 )
+from support.effort import cases
 
 from caplab.model.history import ERRORS, OUTCOMES
 
@@ -75,7 +76,7 @@ redis_operations = st.sampled_from(
 
 
 @given(st.lists(st.tuples(redis_operations, replies, replies), max_size=4))
-@settings(max_examples=40)
+@settings(max_examples=cases(40))
 def test_whatever_a_redis_says_an_operation_has_an_outcome(
     steps: list[tuple[Operation, bytes | None, bytes | None]],
 ) -> None:

@@ -17,6 +17,7 @@ from caplab_probes.routing.endpoints import Router
 from caplab_probes.spec import Limits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import cases
 
 pytestmark = pytest.mark.property
 
@@ -88,7 +89,7 @@ class ScriptedLink:
     st.lists(st.integers(0, 3), min_size=1, max_size=40),
     st.sampled_from((0.02, 60.0)),
 )
-@settings(max_examples=40)
+@settings(max_examples=cases(40))
 def test_whatever_happens_every_operation_is_recorded_once_by_a_session_that_did_nothing_else(
     script: list[str], naps_ms: list[int], deadline_seconds: float
 ) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support.checkers.histories import history, operation
 from support.checkers.slow_queues import QUEUE, is_queue, random_rows
 from support.checkers.written_histories import alone
+from support.effort import cases
 
 from caplab.check import Context, State, queue
 
@@ -20,7 +21,7 @@ EACH = 40  # histories in one example
 SEEDS = st.integers(0, 2**32)
 
 
-@settings(max_examples=25)
+@settings(max_examples=cases(25))
 @given(SEEDS)
 def test_what_a_queue_could_have_done_is_never_violated(seed: int) -> None:
     """With info and failed operations, elements that repeat, dequeues that found nothing, and a scan."""
@@ -31,7 +32,7 @@ def test_what_a_queue_could_have_done_is_never_violated(seed: int) -> None:
             assert not is_queue(rows), rows
 
 
-@settings(max_examples=25)
+@settings(max_examples=cases(25))
 @given(SEEDS)
 def test_of_distinct_elements_whatever_no_queue_could_have_done_is_violated(seed: int) -> None:
     rng = random.Random(seed)
@@ -41,7 +42,7 @@ def test_of_distinct_elements_whatever_no_queue_could_have_done_is_violated(seed
         assert violated != is_queue(rows), rows
 
 
-@settings(max_examples=25)
+@settings(max_examples=cases(25))
 @given(SEEDS)
 def test_a_witness_is_a_violation_by_itself(seed: int) -> None:
     rng = random.Random(seed)

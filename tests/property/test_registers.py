@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.checkers.histories import Row, history
 from support.checkers.slow_registers import is_linearizable, random_rows
+from support.effort import cases
 
 from caplab.check import Context, registers
 from caplab.check.registers import breadth, depth
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.property
 SEEDS = st.integers(0, 2**32)
 BUDGET = 100_000
 KEYS = 60  # of one history: each is a random history of its own
-SOME = settings(max_examples=40)
+SOME = settings(max_examples=cases(40))
 
 
 def made(seed: int, unique: bool, cas: bool) -> dict[str, list[Row]]:

@@ -6,6 +6,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import cases
 
 from caplab.check import standalone
 from caplab.model.disorder import validate_stored
@@ -40,7 +41,7 @@ def precedences(history: Table) -> set[tuple[int, int]]:
     return {(one, other) for one, end in enumerate(ends) for other, begin in enumerate(begins) if end < begin}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=cases(300), deadline=None)
 @given(sessions=st.lists(STEPS, min_size=1, max_size=3))
 def test_only_a_sessions_own_operations_are_ordered(sessions: list[list[tuple[int, int]]]) -> None:
     before = table_of(sessions)

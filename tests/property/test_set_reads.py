@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.checkers.histories import history
 from support.checkers.slow_set_reads import fates, honest_rows, random_rows
+from support.effort import cases
 
 from caplab.check import Context, State, set_reads
 
@@ -20,7 +21,7 @@ EACH = 20  # histories in one example
 SEEDS = st.integers(0, 2**32)
 
 
-@settings(max_examples=30)
+@settings(max_examples=cases(30))
 @given(SEEDS)
 def test_elements_fare_as_comparing_every_scan_says(seed: int) -> None:
     rng = random.Random(seed)
@@ -37,7 +38,7 @@ def test_elements_fare_as_comparing_every_scan_says(seed: int) -> None:
         assert len(figures.get("witnesses", [])) == min(20, wrong)
 
 
-@settings(max_examples=30)
+@settings(max_examples=cases(30))
 @given(SEEDS)
 def test_a_set_that_is_always_up_to_date_is_never_violated(seed: int) -> None:
     rng = random.Random(seed)

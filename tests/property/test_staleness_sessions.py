@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.checkers.histories import Row, at, history, kill
 from support.checkers.random_registers import SCAN_MS, final_scan, random_rows
 from support.checkers.written_histories import alone
+from support.effort import cases
 
 from caplab.check import Context, Finding, sessions, staleness
 from caplab.check.sessions.search import GUARANTEES
@@ -20,7 +21,7 @@ from caplab.check.sessions.search import GUARANTEES
 pytestmark = pytest.mark.property
 
 HISTORIES = 40  # in one history
-MANY = settings(max_examples=100)
+MANY = settings(max_examples=cases(100))
 
 
 def in_order(rows: list[Row]) -> bool:
@@ -247,7 +248,7 @@ def test_sessions_agree_with_holding_every_read_against_all_that_was_known(seed:
         assert {name: row[name] for name in GUARANTEES} == {name: counts[name] for name in GUARANTEES}
 
 
-@settings(MANY, max_examples=20)
+@settings(MANY, max_examples=cases(20))
 @given(st.integers(0, 2**32))
 def test_sides_of_staleness_that_part_all_vantages_sum_to_the_totals_and_each_is_what_it_would_be_alone(
     seed: int,
@@ -269,7 +270,7 @@ def test_sides_of_staleness_that_part_all_vantages_sum_to_the_totals_and_each_is
         compare_side(figures, side, {name: alone.get(name, 0) for name in names})
 
 
-@settings(MANY, max_examples=20)
+@settings(MANY, max_examples=cases(20))
 @given(st.integers(0, 2**32))
 def test_sides_of_sessions_that_part_all_vantages_sum_to_the_totals_and_each_is_what_it_would_be_alone(
     seed: int,
@@ -315,7 +316,7 @@ def compare_sums(figures: Any, sides: dict[str, tuple[str, ...]], names: tuple[s
         assert by_route == whole
 
 
-@settings(MANY, max_examples=40)
+@settings(MANY, max_examples=cases(40))
 @given(st.integers(0, 2**32))
 def test_the_operations_of_a_witness_prove_it_alone_and_none_of_them_is_too_many(seed: int) -> None:
     rng = random.Random(seed)

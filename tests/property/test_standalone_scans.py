@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.checkers.histories import Row, history, operation
+from support.effort import cases
 
 from caplab.check import Finding, State, durability, standalone
 
@@ -141,7 +142,7 @@ def judged(rows: list[Row]) -> Finding:
     return durability.check(table, standalone.context_of(table))
 
 
-@settings(max_examples=150)
+@settings(max_examples=cases(150))
 @given(st.integers(0, 2**32))
 def test_sets_are_judged_by_their_own_scans_as_the_words_say(seed: int) -> None:
     rng = random.Random(seed)

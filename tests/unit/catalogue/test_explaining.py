@@ -94,7 +94,7 @@ def test_an_unknown_command_is_refused_with_those_like_it(capsys: Captured) -> N
 
 def test_hostile_text_stays_text() -> None:
     hostile = {"description": "\x1b[2J" + "y" * 10_000, "configuration": {"a\x1b": {"default": "\x07\r\n1"}}}
-    lab = Lab({"x/y": Experiment("x/y", hostile)}, {})
+    lab = Lab({"x/y": Experiment("x/y", hostile)}, {}, {})
     text = explained(Library(lab=lab, rows=(), newest={}, width=80), "x/y")
     assert all(char.isprintable() for char in text.replace("\n", ""))
     assert max(map(len, text.splitlines())) <= 80

@@ -12,6 +12,7 @@ import pytest
 from support.checkers import slow_keyed_scans
 from support.checkers.histories import adds, at, history, operation, run_record
 from support.checkers.written_histories import written
+from support.effort import cases
 
 from caplab.check import Context, counters, durability, staleness
 from caplab.model.fields import FieldError
@@ -111,11 +112,11 @@ def test_the_records_of_all_scans_come_back_from_run_json() -> None:
 
 def test_scans_of_counters_by_themselves_are_judged_as_by_every_order() -> None:
     seen: Counter[str] = Counter()
-    for seed in range(1_000):
+    for seed in range(cases(1_000)):
         rows = slow_keyed_scans.random_rows(random.Random(seed))
         figures: Any = counters.check(history(rows), Context(standalone=True)).figures
         told, below, above = slow_keyed_scans.verdict(rows)
         assert (figures["scanned"], figures["below"], figures["above"]) == (told, below, above), f"seed {seed}"
         assert bool(figures["scan_problem"]) == (told == 0), f"seed {seed}"
         seen.update(told=told, below=below, above=above, silent=not told)
-    assert min(seen.values()) > 100
+    assert min(seen.values()) > cases(100)

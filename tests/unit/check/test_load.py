@@ -5,6 +5,7 @@ from random import Random
 import pytest
 from support.checkers.histories import adds, history, operation
 from support.checkers.written_histories import alone, witnesses_of, written
+from support.effort import cases
 
 from caplab.check import Context, Finding, State
 from caplab.check.load import applies, check
@@ -126,7 +127,7 @@ def sizes_by_hand(loads: list[tuple[str, int, int]]) -> list[int]:
 
 def test_random_loads_are_grouped_as_by_hand() -> None:
     rng = Random(8)
-    for _ in range(1500):
+    for _ in range(cases(1_500)):
         times = [(rng.choice("xyz"), begin := rng.randrange(40), begin + rng.randrange(8)) for _ in range(12)]
         text = "|".join(f"a{n} load {key} 1 {begin}-{end}" for n, (key, begin, end) in enumerate(times))
         rows = sorted(written(text.replace("|", "\n")), key=lambda row: row["invoke_ns"])

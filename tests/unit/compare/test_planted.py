@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from recorded_figures import Change, Rows, core_rows, drawn, failovers, unchanged, with_failovers
 from scipy import stats  # type: ignore[import-untyped]  # it has no stubs
+from support.effort import cases
 
 from caplab.compare import weighing
 from caplab.compare.choosing import choose
@@ -134,11 +135,12 @@ def marks(rule: Rule, rounds: int, seed: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.1])
-def test_500_resamplings_of_equal_data_raise_no_more_alarms_than_the_rate_says(rate: float) -> None:
+def test_resamplings_of_equal_data_raise_no_more_alarms_than_the_rate_says(rate: float) -> None:
     # min_change 0: it is the test that must keep the rate, without the help of what is too small to matter.
-    marked, regressed = marks(Rule(rate, 0.0), 500, 20)
-    assert regressed <= rate * 500
-    assert marked <= stats.binom.ppf(0.999, 500, rate)  # at the very rate, 999 of 1,000 trials would have no more
+    rounds = cases(500)
+    marked, regressed = marks(Rule(rate, 0.0), rounds, 20)
+    assert regressed <= rate * rounds
+    assert marked <= stats.binom.ppf(0.999, rounds, rate)  # at the very rate, 999 of 1,000 trials would have no more
 
 
 def test_a_rule_that_does_not_share_its_rate_out_is_seen_to_raise_too_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats  # type: ignore[import-untyped]  # it has no stubs
+from support.effort import cases
 
 from caplab.compare.ranks import least_of, rank_test, shift
 from caplab.compare.weighing import sharers
@@ -17,7 +18,7 @@ from caplab.compare.weighing import sharers
 samples = some.lists(some.integers(0, 4).map(float), min_size=2, max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=cases(150), deadline=None)
 @given(samples, samples)
 def test_with_ties_it_is_what_all_permutations_give(first: list[float], second: list[float]) -> None:
     ranks = stats.rankdata([*first, *second])
@@ -31,7 +32,7 @@ def test_with_ties_it_is_what_all_permutations_give(first: list[float], second: 
     assert rank_test(first, second).least == pytest.approx(min(1.0, *possible))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=cases(100), deadline=None)
 @given(some.permutations(range(14)), some.integers(1, 13))
 def test_without_ties_it_is_mann_and_whitneys(order: Sequence[int], size: int) -> None:
     first, second = [float(value) for value in order[:size]], [float(value) for value in order[size:]]

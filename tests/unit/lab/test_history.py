@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.checkers.histories import MS, ORIGIN_NS, SIDES, history, kill, operation, run_record, table
+from support.effort import cases
 
 from caplab.model.disorder import validate_stored
 from caplab.model.fields import FieldError
@@ -286,7 +287,7 @@ def test_a_session_with_two_operations_at_a_time_is_refused_and_both_are_named()
 
 
 @given(st.lists(st.tuples(st.integers(1, 2), st.integers(0, 9), st.none() | st.integers(0, 3)), min_size=1, max_size=7))
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 def test_overlaps_are_those_of_some_order_of_each_session(drawn: list[tuple[int, int, int | None]]) -> None:
     """One by one: a session fits if its operations, the shorter first at one moment, each wait for the one before."""
     rows = sorted(drawn, key=lambda entry: entry[1])

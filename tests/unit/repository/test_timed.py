@@ -20,7 +20,9 @@ def test_each_run_reads_its_own_files_alone(tmp_path: Path, marks: str, wanted: 
         file = tmp_path / test.partition("::")[0]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("def test_it(): pass\n" if test in wanted else "raise SystemExit('it is read')\n")
-    shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path / "tests")
+    (tmp_path / "tests" / "support").mkdir()
+    for name in ("conftest.py", "support/effort.py"):
+        shutil.copy(REPOSITORY / "tests" / name, tmp_path / "tests" / name)
     command = ["-m", "pytest", "-n0", "-q", "--collect-only", "-c", f"{REPOSITORY}/pyproject.toml", "-m", marks]
     done = subprocess.run(
         [sys.executable, *command, f"--rootdir={tmp_path}", "-p", "no:cacheprovider", "tests"],
