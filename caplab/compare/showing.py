@@ -114,7 +114,7 @@ def _headline(comparison: Comparison) -> str:
     runs = f"{plural(sum(states.values()), 'run')} of {comparison.new.place}"
     before = sum(len(runs) for row, runs in comparison.chosen.base.items() if row in comparison.chosen.new)
     figures = words.DOT.join(f"{results[result]} {result.value}" for result in Result if results[result])
-    verdicts = words.DOT.join(f"{states.get(state, 0)} {state.value}" for state in State)
+    verdicts = words.DOT.join(f"{states.get(state, 0)} {words.of_verdict(state).lower()}" for state in State)
     return f"{runs} ({verdicts}) beside {before} of {comparison.base.place}: {figures or 'no common figure'}"
 
 

@@ -32,6 +32,15 @@ TITLES: Mapping[Outcome, str] = {
     Outcome.REGRESSED: "caplab: regression",
     Outcome.UNCOMPARED: "caplab: not compared",
 }
+# Those of pages, where a night is read at a glance.
+_HEADINGS: Mapping[Outcome, str] = {
+    Outcome.INVALID: "PROMISE BROKEN",
+    Outcome.UNKNOWN: "NOT PROVEN",
+    Outcome.FAILED: "LAB FAILED",
+    Outcome.REGRESSED: "REGRESSED",
+    Outcome.UNCOMPARED: "NOT COMPARED",
+}
+_WELL_HEADING = "AS PROMISED"
 _SENTENCES: Mapping[Outcome, str] = {
     Outcome.INVALID: "A run broke what its row of the table promises.",
     Outcome.UNKNOWN: "A run proves nothing, and none broke a promise; its reasons are in the summary.",
@@ -127,6 +136,11 @@ def in_words(judgement: Judgement) -> str:
     return ", ".join(outcome.value for outcome in judgement.outcomes) or "valid"
 
 
+def heading(outcomes: Sequence[Outcome]) -> str:
+    """Return the outcomes as people read them, such as 'AS PROMISED', or 'PROMISE BROKEN, REGRESSED'."""
+    return ", ".join(_HEADINGS[outcome] for outcome in outcomes) or _WELL_HEADING
+
+
 def plain(judgement: Judgement, codes: Codes) -> Sequence[str]:
     """Return what `workflow_commands` says, for a log without workflow commands."""
     lines = [f"{TITLES[outcome]}: {sentence(outcome, codes)}" for outcome in judgement.outcomes]
@@ -135,4 +149,4 @@ def plain(judgement: Judgement, codes: Codes) -> Sequence[str]:
 
 def all_is_well(codes: Codes) -> str:
     """Return the sentence for a run in which nothing is wrong, as far as the comparison can tell."""
-    return "every run is valid" + ("" if codes.compare is None else _WELL.get(codes.compare, ""))
+    return "every run was as promised" + ("" if codes.compare is None else _WELL.get(codes.compare, ""))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..compare.options import COMPARED
 from ..report.grid import Grid, escaped, in_markdown
-from .outcomes import MAX_BYTES, Codes, Judgement, all_is_well, in_words, sentence
+from .outcomes import MAX_BYTES, Codes, Judgement, all_is_well, heading, sentence
 
 _CUT = "\n\n*Cut here: the rest is in the artifacts.*\n"
 
@@ -29,7 +29,7 @@ class Parts:
 
 def page(parts: Parts, judgement: Judgement, codes: Codes, max_bytes: int = MAX_BYTES) -> str:
     """Build the page, cut if it would be too long: what matters most comes first."""
-    blocks = [f"# {escaped(parts.suite)}: {escaped(in_words(judgement).upper())}", _came_to(judgement, codes)]
+    blocks = [f"# {escaped(parts.suite)}: {escaped(heading(judgement.outcomes))}", _came_to(judgement, codes)]
     blocks += [f"> {escaped(note)}" for note in parts.notes]
     changes = parts.changes.strip().removeprefix(COMPARED).strip()
     blocks += ["## What changed", changes or _not_compared(codes, bool(parts.runs or parts.table))]
@@ -53,7 +53,9 @@ def bounded(text: str, max_bytes: int) -> str:
 def _came_to(judgement: Judgement, codes: Codes) -> str:
     ends = (("caplab run", codes.run), ("caplab compare", codes.compare))
     rows = [(command, "not called" if code is None else str(code)) for command, code in ends]
-    lines = [f"- **{outcome.value}**: {escaped(sentence(outcome, codes))}" for outcome in judgement.outcomes]
+    lines = [
+        f"- **{escaped(heading([outcome]))}**: {escaped(sentence(outcome, codes))}" for outcome in judgement.outcomes
+    ]
     outcomes = "\n".join(lines) or f"{all_is_well(codes).capitalize()}."
     grid = Grid("exit codes", ("command", "ended with"), tuple(rows), frozenset({0}))
     return "\n".join([outcomes, "", *in_markdown(grid)])

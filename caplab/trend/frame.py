@@ -10,7 +10,7 @@ def framed(body: str) -> str:
 
 LEGEND = """<p class="legend">
 <span><svg viewBox="0 0 14 12"><circle class="dot valid" cx="7" cy="6" r="3.5"/></svg> as promised</span>
-<span><svg viewBox="0 0 14 12"><path class="dot invalid" d="M2.5 10h9l-4.5 -8z"/></svg> violated</span>
+<span><svg viewBox="0 0 14 12"><path class="dot invalid" d="M2.5 10h9l-4.5 -8z"/></svg> promise broken</span>
 <span><svg viewBox="0 0 14 12"><circle class="dot unknown" cx="7" cy="6" r="3.5"/></svg> proves nothing</span>
 <span><svg viewBox="0 0 22 12"><polyline class="limit" points="0,6 22,6"/></svg> bound</span>
 <span><svg viewBox="0 0 14 12"><g class="mark"><line x1="7" x2="7" y1="0" y2="12"/></g></svg> changed</span></p>"""

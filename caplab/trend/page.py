@@ -39,7 +39,9 @@ def _header(rows: Sequence[Row], place: str, unread: Sequence[str], made: str) -
     runs = [run for row in rows for run in row.runs]
     states = Counter(run.state for run in runs)
     began = sorted(run.began for run in runs)
-    verdicts = words.DOT.join(f'<span class="{name}">{states[state]} {name}</span>' for state, name in _STATES)
+    verdicts = words.DOT.join(
+        f'<span class="{name}">{states[state]} {words.of_verdict(state).lower()}</span>' for state, name in _STATES
+    )
     period = f"{began[0][:10]} to {began[-1][:10]}" if began else ""
     parts = [
         "<header>",
@@ -72,7 +74,7 @@ def _row(row: Row, every: int) -> Iterable[str]:
     state = dict(_STATES)[newest.state]
     yield f'<details class="row" data-name="{_text(row.name.lower())}"{" open" if unfolded else ""}>'
     count = f"{plural(len(row.runs), 'run')}, the newest {_when(newest)}"
-    badge = f'<span class="badge {state}">{state}</span>'
+    badge = f'<span class="badge {state}">{words.of_verdict(newest.state)}</span>'
     yield f'<summary><span class="name">{_text(row.name)}</span> {badge} <span class="muted">{count}</span></summary>'
     yield from _marks(row)
     moving = [line for line in row.lines if line.values and not line.is_flat]

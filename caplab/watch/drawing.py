@@ -26,7 +26,7 @@ _SHORT_EPOCH = 8  # characters of a Redis replication id
 _HEAL_SECONDS = 1.0  # a fault's time to end, past its end, before it is late
 _SILENT_SECONDS = 3.0  # without an acknowledgement, before the seconds are shown
 _PHASES = {READY: GOOD, DOWN: BAD, FAILED: BAD}  # all others: something is under way
-_VERDICTS = {"valid": GOOD, "invalid": BAD, "unknown": DOUBT}
+_VERDICTS = {"valid": ("AS PROMISED", GOOD), "invalid": ("PROMISE BROKEN", BAD), "unknown": ("NOT PROVEN", DOUBT)}
 _TITLE = "bold"
 _ACKNOWLEDGED = 12  # cells
 _FIXED = 6 + _ACKNOWLEDGED + 1 + 8 + 1  # cells of a route's line beside its names and the two lines of bars
@@ -305,11 +305,12 @@ def _run(run: RunLine, now_unix: float, paper: Paper) -> Line:
     if run.phase == FAILED:
         state = "failed"
     line = Text()
-    _cell(line, state.upper(), 9, _VERDICTS.get(state, BAD if state == "failed" else POOR))
+    label, style = _VERDICTS.get(state, (state.upper(), BAD if state == "failed" else POOR))
+    _cell(line, label, 15, style)
     at = run.ended_unix if run.ended_unix is not None else run.started_unix
     ago = " ago" if paper.is_wide and run.ended_unix is not None else ""
-    _cell(line, "" if at is None else f"{_duration(max(0.0, now_unix - at))}{ago}", 12 if paper.is_wide else 8)
-    _cell(line, f"{run.experiment} {run.mode}", 46 if paper.is_wide else 35)
+    _cell(line, "" if at is None else f"{_duration(max(0.0, now_unix - at))}{ago}", 12 if paper.is_wide else 7)
+    _cell(line, f"{run.experiment} {run.mode}", 46 if paper.is_wide else 30)
     notes = []
     if run.failover_seconds is not None:
         notes.append(f"out {run.failover_seconds:.1f} s")

@@ -60,7 +60,7 @@ def test_a_figure_that_got_worse_is_said_first_and_ends_with_1(
     assert compared(base, new(tmp_path, slower())) == 1
     printed = lines(capsys)
     assert printed[0].startswith("10 runs of ")
-    assert "(10 valid · 0 invalid · 0 unknown) beside 20 of " in " ".join(printed[:2])
+    assert "(10 as promised · 0 promise broken · 0 not proven) beside 20 of " in " ".join(printed[:3])
     alarm = next(line for line in printed if line.startswith("- REGRESSED"))
     assert alarm.startswith(f"- REGRESSED: {ROW}, failover time: +6.1")
     assert alarm.endswith("p < 0.0001")
@@ -182,7 +182,7 @@ def test_runs_that_prove_nothing_are_left_out_and_make_it_unknown(
     runs = [*slower(1.0), run(500, measured("failoverTime", 90.0), **doubt)]
     assert compared(base, new(tmp_path, runs)) == 2
     text = " ".join(lines(capsys))
-    assert "(10 valid · 0 invalid · 1 unknown)" in text
+    assert "(10 as promised · 0 promise broken · 1 not proven)" in text
     assert "Not counted, since they prove nothing, as their verdicts say: 1 run." in text
     assert "20, 10" in text
 
@@ -476,7 +476,7 @@ def test_a_violation_counts_in_whichever_of_many_new_runs_it_is(
 ) -> None:
     suite = new(tmp_path, series("lost", [1] + [0] * 119, 100, "forbidden"))
     assert compared(base, suite) == 1
-    assert "(119 valid · 1 invalid · 0 unknown)" in capsys.readouterr().out
+    assert "(119 as promised · 1 promise broken · 0 not proven)" in " ".join(lines(capsys))
     assert compared(base, suite, "--newest", "100") == 2  # no common figure, and no violation among these
 
 

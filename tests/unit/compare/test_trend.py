@@ -63,8 +63,8 @@ def test_what_was_violated_and_what_proves_nothing_differ_by_shape(tmp_path: Pat
     assert [element.tag.removeprefix(_SVG) for element in by_class(svg, "dot")] == ["circle", "path", "circle"]
     assert len(by_class(svg, "invalid")) == len(by_class(svg, "unknown")) == len(by_class(svg, "valid")) == 1
     text = text_of(tmp_path)
-    assert '<span class="invalid">1 invalid</span>' in text
-    assert '<span class="badge unknown">unknown</span>' in text  # the newest run
+    assert '<span class="invalid">1 promise broken</span>' in text
+    assert '<span class="badge unknown">NOT PROVEN</span>' in text  # the newest run
 
 
 def test_the_line_is_broken_where_a_run_has_no_figure(tmp_path: Path) -> None:

@@ -99,7 +99,11 @@ def test_pruning_touches_nothing_that_is_no_suites_folder(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("code", "says"),
-    [("", "valid"), ("0", "valid, and nothing regressed"), ("2", "whether anything regressed is not known")],
+    [
+        ("", "as promised"),
+        ("0", "as promised, and nothing regressed"),
+        ("2", "whether anything regressed is not known"),
+    ],
 )
 def test_no_more_is_said_than_the_comparison_can_tell(capsys: pytest.CaptureFixture[str], code: str, says: str) -> None:
     for step in (["judge"], ["summary", "--suite", "core"]):

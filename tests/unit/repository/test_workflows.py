@@ -114,7 +114,7 @@ def test_a_valid_night_is_summed_up_kept_and_compared_with_the_next(lab: Lab, mo
     first = lab.nightly(suite="smoke")
     assert (first.exit_code, first.failed) == (0, [])
     assert lab.calls() == ["up", "run", "down"]  # there was nothing to compare with
-    assert "# smoke: VALID" in first.summary
+    assert "# smoke: AS PROMISED" in first.summary
     assert "there is no baseline yet" in first.summary
     monkeypatch.setenv("FAKE_NAME", "20261130-020000-smoke")
     second = lab.nightly(suite="smoke")
@@ -133,9 +133,9 @@ def test_a_valid_night_is_summed_up_kept_and_compared_with_the_next(lab: Lab, mo
 @pytest.mark.parametrize(
     ("run_code", "exit_code", "says", "kept"),
     [
-        (1, 1, "INVALID", False),
-        (2, 2, "UNKNOWN", True),
-        (3, 3, "FAILED", False),
+        (1, 1, "PROMISE BROKEN", False),
+        (2, 2, "NOT PROVEN", True),
+        (3, 3, "LAB FAILED", False),
     ],
 )
 def test_what_is_not_valid_is_told_apart(
@@ -228,7 +228,7 @@ def test_on_a_schedule_there_are_no_inputs_and_it_is_core(lab: Lab) -> None:
     )
     run_job(run, REPOSITORY / ".github" / "workflows" / "resilience.yml", "", {})
     assert run.exit_code == 0
-    assert "# core: VALID" in run.summary
+    assert "# core: AS PROMISED" in run.summary
 
 
 def test_a_workflow_with_what_is_not_known_here_is_refused(lab: Lab, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_without_a_terminal_it_is_one_plain_picture(environment: dict[str, str],
     assert lines[1].startswith("context kind-caplab at http://127.0.0.1:")
     assert lines[2] == "answering: API server, operator, prober a, prober b, this host"
     assert any("lab/pg" in line and "Ready" in line for line in lines)
-    assert any("VALID" in line and "lost 0 of 9" in line for line in lines)
+    assert any("AS PROMISED" in line and "lost 0 of 9" in line for line in lines)
 
 
 def test_once_with_a_silent_prober_ends_with_3(api: Api, environment: dict[str, str]) -> None:

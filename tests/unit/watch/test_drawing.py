@@ -96,8 +96,8 @@ def test_everything_is_told(width: int) -> None:
     assert "no primary" in line_with(lines, "redis", "Degraded", "epoch 8f3a8f3a ")
     assert "primary" not in line_with(lines, "cassandra")
     assert line_with(lines, "Active", "10 s left", "proven", "kill of pg-0", "primary of pg")
-    assert line_with(lines, "VALID", "9 min", "postgres/kill-primary quorum", "out 20.5 s", "lost 0 of 3,805")
-    assert line_with(lines, "INVALID", "39 min", "lost 7 of 100")
+    assert line_with(lines, "AS PROMISED", "9 min", "postgres/kill-primary quorum", "out 20.5 s", "lost 0 of 3,805")
+    assert line_with(lines, "PROMISE BROKEN", "39 min", "lost 7 of 100")
     assert line_with(lines, "RUNNING", "60 s", "postgres/kill-primary")
 
 
