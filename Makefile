@@ -149,7 +149,7 @@ chromium: ## install Debian's Chromium, for the tests of report.html (needs root
 lock: ## pin the newest matching versions in requirements.lock
 	@$(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/pip install --quiet uv
 	@.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev --output-file requirements.lock pyproject.toml
-	@.venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --no-emit-package scipy --no-emit-package vl-convert-python --output-file images/python/requirements.lock pyproject.toml
+	@.venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --no-emit-package scipy --no-emit-package shtab --no-emit-package vl-convert-python --output-file images/python/requirements.lock pyproject.toml
 	@echo 'grafana-foundation-sdk hypothesis jsonschema pytest pytest-xdist scipy' | tr ' ' '\n' | .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --constraint requirements.lock --output-file tests/requirements.lock -
 	@printf 'scipy\nvl-convert-python\n' | .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --no-deps --python-platform linux --python-version 3.13 --constraint requirements.lock --output-file images/runner/requirements.lock -
 	@rm -rf .venv-lock
