@@ -20,6 +20,8 @@ from .command_error import CommandError
 from .command_exit import LAB_FAILED, NOT_SHOWN, complain, run_command
 from .compare.options import HELP as COMPARE_HELP
 from .compare.options import add_compare, add_trend
+from .completion import HELP as COMPLETION_HELP
+from .completion import SHELLS, script
 from .model.bounds import MAX_BYTES, MAX_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
 from .model.known_names import hint
@@ -34,6 +36,7 @@ clients see, and judge it by what the settings promise: how long nobody is serve
 which acknowledged writes are gone, who reads old data."""
 _EXAMPLES = """\
 examples:
+  caplab demo                                               four recorded runs: what you would get
   caplab list                                               what there is to run
   caplab explain postgres/kill-primary                      what it does, promises, and last measured
   caplab run postgres/kill-primary --set durability=async   kill a primary under load
@@ -157,9 +160,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_compare(commands.add_parser("compare", help=COMPARE_HELP))
     add_trend(commands.add_parser("trend", help="draw the figures of results over time, as one HTML file"))
+    demo = commands.add_parser(
+        "demo", help="check and judge four recorded runs, and show their report: no cluster is needed"
+    )
+    demo.add_argument("--output", type=Path, default=Path("caplab-demo"), metavar="FOLDER",
+                      help="where the results go (default: caplab-demo)")  # fmt: skip
+    demo.add_argument("--no-open", action="store_true", help="open no browser; without a desktop none is opened anyway")
+    demo.add_argument("--verbose", "-v", action="store_true", help="print every figure of each run")
     report = commands.add_parser("report", help="make report.html again, from the results of suites or runs alone")
     report.add_argument("places", type=Path, nargs="+", metavar="RUN-OR-SUITE",
                         help="the folder of a suite (results/TIME-SUITE) or of a run in it")  # fmt: skip
+    report.add_argument("--record", action="store_true",
+                        help="write the drill record for auditors instead: record.md and record.html")  # fmt: skip
+    commands.add_parser("completion", help=COMPLETION_HELP).add_argument("shell", choices=SHELLS)
     for command in (run, faults, heal, watch):
         command.add_argument(
             "--context", help="the kube context to use; without it, one is used only if its cluster is a lab"
@@ -281,7 +294,25 @@ def _report(parsed: argparse.Namespace) -> int:
     from .run.pages import report  # noqa: PLC0415  # numpy and pyarrow take half a second to load
 
     keep_freed()
-    _print(report(parsed.places), end="")
+    _print(report(parsed.places, parsed.record), end="")
+    return 0
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    from .memory import keep_freed  # noqa: PLC0415
+    from .run.demo import DemoOptions, demo  # noqa: PLC0415  # numpy and pyarrow take half a second to load
+
+    keep_freed()
+    may_open = not parsed.no_open and sys.stdout.isatty()
+    out = SteadyWriter(sys.stdout)
+    code = demo(DemoOptions(folder=parsed.output, may_open=may_open, verbose=parsed.verbose), out)
+    if out.problem:
+        complain(f"FAILED: {NOT_SHOWN}: {out.problem}.")
+    return LAB_FAILED if out.problem else code
+
+
+def _completion(parsed: argparse.Namespace) -> int:
+    _print(script(_parser(), parsed.shell), end="")
     return 0
 
 
@@ -324,6 +355,8 @@ _READERS = {
     "trend": _trend,
     "nightly": _nightly,
     "report": _report,
+    "demo": _demo,
+    "completion": _completion,
 }
 
 

@@ -22,6 +22,11 @@ def evidence_folder() -> Path:
     return _packaged("evidence", "docs/evidence/cap")
 
 
+def recorded_folder() -> Path:
+    """Return the folder of the recorded suite that `caplab demo` shows; the lab's images have none."""
+    return _packaged("recorded", "docs/evidence/demo")
+
+
 def _packaged(name: str, in_checkout: str) -> Path:
     packaged = _PACKAGE / name
     return packaged if packaged.exists() else _PACKAGE.parent / in_checkout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from .documents import read_json, write_whole
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
 TIMELINE, LOG = "timeline.svg", "run.log"
 VERDICT, SUMMARY, JUNIT, PAGE = "verdict.json", "summary.md", "junit.xml", "report.html"  # of a suite
+DRILL, DRILL_PAGE = "record.md", "record.html"
 _MAX_JSON_BYTES = 256 << 20  # of a journal, or of findings
 _DEFAULT = Bounds()
 
@@ -92,6 +94,20 @@ def write_page(folder: Path, page: str) -> Path:
     """Write the page of a suite, or of a run, atomically; return its path."""
     write_whole(folder / PAGE, page)
     return folder / PAGE
+
+
+def write_drill_record(folder: Path, markdown: str, page: str) -> Path:
+    """Write the record of drills as Markdown and as a page, each atomically; return the page's path."""
+    write_whole(folder / DRILL, markdown)
+    write_whole(folder / DRILL_PAGE, page)
+    return folder / DRILL_PAGE
+
+
+def history_digest(folder: Path) -> tuple[int, str]:
+    """Return the size of a run's history in bytes, and its SHA-256 in hex. OSError if there is none."""
+    with (folder / HISTORY).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
 
 
 def read_record(folder: Path) -> RunRecord:

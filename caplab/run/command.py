@@ -14,7 +14,8 @@ from ..judging import experiments_folder
 from ..plain_text import Out
 from . import plans, refusals, resuming
 from .plans import Machine, SuitePlan
-from .suite_run import LAB_FAILED, SuiteRun, exit_code
+from .stored import LAB_FAILED, exit_code
+from .suite_run import SuiteRun
 from .suites import Suite, experiments, find
 from .timings import earlier_runs
 

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from .. import grafana
-from ..check.finding import State, merge
-from ..contract.names import VERDICT_SCHEMA
 from ..files import results
 from ..judging import JudgedRun, judge_folder, read_judged
 from ..ownership import SuiteSession
 from ..plain_text import Out, PlainWriter, SteadyWriter, report_columns, wants_colour
 from ..report import words
-from ..report.junit import LabFailure, junit_xml
+from ..report.junit import LabFailure
 from ..report.progress import RunAhead, RunDuration, announcement, time_left
-from ..report.summary import summary_markdown, verdict_json
 from ..report.terminal import render_run, render_suite
-from ..report.timeline.picture import timeline
 from ..report.values import RunReport
 from ..run_context import RunContext
 from . import pages, resuming, tidy
-from .pages import report_of
 from .plans import PlannedRun, SuitePlan
+from .stored import exit_code, failures_of, rendered, reports_of, write_reports
 from .toolkit import RunFailed, drive
-
-EXIT_CODES: Mapping[State, int] = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}
-LAB_FAILED = 3
 
 
 class SuiteRun:
@@ -63,12 +53,12 @@ class SuiteRun:
     @property
     def reports(self) -> list[RunReport]:
         """The reports of the runs that have a verdict."""
-        return [report for report in self.ended if isinstance(report, RunReport)]
+        return reports_of(self.ended)
 
     @property
     def failures(self) -> list[str]:
         """A sentence for each run that the lab could not make."""
-        return [f"{failure.name}: {failure.sentence}" for failure in self.ended if isinstance(failure, LabFailure)]
+        return failures_of(self.ended)
 
     def all(self) -> None:
         """Make every run without a verdict, in order, until one is interrupted, or results cannot be saved."""
@@ -181,20 +171,8 @@ class SuiteRun:
         self._write()
 
     def _write(self) -> None:
-        verdict = {
-            "schema": VERDICT_SCHEMA,
-            "suite": self._plan.suite,
-            "machine": asdict(self._plan.machine),
-            **verdict_json(self.reports),
-            "failures": self.failures,
-        }
         try:
-            results.write_suite(
-                self._folder,
-                verdict=json.dumps(verdict, indent=1) + "\n",
-                summary=summary_markdown(self.reports),
-                junit=junit_xml(self._plan.suite, self.ended),
-            )
+            write_reports(self._folder, self._plan, self.ended)
         except OSError as error:
             self._lost = error.strerror or str(error)
 
@@ -231,14 +209,6 @@ def concluded(folder: Path, journal: Mapping[str, Any]) -> JudgedRun:
     return read_judged(folder, outcome)
 
 
-def rendered(folder: Path, outcome: Mapping[str, Any], judged: JudgedRun) -> RunReport:
-    """Build the report of a judged run; its history is read only to draw it, and without one there is no picture."""
-    report = report_of(outcome, judged)
-    with suppress(FileNotFoundError):
-        results.write_picture(folder, timeline(results.read_history(folder), report))
-    return report
-
-
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -250,10 +220,3 @@ def _log_traceback(folder: Path, trace: str) -> str:
     except OSError as error:
         return f"its traceback could not be kept: {error.strerror}"
     return f"its traceback is in the run's {results.LOG}"
-
-
-def exit_code(states: Sequence[State], failures: int) -> int:
-    """Return 0 if all are valid, 1 if some are invalid, 2 if some are unknown, 3 if the lab itself failed. Pure."""
-    if failures or not states:
-        return LAB_FAILED
-    return EXIT_CODES[merge(states)]

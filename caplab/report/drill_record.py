@@ -1,0 +1,205 @@
+"""The record of a drill, as an auditor asks for it: one page a run, in Markdown and as HTML that prints well."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from markdown_it import MarkdownIt
+
+from caplab.check.finding import State
+from caplab.model.expectations import Promise
+from caplab.verdict import Judgement
+
+from . import prose, words
+from .grid import Grid, escaped, in_markdown
+from .headline import NO_COST, RunHeadline, headline
+from .judged import measured, predicted, predicted_beside_measured
+from .tables import vantages_and_routes
+from .values import RunReport
+
+_TIMES = ("failoverTime", "writeOutage", "readOutage", "writesServed", "readsServed")
+_LOSSES = ("lost", "lostWindow")
+_MET = {State.HOLDS: "met", State.VIOLATED: "NOT MET", State.UNKNOWN: "NOT PROVEN"}
+_SIGNED = ("Carried out by", "Reviewed by")
+_STYLE = (
+    "body{font:14px/1.45 system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em;color:#1d2733;"
+    "background:#fff}h1{font-size:1.5em;margin-top:1.5em}h2{font-size:1.1em;margin:1.4em 0 .4em}"
+    "table{border-collapse:collapse;display:block;overflow-x:auto}"
+    "td,th{border:1px solid #c8d0d8;padding:.2em .5em;text-align:left;vertical-align:top}"
+    "td,p,li,h1,h2{overflow-wrap:anywhere}hr{border:0;margin:3em 0}"
+    "@media print{body{margin:0;max-width:none;font-size:10pt}hr{break-after:page;margin:0}"
+    "table{display:table}tr,li{break-inside:avoid}h2{break-after:avoid}}"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawHistory:
+    """The file of every operation: its name, size in bytes, SHA-256 in hex, and how many operations it holds."""
+
+    name: str
+    size: int
+    sha256: str
+    operations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drill:
+    """A judged run as a drill. command repeats it, machine is what it ran on; '' where they are not known.
+
+    description is the experiment's own; raw None: the history is gone.
+    """
+
+    report: RunReport
+    lab_version: str
+    command: str = ""
+    machine: str = ""
+    description: str = ""
+    raw: RawHistory | None = None
+
+
+def drill_markdown(drills: Sequence[Drill]) -> str:
+    """Build the page of all drills, each under a heading of its own."""
+    return "\n\n---\n\n".join(_drill(drill) for drill in drills) + "\n"
+
+
+def drill_html(markdown: str, title: str) -> str:
+    """Convert the page to HTML without scripts; markup in it stays text."""
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><main>{body}</main></body></html>\n"
+    )
+
+
+def _drill(drill: Drill) -> str:
+    report, told = drill.report, headline(drill.report)
+    blocks = [
+        [f"# Drill record: {escaped(told.title)}"],
+        _table(_summary(drill, told)),
+        ["## Objectives"],
+        _table(objectives(report, told)),
+        ["## What was done"],
+        _list([drill.description, *prose.faults(report.record)]),
+        ["## Who saw what"],
+        _list([told.served and f"{told.served[:1].upper()}{told.served[1:]}."]),
+        _table(vantages_and_routes(report)),
+        ["## Deviations"],
+        _list(_deviations(report)) or ["None: everything was as promised."],
+        ["## Everything that was promised"],
+        _table(predicted_beside_measured(report)),
+        ["## Evidence"],
+        _list(_evidence(drill)),
+        ["## Settings in force and versions"],
+        _table(_settings(report)),
+        ["## Signed"],
+        _list(f"{who}: ______________________ on ______________" for who in _SIGNED),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _summary(drill: Drill, told: RunHeadline) -> Grid:
+    record = drill.report.record
+    began = min((window.injected_ns for window in record.fault_windows), default=record.wall_anchor.monotonic_ns)
+    rows = {
+        "Date": words.wall_time(began, record.wall_anchor),
+        "System": words.DOT.join((record.engine, record.mode, *_versions(record.versions))),
+        "Scenario": f"{told.title} ({drill.report.name})",
+        "Result": told.line,
+        "Ran on": drill.machine or "not known",
+        "Measured by": f"caplab {drill.lab_version}, run {drill.report.run_id}",
+        "To repeat it": drill.command or f"not known; the seed was {record.seed}",
+    }
+    return _facts("summary", ("", ""), rows.items())
+
+
+def _versions(versions: Mapping[str, str]) -> list[str]:
+    return [f"{name} {version}" for name, version in versions.items()]
+
+
+def objectives(report: RunReport, told: RunHeadline) -> Grid:
+    """Build recovery time and data loss beside their objectives; without one in the row, what was measured alone."""
+    header = ("objective", "promised", "measured", "")
+    rows = [
+        *_objective("recovery time", _TIMES, report, _recovery(told)),
+        *_objective("data loss", _LOSSES, report, _loss(report)),
+    ]
+    return Grid("recovery time and data loss", header, tuple(rows), frozenset(range(4)))
+
+
+def _objective(name: str, properties: Sequence[str], report: RunReport, otherwise: str) -> list[tuple[str, ...]]:
+    every = [judgement for judgement in report.verdict.judgements if judgement.expected.property in properties]
+    binding = [judgement for judgement in every if judgement.expected.promise is not Promise.POSSIBLE]
+    rows = [_beside(name, judgement, report) for judgement in binding]
+    return rows or [(name, "no objective", otherwise, "")]
+
+
+def _beside(name: str, judgement: Judgement, report: RunReport) -> tuple[str, ...]:
+    what = words.of_expected(judgement.expected, report.record.has_primary)
+    return (f"{name}: {what}", predicted(judgement), measured(judgement), _MET[judgement.state])
+
+
+def _recovery(told: RunHeadline) -> str:
+    outage = told.outage
+    if outage is None:
+        return "not measured"
+    return words.seconds(outage.seconds, outage.at_least) if outage.seconds else "served throughout"
+
+
+def _loss(report: RunReport) -> str:
+    lost, acked = report.measured("durability", "lost"), report.measured("durability", "acked")
+    return "not measured" if lost is None or acked is None else words.of_writes(lost, acked)
+
+
+def _deviations(report: RunReport) -> list[str]:
+    """List what was not as promised, or proves nothing, and what cost clients something though it may happen."""
+    broken = list(report.verdict.reasons)
+    costs = [
+        f"{words.of_expected(judgement.expected, report.record.has_primary)}: {measured(judgement)}, which may happen"
+        for judgement in report.verdict.judgements
+        if judgement.state is State.HOLDS
+        and judgement.measured
+        and judgement.expected.promise in (Promise.POSSIBLE, Promise.BOUNDED)
+        and judgement.expected.property not in NO_COST
+    ]
+    return [*broken, *costs]
+
+
+def _evidence(drill: Drill) -> list[str]:
+    record, raw = drill.report.record, drill.raw
+    seen = [f"{window.target}: {line}" for window in record.fault_windows for line in window.evidence]
+    second = prose.second_clock(drill.report)
+    history = "The raw history is gone: nothing can be checked again."
+    if raw is not None:
+        history = (
+            f"raw history: {raw.name}, {words.counted(raw.operations)} operations, {words.counted(raw.size)} bytes, "
+            f"SHA-256 {raw.sha256}"
+        )
+    return [*seen, *([second] if second else []), history, f"seed {record.seed}, boot {record.boot_id}"]
+
+
+def _settings(report: RunReport) -> Grid:
+    record = report.record
+    rows = [
+        *((name, value if isinstance(value, str) else json.dumps(value, default=str))
+          for name, value in record.settings.items()),
+        *((f"version of {name}", version) for name, version in record.versions.items()),
+        *((f"image of {name}", image) for name, image in record.images.items()),
+    ]  # fmt: skip
+    return _facts("as read back from what ran", ("setting", "value"), rows)
+
+
+def _facts(title: str, header: tuple[str, str], rows: Iterable[tuple[str, str]]) -> Grid:
+    facts = tuple((words.one_line(name), words.one_line(value)) for name, value in rows)
+    return Grid(title, header, facts, frozenset({0, 1}))
+
+
+def _table(grid: Grid) -> list[str]:
+    return in_markdown(grid)[2:] if grid.rows else []  # the heading above it is its title
+
+
+def _list(lines: Iterable[str]) -> list[str]:
+    return [f"- {escaped(words.one_line(line))}" for line in lines if line]

@@ -1,0 +1,115 @@
+"""`caplab demo`: a recorded suite, checked and judged anew before the user's eyes; it needs no cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+import webbrowser
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..command_error import CommandError
+from ..files import results
+from ..files.packaged import recorded_folder
+from ..judging import judge_folder
+from ..plain_text import Out, plural, report_columns, wants_colour
+from ..report import words
+from ..report.progress import announcement
+from ..report.terminal import render_run, render_suite
+from ..report.values import RunReport
+from . import pages, plans, stored
+from .plans import PlannedRun, SuitePlan
+
+_RECORDED = (results.RECORD, results.HISTORY, results.JOURNAL)  # of a run; everything else is made from them
+_DESKTOPS = ("DISPLAY", "WAYLAND_DISPLAY")  # of Linux: without one, a browser would take the terminal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """The command line's options: where the results go, whether a browser may open, whether every figure is printed."""
+
+    folder: Path
+    may_open: bool = True
+    verbose: bool = False
+
+
+def demo(options: DemoOptions, out: Out = sys.stdout) -> int:
+    """Judge the recorded runs, print and write their reports, and open the page. Returns the exit code of a suite.
+
+    Raises CommandError if the recordings are not there, or the folder is somebody else's.
+    """
+    plan = _copied(recorded_folder(), options.folder)
+    runs = plural(len(plan.runs), "run")
+    print(f"{runs} recorded on a kind cluster of 3 nodes, checked and judged anew here", file=out)
+    ended: list[RunReport] = []
+    for run in plan.runs:
+        print(announcement(run.number, len(plan.runs), run.name, "checking ..."), file=out, flush=True)
+        ended.append(_judged(options.folder / run.folder, out))
+        colour = wants_colour(out)
+        print(render_run(ended[-1], colour=colour, verbose=options.verbose, width=report_columns()), file=out)
+    print(render_suite(ended, colour=wants_colour(out), verbose=options.verbose, width=report_columns()), file=out)
+    stored.write_reports(options.folder, plan, ended)
+    page = pages.write_suite(options.folder, {})
+    print(f"results: {options.folder}\nreport: {page}", file=out)
+    print("to make these runs yourself, on a kind cluster: make chaos SUITE=demo", file=out, flush=True)
+    if options.may_open and has_desktop(sys.platform, os.environ):
+        webbrowser.open(page.resolve().as_uri())
+    return stored.exit_code([report.verdict.state for report in ended], 0)
+
+
+def _judged(folder: Path, out: Out) -> RunReport:
+    """Check and judge a run, and print how long that took; its verdict replaces the recorded one."""
+    began = time.monotonic()
+    outcome = results.read_journal(folder)["caplab"]
+    judged = judge_folder(folder)
+    seconds = time.monotonic() - began
+    count = results.read_history(folder).num_rows
+    print(f"  {words.counted(count)} operations checked and judged in {seconds:.1f} s", file=out)
+    if outcome["verdict"] != judged.verdict.state.value:
+        print(f"  note: when it was recorded, it was {outcome['verdict']}: the row has changed since", file=out)
+    outcome = {**outcome, **judged.verdict.to_json()}
+    results.write_journal(folder, {"caplab": outcome})
+    return stored.rendered(folder, outcome, judged)
+
+
+def _copied(recorded: Path, folder: Path) -> SuitePlan:
+    """Copy the recording to a folder that is new, empty, or an earlier demo's; return its plan."""
+    try:
+        plan = plans.read(recorded)
+    except OSError as error:
+        raise CommandError("No recorded runs came with this installation. Hint: pip install caplab.") from error
+    try:
+        if folder.exists() and not _may_write(folder, recorded):
+            raise CommandError(f"{folder}: it holds something else. Hint: name another folder (--output FOLDER).")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(recorded / plans.PLAN, folder / plans.PLAN)
+        for run in plan.runs:
+            _copy_run(recorded, folder, run)
+    except OSError as error:
+        where = error.filename or folder
+        raise CommandError(
+            f"{where}: {error.strerror}. Hint: name a folder that you may write to (--output FOLDER)."
+        ) from error
+    return plan
+
+
+def _may_write(folder: Path, recorded: Path) -> bool:
+    """Return whether a folder is empty, or holds the same recording."""
+    if not any(folder.iterdir()):
+        return True
+    plan = folder / plans.PLAN
+    return plan.is_file() and plan.read_bytes() == (recorded / plans.PLAN).read_bytes()
+
+
+def _copy_run(recorded: Path, folder: Path, run: PlannedRun) -> None:
+    (folder / run.folder).mkdir(exist_ok=True)
+    for name in _RECORDED:
+        shutil.copyfile(recorded / run.folder / name, folder / run.folder / name)
+
+
+def has_desktop(system: str, environment: Mapping[str, str]) -> bool:
+    """Return whether a browser would open in a window of its own."""
+    return system in ("darwin", "win32") or any(environment.get(name) for name in _DESKTOPS)

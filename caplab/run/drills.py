@@ -1,0 +1,54 @@
+"""The drill records of suites and runs: read from results alone, and written beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import __version__
+from ..files import results
+from ..report.drill_record import Drill, RawHistory, drill_html, drill_markdown
+from . import plans
+from .plans import PlannedRun, SuitePlan
+from .reading import command_of, described_machine, judged_runs, plan_around, read_report
+
+
+def write_suite(folder: Path) -> Path:
+    """Write one record of all runs of a suite that have a verdict; return its page's path."""
+    plan = plans.read(folder)
+    drills = [_drill(folder / planned.folder, plan, planned) for planned in judged_runs(folder, plan)]
+    return _write(folder, drills, f"Drill record: suite {plan.suite}")
+
+
+def write_run(folder: Path) -> Path:
+    """Write the record of one run; return its page's path."""
+    drill = _drill(folder, *plan_around(folder))
+    return _write(folder, [drill], f"Drill record: {drill.report.name}")
+
+
+def _write(folder: Path, drills: list[Drill], title: str) -> Path:
+    markdown = drill_markdown(drills)
+    return results.write_drill_record(folder, markdown, drill_html(markdown, title))
+
+
+def _drill(folder: Path, plan: SuitePlan | None, planned: PlannedRun | None) -> Drill:
+    report = read_report(folder)
+    experiment = results.read_journal(folder).get("experiment")
+    described = experiment.get("description") if isinstance(experiment, dict) else None
+    return Drill(
+        report=report,
+        lab_version=__version__,
+        command=command_of(planned),
+        machine=described_machine(plan.machine) if plan else "",
+        description=described if isinstance(described, str) else "",
+        raw=_raw(folder),
+    )
+
+
+def _raw(folder: Path) -> RawHistory | None:
+    """Describe a run's history; None if it is gone. ValueError if it is damaged: its digest would prove nothing."""
+    try:
+        size, digest = results.history_digest(folder)
+        operations = results.read_history(folder).num_rows
+    except FileNotFoundError:
+        return None
+    return RawHistory(name=results.HISTORY, size=size, sha256=digest, operations=operations)

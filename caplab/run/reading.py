@@ -1,0 +1,70 @@
+"""What a run's and a suite's folder say of a run: its report, the command that repeats it, and the machine."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..command_error import CommandError
+from ..files import results
+from ..judging import JudgedRun, read_judged
+from ..model.fields import FieldError
+from ..plain_text import plural
+from ..report.second_clock import clock_check
+from ..report.values import RunReport
+from . import plans
+from .plans import Machine, PlannedRun, SuitePlan
+
+
+def report_of(outcome: Mapping[str, Any], judged: JudgedRun) -> RunReport:
+    """Build the report of a judged run; outcome is what its control wrote into the journal."""
+    return RunReport(
+        name=judged.verdict.row,
+        run_id=outcome["run"],
+        record=judged.record,
+        verdict=judged.verdict,
+        findings=judged.findings,
+        clock=clock_check(judged.record, judged.findings),
+        seconds=dict(outcome.get("seconds") or {}),
+    )
+
+
+def read_report(folder: Path) -> RunReport:
+    """Read the report of a run that was judged. FieldError if it is damaged, CommandError if it has no verdict."""
+    if not results.is_judged(folder):
+        raise CommandError(f"{folder}: the run has no verdict. Hint: name a run that was judged.")
+    try:
+        outcome = results.read_journal(folder)["caplab"]
+        return report_of(outcome, read_judged(folder, outcome))
+    except (KeyError, ValueError) as error:
+        raise FieldError(f"{folder}: it cannot be shown: {error} Hint: run it again, or remove the folder.") from error
+
+
+def judged_runs(folder: Path, plan: SuitePlan) -> list[PlannedRun]:
+    """Return the runs of a suite that have a verdict. CommandError if none has."""
+    runs = [planned for planned in plan.runs if results.is_judged(folder / planned.folder)]
+    if not runs:
+        raise CommandError(f"{folder}: no run has a verdict. Hint: continue it (caplab run {plan.name} --resume).")
+    return runs
+
+
+def plan_around(folder: Path) -> tuple[SuitePlan | None, PlannedRun | None]:
+    """Return the plan of the suite that a run's folder is in, and the run as it was planned; None: there is none."""
+    plan = plans.read(folder.parent) if (folder.parent / plans.PLAN).is_file() else None
+    return plan, next((run for run in plan.runs if run.folder == folder.resolve().name), None) if plan else None
+
+
+def command_of(planned: PlannedRun | None) -> str:
+    """Return the command that makes such a run; '' if it is not known."""
+    if planned is None:
+        return ""
+    settings = (f" --set {shlex.quote(f'{name}={value}')}" for name, value in planned.settings.items())
+    return f"caplab run {shlex.quote(planned.experiment)}{''.join(settings)}"
+
+
+def described_machine(machine: Machine) -> str:
+    """Describe a machine, such as '2 cores, 24 GiB, AMD EPYC, x86_64'."""
+    size = f"{plural(machine.cores, 'core')}, {machine.memory_bytes / 2**30:.0f} GiB"
+    return ", ".join(filter(None, (size, machine.cpu, machine.architecture)))
