@@ -41,8 +41,8 @@ def record(suite: Path, target: Path = TARGET) -> int:
     shutil.rmtree(part, ignore_errors=True)
     for run in plan.runs:
         (part / run.folder).mkdir(parents=True)
-        for name in (results.RECORD, results.HISTORY):
-            shutil.copyfile(suite / run.folder / name, part / run.folder / name)
+        shutil.copyfile(suite / run.folder / results.RECORD, part / run.folder / results.RECORD)
+        results.write_history(part / run.folder / results.HISTORY, results.read_history(suite / run.folder))
         results.write_journal(part / run.folder, portable(results.read_journal(suite / run.folder)))
     shutil.copyfile(suite / plans.PLAN, part / plans.PLAN)
     if size(part) > MAX_BYTES:

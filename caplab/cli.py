@@ -28,7 +28,10 @@ from .model.known_names import hint
 from .nightly.arguments import add_arguments as add_nightly_arguments
 from .nightly.arguments import repeats
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns, wants_colour
+from .run.options import DEMO_HELP, REPORT_HELP, add_demo, add_report
 from .subprocess_isolation import run_in_child
+from .watch.options import HELP as WATCH_HELP
+from .watch.options import add_watch
 
 _DESCRIPTION = """\
 Break replicated databases on Kubernetes (Postgres, Redis, Cassandra), measure what
@@ -148,30 +151,14 @@ def _parser() -> argparse.ArgumentParser:
         "heal",
         help="end all live faults at once, and bring lost nodes back; exit code 0 all ended, 3 something is left",
     )
-    watch = commands.add_parser(
-        "watch", help="show the lab live in this terminal: clusters, faults, what clients get, the last verdicts"
-    )
-    watch.add_argument("--once", action="store_true",
-                       help="print one picture and end, as without a terminal; exit code 0 all parts have answered, "
-                            "3 something is unknown")  # fmt: skip
-    watch.add_argument("--namespace", default="", help="show only what is in this namespace (default: all of them)")
+    add_watch(watch := commands.add_parser("watch", help=WATCH_HELP))
     add_nightly_arguments(
         commands.add_parser("nightly", help="commands for CI pipelines and nightly runs: docs/pipelines.md")
     )
     add_compare(commands.add_parser("compare", help=COMPARE_HELP))
     add_trend(commands.add_parser("trend", help="draw the figures of results over time, as one HTML file"))
-    demo = commands.add_parser(
-        "demo", help="check and judge four recorded runs, and show their report: no cluster is needed"
-    )
-    demo.add_argument("--output", type=Path, default=Path("caplab-demo"), metavar="FOLDER",
-                      help="where the results go (default: caplab-demo)")  # fmt: skip
-    demo.add_argument("--no-open", action="store_true", help="open no browser; without a desktop none is opened anyway")
-    demo.add_argument("--verbose", "-v", action="store_true", help="print every figure of each run")
-    report = commands.add_parser("report", help="make report.html again, from the results of suites or runs alone")
-    report.add_argument("places", type=Path, nargs="+", metavar="RUN-OR-SUITE",
-                        help="the folder of a suite (results/TIME-SUITE) or of a run in it")  # fmt: skip
-    report.add_argument("--record", action="store_true",
-                        help="write the drill record for auditors instead: record.md and record.html")  # fmt: skip
+    add_demo(commands.add_parser("demo", help=DEMO_HELP))
+    add_report(commands.add_parser("report", help=REPORT_HELP))
     commands.add_parser("completion", help=COMPLETION_HELP).add_argument("shell", choices=SHELLS)
     for command in (run, faults, heal, watch):
         command.add_argument(

@@ -15,7 +15,7 @@ HELP = 'print the script that completes caplab in a shell: eval "$(caplab comple
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
     """Return a shell's script. CommandError without the library that writes it, FieldError if a suite is damaged."""
     try:
-        import shtab  # type: ignore[import-untyped]  # noqa: PLC0415  # the lab's images lack it
+        import shtab  # noqa: PLC0415  # the lab's images lack it
     except ImportError as error:
         raise CommandError("Completion needs shtab, which is not installed. Hint: pip install shtab.") from error
     names = _names()

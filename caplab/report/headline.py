@@ -182,6 +182,11 @@ def who(served: Served, record: RunRecord) -> str:
     return "the majority" if served.side == MAJORITY else f"the {served.side}" if served.side else "clients"
 
 
+def were_or_was(served: Served) -> str:
+    """Return the verb that fits `who`."""
+    return "were" if not served.side or (served.side == MINORITY and _plural(served)) else "was"
+
+
 def _plural(served: Served) -> str:
     return "s" if len(served.zones) > 1 else ""
 
@@ -191,7 +196,7 @@ def _again(served: Served, record: RunRecord) -> str:
     clients, writes, reads = who(served, record), served.writes, served.reads
     if served.outage.seconds and writes and reads and _apart(writes.seconds, reads.seconds):
         return f"{clients} {_active('write', 'wrote', writes)} and {_active('read', 'read', reads)}"
-    were = "were" if not served.side or (served.side == MINORITY and _plural(served)) else "was"
+    were = were_or_was(served)
     outage = served.outage
     if not outage.seconds:
         return f"{clients} {were} served throughout the fault"

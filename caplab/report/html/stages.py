@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from caplab.check.finding import Context
 from caplab.model.fields import Json
+from caplab.verdict.served import Served
 
 from .. import words
-from ..values import RunReport, is_lower_bound, listed, number
+from ..headline import headline, were_or_was, who
+from ..values import RunReport, listed, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +24,28 @@ class Stage:
 
 
 def stages_of(report: RunReport) -> list[Stage]:
-    """Return the stages from the injection on; none if there was no fault, or no outage."""
+    """Return the stages from the injection on, as the clients that the row judges saw them.
+
+    There are none if there was no fault, or no outage.
+    """
     injected_ns = Context.of(report.record).injected_ns
-    lasted = report.measured("availability", "failover_seconds")
-    if injected_ns is None or not lasted:
+    served = headline(report).sides.judged
+    if injected_ns is None or served is None or not served.outage.seconds:
         return []
     stages, begin = [], 0.0
-    for moment, until in sorted(_moments(report, injected_ns, lasted)):
+    for moment, until in sorted(_moments(report, injected_ns, served)):
         if moment > begin:
             stages.append(Stage(begin, moment, until))
             begin = moment
     return stages
 
 
-def _moments(report: RunReport, injected_ns: int, lasted: float) -> list[tuple[float, str]]:
-    figures, clock, record = report.figures("availability"), report.clock, report.record
-    open_end = is_lower_bound(figures, "failover_seconds")
-    moments = [(lasted, "the history ended, not served again" if open_end else "every zone was served again")]
-    best, acks = number(figures, "best_failover_seconds"), _first_acks(report)
-    if best and best < lasted:
+def _moments(report: RunReport, injected_ns: int, served: Served) -> list[tuple[float, str]]:
+    clock, record, lasted = report.clock, report.record, served.outage.seconds
+    again = f"{who(served, record)} {were_or_was(served)} served again"
+    moments = [(lasted, "the history ended, not served again" if served.outage.at_least else again)]
+    best, acks = number(report.figures("availability"), "best_failover_seconds"), _first_acks(report, served.zones)
+    if best and best < lasted and not served.side:
         moments.append((best, "the first zone was served again for good"))
     if acks and min(acks) < lasted:
         moments.append((min(acks), "a first write was acknowledged to a client"))
@@ -51,9 +56,11 @@ def _moments(report: RunReport, injected_ns: int, lasted: float) -> list[tuple[f
     return moments
 
 
-def _first_acks(report: RunReport) -> list[float]:
+def _first_acks(report: RunReport, zones: Collection[str]) -> list[float]:
+    """Return when each series of writes was first acked after the injection; only those of zones, if any are named."""
     series = listed(report.figures("availability"), "series")
-    adds = (number(figures, "first_ack_seconds") for figures in series if figures.get("op") == "add")
+    of_zones = [figures for figures in series if not zones or figures.get("vantage") in zones]
+    adds = (number(figures, "first_ack_seconds") for figures in of_zones if figures.get("op") == "add")
     return [seconds for seconds in adds if seconds is not None and seconds > 0]
 
 

@@ -195,3 +195,18 @@ def test_a_run_that_is_kept_unsorted_is_sorted_in_its_file(tmp_path: Path) -> No
     record, history = results.read_run(tmp_path)
     assert record == run_record()
     assert validate_stored(history).column("session").to_pylist() == [2, 1]
+
+
+def test_a_runs_file_keeps_differences_and_every_value(tmp_path: Path) -> None:
+    plain = [operation(number, key="x", value=number, session=number % 9) for number in range(500)]
+    micro_ops = [{"op": "append", "key": "x", "value": 1, "elements": None}]
+    micro_ops += [{"op": "r", "key": "y", "value": None, "elements": [1, 2, 3]}]
+    rows = table([*plain, operation(600, op="txn", key=None, value=None) | {"txn": micro_ops}])
+    results.write_history(tmp_path / results.HISTORY, rows)
+    assert results.read_history(tmp_path).to_pylist() == rows.to_pylist()
+    group = parquet.ParquetFile(tmp_path / results.HISTORY).metadata.row_group(0)
+    columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
+    deltas = {name for name, column in columns.items() if "DELTA_BINARY_PACKED" in column.encodings}
+    assert deltas == {field.name for field in rows.schema if pa.types.is_integer(field.type)}
+    others = [column for name, column in columns.items() if name not in deltas]
+    assert all(column.has_dictionary_page for column in others if column.statistics.null_count < column.num_values)
