@@ -20,18 +20,28 @@ from .judged import measured, predicted, predicted_beside_measured
 from .tables import vantages_and_routes
 from .values import RunReport
 
-_TIMES = ("failoverTime", "writeOutage", "readOutage", "writesServed", "readsServed")
+_TIMES = ("failoverTime", "writeOutage", "readOutage")
 _LOSSES = ("lost", "lostWindow")
 _MET = {State.HOLDS: "met", State.VIOLATED: "NOT MET", State.UNKNOWN: "NOT PROVEN"}
+_EXPECTED = "as expected"  # a cost that these settings must show: nobody's objective
+_OF_THE_LAB = (
+    "caplab",
+    "caplab-sources",
+    "chaostoolkit",
+    "chaostoolkit-lib",
+    "python",
+)  # versions that are no system's
 _SIGNED = ("Carried out by", "Reviewed by")
 _STYLE = (
     "body{font:14px/1.45 system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em;color:#1d2733;"
     "background:#fff}h1{font-size:1.5em;margin-top:1.5em}h2{font-size:1.1em;margin:1.4em 0 .4em}"
-    "table{border-collapse:collapse;display:block;overflow-x:auto}"
-    "td,th{border:1px solid #c8d0d8;padding:.2em .5em;text-align:left;vertical-align:top}"
-    "td,p,li,h1,h2{overflow-wrap:anywhere}hr{border:0;margin:3em 0}"
-    "@media print{body{margin:0;max-width:none;font-size:10pt}hr{break-after:page;margin:0}"
-    "table{display:table}tr,li{break-inside:avoid}h2{break-after:avoid}}"
+    "table{border-collapse:collapse;display:block;overflow-x:auto;font-size:.92em}"
+    "td,th{border:1px solid #c8d0d8;padding:.2em .5em;text-align:left;vertical-align:top}th:empty{padding:0}"
+    "p,li,h1,h2{overflow-wrap:anywhere}td{overflow-wrap:break-word}hr{border:0;margin:3em 0}"
+    # Of a sheet of A4, with room for the widest table.
+    "@page{size:A4;margin:12mm}@media print{body{margin:0;padding:0;max-width:none;font-size:9.5pt}"
+    "hr{break-after:page;margin:0}table{display:table;font-size:7pt}td,th{padding:.15em .3em}"
+    "tr,li{break-inside:avoid}h2{break-after:avoid}}"
 )
 
 
@@ -117,7 +127,7 @@ def _summary(drill: Drill, told: RunHeadline) -> Grid:
 
 
 def _versions(versions: Mapping[str, str]) -> list[str]:
-    return [f"{name} {version}" for name, version in versions.items()]
+    return [f"{name} {version}" for name, version in versions.items() if name not in _OF_THE_LAB]
 
 
 def objectives(report: RunReport, told: RunHeadline) -> Grid:
@@ -139,7 +149,9 @@ def _objective(name: str, properties: Sequence[str], report: RunReport, otherwis
 
 def _beside(name: str, judgement: Judgement, report: RunReport) -> tuple[str, ...]:
     what = words.of_expected(judgement.expected, report.record.has_primary)
-    return (f"{name}: {what}", predicted(judgement), measured(judgement), _MET[judgement.state])
+    is_cost = judgement.expected.promise is Promise.MUST_SHOW and judgement.state is State.HOLDS
+    mark = _EXPECTED if is_cost else _MET[judgement.state]
+    return (f"{name}: {what}", predicted(judgement), measured(judgement), mark)
 
 
 def _recovery(told: RunHeadline) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.runs.page_suites import LOST, hostile_fields, write_suite
 
-from caplab.run import pages
+from caplab.run import drills, pages
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make venv")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: make venv")
@@ -211,3 +211,19 @@ def test_what_these_tests_look_for_is_found_if_it_is_there(page: Page, errors: l
         page.evaluate("setTimeout(() => { throw new Error('planted too') })")
     assert any("planted too" in error for error in errors)
     assert "planted" in errors
+
+
+A4_PIXELS = 703  # the width of a sheet between margins of 12 mm
+WIDEST = "Math.max(...[...document.querySelectorAll('table')].map(each => each.getBoundingClientRect().width))"
+
+
+def test_a_drill_record_fits_a_sheet_and_a_telephone(page: Page, errors: list[str], report: Path) -> None:
+    show(page, drills.write_suite(report.parent))
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": A4_PIXELS, "height": 900})
+    assert page.evaluate(WIDEST) <= A4_PIXELS
+    page.emulate_media(media="screen")
+    for width in (400, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert errors == []
