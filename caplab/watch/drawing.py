@@ -310,7 +310,7 @@ def _run(run: RunLine, now_unix: float, paper: Paper) -> Line:
     at = run.ended_unix if run.ended_unix is not None else run.started_unix
     ago = " ago" if paper.is_wide and run.ended_unix is not None else ""
     _cell(line, "" if at is None else f"{_duration(max(0.0, now_unix - at))}{ago}", 12 if paper.is_wide else 7)
-    _cell(line, f"{run.experiment} {run.mode}", 46 if paper.is_wide else 30)
+    _cell(line, f"{run.experiment} {run.mode}", 46 if paper.is_wide else min(35, paper.width - 50))
     notes = []
     if run.failover_seconds is not None:
         notes.append(f"out {run.failover_seconds:.1f} s")
