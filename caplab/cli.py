@@ -278,10 +278,10 @@ def _nightly(parsed: argparse.Namespace) -> int:
 
 def _report(parsed: argparse.Namespace) -> int:
     from .memory import keep_freed  # noqa: PLC0415
-    from .run.pages import report  # noqa: PLC0415  # numpy and pyarrow take half a second to load
+    from .run.reporting import report  # noqa: PLC0415  # numpy and pyarrow take half a second to load
 
     keep_freed()
-    _print(report(parsed.places, parsed.record), end="")
+    _print(report(parsed.places, parsed.kind), end="")
     return 0
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 from caplab_cluster.paths import Cache
 
+from ..command_error import CommandError
+from ..model.fields import Json
 from .documents import write_whole
 
 _PACKAGE = "vl-convert-python"
@@ -26,6 +30,23 @@ def chart_library() -> str:
         return kept.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return _bundled(kept)
+
+
+def svg_of(chart: Mapping[str, Json]) -> str:
+    """Draw a chart that has its own data as SVG. CommandError if the package is not installed."""
+    return str(_library().vegalite_to_svg(dict(chart)))
+
+
+def png_of(chart: Mapping[str, Json]) -> bytes:
+    """Draw a chart that has its own data as PNG, with two pixels for each of the chart's."""
+    return bytes(_library().vegalite_to_png(dict(chart), scale=2))
+
+
+def _library() -> ModuleType:
+    try:
+        return importlib.import_module("vl_convert")
+    except ImportError as error:
+        raise CommandError(f"Charts need {_PACKAGE}, which is not installed. Hint: pip install {_PACKAGE}.") from error
 
 
 def _bundled(kept: Path) -> str:

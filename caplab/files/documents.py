@@ -46,15 +46,15 @@ def read_json(file: Path, max_bytes: int = MAX_BYTES) -> Any:
         raise FieldError(f"{file}: not JSON: {error}") from error
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write a text atomically: a reader finds all of it, or the previous content. OSError if it cannot be written."""
-    target = file.resolve()
+def write_whole(file: Path, text: str | bytes) -> None:
+    """Write a file atomically: a reader finds all of it, or the previous content. OSError if it cannot be written."""
+    target, content = file.resolve(), text.encode() if isinstance(text, str) else text
     if target.exists() and not target.is_file():  # /dev/stdout or a pipe cannot be replaced
-        target.write_text(text, encoding="utf-8")
+        target.write_bytes(content)
         return
     draft = target.with_name(f".{target.name[:_MAX_NAME_LENGTH]}.{os.getpid()}.draft")
     try:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_bytes(content)
         draft.replace(target)
     except BaseException:
         draft.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.jso
 TIMELINE, LOG = "timeline.svg", "run.log"
 VERDICT, SUMMARY, JUNIT, PAGE = "verdict.json", "summary.md", "junit.xml", "report.html"  # of a suite
 DRILL, DRILL_PAGE = "record.md", "record.html"
+CHARTS = "charts"  # a folder of a run's
 _MAX_JSON_BYTES = 256 << 20  # of a journal, or of findings
 _DEFAULT = Bounds()
 
@@ -85,8 +86,11 @@ def read_journal(folder: Path) -> dict[str, Any]:
 
 
 def is_judged(folder: Path) -> bool:
-    """Return whether a run ended with a verdict of any kind; an interrupted or failed one has none."""
-    if not all((folder / name).is_file() for name in (RECORD, HISTORY, FINDINGS)):
+    """Return whether a run ended with a verdict of any kind; an interrupted or failed one has none.
+
+    The verdict outlives the history, which takes most of the room.
+    """
+    if not all((folder / name).is_file() for name in (RECORD, FINDINGS)):
         return False
     try:
         outcome = read_journal(folder).get("caplab") or {}
@@ -124,6 +128,14 @@ def write_drill_record(folder: Path, markdown: str, page: str) -> Path:
     write_whole(folder / DRILL, markdown)
     write_whole(folder / DRILL_PAGE, page)
     return folder / DRILL_PAGE
+
+
+def write_charts(folder: Path, charts: Mapping[str, bytes]) -> Path:
+    """Write a run's charts, each atomically; return their folder."""
+    (folder / CHARTS).mkdir(exist_ok=True)
+    for name, content in charts.items():
+        write_whole(folder / CHARTS / name, content)
+    return folder / CHARTS
 
 
 def history_digest(folder: Path) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 DEMO_HELP = "check and judge four recorded runs, and show their report: no cluster is needed"
 REPORT_HELP = "make report.html again, from the results of suites or runs alone"
+PAGE, RECORD, CHARTS = "page", "record", "charts"  # what `caplab report` makes
 
 
 def add_demo(parser: argparse.ArgumentParser) -> None:
@@ -22,5 +23,8 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `caplab report`."""
     parser.add_argument("places", type=Path, nargs="+", metavar="RUN-OR-SUITE",
                         help="the folder of a suite (results/TIME-SUITE) or of a run in it")  # fmt: skip
-    parser.add_argument("--record", action="store_true",
-                        help="write the drill record for auditors instead: record.md and record.html")  # fmt: skip
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--record", action="store_const", const=RECORD, dest="kind", default=PAGE,
+                       help="write the drill record for auditors instead: record.md and record.html")  # fmt: skip
+    kinds.add_argument("--charts", action="store_const", const=CHARTS, dest="kind",
+                       help="write each run's charts as SVG and PNG instead, in its folder charts")  # fmt: skip

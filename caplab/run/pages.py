@@ -6,39 +6,17 @@ import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..command_error import CommandError
 from ..files import results
 from ..files.chart_library import chart_library
 from ..report.html.history import HistoryView, view_of
 from ..report.html.page import page
 from ..report.html.values import RunPage, SuitePage
 from ..report.values import RunReport
-from . import drills, plans
+from . import plans
 from .plans import SuitePlan
 from .reading import command_of, described_machine, judged_runs, plan_around, read_report
 
 _NOT_MADE = "not made"
-
-
-def report(places: Sequence[Path], as_drill: bool = False) -> str:
-    """Write the page of each suite's or run's folder, or its drill record; return a line for each.
-
-    Raises CommandError if one is neither.
-    """
-    return "".join(f"{_page_of(place, as_drill)}\n" for place in places)
-
-
-def _page_of(place: Path, as_drill: bool) -> Path:
-    try:
-        if (place / plans.PLAN).is_file():
-            return drills.write_suite(place) if as_drill else write_suite(place, {})
-        if (place / results.RECORD).is_file():
-            return drills.write_run(place) if as_drill else write_run(place)
-    except OSError as error:
-        raise CommandError(
-            f"{error.filename or place}: {error.strerror}. Hint: name results that you may read and write."
-        ) from error
-    raise CommandError(f"{place}: no {plans.PLAN} and no {results.RECORD}. Hint: name the folder of a suite or a run.")
 
 
 def write_suite(folder: Path, failures: Mapping[str, str]) -> Path:
@@ -74,11 +52,11 @@ def _write(folder: Path, suite: SuitePage) -> Path:
 
 def _run_page(folder: Path, command: str) -> RunPage:
     run_report = read_report(folder)
-    view, problem = _view(folder, run_report)
+    view, problem = view_of_run(folder, run_report)
     return RunPage(report=run_report, command=command, view=view, problem=problem)
 
 
-def _view(folder: Path, run_report: RunReport) -> tuple[HistoryView | None, str]:
+def view_of_run(folder: Path, run_report: RunReport) -> tuple[HistoryView | None, str]:
     """Look through a run's history; return why there is none if it is missing or damaged: the verdict still stands."""
     try:
         return view_of(results.read_history(folder), run_report), ""

@@ -53,7 +53,7 @@ def _operations() -> Json:
         params=[{"name": "zoom", "select": {"type": "interval", "encodings": ["x"]}, "bind": "scales"}],
         mark={"type": "point", "filled": True, "size": 26, "opacity": 0.75},
         encoding={
-            "x": _field("t", "quantitative", "seconds, as in the picture above"),
+            "x": _field("t", "quantitative", "seconds, as in the timeline"),
             "y": _log("ms", "latency in ms (never answered: on top)"),
             "color": _field("outcome", "nominal", "outcome", scale=_OUTCOMES, legend={"orient": "bottom"}),
             "shape": _field("outcome", "nominal", "outcome", scale=_SHAPES),
@@ -74,10 +74,11 @@ def _latency() -> Json:
                 "of",
                 "nominal",
                 "",
+                sort=None,
                 scale={"range": _SERIES},
                 legend={"orient": "bottom", "columns": 2, "labelLimit": 0},
             ),
-            "strokeDash": _field("of", "nominal", ""),
+            "strokeDash": _field("of", "nominal", "", sort=None),
             "tooltip": [
                 _field("of", "nominal", "of"),
                 _field("share", "quantitative", "%"),

@@ -46,7 +46,7 @@ from caplab.report.html.stages import stages_of
 from caplab.report.html.trade_offs import trade_offs
 from caplab.report.html.values import RunPage, SuitePage
 from caplab.report.html.yearly import budgets, duration
-from caplab.run import pages
+from caplab.run import pages, reporting
 
 WINDOW = (kill(10_000, 22_000),)
 NOT_MADE = "postgres/control durability=quorum"
@@ -276,16 +276,16 @@ def test_what_is_no_result_is_refused_with_a_hint(tmp_path: Path, capsys: pytest
     (run,) = folder.glob("01-*")
     (run / results.FINDINGS).unlink()
     with pytest.raises(CommandError, match="no run has a verdict"):
-        pages.report([folder])
+        reporting.report([folder])
     with pytest.raises(CommandError, match="the run has no verdict"):
-        pages.report([run])
+        reporting.report([run])
 
 
 def test_a_page_that_cannot_be_written_is_refused_with_its_name(tmp_path: Path) -> None:
     folder = write_control(tmp_path / "control")
     (folder / results.PAGE).mkdir()
     with pytest.raises(CommandError, match=r"report\.html"):
-        pages.report([folder])
+        reporting.report([folder])
 
 
 def test_a_machine_without_the_library_has_no_charts(monkeypatch: pytest.MonkeyPatch) -> None:

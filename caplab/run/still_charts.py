@@ -1,0 +1,32 @@
+"""The charts of suites and runs as SVG and PNG files: read from results alone, and written beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..command_error import CommandError
+from ..files import results
+from ..files.chart_library import png_of, svg_of
+from ..report.html.still_charts import still_charts
+from . import plans
+from .pages import view_of_run
+from .reading import judged_runs, read_report
+
+
+def write_suite(folder: Path) -> list[Path]:
+    """Write the charts of every run of a suite that has a verdict; return their folders."""
+    return [write_run(folder / planned.folder) for planned in judged_runs(folder, plans.read(folder))]
+
+
+def write_run(folder: Path) -> Path:
+    """Write the charts of one run; return their folder. CommandError if there is nothing to draw."""
+    report = read_report(folder)
+    view, problem = view_of_run(folder, report)
+    charts = still_charts(report, view)
+    if not charts:
+        raise CommandError(f"{folder}: there is nothing to draw: {problem} Hint: name a run that has its history.")
+    made = {}
+    for name, chart in charts.items():
+        made[f"{name}.svg"] = svg_of(chart).encode()
+        made[f"{name}.png"] = png_of(chart)
+    return results.write_charts(folder, made)
