@@ -74,14 +74,14 @@ unit-tests: venv ## run the unit and property tests only
 
 # What measures times runs alone or beside one other, the rest side by side: most of the time each waits for databases. All
 # groups run in any case, so that the last one removes the cluster; any that fails fails the gate.
-BY_FILE = --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE = -n $$($(IN_VENV)python tests/side_by_side.py) --dist loadfile --no-loadscope-reorder
 ON_KIND = $(IN_VENV)pytest -q --durations=20 tests/kind -m
 
 test-kind: venv up ## run the tests on the real cluster; the last one removes it
 	@failed=0; \
 	$(ON_KIND) "alone and not long" || failed=1; \
-	$(ON_KIND) "paired and not long" -n 2 $(BY_FILE) || failed=1; \
-	$(ON_KIND) "beside and not long" -n 2 $(BY_FILE) || failed=1; \
+	$(ON_KIND) "paired and not long" $(SIDE_BY_SIDE) || failed=1; \
+	$(ON_KIND) "beside and not long" $(SIDE_BY_SIDE) || failed=1; \
 	$(ON_KIND) last || failed=1; \
 	exit $$failed
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import side_by_side
 from caplab_cluster.paths import REPOSITORY
 
 IN_IDLE_TIME = REPOSITORY / "tests" / "in_idle_time.py"
@@ -28,6 +29,7 @@ def make_test(folder: Path, failing: str = "") -> tuple[int, list[str]]:
     note = programs / "note"
     note.write_text(
         f'#!/bin/sh\ncase "$*" in *tests/in_idle_time.py*) exec {sys.executable} "$@";; -c*) exit;;'
+        " *side_by_side*) echo 1; exit;;"
         " *tests/kind*) part=kind;; *tests/unit*) part=unit;; *on_images_python*) part=images;;"
         " *caplab_cluster*) part=up;; *) part=lint;; esac\n"
         'case "$*" in *"not timed"*) ;; *timed*) part=$part-timed;; esac\n'
@@ -64,6 +66,16 @@ def test_a_part_that_fails_fails_it_and_what_measures_no_times_does_not_stop_the
     assert failing in parts
     assert ("kind" in parts) == (failing in {"unit", "images", "kind"})
     assert ("images" in parts) == (failing in {"images", "kind"})
+
+
+@pytest.mark.parametrize(("taken", "at_once"), [(0.03, 2), (0.06, 2), (0.061, 1), (0.25, 1)])
+def test_on_a_slow_machine_what_asserts_short_times_runs_one_by_one(taken: float, at_once: int) -> None:
+    assert side_by_side.side_by_side(taken) == at_once
+
+
+def test_the_speed_of_a_machine_is_told_as_a_number_of_workers() -> None:
+    program = [sys.executable, str(REPOSITORY / "tests" / "side_by_side.py")]
+    assert subprocess.run(program, capture_output=True, text=True, check=True).stdout in ("1\n", "2\n")
 
 
 def in_idle_time(*command: str) -> subprocess.CompletedProcess[str]:
