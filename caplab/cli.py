@@ -59,7 +59,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(_FAILED, f"{self.prog}: {message}. Hint: see {self.prog} --help.\n")
+        self.exit(_FAILED, f"{self.prog}: {one_line(message)}. Hint: see {self.prog} --help.\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command in ("faults", "heal"):
         return run_command(parsed.command, lambda: _faults(parsed), _LEFT)
     if parsed.command in _READERS:
-        return run_command(parsed.command, lambda: _READERS[parsed.command](parsed), "nothing was changed")
+        interrupted = "start it again" if parsed.command == "demo" else "nothing was changed"
+        return run_command(parsed.command, lambda: _READERS[parsed.command](parsed), interrupted)
     from caplab_cluster.__main__ import main as cluster_command  # noqa: PLC0415  # so that others start faster
 
     return cluster_command([parsed.command])
@@ -182,11 +183,10 @@ def _run(parsed: argparse.Namespace) -> int:
         print("FAILED: --resume keeps the settings and repeats that the suite was begun with. "
               "Hint: leave out --set and --repeat.", file=sys.stderr)  # fmt: skip
         return LAB_FAILED
-    settings = dict(parsed.settings)
     options = RunOptions(
         name=parsed.name,
         repeat=parsed.repeat or 1,
-        settings=settings,
+        settings=dict(parsed.settings),
         folder=parsed.results,
         keep=parsed.keep,
         verbose=parsed.verbose,
@@ -290,8 +290,8 @@ def _demo(parsed: argparse.Namespace) -> int:
     from .run.demo import DemoOptions, demo  # noqa: PLC0415  # numpy and pyarrow take half a second to load
 
     keep_freed()
-    may_open = not parsed.no_open and sys.stdout.isatty()
     out = SteadyWriter(sys.stdout)
+    may_open = not parsed.no_open and out.isatty()
     code = demo(DemoOptions(folder=parsed.output, may_open=may_open, verbose=parsed.verbose), out)
     if out.problem:
         complain(f"FAILED: {NOT_SHOWN}: {out.problem}.")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from .command_error import CommandError
 
 SHELLS = ("bash", "zsh", "fish")
+_PLAIN = re.compile(r"[\w./-]+")
 HELP = 'print the script that completes caplab in a shell: eval "$(caplab completion bash)"'
 
 
@@ -28,17 +30,20 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 
 def _names() -> dict[tuple[str, str], list[str]]:
-    """Return what each command and argument takes. Rows are left out: their names have spaces."""
+    """Return what each command and argument takes. Rows are left out: their names have spaces.
+
+    So are names of files that are not plain: bash would carry out what is in them, such as $(command).
+    """
     from .catalogue import listing  # noqa: PLC0415  # YAML takes a while to load
     from .catalogue.experiments import Lab  # noqa: PLC0415
     from .catalogue.options import KINDS  # noqa: PLC0415
     from .files.packaged import experiments_folder  # noqa: PLC0415
 
     lab = Lab.of(experiments_folder())
-    runnable = [*lab.suites, *lab.experiments]
+    runnable = [name for name in (*lab.suites, *lab.experiments) if _PLAIN.fullmatch(name)]
     return {
         ("run", "name"): runnable,
-        ("explain", "name"): [*runnable, *lab.faults(), *listing.checkers()],
+        ("explain", "name"): [*runnable, *filter(_PLAIN.fullmatch, lab.faults()), *listing.checkers()],
         ("list", "kinds"): list(KINDS),
         ("check", "checker"): list(listing.checkers()),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Protocol
 
 _NARROWEST, _WIDE = 40, 1000
 _NARROW_REPORT, _REPORT = 80, 110
+_MAX_DIGITS = 10  # of COLUMNS
 
 
 def printable(text: str) -> str:
@@ -44,7 +46,7 @@ def report_columns() -> int:
     columns = terminal_columns()
     if columns == _WIDE:
         given = os.environ.get("COLUMNS", "")
-        columns = int(given) if given.isdecimal() else _REPORT
+        columns = int(given) if given.isdecimal() and len(given) < _MAX_DIGITS else _REPORT
     return min(_REPORT, max(_NARROW_REPORT, columns))
 
 
@@ -72,8 +74,8 @@ class SteadyWriter:
     problem: why it stopped, '' if it did not, or if its reader has closed it.
     """
 
-    def __init__(self, out: Out) -> None:
-        self._out, self._broken, self.problem = out, False, ""
+    def __init__(self, out: Out | None) -> None:
+        self._out, self._broken, self.problem = out or io.StringIO(), out is None, ""  # None: stdout was closed
 
     def write(self, text: str) -> int:
         """Write a text, or nothing once the stream has failed."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +49,40 @@ def read_json(file: Path, max_bytes: int = MAX_BYTES) -> Any:
         raise FieldError(f"{file}: not JSON: {error}") from error
 
 
-def write_whole(file: Path, text: str | bytes) -> None:
-    """Write a file atomically: a reader finds all of it, or the previous content. OSError if it cannot be written."""
-    target, content = file.resolve(), text.encode() if isinstance(text, str) else text
-    if target.exists() and not target.is_file():  # /dev/stdout or a pipe cannot be replaced
-        target.write_bytes(content)
-        return
-    draft = target.with_name(f".{target.name[:_MAX_NAME_LENGTH]}.{os.getpid()}.draft")
+def write_whole(file: Path, content: str | bytes) -> None:
+    """Write a file that the user named, atomically: a reader finds all of it, or what was there before.
+
+    A link is followed, and what is no file, such as /dev/stdout or a pipe, is written to. OSError if it cannot be.
+    """
+    target = file.resolve()
+    if target.exists() and not target.is_file():
+        target.write_bytes(_encoded(content))
+    else:
+        replace_whole(target, content)
+
+
+def replace_whole(file: Path, content: str | bytes) -> None:
+    """Write a file of the lab's own, atomically. A link in its place is replaced, and never written through."""
+    with replaced(file) as draft:
+        draft.write_bytes(_encoded(content))
+
+
+@contextmanager
+def replaced(file: Path) -> Iterator[Path]:
+    """Give the path of a draft that replaces a file once it is written; an error leaves what was there."""
+    draft = file.with_name(f".{file.name[:_MAX_NAME_LENGTH]}.{os.getpid()}.draft")
     try:
-        draft.write_bytes(content)
-        draft.replace(target)
+        yield draft
+        if file.is_dir() and not file.is_symlink():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+        draft.replace(file)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def _encoded(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
 
 
 def within_depth(value: Any) -> Any:

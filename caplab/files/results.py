@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from ..model.fields import FieldError, Fields
 from ..model.history import Table
 from ..model.runs import RunRecord
 from . import history_file
-from .documents import read_json, write_whole
+from .documents import read_json, replace_whole, replaced
 
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
 TIMELINE, LOG = "timeline.svg", "run.log"
@@ -37,17 +38,18 @@ def write_run(folder: Path, record: RunRecord, history: Table) -> None:
 
 
 def write_history(path: Path, history: Table) -> None:
-    """Write a history's file. Times and values grow, so their differences take half of what they take as they are."""
+    """Write a history's file, atomically. Times and values grow: their differences take half the room of themselves."""
     whole = [field.name for field in history.schema if types.is_integer(field.type)]
     others = [leaf for field in history.schema if field.name not in whole for leaf in _leaves(field, field.name)]
-    parquet.write_table(
-        history,
-        path,
-        compression="zstd",
-        write_page_checksum=True,
-        use_dictionary=others,
-        column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
-    )
+    with replaced(path) as draft:
+        parquet.write_table(
+            history,
+            draft,
+            compression="zstd",
+            write_page_checksum=True,
+            use_dictionary=others,
+            column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
+        )
 
 
 def _leaves(field: Any, path: str) -> list[str]:
@@ -108,33 +110,35 @@ def write_log(folder: Path, text: str) -> None:
 
 def write_picture(folder: Path, svg: str) -> None:
     """Write the run's timeline."""
-    (folder / TIMELINE).write_text(svg, encoding="utf-8")
+    replace_whole(folder / TIMELINE, svg)
 
 
 def write_suite(folder: Path, verdict: str, summary: str, junit: str) -> None:
     """Write the suite's reports, each file atomically."""
     for name, text in ((VERDICT, verdict), (SUMMARY, summary), (JUNIT, junit)):
-        write_whole(folder / name, text)
+        replace_whole(folder / name, text)
 
 
 def write_page(folder: Path, page: str) -> Path:
     """Write the page of a suite, or of a run, atomically; return its path."""
-    write_whole(folder / PAGE, page)
+    replace_whole(folder / PAGE, page)
     return folder / PAGE
 
 
 def write_drill_record(folder: Path, markdown: str, page: str) -> Path:
     """Write the record of drills as Markdown and as a page, each atomically; return the page's path."""
-    write_whole(folder / DRILL, markdown)
-    write_whole(folder / DRILL_PAGE, page)
+    replace_whole(folder / DRILL, markdown)
+    replace_whole(folder / DRILL_PAGE, page)
     return folder / DRILL_PAGE
 
 
 def write_charts(folder: Path, charts: Mapping[str, bytes]) -> Path:
-    """Write a run's charts, each atomically; return their folder."""
+    """Write a run's charts, each atomically; return their folder. OSError if it is a link to another."""
+    if (folder / CHARTS).is_symlink():
+        raise OSError(errno.ELOOP, "it is a link, which may lead to somebody else's folder", str(folder / CHARTS))
     (folder / CHARTS).mkdir(exist_ok=True)
     for name, content in charts.items():
-        write_whole(folder / CHARTS / name, content)
+        replace_whole(folder / CHARTS / name, content)
     return folder / CHARTS
 
 
@@ -162,4 +166,4 @@ def read_history(folder: Path, bounds: Bounds = _DEFAULT) -> Table:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value atomically; values that JSON lacks are written as text."""
-    write_whole(path, json.dumps(value, indent=1, default=str) + "\n")
+    replace_whole(path, json.dumps(value, indent=1, default=str) + "\n")

@@ -17,6 +17,9 @@ class FieldError(ValueError):
     """A field that is missing, unknown or of the wrong type; the message names it."""
 
 
+_MAX_INTEGER = 2**63
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """The fields of one object; where is its location for messages, such as 'run.json: windows[0]'."""
@@ -56,10 +59,12 @@ class Fields:
         return None if self.values.get(name) in (None, "") else self.text(name)
 
     def integer(self, name: str) -> int:
-        """Return a whole number."""
+        """Return a whole number of 64 bits: larger ones are no time, no count and no size of anything."""
         value = self._present(name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.error(name, "a whole number")
+        if not -_MAX_INTEGER <= value < _MAX_INTEGER:
+            raise self.error(name, "a whole number of at most 64 bits")
         return value
 
     def number(self, name: str, expected: str = "a number") -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ _OF_THE_LAB = (
     "python",
 )  # versions that are no system's
 _SIGNED = ("Carried out by", "Reviewed by")
+_BLOCK = re.compile(r"^(?P<before>\d*)(?P<mark>[#>+=~_.)-])")
 _STYLE = (
     "body{font:14px/1.45 system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em;color:#1d2733;"
     "background:#fff}h1{font-size:1.5em;margin-top:1.5em}h2{font-size:1.1em;margin:1.4em 0 .4em}"
@@ -81,7 +83,7 @@ def drill_html(markdown: str, title: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><main>{body}</main></body></html>\n"
+        f"<title>{html.escape(words.one_line(title))}</title><style>{_STYLE}</style></head><body><main>{body}</main></body></html>\n"
     )
 
 
@@ -214,4 +216,9 @@ def _table(grid: Grid) -> list[str]:
 
 
 def _list(lines: Iterable[str]) -> list[str]:
-    return [f"- {escaped(words.one_line(line))}" for line in lines if line]
+    return [f"- {_inline(escaped(words.one_line(line)))}" for line in lines if line]
+
+
+def _inline(text: str) -> str:
+    """Escape what would make a text at the start of a line a heading, a quotation, a list or a rule."""
+    return _BLOCK.sub(r"\g<before>\\\g<mark>", text)

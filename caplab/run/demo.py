@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..check.finding import State
 from ..command_error import CommandError
 from ..files import results
+from ..files.documents import replaced
 from ..files.packaged import recorded_folder
 from ..judging import judge_folder
 from ..plain_text import Out, plural, report_columns, wants_colour
@@ -21,9 +23,12 @@ from ..report.progress import announcement
 from ..report.terminal import render_run, render_suite
 from ..report.values import RunReport
 from . import pages, plans, stored
-from .plans import PlannedRun, SuitePlan
+from .plans import SuitePlan
 
 _RECORDED = (results.RECORD, results.HISTORY, results.JOURNAL)  # of a run; everything else is made from them
+_MUST_SHOW = (
+    '"must show": what such settings are known to cost. A run without it would prove nothing: it is NOT PROVEN.'
+)
 _DESKTOPS = ("DISPLAY", "WAYLAND_DISPLAY")  # of Linux: without one, a browser would take the terminal
 
 
@@ -39,8 +44,21 @@ class DemoOptions:
 def demo(options: DemoOptions, out: Out = sys.stdout) -> int:
     """Judge the recorded runs, print and write their reports, and open the page. Returns the exit code of a suite.
 
-    Raises CommandError if the recordings are not there, or the folder is somebody else's.
+    Raises CommandError if the recordings are not there, or the folder is somebody else's, or cannot be written to.
     """
+    try:
+        page, states = _shown(options, out)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name is not UTF-8"
+        raise CommandError(
+            f"{options.folder}: {reason}. Hint: name a folder with room that you may write to (--output FOLDER)."
+        ) from error
+    if options.may_open and has_desktop(sys.platform, os.environ):
+        webbrowser.open(page.resolve().as_uri())
+    return stored.exit_code(states, 0)
+
+
+def _shown(options: DemoOptions, out: Out) -> tuple[Path, list[State]]:
     plan = _copied(recorded_folder(), options.folder)
     runs = plural(len(plan.runs), "run")
     print(f"{runs} recorded on a kind cluster of 3 nodes, checked and judged anew here", file=out)
@@ -53,11 +71,9 @@ def demo(options: DemoOptions, out: Out = sys.stdout) -> int:
     print(render_suite(ended, colour=wants_colour(out), verbose=options.verbose, width=report_columns()), file=out)
     stored.write_reports(options.folder, plan, ended)
     page = pages.write_suite(options.folder, {})
-    print(f"results: {options.folder}\nreport: {page}", file=out)
-    print("to make these runs yourself, on a kind cluster: make chaos SUITE=demo", file=out, flush=True)
-    if options.may_open and has_desktop(sys.platform, os.environ):
-        webbrowser.open(page.resolve().as_uri())
-    return stored.exit_code([report.verdict.state for report in ended], 0)
+    print(f"{_MUST_SHOW}\n\nresults: {options.folder}\nreport: {page}", file=out)
+    print("to make these runs yourself, on a kind cluster: make chaos SUITE=demo, in a checkout", file=out, flush=True)
+    return page, [report.verdict.state for report in ended]
 
 
 def _judged(folder: Path, out: Out) -> RunReport:
@@ -81,33 +97,32 @@ def _copied(recorded: Path, folder: Path) -> SuitePlan:
         plan = plans.read(recorded)
     except OSError as error:
         raise CommandError("No recorded runs came with this installation. Hint: pip install caplab.") from error
-    try:
-        if folder.exists() and not _may_write(folder, recorded):
-            raise CommandError(f"{folder}: it holds something else. Hint: name another folder (--output FOLDER).")
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(recorded / plans.PLAN, folder / plans.PLAN)
-        for run in plan.runs:
-            _copy_run(recorded, folder, run)
-    except OSError as error:
-        where = error.filename or folder
-        raise CommandError(
-            f"{where}: {error.strerror}. Hint: name a folder that you may write to (--output FOLDER)."
-        ) from error
+    os.fsencode(folder).decode()  # what reads histories takes no other names
+    if folder.exists() and not _may_write(folder, recorded, plan):
+        raise CommandError(f"{folder}: it holds something else. Hint: name another folder (--output FOLDER).")
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy(recorded / plans.PLAN, folder / plans.PLAN)
+    for run in plan.runs:
+        (folder / run.folder).mkdir(exist_ok=True)
+        for name in _RECORDED:
+            _copy(recorded / run.folder / name, folder / run.folder / name)
     return plan
 
 
-def _may_write(folder: Path, recorded: Path) -> bool:
-    """Return whether a folder is empty, or holds the same recording."""
+def _may_write(folder: Path, recorded: Path, plan: SuitePlan) -> bool:
+    """Return whether a folder is empty, or holds the same recording, in folders of its own."""
     if not any(folder.iterdir()):
         return True
-    plan = folder / plans.PLAN
-    return plan.is_file() and plan.read_bytes() == (recorded / plans.PLAN).read_bytes()
+    if any((folder / run.folder).is_symlink() for run in plan.runs):
+        return False
+    earlier = folder / plans.PLAN
+    return earlier.is_file() and earlier.read_bytes() == (recorded / plans.PLAN).read_bytes()
 
 
-def _copy_run(recorded: Path, folder: Path, run: PlannedRun) -> None:
-    (folder / run.folder).mkdir(exist_ok=True)
-    for name in _RECORDED:
-        shutil.copyfile(recorded / run.folder / name, folder / run.folder / name)
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, atomically; what it replaces may be a link."""
+    with replaced(target) as draft:
+        shutil.copyfile(source, draft)
 
 
 def has_desktop(system: str, environment: Mapping[str, str]) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..files import results
+from ..model.fields import FieldError
 from ..report.drill_record import Drill, RawHistory, drill_html, drill_markdown
 from . import plans
 from .plans import PlannedRun, SuitePlan
@@ -45,10 +46,12 @@ def _drill(folder: Path, plan: SuitePlan | None, planned: PlannedRun | None) -> 
 
 
 def _raw(folder: Path) -> RawHistory | None:
-    """Describe a run's history; None if it is gone. ValueError if it is damaged: its digest would prove nothing."""
+    """Describe a run's history; None if it is gone. FieldError if it is damaged: its digest would prove nothing."""
     try:
         size, digest = results.history_digest(folder)
         operations = results.read_history(folder).num_rows
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise FieldError(f"{folder / results.HISTORY}: {error}") from error
     return RawHistory(name=results.HISTORY, size=size, sha256=digest, operations=operations)

@@ -106,13 +106,18 @@ def _what(kind: str, operation: Figures, witness: Figures) -> str:
         return f"The value {operation.get('value')} was acknowledged, and the final scan does not have it."
     if kind == STALE:
         return (
-            f"This read returned {operation.get('value')} of {operation.get('key')}, although {witness.get('value')}"
+            f"This read of {operation.get('key')} returned {_value(operation)}, although {witness.get('value')}"
             " had been acknowledged before it was sent."
         )
     return (
         f"Acknowledged in epoch {_epoch(operation)}, though it was sent after epoch {_epoch(witness)}"
         " had begun to acknowledge."
     )
+
+
+def _value(operation: Figures) -> object:
+    value = operation.get("value")
+    return "nothing" if value is None else value
 
 
 def _epoch(operation: Figures) -> str:

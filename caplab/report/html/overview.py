@@ -23,7 +23,7 @@ _SIGNS: Mapping[State, str] = {State.HOLDS: "✓", State.VIOLATED: "✗", State.
 # The properties of each column, the first that a row names is shown.
 _OUTAGE = ("failoverTime", "writeOutage", "readOutage", "timeToRecover", "outages", "unackedShare")
 _LOST, _STALE = ("lost",), ("stale", "staleBehind", "dirty", "missingLost")
-_HEADER = ("verdict", "what was done", "not served for", "acked writes lost", "stale reads", "gives up")
+_HEADER = ("verdict", "what was done", "not served for", "acked writes lost", "stale reads", "PACELC")
 
 
 def badge(state: State) -> Markup:
@@ -111,7 +111,7 @@ def _row(number: int, page: RunPage, trades: Mapping[Mode, TradeOff]) -> Markup:
         _figure("not served for", report, _OUTAGE, _outage(report)),
         _figure("acked writes lost", report, _LOST, _lost(report), f"{link}-operations" if lost else ""),
         _figure("stale reads", report, _STALE, _stale(report), f"{link}-operations" if lost else ""),
-        _cell("gives up", element("abbr", trade.short, title=trade.sentence), trade.short),
+        _cell("PACELC", element("abbr", trade.short, title=trade.sentence), trade.short),
     )
     return element(
         "tr", cells, data_engine=record.engine, data_fault=record.fault, data_verdict=state.value, class_=state.value
@@ -189,7 +189,7 @@ def _count(count: float | None, of: float | None) -> tuple[str, float | None]:
 def _explained(trades: Mapping[Mode, TradeOff]) -> Markup:
     """Explain the last column, and say what each mode's entry rests on."""
     head = (
-        "What a mode gives up (PACELC). P: in a cut, A is availability kept, C is consistency kept; measured by whether"
+        "PACELC, what a mode keeps. P: in a cut, A is availability kept, C is consistency kept; measured by whether"
         " the minority was acknowledged writes for most of the cut. E: otherwise, L is a fast answer, C is consistency;"
         " by whether the rows measured here allow lost or old data. A question mark: nothing here shows it."
     )

@@ -218,7 +218,7 @@ class Operations {
   upTo(count) {
     for (; this.shown < Math.min(count, this.marks.length); this.shown++) this.body.append(this.row(this.shown));
     this.more.hidden = this.shown >= this.marks.length;
-    this.more.textContent = `${Math.min(PER_PAGE, this.marks.length - this.shown)} more of ${this.marks.length - this.shown}`;
+    this.more.textContent = `show ${Math.min(PER_PAGE, this.marks.length - this.shown)} more (${(this.marks.length - this.shown).toLocaleString("en")} left)`;
   }
   row(mark) {
     const [kind, , , what, operation, witness] = this.marks[mark];

@@ -1,4 +1,4 @@
-"""What a mode gives up (PACELC): availability or consistency in a cut, and latency or consistency otherwise.
+"""What a mode keeps (PACELC): availability or consistency in a cut, and latency or consistency otherwise.
 
 After Abadi, "Consistency tradeoffs in modern distributed database system design", Computer 45 (2), 2012. In a cut it is
 measured: whether clients beside the minority were acknowledged writes for most of it. Otherwise it is what the rows

@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from caplab import cli, completion
+from caplab.catalogue.experiments import Lab
+from caplab.files.packaged import experiments_folder
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 
@@ -73,6 +76,19 @@ def test_without_the_library_it_says_what_is_missing(
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert cli.main(["completion", "bash"]) == 3
     assert "Hint: pip install shtab." in capsys.readouterr().err
+
+
+def test_names_that_a_shell_would_carry_out_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("shtab", reason="the lab's images lack it")
+    lab = Lab.of(experiments_folder())
+    hostile = dict.fromkeys(
+        ("redis/$(touch x)", "redis/`x`", "redis/of two words", "redis/\x1b[31m"), lab.experiments["redis/control"]
+    )
+    monkeypatch.setattr(Lab, "of", lambda folder: replace(lab, experiments={**lab.experiments, **hostile}))
+    for shell in completion.SHELLS:
+        script = completion.script(cli._parser(), shell)
+        assert "redis/control" in script
+        assert not any(name in script for name in hostile)
 
 
 def test_offering_names_does_not_change_what_the_command_takes() -> None:

@@ -79,7 +79,7 @@ def test_without_its_history_a_record_says_so_and_a_damaged_one_is_refused(tmp_p
     history = next(folder.glob("*/")) / results.HISTORY
     whole = history.read_bytes()
     history.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises((ValueError, FieldError)):
+    with pytest.raises(FieldError, match=r"history\.parquet: "):
         drills.write_suite(folder)
     assert not (folder / results.DRILL).exists()
 
@@ -111,7 +111,24 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 
 
 def test_a_title_is_escaped() -> None:
-    assert "<title>&lt;b&gt;</title>" in drill_html("# One\n", "<b>")
+    assert "<title>&lt;b&gt;</title>" in drill_html("# One\n", "<b>\x1b\u202e")
+
+
+@pytest.mark.parametrize(
+    "text", ["# Signed", "1. one", "12) two", "> quoted", "- - nested", "+ more", "---", "=", "~~~"]
+)
+def test_no_text_becomes_a_heading_a_list_or_a_rule(tmp_path: Path, text: str) -> None:
+    folder = write_control(tmp_path / "control")
+    (run,) = folder.glob("01-*")
+    journal = results.read_journal(run)
+    results.write_journal(run, {**journal, "experiment": {"description": text}})
+    page = drills.write_suite(folder).read_text()
+    done = page[page.index("What was done") : page.index("Who saw what")]
+    assert text.replace(">", "&gt;") in done
+    assert done.count("<li>") == 2
+    assert "<ol" not in done
+    assert "<hr" not in done
+    assert done.count("<h") == 1
 
 
 def test_no_script_and_nothing_from_elsewhere(suite: Path, text: str) -> None:

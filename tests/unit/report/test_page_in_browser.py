@@ -144,7 +144,7 @@ def test_a_click_on_a_lost_write_leads_to_its_operations(page: Page, errors: lis
     assert "lost" in row.inner_text()
     assert "add = 312" in row.inner_text()
     assert row.evaluate("row => row === document.activeElement")
-    page.get_by_role("button", name="more of").click()
+    page.get_by_role("button", name="left)").click()
     assert page.locator(".anomalies tbody tr").count() == 40
     assert errors == []
 

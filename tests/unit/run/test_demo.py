@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import shutil
 import time
 import webbrowser
@@ -20,7 +22,8 @@ from caplab import cli
 from caplab.command_error import CommandError
 from caplab.files import results
 from caplab.files.packaged import experiments_folder, recorded_folder
-from caplab.run import demo, pages, plans
+from caplab.plain_text import SteadyWriter
+from caplab.run import demo, pages, plans, stored
 from caplab.run.demo import DemoOptions, has_desktop
 from caplab.run.suites import find
 
@@ -177,3 +180,54 @@ def test_only_a_whole_and_small_suite_is_kept_as_the_recording(tmp_path: Path, m
     with pytest.raises(ValueError, match="not a whole suite 'demo'"):
         record_demo.record(whole, target)
     assert target.exists()
+
+
+def test_links_in_an_earlier_demo_are_replaced_and_lead_nobody_to_what_is_elsewhere(
+    tmp_path: Path, shown: Shown
+) -> None:
+    folder, mine = tmp_path / "again", tmp_path / "mine"
+    shutil.copytree(shown.folder, folder)
+    mine.write_text("mine")
+    run = folder / plans.read(folder).runs[0].folder
+    linked = [run / name for name in (results.HISTORY, results.JOURNAL, results.FINDINGS, results.TIMELINE)]
+    linked += [folder / name for name in (results.VERDICT, results.SUMMARY, results.JUNIT, results.PAGE)]
+    for file in linked:
+        file.unlink()
+        file.symlink_to(mine)
+    demo.demo(DemoOptions(folder=folder, may_open=False), io.StringIO())
+    assert mine.read_text() == "mine"
+    assert not any(file.is_symlink() for file in linked)
+
+
+def test_a_linked_folder_is_somebody_elses(tmp_path: Path, shown: Shown) -> None:
+    folder, other = tmp_path / "again", tmp_path / "other"
+    shutil.copytree(shown.folder, folder)
+    run = folder / plans.read(folder).runs[0].folder
+    shutil.rmtree(run)
+    other.mkdir()
+    run.symlink_to(other)
+    with pytest.raises(CommandError, match="it holds something else"):
+        demo.demo(DemoOptions(folder=folder, may_open=False), io.StringIO())
+    assert list(other.iterdir()) == []
+
+
+def test_a_name_that_is_no_utf_8_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"a\xff")
+    with pytest.raises(CommandError, match="its name is not UTF-8"):
+        demo.demo(DemoOptions(folder=folder, may_open=False), io.StringIO())
+    assert not folder.exists()
+
+
+def test_a_full_disk_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(stored, "write_reports", full)
+    with pytest.raises(CommandError, match=r"caplab-demo: No space left on device\. Hint: "):
+        demo.demo(DemoOptions(folder=tmp_path / "caplab-demo", may_open=False), io.StringIO())
+
+
+def test_a_closed_stdout_ends_nothing() -> None:
+    out = SteadyWriter(None)
+    print("said to nobody", file=out, flush=True)
+    assert (out.isatty(), out.problem) == (False, "")
