@@ -53,12 +53,13 @@ workflow: venv ## run the nightly workflow's job here, step by step, from a clea
 	  --input suite=$(or $(EXPERIMENT),$(SUITE)) --input repeat=$(REPEAT)
 
 # Unit tests of what keeps a schedule wait most of the time: many run side by side, and nothing else beside them. All
-# others run in the time that the tests on kind leave, which is half of it.
+# others run in the time that the tests on kind leave, which is half of it; on a slow machine that is none, and they
+# run afterwards.
 test: ## run the gate: lint, types, unit and property tests, and the tests on kind
 	@$(MAKE) -s -j2 venv chromium
 	@$(MAKE) -s -j2 lint up
 	@$(MAKE) -s -o up -j2 --output-sync unit-tests test-images-python MARKS=timed WORKERS=6
-	@$(MAKE) -s -o up -k -j2 test-kind test-images-python IDLE=1 MARKS="not timed"
+	@$(MAKE) -s -o up -k -j$(AT_ONCE) test-kind test-images-python IDLE=1 MARKS="not timed"
 
 ifdef IDLE
 IN_IDLE_TIME := $(IN_VENV)python tests/in_idle_time.py
@@ -74,7 +75,8 @@ unit-tests: venv ## run the unit and property tests only
 
 # What measures times runs alone or beside one other, the rest side by side: most of the time each waits for databases. All
 # groups run in any case, so that the last one removes the cluster; any that fails fails the gate.
-SIDE_BY_SIDE = -n $$($(IN_VENV)python tests/side_by_side.py) --dist loadfile --no-loadscope-reorder
+AT_ONCE = $$($(PYTHON) tests/side_by_side.py)
+SIDE_BY_SIDE = -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 ON_KIND = $(IN_VENV)pytest -q --durations=20 tests/kind -m
 
 test-kind: venv up ## run the tests on the real cluster; the last one removes it
