@@ -646,11 +646,13 @@ def test_a_disk_that_is_full_costs_no_earlier_page(tmp_path: Path, monkeypatch: 
     assert main(["trend", str(folder), "--output", str(page)]) == 0
     before = page.read_bytes()
 
-    def full(file: Path, text: str, **_: Any) -> int:
-        file.write_bytes(text.encode()[:100])
+    write_bytes = Path.write_bytes
+
+    def full(file: Path, content: bytes) -> int:
+        write_bytes(file, content[:100])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     assert main(["trend", str(folder), "--output", str(page)]) == 3
     assert page.read_bytes() == before
     assert [file.name for file in page.parent.iterdir()] == ["trend.html"]

@@ -118,7 +118,7 @@ def test_every_anomaly_is_marked_and_listed_with_its_witness(text: str) -> None:
     kinds = [mark[0] for mark in marks]
     assert {kind: kinds.count(kind) for kind in kinds} == {"lost": LOST, "stale": STALE, "two-primaries": OVERLAPS}
     _, seconds, strip, what, cells, witness = next(mark for mark in marks if mark[0] == "stale")
-    assert "returned 53 of k, although 54" in what
+    assert "This read of k returned 53, although 54" in what
     assert cells[2] == "read k: 53"
     assert witness[2] == "write k = 54"
     assert strip >= 0

@@ -193,7 +193,7 @@ def test_a_lab_that_does_not_come_up_is_the_labs_failure_and_is_removed(
     run = lab.nightly(suite="smoke")
     assert run.exit_code == 3
     assert lab.calls() == ["up", "down"]
-    assert "# smoke: FAILED" in run.summary
+    assert "# smoke: LAB FAILED" in run.summary
 
 
 @pytest.mark.parametrize("code", ["0", "3"])
@@ -386,7 +386,7 @@ def test_the_other_pipelines_that_are_shown_work(lab: Lab, monkeypatch: pytest.M
     monkeypatch.setenv("FAKE_RUN", "2")
     assert run() == 2
     page = (lab.source / "resilience.md").read_text()
-    assert "# smoke: UNKNOWN" in page
+    assert "# smoke: NOT PROVEN" in page
     assert "the failover of pg is slower" in page
     assert len(list((lab.source / "baseline").iterdir())) == 2
     monkeypatch.setenv("FAKE_UP", "1")
