@@ -54,8 +54,8 @@ def test_a_hot_key_that_nothing_protects_is_a_stampede_and_breaks_the_row_of_the
     lab: Lab, shared_namespace: str, tmp_path: Path
 ) -> None:
     file = claiming("cache/expire-hot-key", "lock", tmp_path)
-    # Two thirds of the usual load: on two slow cores a thousand reads a second leave no steady state to begin from.
-    settings = {"protection": "none", "rate": "240", "namespace": shared_namespace}
+    # A third of the usual load: with more, two slow cores never leave the stampede of the cold start.
+    settings = {"protection": "none", "rate": "120", "namespace": shared_namespace}
     code, verdict, folder = run(lab, tmp_path / "results", str(file), **settings)
     assert (code, verdict["verdict"]) == (1, "invalid")
     (judged,) = verdict["runs"]
@@ -63,7 +63,7 @@ def test_a_hot_key_that_nothing_protects_is_a_stampede_and_breaks_the_row_of_the
     findings = {
         finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())["findings"]
     }
-    assert findings["load"]["figures"]["factor"]["max"] >= 20
+    assert findings["load"]["figures"]["factor"]["max"] >= 10
     assert findings["durability"]["figures"]["lost"] == 0
     record = json.loads((folder / "run.json").read_text())
     (window,) = record["fault_windows"]
