@@ -128,8 +128,8 @@ class KindCluster:
         Four nodes and whatever else runs share a few cores. A prober that waits for them in the bursts of
         every second starts operations late: 98.6 % within 5 ms without this, 99.5 % with it, on two cores.
         The control plane comes before the workers. Between busy workers it would get less than it needs: with half of a
-        worker's shares, on two slow cores, the API server answered nothing for 13 s after a partition of Cassandra, no
-        agent could report, and Patroni's members lost the locks that they must renew there.
+        worker's shares, on two slow cores, the API server answered nothing for 13 s after a partition of Cassandra, and
+        no agent could report.
         """
         shares = {CONTROL_PLANE: CONTROL_PLANE_CPU_SHARES, **dict.fromkeys(WORKERS, WORKER_CPU_SHARES)}
         return [name for name, share in shares.items() if not self._engine.set_cpu_shares(name, share)]
