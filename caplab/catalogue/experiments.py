@@ -99,7 +99,8 @@ class Lab:
     def faults(self) -> dict[str, str]:
         """Return what is done under each fault that a suite's run has: the titles of its experiments."""
         titles: dict[str, dict[str, None]] = {}
-        for run, fault in sorted(((run, row[-1]) for row, runs in self.runs.items() for run in runs), key=_name):
+        by_name = {run.name: (run, fault) for (_, _, fault), runs in self.runs.items() for run in runs}
+        for _, (run, fault) in sorted(by_name.items()):
             titles.setdefault(fault, {})[self._what_is_done(run)] = None
         return {fault: "; ".join(titles[fault]) for fault in sorted(titles)}
 
@@ -112,10 +113,6 @@ class Lab:
 
 def _each_once(every: Iterable[Suite]) -> list[Planned]:
     return sorted({run.name: run for suite in every for run in suite.runs}.values(), key=lambda run: run.name)
-
-
-def _name(run_and_fault: tuple[Planned, str]) -> str:
-    return run_and_fault[0].name
 
 
 def _default(value: Any) -> str:

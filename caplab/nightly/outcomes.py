@@ -32,15 +32,6 @@ TITLES: Mapping[Outcome, str] = {
     Outcome.REGRESSED: "caplab: regression",
     Outcome.UNCOMPARED: "caplab: not compared",
 }
-# Those of pages, where a night is read at a glance.
-_HEADINGS: Mapping[Outcome, str] = {
-    Outcome.INVALID: "PROMISE BROKEN",
-    Outcome.UNKNOWN: "NOT PROVEN",
-    Outcome.FAILED: "LAB FAILED",
-    Outcome.REGRESSED: "REGRESSED",
-    Outcome.UNCOMPARED: "NOT COMPARED",
-}
-_WELL_HEADING = "AS PROMISED"
 _SENTENCES: Mapping[Outcome, str] = {
     Outcome.INVALID: "A run broke what its row of the table promises.",
     Outcome.UNKNOWN: "A run proves nothing, and none broke a promise; its reasons are in the summary.",
@@ -134,11 +125,6 @@ def _property(text: str) -> str:
 def in_words(judgement: Judgement) -> str:
     """List the outcomes, such as 'valid', or 'invalid, regressed'."""
     return ", ".join(outcome.value for outcome in judgement.outcomes) or "valid"
-
-
-def heading(outcomes: Sequence[Outcome]) -> str:
-    """Return the outcomes as people read them, such as 'AS PROMISED', or 'PROMISE BROKEN, REGRESSED'."""
-    return ", ".join(_HEADINGS[outcome] for outcome in outcomes) or _WELL_HEADING
 
 
 def plain(judgement: Judgement, codes: Codes) -> Sequence[str]:

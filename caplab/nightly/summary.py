@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..check.finding import State
 from ..compare.options import COMPARED
+from ..report import words
 from ..report.grid import Grid, escaped, in_markdown
-from .outcomes import MAX_BYTES, Codes, Judgement, all_is_well, heading, sentence
+from .outcomes import MAX_BYTES, Codes, Judgement, Outcome, all_is_well, sentence
 
 _CUT = "\n\n*Cut here: the rest is in the artifacts.*\n"
+_HEADINGS: Mapping[Outcome, str] = {
+    Outcome.INVALID: words.of_verdict(State.VIOLATED),
+    Outcome.UNKNOWN: words.of_verdict(State.UNKNOWN),
+    Outcome.FAILED: "LAB FAILED",
+    Outcome.REGRESSED: "REGRESSED",
+    Outcome.UNCOMPARED: "NOT COMPARED",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +47,11 @@ def page(parts: Parts, judgement: Judgement, codes: Codes, max_bytes: int = MAX_
     if parts.runs:
         blocks.append(f"<details><summary>every run</summary>\n\n{parts.runs.strip()}\n\n</details>")
     return bounded("\n\n".join(blocks) + "\n", max_bytes)
+
+
+def heading(outcomes: Sequence[Outcome]) -> str:
+    """Return the outcomes as people read them, such as 'AS PROMISED', or 'PROMISE BROKEN, REGRESSED'."""
+    return ", ".join(_HEADINGS[outcome] for outcome in outcomes) or words.of_verdict(State.HOLDS)
 
 
 def bounded(text: str, max_bytes: int) -> str:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from rich.cells import set_cell_size
 from rich.text import Text
 
+from caplab.check.finding import State
 from caplab.contract.phases import DOWN, FAILED, READY
 from caplab.faults.rows import Row
 from caplab.report import words
@@ -26,7 +27,7 @@ _SHORT_EPOCH = 8  # characters of a Redis replication id
 _HEAL_SECONDS = 1.0  # a fault's time to end, past its end, before it is late
 _SILENT_SECONDS = 3.0  # without an acknowledgement, before the seconds are shown
 _PHASES = {READY: GOOD, DOWN: BAD, FAILED: BAD}  # all others: something is under way
-_VERDICTS = {"valid": ("AS PROMISED", GOOD), "invalid": ("PROMISE BROKEN", BAD), "unknown": ("NOT PROVEN", DOUBT)}
+_VERDICTS = {State.HOLDS.value: GOOD, State.VIOLATED.value: BAD, State.UNKNOWN.value: DOUBT}
 _TITLE = "bold"
 _ACKNOWLEDGED = 12  # cells
 _FIXED = 6 + _ACKNOWLEDGED + 1 + 8 + 1  # cells of a route's line beside its names and the two lines of bars
@@ -305,8 +306,8 @@ def _run(run: RunLine, now_unix: float, paper: Paper) -> Line:
     if run.phase == FAILED:
         state = "failed"
     line = Text()
-    label, style = _VERDICTS.get(state, (state.upper(), BAD if state == "failed" else POOR))
-    _cell(line, label, 15, style)
+    label = words.of_verdict(State(state)) if state in _VERDICTS else state.upper()
+    _cell(line, label, 15, _VERDICTS.get(state, BAD if state == "failed" else POOR))
     at = run.ended_unix if run.ended_unix is not None else run.started_unix
     ago = " ago" if paper.is_wide and run.ended_unix is not None else ""
     _cell(line, "" if at is None else f"{_duration(max(0.0, now_unix - at))}{ago}", 12 if paper.is_wide else 7)
