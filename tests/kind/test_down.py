@@ -9,6 +9,7 @@ import pytest
 from caplab_cluster import registry
 from caplab_cluster.engine import KIND_CLUSTER_LABEL
 from caplab_cluster.kind_cluster import NETWORK, NODES
+from support.kind.foreign_containers import start_foreign_container
 from support.kind.kind_lab import Lab, run_make
 from support.kind.lab_state import digest_of
 
@@ -18,10 +19,7 @@ pytestmark = pytest.mark.last
 @pytest.fixture
 def foreign(lab: Lab) -> Iterator[str]:
     """Somebody else's kind node on the same engine."""
-    name = "caplab-test-foreign"
-    image = lab.engine.must("inspect", "--format", "{{.Config.Image}}", NODES[0])
-    lab.engine.must("run", "--detach", "--name", name, "--label", f"{KIND_CLUSTER_LABEL}=caplab-other",
-                    "--entrypoint", "sleep", image, "3600")  # fmt: skip
+    name = start_foreign_container(lab, "--label", f"{KIND_CLUSTER_LABEL}=caplab-other")
     yield name
     lab.engine.remove([name])
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from caplab_cluster.kind_cluster import CONTROL_PLANE, NETWORK, WORKERS, ZONES
+from support.kind.foreign_containers import start_foreign_container
 from support.kind.kind_lab import Lab, in_namespace, service, toolbox_pod, wait_until
 
 pytestmark = pytest.mark.alone
@@ -99,12 +100,9 @@ def test_a_restarted_node_with_another_address_comes_back_ready(
 ) -> None:
     before = lab.engine.addresses(node)[0]
     lab.engine.must("stop", "-t", "10", node)
-    image = lab.engine.must("inspect", "--format", "{{.Config.Image}}", node)
     # Docker hands out the lowest free address again: somebody else takes it first.
-    for number in range(SQUATTERS_MAX):
-        squatters.append(f"caplab-test-squatter-{number}")
-        lab.engine.must("run", "--detach", "--name", squatters[-1], "--network", NETWORK,
-                        "--entrypoint", "sleep", image, "600")  # fmt: skip
+    for _ in range(SQUATTERS_MAX):
+        squatters.append(start_foreign_container(lab, "--network", NETWORK))
         if lab.engine.addresses(squatters[-1]) == [before]:
             break
     lab.engine.must("start", node)
