@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from caplab_cluster.paths import Cache
 
@@ -18,13 +17,13 @@ from . import __version__
 from .catalogue.options import EXPLAIN_HELP, LIST_HELP, add_explain, add_list
 from .command_error import CommandError
 from .command_exit import LAB_FAILED, NOT_SHOWN, complain, run_command
+from .command_parser import CommandParser
 from .compare.options import HELP as COMPARE_HELP
 from .compare.options import add_compare, add_trend
 from .completion import HELP as COMPLETION_HELP
 from .completion import SHELLS, script
 from .model.bounds import MAX_BYTES, MAX_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
-from .model.known_names import hint
 from .nightly.arguments import add_arguments as add_nightly_arguments
 from .nightly.arguments import repeats
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns, wants_colour
@@ -46,20 +45,6 @@ examples:
 """
 _LEFT = "the faults that were told to end still do so; `caplab faults` lists what has not ended yet"
 _WIDEST = 160  # columns of a table that a terminal has room for
-_FAILED = 3  # also for an invalid command line: argparse's 2 would mean that something is unknown
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that exits with _FAILED."""
-
-    def _check_value(self, action: argparse.Action, value: str) -> None:
-        """Refuse an unknown command with those that are like it."""
-        if action.choices is not None and value not in action.choices:
-            raise argparse.ArgumentError(action, f"there is no '{value}': {hint(value, action.choices)[:-1]}")
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(_FAILED, f"{self.prog}: {one_line(message)}. Hint: see {self.prog} --help.\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,15 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse a command line without doing anything; SystemExit if it is not valid."""
-    parsed = _parser().parse_args(arguments)
+    parsed = _parser().parse(arguments)
     if parsed.command == "run" and not parsed.name:
         resumed = f": --resume took '{parsed.resume}' for a folder" if parsed.resume else ""
         parsed.refuse(f"name a suite or an experiment before all options{resumed}; caplab list shows them")
     return parsed
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="caplab", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"caplab {__version__}")

@@ -125,11 +125,12 @@ def write_page(folder: Path, page: str) -> Path:
     return folder / PAGE
 
 
-def write_drill_record(folder: Path, markdown: str, page: str) -> Path:
-    """Write the record of drills as Markdown and as a page, each atomically; return the page's path."""
-    replace_whole(folder / DRILL, markdown)
-    replace_whole(folder / DRILL_PAGE, page)
-    return folder / DRILL_PAGE
+def write_drill_record(folder: Path, markdown: str, page: str) -> list[Path]:
+    """Write the record of drills as Markdown and as a page, each atomically; return their paths."""
+    written = {folder / DRILL: markdown, folder / DRILL_PAGE: page}
+    for path, text in written.items():
+        replace_whole(path, text)
+    return list(written)
 
 
 def write_charts(folder: Path, charts: Mapping[str, bytes]) -> Path:

@@ -56,6 +56,11 @@ VOCABULARIES = {"op": OPS, "route": ROUTES, "outcome": OUTCOMES, "error": ERRORS
 
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
 _SHOWN = 60  # characters
+_ELSEWHERE = {
+    "process": "session", "client": "session", "thread": "session",
+    "type": "outcome", "status": "outcome", "result": "outcome", "f": "op", "operation": "op",
+    "start": "invoke_ns", "end": "return_ns",
+}  # fmt: skip  # what others call a column
 _ENCODED = pa.dictionary(pa.int32(), pa.string())
 # What `validate` returns: the same columns, strings as codes, so that checkers compare integers.
 _VALIDATED_TYPES = {pa.string(): _ENCODED, transactions.TRANSACTIONS: transactions.VALIDATED_TRANSACTIONS}
@@ -127,6 +132,7 @@ def _check_names(names: list[str]) -> None:
     for name in names:
         if name not in SCHEMA.names:
             meant = name.strip().lower()
+            meant = _ELSEWHERE.get(meant, meant)
             hint = f"'{meant}'" if meant in SCHEMA.names else f"one of {', '.join(SCHEMA.names)}, or drop it"
             raise ValueError(f"Column '{shown(name)}' is not part of a history. Hint: call it {hint}.")
         if names.count(name) > 1:

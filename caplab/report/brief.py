@@ -14,7 +14,7 @@ from . import words
 from .grid import Grid
 from .headline import NO_COST
 from .judged import MARKS, measured, predicted
-from .values import RunReport, is_lower_bound, listed, number, text
+from .values import Figures, RunReport, is_lower_bound, listed, number, text
 
 _MOST_FAULTS = 2  # lines
 _MOST_TARGETS = 4
@@ -109,7 +109,7 @@ def _longest_outage(report: RunReport) -> str:
     zone, seconds = text(figures, "worst_vantage"), number(figures, "failover_seconds")
     if seconds:
         again = "not served again within" if is_lower_bound(figures, "failover_seconds") else "served again after"
-        return f"zone {zone}, {again} {words.short_seconds(seconds)}"
+        return f"zone {zone}, {again} {words.short_seconds(seconds)}{_which(figures, zone, seconds)}"
     outages = Counter[str]()
     for row in listed(figures, "series"):
         outages[text(row, "vantage")] += len(listed(row, "outages"))
@@ -117,6 +117,13 @@ def _longest_outage(report: RunReport) -> str:
         return ""
     worst, count = outages.most_common(1)[0]
     return f"zone {worst}, {words.counted(count)} of {words.counted(total)} outages"
+
+
+def _which(figures: Figures, zone: str, seconds: float) -> str:
+    """Name the operation and route of a zone that took so long, such as ' (add by direct)'; '' if it is not known."""
+    of_zone = [row for row in listed(figures, "series") if text(row, "vantage") == zone]
+    longest = next((row for row in of_zone if number(row, "failover_seconds") == seconds), None)
+    return "" if longest is None else f" ({text(longest, 'op')} by {text(longest, 'route')})"
 
 
 def _lost_by_vantage(report: RunReport) -> dict[str, tuple[int, int]]:

@@ -14,7 +14,7 @@ from caplab.check.finding import State
 from caplab.model.expectations import Promise
 from caplab.verdict import Judgement
 
-from . import prose, words
+from . import brief, prose, words
 from .grid import Grid, escaped, in_markdown
 from .headline import NO_COST, RunHeadline, headline
 from .judged import measured, predicted, predicted_beside_measured
@@ -95,7 +95,7 @@ def _drill(drill: Drill) -> str:
         ["## Objectives"],
         _table(objectives(report, told)),
         ["## What was done"],
-        _list([drill.description, *prose.faults(report.record)]),
+        _list([drill.description, *brief.faults(report.record)]),
         ["## Who saw what"],
         _list([told.served and f"{told.served[:1].upper()}{told.served[1:]}."]),
         _table(vantages_and_routes(report)),
@@ -185,14 +185,14 @@ def _deviations(report: RunReport) -> list[str]:
 def _evidence(drill: Drill) -> list[str]:
     record, raw = drill.report.record, drill.raw
     seen = [f"{window.target}: {line}" for window in record.fault_windows for line in window.evidence]
-    second = prose.second_clock(drill.report)
+    clocks = filter(None, (prose.second_clock(drill.report), prose.instrument(drill.report)))
     history = "The raw history is gone: nothing can be checked again."
     if raw is not None:
         history = (
             f"raw history: {raw.name}, {words.counted(raw.operations)} operations, {words.counted(raw.size)} bytes, "
             f"SHA-256 {raw.sha256}"
         )
-    return [*seen, *([second] if second else []), history, f"seed {record.seed}, boot {record.boot_id}"]
+    return [*seen, *clocks, history, f"seed {record.seed}, boot {record.boot_id}"]
 
 
 def _settings(report: RunReport) -> Grid:

@@ -15,7 +15,17 @@ _MIN_WIDTH = 3  # the least width of a column of text
 _READABLE = 12  # the same, as long as nothing has to be broken
 _RIGHT, _LEFT = ">", "<"
 # The backslash first: one before a vertical bar would unescape it.
-_ESCAPES = (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("*", "\\*"), ("`", "\\`"), ("\n", " "))
+_ESCAPES = (
+    ("\\", "\\\\"),
+    ("&", "&amp;"),
+    ("<", "&lt;"),
+    ("|", "\\|"),
+    ("*", "\\*"),
+    ("`", "\\`"),
+    ("~", "\\~"),
+    ("\n", " "),
+)
+_EMPHASIS = re.compile(r"(?<!\w)_|_(?!\w)")  # within a word it means nothing
 _LINK = re.compile(r"\](?=[(\[])")  # other brackets stay, as those of intervals
 
 
@@ -58,7 +68,7 @@ def escaped(text: str) -> str:
     """Escape a text for Markdown and HTML, in one line, even within a table; it links to nothing."""
     for sign, stands_for in _ESCAPES:
         text = text.replace(sign, stands_for)
-    return _LINK.sub(r"\\]", printable(text))
+    return _EMPHASIS.sub(r"\\_", _LINK.sub(r"\\]", printable(text)))
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -65,7 +65,7 @@ def own_copies(report: RunReport) -> str:
         return ""
     parts = (f"{words.one_line(text(member, 'server'))} {_lacking(member)}" for member in members)
     acked = words.counted(number(report.figures("durability"), "acked") or 0)
-    return f"members' own copies lack, of {acked} acked values: {words.DOT.join(parts)}"
+    return f"acked values that each member's own copy lacks, of {acked}: {words.DOT.join(parts)}"
 
 
 def _lacking(member: Figures) -> str:

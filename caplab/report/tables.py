@@ -30,7 +30,8 @@ def vantages_and_routes(report: RunReport) -> Grid:
     )
     lasted = words.failover(report.record.has_primary)
     header = ("vantage", "route", "op", lasted, "attempted", "acked", "survived", "lost", "unacked\nfound")
-    return Grid("every vantage and route, and its ack ratio by phase", (*header, *PHASES), rows, frozenset({0, 1, 2}))
+    shares = (f"% acked\n{phase}" for phase in PHASES)
+    return Grid("every vantage and route, and the share acked by phase", (*header, *shares), rows, frozenset({0, 1, 2}))
 
 
 def latencies(report: RunReport) -> Grid:

@@ -10,37 +10,35 @@ from ..model.fields import FieldError
 from ..report.drill_record import Drill, RawHistory, drill_html, drill_markdown
 from . import plans
 from .plans import PlannedRun, SuitePlan
-from .reading import command_of, described_machine, judged_runs, plan_around, read_report
+from .reading import command_of, described_machine, description_of, judged_runs, plan_around, read_report
 
 
-def write_suite(folder: Path) -> Path:
-    """Write one record of all runs of a suite that have a verdict; return its page's path."""
+def write_suite(folder: Path) -> list[Path]:
+    """Write one record of all runs of a suite that have a verdict; return the paths of its files."""
     plan = plans.read(folder)
     drills = [_drill(folder / planned.folder, plan, planned) for planned in judged_runs(folder, plan)]
     return _write(folder, drills, f"Drill record: suite {plan.suite}")
 
 
-def write_run(folder: Path) -> Path:
-    """Write the record of one run; return its page's path."""
+def write_run(folder: Path) -> list[Path]:
+    """Write the record of one run; return the paths of its files."""
     drill = _drill(folder, *plan_around(folder))
     return _write(folder, [drill], f"Drill record: {drill.report.name}")
 
 
-def _write(folder: Path, drills: list[Drill], title: str) -> Path:
+def _write(folder: Path, drills: list[Drill], title: str) -> list[Path]:
     markdown = drill_markdown(drills)
     return results.write_drill_record(folder, markdown, drill_html(markdown, title))
 
 
 def _drill(folder: Path, plan: SuitePlan | None, planned: PlannedRun | None) -> Drill:
     report = read_report(folder)
-    experiment = results.read_journal(folder).get("experiment")
-    described = experiment.get("description") if isinstance(experiment, dict) else None
     return Drill(
         report=report,
         lab_version=__version__,
         command=command_of(planned),
         machine=described_machine(plan.machine) if plan else "",
-        description=described if isinstance(described, str) else "",
+        description=description_of(folder),
         raw=_raw(folder),
     )
 

@@ -14,9 +14,15 @@ from ..report.html.values import RunPage, SuitePage
 from ..report.values import RunReport
 from . import plans
 from .plans import SuitePlan
-from .reading import command_of, described_machine, judged_runs, plan_around, read_report
-
-_NOT_MADE = "not made"
+from .reading import (
+    command_of,
+    described_machine,
+    description_of,
+    judged_runs,
+    plan_around,
+    read_report,
+    why_not_judged,
+)
 
 
 def write_suite(folder: Path, failures: Mapping[str, str]) -> Path:
@@ -24,7 +30,8 @@ def write_suite(folder: Path, failures: Mapping[str, str]) -> Path:
     plan = plans.read(folder)
     judged = judged_runs(folder, plan)
     runs = [_run_page(folder / planned.folder, command_of(planned)) for planned in judged]
-    missing = [(run.name, failures.get(run.name, _NOT_MADE)) for run in plan.runs if run not in judged]
+    without = [run for run in plan.runs if run not in judged]
+    missing = [(run.name, failures.get(run.name) or why_not_judged(folder / run.folder)) for run in without]
     return _write(folder, _suite(folder, plan, runs, missing))
 
 
@@ -53,7 +60,8 @@ def _write(folder: Path, suite: SuitePage) -> Path:
 def _run_page(folder: Path, command: str) -> RunPage:
     run_report = read_report(folder)
     view, problem = view_of_run(folder, run_report)
-    return RunPage(report=run_report, command=command, view=view, problem=problem)
+    described = description_of(folder)
+    return RunPage(report=run_report, command=command, description=described, view=view, problem=problem)
 
 
 def view_of_run(folder: Path, run_report: RunReport) -> tuple[HistoryView | None, str]:

@@ -114,7 +114,11 @@ def write(folder: Path, plan: SuitePlan) -> None:
 def read(folder: Path) -> SuitePlan:
     """Read a plan. OSError if it does not exist, FieldError if it is not a plan."""
     path = folder / PLAN
-    return _plan(Fields.of(str(path), read_json(path)))
+    try:
+        return _plan(Fields.of(str(path), read_json(path)))
+    except ValueError as error:
+        advice = "" if "Hint: " in str(error) else " Hint: begin the suite anew, or name the folder of one of its runs."
+        raise FieldError(f"{error}{advice}") from error
 
 
 def difference(then: SuitePlan, now: SuitePlan) -> str:

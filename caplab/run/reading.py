@@ -33,13 +33,27 @@ def report_of(outcome: Mapping[str, Any], judged: JudgedRun) -> RunReport:
 
 def read_report(folder: Path) -> RunReport:
     """Read the report of a run that was judged. FieldError if it is damaged, CommandError if it has no verdict."""
-    if not results.is_judged(folder):
-        raise CommandError(f"{folder}: the run has no verdict. Hint: name a run that was judged.")
     try:
+        if not results.is_judged(folder):
+            results.read_journal(folder)
+            raise CommandError(f"{folder}: the run has no verdict. Hint: name a run that was judged.")
         outcome = results.read_journal(folder)["caplab"]
         return report_of(outcome, read_judged(folder, outcome))
+    except FileNotFoundError as error:
+        raise CommandError(f"{folder}: the run has no verdict. Hint: name a run that was judged.") from error
     except (KeyError, ValueError) as error:
         raise FieldError(f"{folder}: it cannot be shown: {error} Hint: run it again, or remove the folder.") from error
+
+
+def why_not_judged(folder: Path) -> str:
+    """Say why a run without a verdict has none, as far as its folder shows."""
+    try:
+        results.read_journal(folder)
+    except FileNotFoundError:
+        return "not made"
+    except (OSError, ValueError) as error:
+        return f"its journal cannot be read: {error}"
+    return "it ended without a verdict"
 
 
 def judged_runs(folder: Path, plan: SuitePlan) -> list[PlannedRun]:
@@ -62,6 +76,13 @@ def command_of(planned: PlannedRun | None) -> str:
         return ""
     settings = (f" --set {shlex.quote(f'{name}={value}')}" for name, value in planned.settings.items())
     return f"caplab run {shlex.quote(planned.experiment)}{''.join(settings)}"
+
+
+def description_of(folder: Path) -> str:
+    """Return what the experiment of a judged run says of itself, from its journal; '' if it says nothing."""
+    experiment = results.read_journal(folder).get("experiment")
+    described = experiment.get("description") if isinstance(experiment, dict) else None
+    return described if isinstance(described, str) else ""
 
 
 def described_machine(machine: Machine) -> str:

@@ -10,11 +10,11 @@ from ..files import results
 from . import drills, pages, plans, still_charts
 from .options import CHARTS, PAGE, RECORD
 
-_Writers = tuple[Callable[[Path], Sequence[Path]], Callable[[Path], Path]]  # of a suite, of a run
+_Writers = tuple[Callable[[Path], Sequence[Path]], Callable[[Path], Sequence[Path]]]  # of a suite, of a run
 _WRITERS: Mapping[str, _Writers] = {
-    PAGE: (lambda folder: [pages.write_suite(folder, {})], pages.write_run),
-    RECORD: (lambda folder: [drills.write_suite(folder)], drills.write_run),
-    CHARTS: (still_charts.write_suite, still_charts.write_run),
+    PAGE: (lambda folder: [pages.write_suite(folder, {})], lambda folder: [pages.write_run(folder)]),
+    RECORD: (drills.write_suite, drills.write_run),
+    CHARTS: (still_charts.write_suite, lambda folder: [still_charts.write_run(folder)]),
 }
 
 
@@ -27,13 +27,13 @@ def report(places: Sequence[Path], kind: str = PAGE) -> str:
 
 
 def _written(
-    place: Path, write_suite: Callable[[Path], Sequence[Path]], write_run: Callable[[Path], Path]
+    place: Path, write_suite: Callable[[Path], Sequence[Path]], write_run: Callable[[Path], Sequence[Path]]
 ) -> Sequence[Path]:
     try:
         if (place / plans.PLAN).is_file():
             return write_suite(place)
         if (place / results.RECORD).is_file():
-            return [write_run(place)]
+            return write_run(place)
     except OSError as error:
         raise CommandError(
             f"{error.filename or place}: {error.strerror}. Hint: name results that you may read and write."

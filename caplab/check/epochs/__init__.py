@@ -244,7 +244,7 @@ CHECKER = Checker(
     properties=(
         Property(
             name="twoPrimaries",
-            words="writes of two primaries",
+            words="split-brain writes",
             figure="overlaps",
             of="acked",
             by_side=False,

@@ -23,6 +23,7 @@ _SIGNS: Mapping[State, str] = {State.HOLDS: "✓", State.VIOLATED: "✗", State.
 # The properties of each column, the first that a row names is shown.
 _OUTAGE = ("failoverTime", "writeOutage", "readOutage", "timeToRecover", "outages", "unackedShare")
 _LOST, _STALE = ("lost",), ("stale", "staleBehind", "dirty", "missingLost")
+_MOST_PROMISES = 3  # in a cell
 _HEADER = ("verdict", "what was done", "not served for", "acked writes lost", "stale reads", "PACELC")
 
 
@@ -103,14 +104,14 @@ def _row(number: int, page: RunPage, trades: Mapping[Mode, TradeOff]) -> Markup:
     record, state = report.record, report.verdict.state
     trade = trades[record.engine, record.mode]
     title, keys = headline(report).title, words.DOT.join((record.engine, record.mode, record.fault))
-    lost = len(page.view.data["marks"]) if page.view and isinstance(page.view.data["marks"], list) else 0
     link = f"#run-{number}"
+    marked = f"{link}-operations" if page.view and page.view.data["marks"] else ""
     cells = (
         _cell("verdict", badge(state), _STATES.index(state)),
         _cell("what was done", joined(element("a", title, href=link), " ", element("small", keys)), keys),
-        _figure("not served for", report, _OUTAGE, _outage(report)),
-        _figure("acked writes lost", report, _LOST, _lost(report), f"{link}-operations" if lost else ""),
-        _figure("stale reads", report, _STALE, _stale(report), f"{link}-operations" if lost else ""),
+        _figure("not served for", report, _of_outage(report), _outage(report)),
+        _figure("acked writes lost", report, _judged(report, _LOST), _lost(report), marked),
+        _figure("stale reads", report, _judged(report, _STALE), _stale(report), marked),
         _cell("PACELC", element("abbr", trade.short, title=trade.sentence), trade.short),
     )
     return element(
@@ -132,21 +133,43 @@ def _cell(label: str, content: str, key: str | float) -> Markup:
 
 
 def _figure(
-    label: str, report: RunReport, properties: Iterable[str], shown: tuple[str, float | None], link: str = ""
+    label: str, report: RunReport, judged: Sequence[Judgement], shown: tuple[str, float | None], link: str = ""
 ) -> Markup:
     """Build a cell: what was measured, and below it what was promised of it."""
-    judged = [each for name in properties for each in report.verdict.judgements if each.expected.property == name]
     figure, value = shown
-    wrong = next((each for each in judged if each.state is State.VIOLATED), None)
-    told = wrong or next(iter(judged), None)
+    wrong = any(each.state is State.VIOLATED for each in judged)
     strong = element("span", figure, class_="figure wrong" if wrong else "figure muted" if value is None else "figure")
     content = element("a", strong, href=link) if link and value else strong
-    promise = element("small", _promise(told, report.record.has_primary)) if told else Markup("")
-    return _cell(label, joined(content, " ", promise), -1 if value is None else value)
+    promises = [element("small", _promise(each, report.record.has_primary)) for each in judged[:_MOST_PROMISES]]
+    if not judged and value:
+        promises = [element("small", "not judged")]
+    return _cell(label, joined(content, " ", *promises), -1 if value is None else value)
+
+
+def _judged(report: RunReport, properties: Iterable[str]) -> list[Judgement]:
+    """Return what the row judges of the first property that it names: overall, or on each side."""
+    for name in properties:
+        of_property = [each for each in report.verdict.judgements if each.expected.property == name]
+        overall = [each for each in of_property if each.expected.side is None]
+        wrong = [each for each in of_property if each.state is State.VIOLATED]
+        if of_property:
+            return wrong or overall or of_property
+    return []
+
+
+def _of_outage(report: RunReport) -> list[Judgement]:
+    """Return the longest time that the row judges of the clients whose outage the cell shows."""
+    judged_side = headline(report).sides.judged
+    every = [each for name in _OUTAGE for each in report.verdict.judgements if each.expected.property == name]
+    of_side = [each for each in every if judged_side and (each.expected.side or "") == judged_side.side] or every
+    wrong = [each for each in of_side if each.state is State.VIOLATED]
+    return wrong[:1] or sorted(of_side, key=lambda each: each.measured or 0, reverse=True)[:1]
 
 
 def _promise(judgement: Judgement, has_primary: bool) -> str:
     said = predicted(judgement).split("  (")[0]
+    if judgement.expected.side and judgement.expected.property in ("lost", "stale"):
+        return f"on the {judgement.expected.side} {measured(judgement).split(' (<')[0]}: {said}"
     if judgement.expected.side or judgement.expected.property not in ("lost", "stale", "failoverTime", "writeOutage"):
         name = words.of_expected(judgement.expected, has_primary)
         return f"{name}: {said}" if judgement.state is not State.VIOLATED else f"{name}: {said}, {measured(judgement)}"

@@ -126,7 +126,9 @@ class Timeline {
   step(by) {
     const order = this.order();
     if (!order.length) { this.readout.textContent = "No operation is marked here."; return; }
-    this.at = this.at < 0 ? (by > 0 ? 0 : order.length - 1) : (this.at + by + order.length) % order.length;
+    // The first is one since the injection: what is marked before it belongs to the load's beginning.
+    const first = Math.max(0, order.findIndex(number => this.marks[number][1] >= 0));
+    this.at = this.at < 0 ? (by > 0 ? first : order.length - 1) : (this.at + by + order.length) % order.length;
     this.reveal(order[this.at]);
   }
   reveal(number) {

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from caplab.check.finding import State
 from caplab.model.fields import Json
 
-from .. import prose, words
+from .. import brief, prose, words
 from ..cache_tables import cache_sentence, readers_and_loads
 from ..grid import Grid
 from ..headline import headline
@@ -26,7 +26,7 @@ from .yearly import budgets, duration, percent
 _KINDS = {
     "lost": "acknowledged writes that were lost",
     "stale": "stale reads",
-    "two-primaries": "writes of two primaries",
+    "two-primaries": "split-brain writes",
 }
 _KEYS = (
     "Drag sideways, or use the buttons, to stretch the time; arrow keys move it, plus and minus stretch it, 0 shows all"
@@ -39,7 +39,7 @@ def section(number: int, page: RunPage, count: int) -> Markup:
     report = page.report
     parts = (
         _head(number, page, count),
-        _done(report),
+        _done(page),
         _timeline(page),
         _judged(report),
         _operations(number, page.view),
@@ -79,7 +79,9 @@ def _ways(number: int, count: int) -> Iterator[str]:
             yield joined(words.DOT, element("a", name, href=f"#run-{other}"))
 
 
-def _done(report: RunReport) -> Markup:
+def _done(page: RunPage) -> Markup:
+    """Build the experiment's own description, each fault in a line, and the evidence folded below."""
+    report = page.report
     evidence = [
         folded(
             f"evidence of the {window.kind} of {window.target}",
@@ -88,9 +90,10 @@ def _done(report: RunReport) -> Markup:
         for window in report.record.fault_windows
         if window.evidence
     ]
-    notes = [*prose.faults(report.record), cache_sentence(report), prose.second_clock(report), prose.own_copies(report)]
+    notes = [*brief.faults(report.record), cache_sentence(report), prose.second_clock(report), prose.own_copies(report)]
     items = (element("li", note) for note in notes if note)
-    return joined(element("h2", "What was done"), element("ul", items), evidence)
+    described = element("p", words.one_line(page.description)) if page.description else Markup("")
+    return joined(element("h2", "What was done"), described, element("ul", items), evidence)
 
 
 def _timeline(page: RunPage) -> Markup:
@@ -223,7 +226,17 @@ def _yearly(report: RunReport) -> Markup:
     ]
     lasted = f"{'at least ' if at_least else ''}{words.seconds(seconds)}"
     caption = f"faults like this one, of {lasted} each, that {'at most ' if at_least else ''}fit into a year"
-    return joined(title, table(("availability", "may be away for", "faults a year"), rows, caption))
+    made = table(("availability", "may be away for", "faults a year"), rows, caption)
+    return joined(title, made, element("p", lost) if (lost := _lost_each_time(report)) else Markup(""))
+
+
+def _lost_each_time(report: RunReport) -> str:
+    """Warn that a fault costs more than time; '' if no acknowledged write was lost."""
+    lost, acked = (report.measured("durability", name) for name in ("lost", "acked"))
+    if not lost or not acked:
+        return ""
+    counts = f"{words.counted(lost)} of {words.counted(acked)} acknowledged writes"
+    return f"Time is not all that it takes: this one lost {counts}, and each fault like it may lose as many."
 
 
 def _facts(page: RunPage) -> Markup:

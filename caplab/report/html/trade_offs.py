@@ -2,7 +2,8 @@
 
 After Abadi, "Consistency tradeoffs in modern distributed database system design", Computer 45 (2), 2012. In a cut it is
 measured: whether clients beside the minority were acknowledged writes for most of it. Otherwise it is what the rows
-promise: a mode that may lose acknowledged writes, or return old data, answers before the members agree.
+promise: a mode that may lose acknowledged writes, or return old data, answers before the members agree. Where old data
+was read and no row says whether it may be, it is not known.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from caplab.model.runs import MINORITY
 from ..values import RunReport, nested, number
 
 Mode = tuple[str, str]  # engine, mode
-_ANOMALIES = frozenset({"lost", "stale", "staleBehind", "dirty", "readYourWrites", "monotonicReads", "notLinearizable"})
+_OF_READS = frozenset({"stale", "staleBehind", "dirty", "readYourWrites", "monotonicReads", "notLinearizable"})
+_ANOMALIES = _OF_READS | {"lost"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class TradeOff:
         otherwise = {
             True: "otherwise its rows allow lost or old data (latency)",
             False: "otherwise its rows forbid lost and old data (consistency)",
-            None: "no row here says what it allows otherwise",
+            None: "no row here says whether old data may be read otherwise",
         }[self.fast_otherwise]
         return f"{in_a_cut}; {otherwise}"
 
@@ -54,7 +56,7 @@ def trade_offs(reports: Iterable[RunReport]) -> Mapping[Mode, TradeOff]:
     by_mode: dict[Mode, list[RunReport]] = {}
     for report in reports:
         by_mode.setdefault((report.record.engine, report.record.mode), []).append(report)
-    return {mode: TradeOff(_any(map(_in_a_cut, runs)), _any(map(_otherwise, runs))) for mode, runs in by_mode.items()}
+    return {mode: TradeOff(_any(map(_in_a_cut, runs)), _otherwise(runs)) for mode, runs in by_mode.items()}
 
 
 def _any(states: Iterable[bool | None]) -> bool | None:
@@ -75,10 +77,16 @@ def _in_a_cut(report: RunReport) -> bool | None:
     return None if served is None else served >= lasted / 2
 
 
-def _otherwise(report: RunReport) -> bool | None:
-    promises = [
-        judgement.expected.promise
-        for judgement in report.verdict.judgements
-        if judgement.expected.property in _ANOMALIES
-    ]
-    return any(promise is not Promise.FORBIDDEN for promise in promises) if promises else None
+def _otherwise(reports: Iterable[RunReport]) -> bool | None:
+    """Return whether the rows allow lost or old data; None if no row says so of the old data that was read."""
+    reports = list(reports)
+    promises = [promise for report in reports for promise in _promises(report, _ANOMALIES)]
+    if any(promise is not Promise.FORBIDDEN for promise in promises):
+        return True
+    unjudged = any(report.measured("staleness", "stale") and not _promises(report, _OF_READS) for report in reports)
+    return None if unjudged or not promises else False
+
+
+def _promises(report: RunReport, names: frozenset[str]) -> list[Promise]:
+    judgements = report.verdict.judgements
+    return [judgement.expected.promise for judgement in judgements if judgement.expected.property in names]

@@ -11,10 +11,14 @@ from .history import HistoryView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPage:
-    """One run: command repeats it, '' if it is not known; view is None if its history is gone, and problem says why."""
+    """One run: command repeats it, description is the experiment's own; '' if they are not known.
+
+    view is None if its history is gone, and problem says why.
+    """
 
     report: RunReport
     command: str = ""
+    description: str = ""
     view: HistoryView | None = None
     problem: str = ""
 

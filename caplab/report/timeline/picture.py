@@ -47,12 +47,13 @@ def origin_of(history: Table, report: RunReport) -> int:
 
 
 def drawn(history: Table, report: RunReport, extra: Details | None = None) -> Drawn:
-    """Draw the picture, with extra as the page shows it."""
+    """Draw the picture; with extra as the page shows it, below a heading of its own."""
     table = history if is_validated(history) else validate(history)
     context, origin_ns = Context.of(report.record), origin_of(table, report)
     bins = binned(table, origin_ns, _reach_ns(report, context), _lost(report) if extra is None else ())
     labels, segments = _labels(report, bins), details.segments(extra, origin_ns)
-    frame = _frame(bins, max((label.row + 1 for label in labels), default=0), details.lane_height(segments))
+    label_rows = max((label.row + 1 for label in labels), default=0)
+    frame = _frame(bins, 0 if extra else title.HEIGHT, label_rows, details.lane_height(segments))
     rows = tuple(strips.placed(bins, frame))
     steady = None if context.steady_ns is None else (context.steady_ns - origin_ns) / 1e9
     lane = details.lane(segments, frame, frame.bottom - details.lane_height(segments) + 8)
@@ -65,7 +66,7 @@ def drawn(history: Table, report: RunReport, extra: Details | None = None) -> Dr
     entries += details.entries(extra, bool(shades)) if extra else []
     below, bottom = legend.legend(entries, frame.bottom + legend.AXIS_HEIGHT, _MARGIN, WIDTH - _MARGIN)
     shown = headline(report)
-    head = title.title(shown, report.run_id, _MARGIN, WIDTH - _MARGIN)
+    head = [] if extra else title.title(shown, report.run_id, _MARGIN, WIDTH - _MARGIN)
     return Drawn(svg=_document(shown, bottom + 2, [*head, *plot, *below]), bins=bins, frame=frame, rows=rows)
 
 
@@ -88,11 +89,11 @@ def _lost(report: RunReport) -> list[int]:
 
 
 def _labels(report: RunReport, bins: BinnedRun) -> list[marks.PlacedMark]:
-    return marks.placed(marks.marks(report, bins.end_seconds), _frame(bins, 0), WIDTH - _MARGIN)
+    return marks.placed(marks.marks(report, bins.end_seconds), _frame(bins), WIDTH - _MARGIN)
 
 
-def _frame(bins: BinnedRun, label_rows: int, lane: float = 0) -> Frame:
-    top = title.HEIGHT + 8 + marks.LABEL_ROW * label_rows
+def _frame(bins: BinnedRun, head: float = 0, label_rows: int = 0, lane: float = 0) -> Frame:
+    top = head + 8 + marks.LABEL_ROW * label_rows
     bottom = top + max(strips.height(bins.strips), 20) + lane
     return Frame(
         left=_LEFT,

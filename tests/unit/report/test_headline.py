@@ -43,7 +43,7 @@ def line(*judgements: Judgement, state: State = State.HOLDS, fault: str = "kill-
 def test_a_run_that_loses_what_it_may_lose_is_as_promised_and_says_how_much() -> None:
     shown = headline(cut_report(zone_down_ms=0, lost=300))
     assert (shown.title, shown.verdict, shown.state) == (CUT_TITLE, "AS PROMISED", State.HOLDS)
-    assert shown.line == ("AS PROMISED: 300 of 5,867 acknowledged writes lost, 1,600 writes of two primaries")
+    assert shown.line == ("AS PROMISED: 300 of 5,867 acknowledged writes lost, 1,600 split-brain writes")
 
 
 def test_the_time_is_that_of_the_side_that_the_row_judges_with_the_other_beside_it() -> None:
@@ -125,7 +125,7 @@ def test_what_proves_nothing_says_why_and_still_what_it_cost() -> None:
     assert doubt == "NOT PROVEN: There is no evidence of the fault, 2 of 100 acknowledged writes lost"
     must = judged("twoPrimaries", Promise.MUST_SHOW, State.UNKNOWN, measured=0, of=90)
     assert line(must, state=State.UNKNOWN, reason="it must show here") == (
-        "NOT PROVEN: writes of two primaries 0 of 90 (promised: must show)"
+        "NOT PROVEN: split-brain writes 0 of 90 (promised: must show)"
     )
 
 

@@ -104,8 +104,8 @@ def test_a_runs_section_has_the_picture_the_judgements_and_the_command(text: str
     shown = visible(content["html"])
     for part in (
         "redis everysec-wait-0 kill-primary", "PROMISE BROKEN", "kill of rd-0",
-        "Promised and measured", "writes of two primaries",
-        f"{LOST} acknowledged writes that were lost", f"{STALE} stale reads", f"{OVERLAPS} writes of two primaries",
+        "Promised and measured", "split-brain writes",
+        f"{LOST} acknowledged writes that were lost", f"{STALE} stale reads", f"{OVERLAPS} split-brain writes",
         "rd-1 · epoch 39110c49", "Where the time went", "As a yearly budget", "8.8 h", "53 min",
         "caplab run redis/kill-primary --set wait=0", "downAfterMilliseconds", "seed 7",
     ):  # fmt: skip
