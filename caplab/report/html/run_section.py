@@ -33,6 +33,11 @@ _KEYS = (
     " again, n and p go to the next and previous marked operation, and Enter opens it."
 )
 
+_DENOMINATORS = (
+    "Lost writes are counted among the adds that were acknowledged, since the final scan looks for these;"
+    " split-brain writes among all acknowledged writes."
+)
+
 
 def section(number: int, page: RunPage, count: int) -> Markup:
     """Build the section of a run of so many; what the page's script draws is added to its figures later."""
@@ -120,7 +125,9 @@ def _timeline(page: RunPage) -> Markup:
 
 
 def _judged(report: RunReport) -> Markup:
-    return joined(element("h2", "Promised and measured"), _grid(predicted_beside_measured(report)))
+    judged = {judgement.expected.property for judgement in report.verdict.judgements}
+    note = element("p", _DENOMINATORS, class_="muted") if judged >= {"lost", "twoPrimaries"} else Markup("")
+    return joined(element("h2", "Promised and measured"), _grid(predicted_beside_measured(report)), note)
 
 
 def _grid(grid: Grid) -> Markup:

@@ -94,7 +94,7 @@ def test_without_an_objective_what_was_measured_stands_alone(tmp_path: Path) -> 
 def test_a_run_alone_has_a_record_too(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = suite / "03-redis-kill-primary"
     assert cli.main(["report", "--record", str(run)]) == 0
-    assert capsys.readouterr().out == f"{run / results.DRILL_PAGE}\n"
+    assert capsys.readouterr().out == f"{run / results.DRILL}\n{run / results.DRILL_PAGE}\n"
     assert (run / results.DRILL).read_text().count("# Drill record: ") == 1
 
 
@@ -103,7 +103,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     run = folder / "03-redis-kill-primary"
     journal = results.read_journal(run)
     results.write_journal(run, {**journal, "experiment": {"description": HOSTILE}})
-    shown = drills.write_suite(folder).read_text()
+    shown = drills.write_suite(folder)[-1].read_text()
     assert "<img" not in shown
     assert "<script" not in shown
     assert "\x1b" not in shown
@@ -115,19 +115,22 @@ def test_a_title_is_escaped() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["# Signed", "1. one", "12) two", "> quoted", "- - nested", "+ more", "---", "=", "~~~"]
+    "text",
+    ["# Signed", "1. one", "12) two", "> quoted", "- - nested", "+ more", "---", "=", "~~~", "~~gone~~", "_slanted_"],
 )
 def test_no_text_becomes_a_heading_a_list_or_a_rule(tmp_path: Path, text: str) -> None:
     folder = write_control(tmp_path / "control")
     (run,) = folder.glob("01-*")
     journal = results.read_journal(run)
     results.write_journal(run, {**journal, "experiment": {"description": text}})
-    page = drills.write_suite(folder).read_text()
+    page = drills.write_suite(folder)[-1].read_text()
     done = page[page.index("What was done") : page.index("Who saw what")]
     assert text.replace(">", "&gt;") in done
     assert done.count("<li>") == 2
     assert "<ol" not in done
     assert "<hr" not in done
+    assert "<s>" not in done
+    assert "<em>" not in done
     assert done.count("<h") == 1
 
 

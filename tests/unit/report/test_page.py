@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -38,6 +39,7 @@ from caplab import cli
 from caplab.check import Context
 from caplab.command_error import CommandError
 from caplab.files import chart_library, results
+from caplab.model.fields import FieldError
 from caplab.report.html import anomalies
 from caplab.report.html.history import MOST_OPERATIONS, view_of
 from caplab.report.html.markup import Markup, element, joined, table
@@ -46,6 +48,7 @@ from caplab.report.html.stages import stages_of
 from caplab.report.html.trade_offs import trade_offs
 from caplab.report.html.values import RunPage, SuitePage
 from caplab.report.html.yearly import budgets, duration
+from caplab.report.timeline import title
 from caplab.run import pages, reporting
 
 WINDOW = (kill(10_000, 22_000),)
@@ -95,6 +98,8 @@ def test_the_table_shows_what_happened_and_what_was_promised(text: str) -> None:
     assert "1 of 2,800" in rows[1]
     assert f"{STALE} of 60" in rows[2]
     assert "not measured" in rows[0]  # stale reads: no read has a key
+    assert "not judged" in rows[2]  # stale reads: they were measured, and no row names them
+    assert "not judged" not in rows[0]
     assert NOT_MADE in rows[4]
     assert "the API server is away" in rows[4]
 
@@ -111,6 +116,9 @@ def test_a_runs_section_has_the_picture_the_judgements_and_the_command(text: str
     ):  # fmt: skip
         assert part in shown, part
     assert content["html"].count('class="outage"') == 6
+    assert content["data"]["frame"]["top"] < title.HEIGHT  # the section has a heading of its own
+    assert f"this one lost {LOST} of " in shown
+    assert "Time is not all that it takes" not in visible(run_of(text, 1)["html"])
 
 
 def test_every_anomaly_is_marked_and_listed_with_its_witness(text: str) -> None:
@@ -279,6 +287,35 @@ def test_what_is_no_result_is_refused_with_a_hint(tmp_path: Path, capsys: pytest
         reporting.report([folder])
     with pytest.raises(CommandError, match="the run has no verdict"):
         reporting.report([run])
+
+
+def test_a_journal_that_cannot_be_read_is_not_called_a_missing_verdict(suite: Path, tmp_path: Path) -> None:
+    folder = tmp_path / suite.name
+    shutil.copytree(suite, folder)
+    damaged, ended = folder / "01-postgres-kill-primary", folder / "02-postgres-kill-primary"
+    (damaged / "journal.json").write_text("{")
+    (ended / results.FINDINGS).unlink()
+    with pytest.raises(FieldError, match=r"journal\.json.* Hint: "):
+        reporting.report([damaged])
+    shown = visible(pages.write_suite(folder, {}).read_text())
+    assert "its journal cannot be read: " in shown
+    assert "it ended without a verdict" in shown
+    assert "not made" in shown
+
+
+def test_what_an_experiment_says_of_itself_stands_above_what_was_done(tmp_path: Path) -> None:
+    folder = write_control(tmp_path / "control")
+    (run,) = folder.glob("01-*")
+    journal = results.read_journal(run)
+    results.write_journal(run, {**journal, "experiment": {"description": "Nobody is harmed."}})
+    shown = visible(run_of(pages.write_suite(folder, {}).read_text(), 1)["html"])
+    assert "Nobody is harmed." in shown[shown.index("What was done") : shown.index("What clients saw")]
+
+
+def test_old_reads_that_no_row_judges_leave_open_what_a_mode_keeps() -> None:
+    reads = report_of(redis_rows(), mode="quorum", fault_windows=WINDOW)
+    assert trade_offs([reads])["postgres", "quorum"].short == "P?/E?"
+    assert trade_offs([report_of(killed_run(), fault_windows=WINDOW)])["postgres", "quorum"].short == "P?/EC"
 
 
 def test_a_page_that_cannot_be_written_is_refused_with_its_name(tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ def test_where_there_is_nothing_to_go_on_with_it_is_said(tmp_path: Path, toolkit
 )
 def test_a_broken_plan_is_refused_by_name(tmp_path: Path, toolkit: FakeToolkit, of: str, says: str) -> None:
     (begun_and_interrupted(tmp_path, toolkit) / "plan.json").write_text(of)
-    with pytest.raises(FieldError, match=rf"plan.json: .*{says}"):
+    with pytest.raises(FieldError, match=rf"plan.json: .*{says}.* Hint: "):
         made(tmp_path, resume=resuming.NEWEST)
 
 
