@@ -25,6 +25,7 @@ _BLANKS = re.compile(r"[\s,]*")
 _BLANK_BYTES = b" \t,"
 _ARRAY = re.compile(rb"[\s,]*\[")
 _PART_BYTES = 1 << 20
+_VALUES = 10_000  # of the exact parser, handed on together
 _AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBERS = (b"0" * 20, b"-" + b"0" * 19)  # digits as zeros; others fit into 64 bits, with a sign or without
 
@@ -51,6 +52,9 @@ def parts(path: Path) -> Iterator[tuple[Sequence[int], list[Any]]]:
     array = _ARRAY.match(text)
     at = array.end() if array else 0
     line = 1 + text.count(b"\n", 0, at)
+    if array and (values := _array_on_one_line(text[at:])) is not None:
+        yield [line] * len(values), values
+        return
     while at < len(text):
         end = text.find(b"\n", at + _PART_BYTES) + 1 or len(text)
         part = text[at:end]
@@ -63,13 +67,29 @@ def parts(path: Path) -> Iterator[tuple[Sequence[int], list[Any]]]:
                 values = _values_of_line(each)
                 if values is None:  # it goes on in the next line, or is none
                     done = text[: at + sum(map(len, lines[:place])) + place].decode()
-                    for at_line, value in exact_objects(text.decode(), len(done), line + place, in_array=bool(array)):
-                        yield [at_line], [value]
+                    yield from _together(exact_objects(text.decode(), len(done), line + place, in_array=bool(array)))
                     return
                 yield [line + place] * len(values), values
         at, line = end, line + len(lines)
     if array:
         _refuse_without_end(1 + text.count(b"\n"))
+
+
+def _together(exact: Iterator[tuple[int, Any]]) -> Iterator[tuple[list[int], list[Any]]]:
+    """Yield values many at a time; those before a refusal come before it."""
+    lines: list[int] = []
+    values: list[Any] = []
+    try:
+        for line, value in exact:
+            lines.append(line)
+            values.append(value)
+            if len(values) == _VALUES:
+                yield lines, values
+                lines, values = [], []
+    except FormatError:
+        yield lines, values
+        raise
+    yield lines, values
 
 
 def exact_objects(text: str, at: int = 0, line: int = 1, *, in_array: bool) -> Iterator[tuple[int, Any]]:
@@ -115,19 +135,28 @@ def _text_of(path: Path) -> bytes:
     return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
 
 
-def _plain_values(part: bytes, lines: list[bytes]) -> list[Any] | None:
-    """Return the object of each line; None if orjson might read one in another way than the exact parser.
+def _plain_values(part: bytes, texts: list[bytes] | bytes) -> list[Any] | None:
+    """Return the object of each text, or those of one that is an array: all that is in a part of the file.
 
-    Every field has its colon: with as many colons as fields no field is there twice, and no object has others within.
+    None if orjson might read one in another way than the exact parser. Every field has its colon: with as many colons
+    as fields no field is there twice, and no object has others within.
     """
     try:
-        values = list(map(orjson.loads, lines))
+        values: list[Any] = orjson.loads(texts) if isinstance(texts, bytes) else list(map(orjson.loads, texts))
     except orjson.JSONDecodeError:
         return None
     if set(map(type, values)) != {dict} or sum(map(len, values)) != part.count(b":"):
         return None
     digits = part.translate(_AS_ZEROS)
     return None if any(number in digits for number in _LONG_NUMBERS) else values
+
+
+def _array_on_one_line(text: bytes) -> list[Any] | None:
+    """Return what is in an array, of which text is all that follows its bracket; None if that is not plain."""
+    text = text.strip()
+    if b"\n" in text or not text.endswith(b"]"):
+        return None
+    return _plain_values(text, b"[" + text)
 
 
 def _values_of_line(text: bytes) -> list[Any] | None:

@@ -54,7 +54,7 @@ def exactly(path: Path) -> Any:
 def hostile_file(rng: random.Random) -> bytes:
     """Return a file of pieces that readers might take in different ways, most of them between plain events."""
     pieces = [rng.choice(HOSTILE) if rng.random() < 0.4 else EVENT for _ in range(rng.randrange(8))]
-    separator = rng.choice(["\n", ",\n", ""])
+    separator = rng.choice(["\n", ",\n", ",", ""])
     text = "".join(piece + (separator or rng.choice(BETWEEN)) for piece in pieces)
     begin, end = rng.choice(["", "", "\ufeff", "[", " [\n", "\n\n"]), rng.choice(["", "\n", "\n]", "]", "]\n"])
     whole = f"{begin}{text}{end}".encode()
@@ -67,6 +67,7 @@ def test_lines_are_read_as_the_exact_reader_reads_them(tmp_path: Path, monkeypat
     for seed in range(1_000):
         rng = random.Random(seed)
         monkeypatch.setattr(json_texts, "_PART_BYTES", rng.choice([1, 60, 1 << 20]))
+        monkeypatch.setattr(json_texts, "_VALUES", rng.choice([1, 3, 10_000]))
         path.write_bytes(hostile_file(rng))
         expected = outcome_of(lambda: exactly(path))
         assert outcome_of(lambda: objects(path)) == expected, f"seed {seed}: {path.read_bytes()!r}"
@@ -110,6 +111,8 @@ def test_plain_lines_are_not_left_to_the_exact_reader(tmp_path: Path, monkeypatc
     monkeypatch.setattr(json_texts, "exact_objects", refuse)
     path = tmp_path / "history.jsonl"
     path.write_text(f"{EVENT}\n" * 3)
+    assert len(list(objects(path))) == 3
+    path.write_text("[" + ",".join([EVENT] * 3) + "]\n")
     assert len(list(objects(path))) == 3
     path.write_text("[" + ",\n".join([EVENT] * 3) + ",\n")
     with pytest.raises(FormatError, match="has no end"):
