@@ -38,7 +38,7 @@ def test_the_stock_chaos_command_runs_it_too_and_its_journal_has_the_verdict(
     experiment = REPOSITORY / "experiments" / "postgres" / "crash-primary.yaml"
     done = subprocess.run(
         [str(BIN / "chaos"), "run", "--journal-path", str(journal), "--var", "durability=async",
-         "--var", f"namespace={shared_namespace}", str(experiment)],
+         "--var", "rate=20", "--var", f"namespace={shared_namespace}", str(experiment)],
         cwd=tmp_path, env=environment(lab), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
