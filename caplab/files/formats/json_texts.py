@@ -59,9 +59,10 @@ def parts(path: Path) -> Iterator[tuple[Sequence[int], list[Any]]]:
         end = text.find(b"\n", at + _PART_BYTES) + 1 or len(text)
         part = text[at:end]
         lines = part.removesuffix(b"\n").split(b"\n")
-        plain = _plain_values(part, lines)
+        filled = [place for place, each in enumerate(lines, line) if each] if b"" in lines else None
+        plain = _plain_values(part, lines if filled is None else list(filter(None, lines)))
         if plain is not None:
-            yield range(line, line + len(lines)), plain
+            yield range(line, line + len(lines)) if filled is None else filled, plain
         else:
             for place, each in enumerate(lines):
                 values = _values_of_line(each)

@@ -112,6 +112,8 @@ def test_plain_lines_are_not_left_to_the_exact_reader(tmp_path: Path, monkeypatc
     path = tmp_path / "history.jsonl"
     path.write_text(f"{EVENT}\n" * 3)
     assert len(list(objects(path))) == 3
+    path.write_text(f"{EVENT}\n\n" * 3 + "\n")
+    assert [line for line, _ in objects(path)] == [1, 3, 5]
     path.write_text("[" + ",".join([EVENT] * 3) + "]\n")
     assert len(list(objects(path))) == 3
     path.write_text("[" + ",\n".join([EVENT] * 3) + ",\n")
