@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command in ("faults", "heal"):
         return run_command(parsed.command, lambda: _faults(parsed), _LEFT)
     if parsed.command in _READERS:
-        interrupted = "start it again" if parsed.command == "demo" else "nothing was changed"
+        interrupted = "start it again" if parsed.command in _WRITERS else "nothing was changed"
         return run_command(parsed.command, lambda: _READERS[parsed.command](parsed), interrupted)
     from caplab_cluster.__main__ import main as cluster_command  # noqa: PLC0415  # so that others start faster
 
@@ -314,11 +314,14 @@ def _trend(parsed: argparse.Namespace) -> int:
 def _print(text: str, end: str = "\n") -> None:
     try:
         print(text, end=end, flush=True)
-    except BrokenPipeError:  # the reader has closed the pipe; the rest must not be written again at exit
+    except OSError as error:  # of a closed pipe the reader knows; the rest must not be written again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise CommandError(f"{NOT_SHOWN}: {error.strerror}. Hint: make room, or write it elsewhere.") from error
 
 
 _ISOLATED = {"check": (_check, "check again"), "convert": (_convert, "nothing was written")}
+_WRITERS = ("compare", "demo", "nightly", "report", "trend")  # of whole files, one after the other
 _READERS = {
     "list": _list,
     "explain": _explain,

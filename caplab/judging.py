@@ -11,10 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .check import Context, Finding, check_history
+from .check import PROPERTIES, Context, Finding, check_history
+from .check.finding import State
 from .files import expectations_file, results
 from .files.packaged import expectations_path, experiments_folder
-from .model.expectations import Expectations
+from .model.expectations import Expectation, Expectations
+from .model.fields import FieldError
 from .model.runs import RunRecord
 from .verdict import Verdict, judge
 
@@ -45,10 +47,48 @@ def judge_folder(folder: Path) -> JudgedRun:
 def read_judged(folder: Path, outcome: Mapping[str, Any]) -> JudgedRun:
     """Read a judged run; outcome is what its control wrote into the journal. The history is not needed.
 
-    Raises OSError or FieldError if a file is missing or damaged.
+    Raises OSError or FieldError if a file is missing or damaged, or if the verdict does not follow from the findings.
     """
     verdict = Verdict.from_json(f"{results.JOURNAL}: caplab", outcome)
-    return JudgedRun(results.read_record(folder), results.read_findings(folder), verdict)
+    judged = JudgedRun(results.read_record(folder), results.read_findings(folder), verdict)
+    if verdict.state is not State.UNKNOWN and (problem := _contradiction(judged)):
+        raise FieldError(
+            f"{results.JOURNAL}: the verdict is {verdict.state.value}, but {problem}"
+            " Hint: some file was changed since the run was judged: copy them again, or run it again."
+        )
+    return judged
+
+
+def _contradiction(judged: JudgedRun) -> str:
+    """Say what in a verdict does not follow from the record and the findings; '' if all does.
+
+    What another version of the lab measured is left alone.
+    """
+    record, verdict = judged.record, judged.verdict
+    properties = tuple(judgement.expected for judgement in verdict.judgements)
+    row = Expectation(
+        engine=record.engine, mode=record.mode, fault=record.fault, properties=properties, why="", source=""
+    )
+    if verdict.row != row.name:
+        return f"it is of the row '{verdict.row}', and the run of '{row.name}'."
+    if not properties:
+        return "it names no property."
+    if verdict.state is State.HOLDS and verdict.reasons:
+        return f"it has a reason against it: {verdict.reasons[0]}"
+    known = {expected.property for expected in properties} <= PROPERTIES.keys()
+    return _judged_otherwise(row, judged) if known else ""
+
+
+def _judged_otherwise(row: Expectation, judged: JudgedRun) -> str:
+    """Judge a run's findings again by its row, and say what comes of it if that is something else; '' if it is not."""
+    verdict, again = judged.verdict, judge(row, judged.record, judged.findings)
+    if again.state is not verdict.state:
+        why = next(iter(again.reasons), "all that its row names holds.")
+        return f"by {results.RECORD} and {results.FINDINGS} it is {again.state.value}: {why}"
+    for now, then in zip(again.judgements, verdict.judgements, strict=True):
+        if now.state is not then.state or now.measured != then.measured:
+            return f"'{then.expected.name()}' is {then.measured} there, and {now.measured} in {results.FINDINGS}."
+    return ""
 
 
 @cache

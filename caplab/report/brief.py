@@ -13,7 +13,7 @@ from caplab.verdict import Judgement
 from . import words
 from .grid import Grid
 from .headline import NO_COST
-from .judged import MARKS, measured, predicted
+from .judged import mark, measured, predicted
 from .values import Figures, RunReport, is_lower_bound, listed, number, text
 
 _MOST_FAULTS = 2  # lines
@@ -50,16 +50,16 @@ def essentials(report: RunReport) -> Grid:
     """Build the rows that tell something: what does not hold first; what must be, or is bounded; what was seen."""
     telling = [judgement for judgement in report.verdict.judgements if not _is_silent(judgement)]
     telling.sort(key=lambda judgement: judgement.state is State.HOLDS)
-    rows = tuple(_row(judgement, report.record) for judgement in telling)
+    rows = tuple(_row(judgement, report) for judgement in telling)
     return Grid("promised beside measured", ("property", "promised", "measured", ""), rows, frozenset({0, 1, 2, 3}))
 
 
-def _row(judgement: Judgement, record: RunRecord) -> tuple[str, ...]:
+def _row(judgement: Judgement, report: RunReport) -> tuple[str, ...]:
     return (
-        _name(judgement, record),
+        _name(judgement, report.record),
         _short(predicted(judgement)),
         _short(measured(judgement)),
-        MARKS[judgement.state],
+        mark(judgement, report),
     )
 
 
@@ -68,7 +68,8 @@ def none_of(report: RunReport) -> str:
     silent = [judgement for judgement in report.verdict.judgements if _is_silent(judgement)]
     forbidden = [judgement for judgement in silent if judgement.expected.promise is Promise.FORBIDDEN]
     names = dict.fromkeys(_name(judgement, report.record) for judgement in forbidden)
-    return f"none, as promised: {', '.join(names)}" if names else ""
+    seen = "none seen, which proves nothing" if report.verdict.state is State.UNKNOWN else "none, as promised"
+    return f"{seen}: {', '.join(names)}" if names else ""
 
 
 def _is_silent(judgement: Judgement) -> bool:
@@ -80,7 +81,7 @@ def _is_silent(judgement: Judgement) -> bool:
 
 
 def _name(judgement: Judgement, record: RunRecord) -> str:
-    return words.of_figure(judgement.expected.property, judgement.expected.side, None, record.has_primary)
+    return words.of_expected(judgement.expected, record.has_primary)
 
 
 def _short(text: str) -> str:

@@ -72,9 +72,24 @@ class Drill:
     raw: RawHistory | None = None
 
 
-def drill_markdown(drills: Sequence[Drill]) -> str:
-    """Build the page of all drills, each under a heading of its own."""
-    return "\n\n---\n\n".join(_drill(drill) for drill in drills) + "\n"
+def drill_markdown(drills: Sequence[Drill], missing: Sequence[tuple[str, str]] = ()) -> str:
+    """Build the page of all drills, each under a heading of its own, after a list of them if there are several.
+
+    missing: the planned runs that have no verdict, and why; they are listed too.
+    """
+    pages = [_drill(drill) for drill in drills]
+    if len(drills) + len(missing) > 1:
+        pages.insert(0, _contents(drills, missing))
+    return "\n\n---\n\n".join(pages) + "\n"
+
+
+def _contents(drills: Sequence[Drill], missing: Sequence[tuple[str, str]]) -> str:
+    """Build the first page of several drills: what came of each."""
+    told = [headline(drill.report) for drill in drills]
+    rows = [(shown.title, shown.line) for shown in told]
+    rows += [(name, f"NO VERDICT: {why}") for name, why in missing]
+    grid = Grid("results", ("drill", "result"), tuple(rows), frozenset({0, 1}))
+    return "\n\n".join(("# Drill records", "\n".join(_table(grid))))
 
 
 def drill_html(markdown: str, title: str) -> str:
@@ -108,7 +123,7 @@ def _drill(drill: Drill) -> str:
         ["## Settings in force and versions"],
         _table(_settings(report)),
         ["## Signed"],
-        _list(f"{who}: ______________________ on ______________" for who in _SIGNED),
+        _list(f"{who}: {'.' * 24} on {'.' * 16}" for who in _SIGNED),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -152,7 +167,8 @@ def _objective(name: str, properties: Sequence[str], report: RunReport, otherwis
 def _beside(name: str, judgement: Judgement, report: RunReport) -> tuple[str, ...]:
     what = words.of_expected(judgement.expected, report.record.has_primary)
     is_cost = judgement.expected.promise is Promise.MUST_SHOW and judgement.state is State.HOLDS
-    mark = _EXPECTED if is_cost else _MET[judgement.state]
+    met = _MET[State.UNKNOWN if report.verdict.state is State.UNKNOWN else judgement.state]
+    mark = _EXPECTED if is_cost and met == _MET[State.HOLDS] else met
     return (f"{name}: {what}", predicted(judgement), measured(judgement), mark)
 
 

@@ -26,6 +26,7 @@ _ESCAPES = (
     ("\n", " "),
 )
 _EMPHASIS = re.compile(r"(?<!\w)_|_(?!\w)")  # within a word it means nothing
+_ADDRESS = re.compile(r"\b(?:https?|ftp)://|\bwww\.", re.IGNORECASE)  # GitHub makes links of them
 _LINK = re.compile(r"\](?=[(\[])")  # other brackets stay, as those of intervals
 
 
@@ -68,6 +69,7 @@ def escaped(text: str) -> str:
     """Escape a text for Markdown and HTML, in one line, even within a table; it links to nothing."""
     for sign, stands_for in _ESCAPES:
         text = text.replace(sign, stands_for)
+    text = _ADDRESS.sub(lambda found: found[0].replace(":", "&#58;").replace(".", "&#46;"), text)
     return _EMPHASIS.sub(r"\\_", _LINK.sub(r"\\]", printable(text)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ _MOST_COSTS = 4  # named in a headline
 _LONGEST = 240  # characters of a title, and of each part of a cost
 _UNTIL_SERVED = ("failoverTime", "writeOutage", "readOutage", "writesServed", "readsServed")  # told by the outage
 NO_COST = (*_UNTIL_SERVED, "failovers", "unackedFound", "laterOutages", "lostWindow", "staleBehind")
+LATER_SECONDS = 1.0  # the least outage after the fault's end that is told
 _DISTINCT = 2.0  # an outage of writes so many times that of reads, or the other way round, is told apart
 
 
@@ -168,10 +170,18 @@ def _served(record: RunRecord, sides: ServedSides) -> str:
         return ""
     if sides.judged is None:
         return "how long clients were not served was not measured"
-    parts = [_again(sides.judged, record)]
+    parts = [_again(sides.judged, record) + _and_later(sides.judged)]
     if sides.other is not None:
         parts.append(_silent(sides.other, record) or _again(sides.other, record))
     return "; ".join(parts)
+
+
+def _and_later(served: Served) -> str:
+    """Tell of an outage of writes after the fault's end, if it was no mere blink; '' without one."""
+    if served.later is None or served.later < LATER_SECONDS:
+        return ""
+    lasted = "to the end" if math.isinf(served.later) else f"for {words.short_seconds(served.later)}"
+    return f", and after the heal wrote nothing again {lasted}"
 
 
 def who(served: Served, record: RunRecord) -> str:

@@ -13,7 +13,8 @@ from . import words
 from .grid import Grid
 from .values import RunReport
 
-MARKS = {State.HOLDS: "ok", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
+_MARKS = {State.HOLDS: "ok", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
+_UNPROVEN = "unproven"  # as promised, in a run that proves nothing
 
 
 def predicted_beside_measured(report: RunReport) -> Grid:
@@ -24,11 +25,17 @@ def predicted_beside_measured(report: RunReport) -> Grid:
             words.of_expected(judgement.expected, has_primary),
             predicted(judgement),
             measured(judgement),
-            MARKS[judgement.state],
+            mark(judgement, report),
         )
         for judgement in report.verdict.judgements
     )
     return Grid("promised beside measured", ("property", "promised", "measured", ""), rows, frozenset({0, 1, 2, 3}))
+
+
+def mark(judgement: Judgement, report: RunReport) -> str:
+    """Say whether a property is as promised: never 'ok' in a run that proves nothing."""
+    is_unproven = judgement.state is State.HOLDS and report.verdict.state is State.UNKNOWN
+    return _UNPROVEN if is_unproven else _MARKS[judgement.state]
 
 
 def predicted(judgement: Judgement) -> str:

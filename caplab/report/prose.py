@@ -45,7 +45,10 @@ def second_clock(report: RunReport) -> str:
     sentence = f"{commit}: no stamp of the server's"
     if server is not None:
         sentence = f"{commit} at {_signed(server)} by the server's own stamp"
-    sentence += "; probes' first ack " + ("not seen" if probe is None else f"at {_signed(probe)}")
+    if probe is not None:
+        sentence += f"; probes' first ack at {_signed(probe)}"
+    elif server is None or not clock.problem:
+        sentence += "; probes' first ack not seen"
     if server is not None and probe is not None:
         sentence += f": {1000 * abs(probe - server):,.0f} ms apart"
     return words.one_line(f"{sentence} ({clock.problem})" if clock.problem else sentence)

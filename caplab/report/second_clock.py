@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from caplab.check.epochs import NAME as EPOCHS
 from caplab.check.finding import Context, Finding
 from caplab.model.runs import CACHE, RunRecord
 
@@ -33,5 +34,11 @@ def clock_check(record: RunRecord, findings: Sequence[Finding]) -> ClockCheck | 
     if commit is None:
         return ClockCheck("", None, probe_seconds, f"the server has no {words.stamped(record.engine, '')}")
     committed_ns = commit.unix_ns - record.wall_anchor.unix_ns + record.wall_anchor.monotonic_ns
+    changes = max(
+        (number(finding.figures, "changes") or 0 for finding in findings if finding.property == EPOCHS), default=0
+    )
+    if changes > 1:  # the server's stamp is of the last epoch, the probers' figure of the first one
+        problem = f"compared with nothing: {changes:.0f} new epochs followed each other"
+        return ClockCheck(commit.epoch, (committed_ns - injected_ns) / 1e9, None, problem)
     problem = "" if acks else "the probes saw no outage"
     return ClockCheck(commit.epoch, (committed_ns - injected_ns) / 1e9, probe_seconds, problem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from caplab.check.availability.phases import PHASES
+from caplab.check.finding import Context
 
 from . import words
 from .grid import Grid
@@ -19,10 +20,11 @@ def vantages_and_routes(report: RunReport) -> Grid:
     adds = {(*_key(row)[:2], "add"): row for row in listed(report.figures("durability"), "by_vantage")}
     ratios = _ratios(listed(report.figures("availability"), "phases"))
     scanned = report.is_conclusive("durability")
+    has_fault = Context.of(report.record).injected_ns is not None
     rows = tuple(
         (
             *(words.one_line(part) for part in key),
-            _failover(series.get(key, {})),
+            _failover(series.get(key, {})) if has_fault else words.NOTHING,
             *_durability(adds.get(key, {}), scanned),
             *(ratios.get((*key, phase), words.NOTHING) for phase in PHASES),
         )

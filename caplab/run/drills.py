@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import __version__
@@ -10,14 +11,22 @@ from ..model.fields import FieldError
 from ..report.drill_record import Drill, RawHistory, drill_html, drill_markdown
 from . import plans
 from .plans import PlannedRun, SuitePlan
-from .reading import command_of, described_machine, description_of, judged_runs, plan_around, read_report
+from .reading import (
+    command_of,
+    described_machine,
+    description_of,
+    judged_runs,
+    plan_around,
+    read_report,
+    runs_without_verdict,
+)
 
 
 def write_suite(folder: Path) -> list[Path]:
-    """Write one record of all runs of a suite that have a verdict; return the paths of its files."""
+    """Write one record of all runs of a suite, and why some have no verdict; return the paths of its files."""
     plan = plans.read(folder)
     drills = [_drill(folder / planned.folder, plan, planned) for planned in judged_runs(folder, plan)]
-    return _write(folder, drills, f"Drill record: suite {plan.suite}")
+    return _write(folder, drills, f"Drill record: suite {plan.suite}", runs_without_verdict(folder, plan))
 
 
 def write_run(folder: Path) -> list[Path]:
@@ -26,8 +35,8 @@ def write_run(folder: Path) -> list[Path]:
     return _write(folder, [drill], f"Drill record: {drill.report.name}")
 
 
-def _write(folder: Path, drills: list[Drill], title: str) -> list[Path]:
-    markdown = drill_markdown(drills)
+def _write(folder: Path, drills: list[Drill], title: str, missing: Sequence[tuple[str, str]] = ()) -> list[Path]:
+    markdown = drill_markdown(drills, missing)
     return results.write_drill_record(folder, markdown, drill_html(markdown, title))
 
 

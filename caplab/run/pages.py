@@ -21,7 +21,7 @@ from .reading import (
     judged_runs,
     plan_around,
     read_report,
-    why_not_judged,
+    runs_without_verdict,
 )
 
 
@@ -30,8 +30,7 @@ def write_suite(folder: Path, failures: Mapping[str, str]) -> Path:
     plan = plans.read(folder)
     judged = judged_runs(folder, plan)
     runs = [_run_page(folder / planned.folder, command_of(planned)) for planned in judged]
-    without = [run for run in plan.runs if run not in judged]
-    missing = [(run.name, failures.get(run.name) or why_not_judged(folder / run.folder)) for run in without]
+    missing = [(name, failures.get(name) or why) for name, why in runs_without_verdict(folder, plan)]
     return _write(folder, _suite(folder, plan, runs, missing))
 
 

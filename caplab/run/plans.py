@@ -16,6 +16,7 @@ from ..model.fields import FieldError, Fields
 from .suites import Suite, described
 
 PLAN = "plan.json"
+_LONGEST_NAME = 200  # characters of an experiment's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +142,8 @@ def _repeated(run: PlannedRun) -> str:
 def _plan(fields: Fields) -> SuitePlan:
     fields.only(*SuitePlan.__dataclass_fields__)
     runs = tuple(_run(run) for run in fields.objects("runs"))
+    if len({run.folder for run in runs}) != len(runs):
+        raise fields.error("runs", "of runs that have different numbers")
     machine = _machine(fields.object("machine"))
     settings, repeat = fields.text_map("settings"), fields.integer("repeat")
     if not 1 <= repeat <= bounds.RUN_REPEATS:
@@ -158,6 +161,8 @@ def _plan(fields: Fields) -> SuitePlan:
 def _run(fields: Fields) -> PlannedRun:
     fields.only(*PlannedRun.__dataclass_fields__)
     number, repeat = fields.integer("number"), fields.integer("repeat")
+    if len(fields.text("experiment")) > _LONGEST_NAME:
+        raise fields.error("experiment", f"a name of at most {_LONGEST_NAME} characters")
     return PlannedRun(
         number=number,
         experiment=fields.text("experiment"),

@@ -10,7 +10,7 @@ from typing import Any
 from ..command_error import CommandError
 from ..files import results
 from ..judging import JudgedRun, read_judged
-from ..model.fields import FieldError
+from ..model.fields import FieldError, Fields
 from ..plain_text import plural
 from ..report.second_clock import clock_check
 from ..report.values import RunReport
@@ -19,15 +19,17 @@ from .plans import Machine, PlannedRun, SuitePlan
 
 
 def report_of(outcome: Mapping[str, Any], judged: JudgedRun) -> RunReport:
-    """Build the report of a judged run; outcome is what its control wrote into the journal."""
+    """Build the report of a judged run; outcome is what its control wrote into the journal, FieldError if wrongly."""
+    fields = Fields.of(f"{results.JOURNAL}: caplab", outcome)
+    stages = Fields.of(f"{results.JOURNAL}: caplab.seconds", outcome.get("seconds") or {})
     return RunReport(
         name=judged.verdict.row,
-        run_id=outcome["run"],
+        run_id=fields.text("run"),
         record=judged.record,
         verdict=judged.verdict,
         findings=judged.findings,
         clock=clock_check(judged.record, judged.findings),
-        seconds=dict(outcome.get("seconds") or {}),
+        seconds={stage: stages.number(stage) for stage in stages.values},
     )
 
 
@@ -42,7 +44,8 @@ def read_report(folder: Path) -> RunReport:
     except FileNotFoundError as error:
         raise CommandError(f"{folder}: the run has no verdict. Hint: name a run that was judged.") from error
     except (KeyError, ValueError) as error:
-        raise FieldError(f"{folder}: it cannot be shown: {error} Hint: run it again, or remove the folder.") from error
+        advice = "" if "Hint: " in str(error) else " Hint: run it again, or remove the folder."
+        raise FieldError(f"{folder}: it cannot be shown: {error}{advice}") from error
 
 
 def why_not_judged(folder: Path) -> str:
@@ -56,11 +59,20 @@ def why_not_judged(folder: Path) -> str:
     return "it ended without a verdict"
 
 
+def runs_without_verdict(folder: Path, plan: SuitePlan) -> list[tuple[str, str]]:
+    """Return the name of each planned run that has no verdict, and why."""
+    without = [planned for planned in plan.runs if not results.is_judged(folder / planned.folder)]
+    return [(planned.name, why_not_judged(folder / planned.folder)) for planned in without]
+
+
 def judged_runs(folder: Path, plan: SuitePlan) -> list[PlannedRun]:
     """Return the runs of a suite that have a verdict. CommandError if none has."""
     runs = [planned for planned in plan.runs if results.is_judged(folder / planned.folder)]
     if not runs:
-        raise CommandError(f"{folder}: no run has a verdict. Hint: continue it (caplab run {plan.name} --resume).")
+        first = f"{plan.runs[0].name}: {why_not_judged(folder / plan.runs[0].folder)}" if plan.runs else "it has none"
+        raise CommandError(
+            f"{folder}: no run has a verdict ({first}). Hint: continue it (caplab run {plan.name} --resume)."
+        )
     return runs
 
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from ..command_error import CommandError
+from ..command_exit import complain
 from ..files import results
 from ..files.chart_library import png_of, svg_of
 from ..report.html.still_charts import still_charts
 from . import plans
 from .pages import view_of_run
-from .reading import judged_runs, read_report
+from .reading import judged_runs, read_report, runs_without_verdict
 
 
 def write_suite(folder: Path) -> list[Path]:
-    """Write the charts of every run of a suite that has a verdict; return their folders."""
-    return [write_run(folder / planned.folder) for planned in judged_runs(folder, plans.read(folder))]
+    """Write the charts of every run of a suite that has a verdict, and complain of the others; return their folders.
+
+    OSError if a run's folder is a link, which may lead to somebody else's.
+    """
+    plan = plans.read(folder)
+    runs = [folder / planned.folder for planned in judged_runs(folder, plan)]
+    for run in runs:
+        if run.is_symlink():
+            raise OSError(errno.ELOOP, "it is a link, which may lead to somebody else's folder", str(run))
+    for name, why in runs_without_verdict(folder, plan):
+        complain(f"left out: {name}: {why}")
+    return [write_run(run) for run in runs]
 
 
 def write_run(folder: Path) -> Path:

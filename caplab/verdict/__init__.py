@@ -136,7 +136,8 @@ def _wrong_row(row: Expectation, run: RunRecord) -> Sequence[str]:
 def _baseline_doubts(run: RunRecord) -> Sequence[str]:
     if run.baseline is None:
         return ("There is no record of a baseline.",)
-    return () if run.baseline.held else (f"The baseline failed: {run.baseline.problem or 'no reason given'}.",)
+    problem = run.baseline.problem.rstrip(".") or "no reason given"
+    return () if run.baseline.held else (f"The baseline failed: {problem}.",)
 
 
 def _fault_doubts(run: RunRecord) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,7 +32,8 @@ class Served:
     """How clients were served: those in zones, on a side of the cut, by a route ('': all of them).
 
     outage is of all their operations, writes and reads are of these alone; None: there were none, or it is not known.
-    silence is how long none of their writes was acked, if none was during the whole fault.
+    silence is how long none of their writes was acked, if none was during the whole fault. later is the longest outage
+    of their writes that began after heal, by any route; math.inf if the history ended in it, None if there was none.
     """
 
     side: str = ""
@@ -41,6 +43,7 @@ class Served:
     writes: Outage | None = None
     reads: Outage | None = None
     silence: Outage | None = None
+    later: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,10 @@ def served_sides(record: RunRecord, verdict: Verdict, findings: Iterable[Finding
     if Context.of(record).injected_ns is None or finding is None or finding.state is State.UNKNOWN:
         return ServedSides()
     side, route = _judged(verdict.judgements, record.sides)
-    judged = _served(finding.figures, record.sides, side, route)
+    judged = _served(finding.figures, record, side, route)
     others = [name for name in record.sides if name != side] if side else []
-    other = _served(finding.figures, record.sides, others[0], "") if others else None
-    return ServedSides(judged or _served(finding.figures, record.sides, "", ""), other)
+    other = _served(finding.figures, record, others[0], "") if others else None
+    return ServedSides(judged or _served(finding.figures, record, "", ""), other)
 
 
 def _judged(judgements: Sequence[Judgement], sides: Iterable[str]) -> tuple[str, str]:
@@ -78,31 +81,60 @@ def _judged(judgements: Sequence[Judgement], sides: Iterable[str]) -> tuple[str,
     return side, next((expected.route for expected in of_side if expected.route), "")
 
 
-def _served(figures: Figures, sides: Mapping[str, tuple[str, ...]], side: str, route: str) -> Served | None:
+def _served(figures: Figures, record: RunRecord, side: str, route: str) -> Served | None:
     """Return how the clients of a side and route were served; None if there are no figures of them."""
     of_side = _object(_object(figures, "by_side"), side) if side else {ALL: figures, **_object(figures, "by_route")}
     of_route = _object(of_side, route or ALL)
     outage = _outage(of_route, "failover_seconds")
     if outage is None:
         return None
-    zones = sides.get(side, ())
+    zones = record.sides.get(side, ())
     writes = _outage(of_route, "write_outage_seconds")
     silence = None
     if writes is not None and of_route.get("writes_acked_in_fault") == 0:
         silence = _silence(figures, zones, route) or Outage(writes.seconds, at_least=True)
     reads = _outage(of_route, "read_outage_seconds")
-    return Served(side=side, zones=zones, route=route, outage=outage, writes=writes, reads=reads, silence=silence)
+    return Served(
+        side=side,
+        zones=zones,
+        route=route,
+        outage=outage,
+        writes=writes,
+        reads=reads,
+        silence=silence,
+        later=_later(figures, zones, Context.of(record).healed_ns),
+    )
+
+
+def _later(figures: Figures, zones: Sequence[str], healed_ns: int | None) -> float | None:
+    """Return the longest outage of writes in these zones that began after heal, in seconds."""
+    if healed_ns is None:
+        return None
+    lasted = [
+        math.inf if end is None else (end - start) / 1e9
+        for row in _writes(figures, zones)
+        for outage in _objects(row, "outages")
+        if isinstance(start := outage.get("start_ns"), int) and start >= healed_ns
+        if isinstance(end := outage.get("end_ns"), int) or end is None
+    ]
+    return max(lasted, default=None)
+
+
+def _writes(figures: Figures, zones: Sequence[str]) -> list[Figures]:
+    """Return the series of writes in these zones, of all zones if none is named."""
+    return [
+        row
+        for row in _objects(figures, "series")
+        if row.get("op") not in READS and (not zones or row.get("vantage") in zones)
+    ]
 
 
 def _silence(figures: Figures, zones: Sequence[str], route: str) -> Outage | None:
     """Return the time to the first write that was acked after the injection; None if none was."""
-    series = figures.get("series")
-    rows = series if isinstance(series, Sequence) and not isinstance(series, str) else ()
     firsts = [
         float(first)
-        for row in rows
-        if isinstance(row, Mapping) and row.get("op") not in READS
-        if (not zones or row.get("vantage") in zones) and (not route or row.get("route") == route)
+        for row in _writes(figures, zones)
+        if not route or row.get("route") == route
         if isinstance(first := row.get("first_ack_seconds"), int | float)
     ]
     return Outage(min(firsts)) if firsts else None
@@ -113,6 +145,12 @@ def _outage(figures: Figures, name: str) -> Outage | None:
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         return None
     return Outage(seconds, isinstance(lower_bounds, Sequence) and name in lower_bounds)
+
+
+def _objects(figures: Figures, name: str) -> list[Figures]:
+    value = figures.get(name)
+    rows = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+    return [row for row in rows if isinstance(row, Mapping)]
 
 
 def _object(figures: Figures, name: str) -> Figures:

@@ -22,7 +22,7 @@ def wait_until(what: str, look: Callable[[], str], within_seconds: float) -> flo
     started = time.monotonic()
     while problem := look():
         if time.monotonic() - started > within_seconds:
-            raise NotInTime(f"Gave up after {within_seconds:g} s waiting until {what}: {problem}.")
+            raise NotInTime(f"Gave up after {within_seconds:g} s waiting until {what}: {problem.rstrip('.')}.")
         time.sleep(_LOOK_SECONDS)
     return time.monotonic() - started
 

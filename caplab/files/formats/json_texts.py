@@ -154,7 +154,7 @@ def _plain_values(part: bytes, texts: list[bytes] | bytes) -> list[Any] | None:
 
 def _array_on_one_line(text: bytes) -> list[Any] | None:
     """Return what is in an array, of which text is all that follows its bracket; None if that is not plain."""
-    text = text.strip()
+    text = text.rstrip()
     if b"\n" in text or not text.endswith(b"]"):
         return None
     return _plain_values(text, b"[" + text)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from caplab.check.finding import State
-from caplab.model.runs import CONTROL
+from caplab.model.runs import CONTROL, RunRecord
 from caplab.verdict import Judgement
 
 from .. import words
-from ..headline import headline
+from ..headline import LATER_SECONDS, headline, who
 from ..judged import measured, predicted
 from ..values import RunReport
 from .markup import Markup, element, folded, joined, scrolled
@@ -109,7 +110,7 @@ def _row(number: int, page: RunPage, trades: Mapping[Mode, TradeOff]) -> Markup:
     cells = (
         _cell("verdict", badge(state), _STATES.index(state)),
         _cell("what was done", joined(element("a", title, href=link), " ", element("small", keys)), keys),
-        _figure("not served for", report, _of_outage(report), _outage(report)),
+        _figure("not served for", report, _of_outage(report), _outage(report), notes=_other_clients(report)),
         _figure("acked writes lost", report, _judged(report, _LOST), _lost(report), marked),
         _figure("stale reads", report, _judged(report, _STALE), _stale(report), marked),
         _cell("PACELC", element("abbr", trade.short, title=trade.sentence), trade.short),
@@ -133,17 +134,22 @@ def _cell(label: str, content: str, key: str | float) -> Markup:
 
 
 def _figure(
-    label: str, report: RunReport, judged: Sequence[Judgement], shown: tuple[str, float | None], link: str = ""
+    label: str,
+    report: RunReport,
+    judged: Sequence[Judgement],
+    shown: tuple[str, float | None],
+    link: str = "",
+    notes: Sequence[Markup] = (),
 ) -> Markup:
     """Build a cell: what was measured, and below it what was promised of it."""
     figure, value = shown
     wrong = any(each.state is State.VIOLATED for each in judged)
     strong = element("span", figure, class_="figure wrong" if wrong else "figure muted" if value is None else "figure")
     content = element("a", strong, href=link) if link and value else strong
-    promises = [element("small", _promise(each, report.record.has_primary)) for each in judged[:_MOST_PROMISES]]
+    promises = [element("small", _promise(each, report.record, value)) for each in judged[:_MOST_PROMISES]]
     if not judged and value:
         promises = [element("small", "not judged")]
-    return _cell(label, joined(content, " ", *promises), -1 if value is None else value)
+    return _cell(label, joined(content, " ", *promises, *notes), -1 if value is None else value)
 
 
 def _judged(report: RunReport, properties: Iterable[str]) -> list[Judgement]:
@@ -166,13 +172,28 @@ def _of_outage(report: RunReport) -> list[Judgement]:
     return wrong[:1] or sorted(of_side, key=lambda each: each.measured or 0, reverse=True)[:1]
 
 
-def _promise(judgement: Judgement, has_primary: bool) -> str:
+def _other_clients(report: RunReport) -> list[Markup]:
+    """Tell of the clients on the other side of a cut, and of an outage after the fault's end."""
+    sides = headline(report).sides
+    notes = []
+    if sides.judged and sides.judged.later and sides.judged.later >= LATER_SECONDS:
+        lasted = "to the end" if math.isinf(sides.judged.later) else words.short_seconds(sides.judged.later)
+        notes.append(f"after the heal once more: {lasted}")
+    if sides.judged and sides.other:
+        lasted = words.seconds(sides.other.outage.seconds, sides.other.outage.at_least)
+        notes.append(f"{who(sides.other, report.record)}: {lasted if sides.other.outage.seconds else 'none'}")
+    return [element("small", note) for note in notes]
+
+
+def _promise(judgement: Judgement, record: RunRecord, shown: float | None) -> str:
+    """Say what was promised, with the figure that it is about where the cell shows another."""
     said = predicted(judgement).split("  (")[0]
     if judgement.expected.side and judgement.expected.property in ("lost", "stale"):
         return f"on the {judgement.expected.side} {measured(judgement).split(' (<')[0]}: {said}"
     if judgement.expected.side or judgement.expected.property not in ("lost", "stale", "failoverTime", "writeOutage"):
-        name = words.of_expected(judgement.expected, has_primary)
-        return f"{name}: {said}" if judgement.state is not State.VIOLATED else f"{name}: {said}, {measured(judgement)}"
+        name = words.of_expected(judgement.expected, record.has_primary)
+        is_shown = judgement.measured is not None and judgement.measured == shown
+        return f"{name}: {said}" if is_shown else f"{name}: {measured(judgement)}, {said}"
     return said
 
 

@@ -23,10 +23,10 @@ from .stages import Stage, stages_of
 from .values import RunPage
 from .yearly import budgets, duration, percent
 
-_KINDS = {
-    "lost": "acknowledged writes that were lost",
-    "stale": "stale reads",
-    "two-primaries": "split-brain writes",
+_KINDS = {  # one, and several
+    "lost": ("acknowledged write that was lost", "acknowledged writes that were lost"),
+    "stale": ("stale read", "stale reads"),
+    "two-primaries": ("split-brain write", "split-brain writes"),
 }
 _KEYS = (
     "Drag sideways, or use the buttons, to stretch the time; arrow keys move it, plus and minus stretch it, 0 shows all"
@@ -145,7 +145,7 @@ def _operations(number: int, view: HistoryView | None) -> Markup:
     counts = {kind: count for kind, count in view.counts.items() if count}
     if not counts:
         return joined(title, element("p", "No acknowledged write was lost, no read was stale, no two primaries wrote."))
-    shown = words.DOT.join(f"{words.counted(count)} {_KINDS[kind]}" for kind, count in counts.items())
+    shown = words.DOT.join(f"{words.counted(count)} {_KINDS[kind][count > 1]}" for kind, count in counts.items())
     cut = [kind for kind, count in counts.items() if count > MOST]
     more = f" Of each kind the first {MOST:,} are listed; history.parquet has all." if cut else ""
     return joined(title, element("p", f"{shown}.{more}"), element("div", class_="anomalies"))

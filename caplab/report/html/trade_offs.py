@@ -41,7 +41,7 @@ class TradeOff:
         in_a_cut = {
             True: "in a cut the minority acknowledged writes for most of it (availability)",
             False: "in a cut the minority soon acknowledged no more writes (consistency)",
-            None: "no cut of this mode was measured here",
+            None: "no cut that left clients with a minority was measured here",
         }[self.available_in_a_cut]
         otherwise = {
             True: "otherwise its rows allow lost or old data (latency)",

@@ -20,7 +20,7 @@ SHADE = "#ffd7d1"
 COLOURS: Mapping[str, str] = {"lost": INK, "stale": "#8250df", "two-primaries": "#bf3989"}
 _NAMES = {"lost": "acknowledged write that was lost", "stale": "stale read", "two-primaries": "split-brain write"}
 # From the top of a strip to its end: kinds differ in place too, not only in colour.
-_PLACES = {"lost": (6, LANE + BAR + 2), "stale": (0, LANE), "two-primaries": (0, 6)}
+_PLACES = {"lost": (6, LANE + BAR // 2), "stale": (0, LANE), "two-primaries": (0, 6)}
 _REIGN_ROW, _REIGN_SIZE, _MOST_REIGNS = 16, 10, 24
 _REIGN_FILLS = ("#cfe3f7", "#f5e3b8", "#d7ecd0", "#ead6f2")
 

@@ -77,7 +77,8 @@ def bars(binned: BinnedRun, frame: Frame) -> list[str]:
         place = f"translate({number(frame.left)} {number(row.top)}) {scale}"
         drawn.append(f'<g transform="{place}">{"".join(paths)}</g>')
         for seconds in row.strip.lost_seconds:
-            drawn.append(rectangle(frame.x(seconds) - 1, row.top + 6, 2, LANE + BAR - 4, INK, 'class="lost"'))
+            # It ends within the bar, which still shows that the write was acknowledged.
+            drawn.append(rectangle(frame.x(seconds) - 1, row.top + 6, 2, LANE + BAR // 2 - 6, INK, 'class="lost"'))
     return drawn
 
 

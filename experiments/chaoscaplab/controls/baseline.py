@@ -42,7 +42,7 @@ def _name(activity: Mapping[str, Any]) -> str:
 
 
 def _why(activity: Mapping[str, Any]) -> str:
-    """Return the last line of what an activity raised, which is its sentence."""
+    """Return the last line of what an activity raised, which is its sentence, without its stop."""
     raised = activity.get("exception") or [f"it ended as {activity.get('status')}"]
     lines = raised if isinstance(raised, list) else str(raised).splitlines()
-    return str(lines[-1]).strip().rpartition("chaoslib.exceptions.ActivityFailed: ")[2]
+    return str(lines[-1]).strip().rpartition("chaoslib.exceptions.ActivityFailed: ")[2].rstrip(".")

@@ -17,7 +17,7 @@ from caplab.ownership import run_of
 from caplab.run_context import RunContext
 
 from ..server import Server, full_name
-from ..waiting import wait_until
+from ..waiting import NotInTime, wait_until
 from .specs import prefix_of
 from .windows import problem_of
 
@@ -46,6 +46,8 @@ def inject(run: RunContext, namespace: str, spec: FaultSpec) -> dict[str, Any]:
     try:
         server.create(FAULT, namespace, name, spec.to_body())
         wait_until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
+    except NotInTime as late:
+        raise ActivityFailed(f"The fault {name} is not live: {late} Hint: use an otherwise idle machine.") from late
     except Exception as error:  # the API server, the operator or an agent refused it; or none answers
         raise ActivityFailed(f"The fault {name} is not live: {reason_of(error)}") from error
     fault = run.state.faults[name]

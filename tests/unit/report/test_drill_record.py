@@ -31,7 +31,8 @@ def text(suite: Path) -> str:
 
 def sections(text: str, number: int) -> dict[str, str]:
     """Return the sections of a run's record, by their heading; '' is what is before the first."""
-    parts = text.split("\n\n---\n\n")[number - 1].split("\n## ")
+    pages = [page for page in text.split("\n\n---\n\n") if page.startswith("# Drill record: ")]
+    parts = pages[number - 1].split("\n## ")
     return {"": parts[0]} | {part.partition("\n")[0]: part for part in parts[1:]}
 
 
@@ -66,6 +67,24 @@ def test_what_is_not_as_promised_is_a_deviation_and_so_is_what_may_happen_and_co
     assert f"{LOST}" in sections(text, 3)["Deviations"]
     assert "NO EVIDENCE" in sections(text, 4)["What was done"]
     assert "None" not in sections(text, 4)["Deviations"]
+
+
+def test_no_objective_of_a_run_that_proves_nothing_is_met(text: str) -> None:
+    for name in ("Objectives", "Everything that was promised"):
+        assert not re.search(r"\| (met|ok) \|", sections(text, 4)[name]), name
+    assert "NOT PROVEN" in sections(text, 4)["Objectives"]
+
+
+def test_no_address_becomes_a_link(tmp_path: Path) -> None:
+    folder = write_control(tmp_path / "control")
+    (run,) = folder.glob("01-*")
+    journal = results.read_journal(run)
+    results.write_journal(run, {**journal, "experiment": {"description": "see https://a.example or www.a.example"}})
+    drills.write_suite(folder)
+    shown = (folder / results.DRILL).read_text()
+    assert "a.example" in shown
+    assert "https://a" not in shown
+    assert "www.a" not in shown
 
 
 def test_the_raw_history_is_named_by_its_digest(suite: Path, text: str) -> None:
