@@ -22,8 +22,11 @@ _OF_THE_MACHINE = ("folder",)  # fields of the outcome that are of no use elsewh
 
 
 def portable(journal: dict[str, Any]) -> dict[str, Any]:
-    """Return a journal with nothing but the lab's own outcome, and that without paths."""
-    return {"caplab": {name: value for name, value in journal["caplab"].items() if name not in _OF_THE_MACHINE}}
+    """Return a journal with nothing but the experiment's description and the lab's outcome, and that without paths."""
+    return {
+        "experiment": {"description": journal["experiment"]["description"]},
+        "caplab": {name: value for name, value in journal["caplab"].items() if name not in _OF_THE_MACHINE},
+    }
 
 
 def size(folder: Path) -> int:

@@ -56,6 +56,7 @@ VOCABULARIES = {"op": OPS, "route": ROUTES, "outcome": OUTCOMES, "error": ERRORS
 
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
 _SHOWN = 60  # characters
+_MOST_SHOWN = 10  # columns that are named in a message
 _ELSEWHERE = {
     "process": "session", "client": "session", "thread": "session",
     "type": "outcome", "status": "outcome", "result": "outcome", "f": "op", "operation": "op",
@@ -129,17 +130,34 @@ def _check_names(names: list[str]) -> None:
             f"No column belongs to a history; the first one is '{first}'. Hint: name the columns {', '.join(REQUIRED)}"
             " and any others; in a CSV in its first line, separated by commas."
         )
+    _refuse_foreign([name for name in names if name not in SCHEMA.names])
     for name in names:
-        if name not in SCHEMA.names:
-            meant = name.strip().lower()
-            meant = _ELSEWHERE.get(meant, meant)
-            hint = f"'{meant}'" if meant in SCHEMA.names else f"one of {', '.join(SCHEMA.names)}, or drop it"
-            raise ValueError(f"Column '{shown(name)}' is not part of a history. Hint: call it {hint}.")
         if names.count(name) > 1:
             raise ValueError(f"Column '{name}' occurs twice. Hint: drop one.")
     for name in REQUIRED:
         if name not in names:
             raise ValueError(f"The history has no column '{name}'. Hint: add it ({SCHEMA.field(name).type}).")
+
+
+def _refuse_foreign(foreign: list[str]) -> None:
+    """Raise ValueError if there are columns that no history has, with what they may be called instead."""
+    if not foreign:
+        return
+    hints = {name: _meant(name) for name in foreign[:_MOST_SHOWN]}
+    renamed = [f"call {shown(name)!r} {meant}" for name, meant in hints.items() if meant]
+    unknown = [repr(shown(name)) for name, meant in hints.items() if not meant]
+    dropped = [f"drop {', '.join(unknown)}, or use {', '.join(SCHEMA.names)}"] if unknown else []
+    columns = "Column" if len(foreign) == 1 else "Columns"
+    listed = ", ".join(repr(shown(name)) for name in hints) + (", ..." if len(foreign) > len(hints) else "")
+    are = "is" if len(foreign) == 1 else "are"
+    raise ValueError(f"{columns} {listed} {are} not part of a history. Hint: {'; '.join([*renamed, *dropped])}.")
+
+
+def _meant(name: str) -> str:
+    """Return the column that somebody means by another name; '' if that is not known."""
+    plain = name.strip().lower()
+    meant = _ELSEWHERE.get(plain, plain)
+    return meant if meant in SCHEMA.names else ""
 
 
 def _converted(table: Table, field: Any) -> Column:

@@ -79,7 +79,8 @@ def _shown(options: DemoOptions, out: Out) -> tuple[Path, list[State]]:
 def _judged(folder: Path, out: Out) -> RunReport:
     """Check and judge a run, and print how long that took; its verdict replaces the recorded one."""
     began = time.monotonic()
-    outcome = results.read_journal(folder)["caplab"]
+    journal = results.read_journal(folder)
+    outcome = journal["caplab"]
     judged = judge_folder(folder)
     seconds = time.monotonic() - began
     count = results.read_history(folder).num_rows
@@ -87,7 +88,7 @@ def _judged(folder: Path, out: Out) -> RunReport:
     if outcome["verdict"] != judged.verdict.state.value:
         print(f"  note: when it was recorded, it was {outcome['verdict']}: the row has changed since", file=out)
     outcome = {**outcome, **judged.verdict.to_json()}
-    results.write_journal(folder, {"caplab": outcome})
+    results.write_journal(folder, {**journal, "caplab": outcome})
     return stored.rendered(folder, outcome, judged)
 
 

@@ -24,6 +24,15 @@ _SIGNS: Mapping[State, str] = {State.HOLDS: "✓", State.VIOLATED: "✗", State.
 # The properties of each column, the first that a row names is shown.
 _OUTAGE = ("failoverTime", "writeOutage", "readOutage", "timeToRecover", "outages", "unackedShare")
 _LOST, _STALE = ("lost",), ("stale", "staleBehind", "dirty", "missingLost")
+_WORDS: Mapping[str, str] = {
+    "not served for": "of the clients that the row judges: of a cut those of the majority, if it names no other side",
+    "forbidden": "it must not happen; once is enough to break the promise",
+    "must show": "what such settings are known to cost. A run without it would prove nothing: it is not proven",
+    "≤": "at most so much, by the settings that were in force",
+    "possible": "it may happen, and breaks nothing",
+    "not judged": "it was measured, and the row of this experiment says nothing of it",
+    "unproven": "measured as promised, in a run that proves nothing",
+}
 _MOST_PROMISES = 3  # in a cell
 _HEADER = ("verdict", "what was done", "not served for", "acked writes lost", "stale reads", "PACELC")
 
@@ -47,6 +56,7 @@ def overview(page: SuitePage) -> Markup:
         element("p", words.DOT.join(filter(None, (page.machine, page.made))), class_="muted"),
         _filters(reports),
         _table(rows),
+        _words(),
         _explained(trades),
         id="overview",
     )
@@ -228,6 +238,12 @@ def _count(count: float | None, of: float | None) -> tuple[str, float | None]:
     if count is None or of is None:
         return NOT_MEASURED, None
     return f"{words.counted(count)} of {words.counted(of)}", count
+
+
+def _words() -> Markup:
+    """Explain what the small print says."""
+    items = (element("li", element("b", word), f": {meaning}") for word, meaning in _WORDS.items())
+    return folded("what the words mean", element("ul", items))
 
 
 def _explained(trades: Mapping[Mode, TradeOff]) -> Markup:

@@ -19,7 +19,8 @@ const filter = () => {
   const wanted = ["engine", "fault", "verdict"].map(name => [name, filters.elements[name].value]);
   for (const row of rows) row.hidden = !wanted.every(([name, value]) => !value || row.dataset[name] === value);
   const shown = rows.filter(row => !row.hidden).length;
-  find("#shown").textContent = shown === rows.length ? `${shown} shown` : `${shown} of ${rows.length} shown`;
+  const none = shown ? "" : ": no run is of all these; choose all somewhere";
+  find("#shown").textContent = shown === rows.length ? `${shown} shown` : `${shown} of ${rows.length} shown${none}`;
 };
 filters.addEventListener("change", filter);
 filters.addEventListener("submit", event => event.preventDefault());
@@ -302,7 +303,7 @@ const openRun = async number => {
     }
   }, { rootMargin: "300px" });
   for (const chart of all("[data-chart]", article)) observer.observe(chart);
-  Object.assign(open, { number, article, operations, timeline });
+  Object.assign(open, { number, article, operations, timeline, data });
 };
 const route = async () => {
   const [, number, mark] = location.hash.match(/^#run-(\d+)(?:-mark-(\d+))?/) ?? [];
@@ -325,5 +326,9 @@ const route = async () => {
   document.body.dataset.ready = location.hash;
 };
 addEventListener("hashchange", route);
+// What was not looked at yet would be an empty box on paper.
+addEventListener("beforeprint", () => {
+  for (const chart of all("[data-chart]:not([data-drawn])", find("#run"))) draw(chart, open.data);
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { open.number = 0; route(); });
 route();

@@ -108,14 +108,24 @@ REFUSED = [
     ),
     ((HEADER + ROWS + "2,read,\N{SNOWMAN},1,9,9,ok\n").encode("utf-16"), "It is UTF-16 text"),
     ((HEADER + ROWS).encode() + b"2,read,\xff,1,9,9,ok\n", "Row 4: column 'key' is not UTF-8 text"),
-    (HEADER.replace("outcome", "result") + ROWS, "Column 'result' is not part of a history. Hint: call it 'outcome'"),
-    (HEADER.replace("session", "Process") + ROWS, "Column 'Process' is not part of a history. Hint: call it 'session'"),
+    (
+        HEADER.replace("outcome", "result") + ROWS,
+        "Column 'result' is not part of a history. Hint: call 'result' outcome.",
+    ),
+    (
+        HEADER.replace("session", "client").replace("outcome", "status").replace("op", "latency") + ROWS,
+        "are not part of a history. Hint: call 'client' session; call 'status' outcome; drop 'latency', or use ",
+    ),
+    (
+        HEADER.replace("session", "Process") + ROWS,
+        "Column 'Process' is not part of a history. Hint: call 'Process' session.",
+    ),
     (HEADER.replace("key", "op") + ROWS, "Column 'op' occurs twice"),
     ("session,op,key,value,invoke_ns,return_ns\n1,read,x,1,1,2\n", "The history has no column 'outcome'"),
     (ROWS, "No column belongs to a history; the first one is '1'. Hint: name the columns session, "),
     ((HEADER + ROWS).replace(",", "|"), "No column belongs to a history; .*separated by commas"),
     ('{"session": 1}\n', "The history has no column 'op'"),
-    (HEADER.replace(",op", ", op") + ROWS, "Column ' op' is not part of a history. Hint: call it 'op'."),
+    (HEADER.replace(",op", ", op") + ROWS, "Column ' op' is not part of a history. Hint: call ' op' op."),
     (
         HEADER.replace("outcome", "Outcome") + ROWS,
         "Column 'Outcome' is not .* call it 'outcome'.",
