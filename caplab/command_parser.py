@@ -11,6 +11,7 @@ from .model.known_names import hint
 from .plain_text import one_line
 
 _FAILED = 3  # for an invalid command line: argparse's 2 would mean that something is unknown
+_MAY_BE_EMPTY = ("nightly",)  # pipelines hand it what a step left out
 _OF_RUN = ("--set", "--repeat", "--resume")
 
 
@@ -19,7 +20,10 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         """Parse a command line, and refuse what no argument takes in the name of the command that was given it."""
-        parsed, unknown = self.parse_known_args(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        parsed, unknown = self.parse_known_args(given)
+        if "" in given and parsed.command not in _MAY_BE_EMPTY:  # a path of no name would be the current folder
+            self._of(parsed)._end("an argument is empty", "set the shell variable that it was to be")
         if unknown:
             self._of(parsed).refuse_unknown(unknown)
         return parsed

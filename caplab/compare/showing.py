@@ -19,7 +19,7 @@ from .choosing import ChosenRuns
 from .differing import Difference, Differences
 from .options import COMPARED
 from .values import Key, Results
-from .weighing import ComparedFigure, Result, Rule, Sample, Table, counted
+from .weighing import ComparedFigure, Result, Rule, Sample, Table, counted, enough_of_each
 
 _MAX_VALUES, _MAX_ROWS, _MAX_UNREAD = 4, 3, 10
 _NOTHING_LEFT = " Every run is among those to judge. Hint: judge the newest of each row only (--newest 5)."
@@ -285,7 +285,7 @@ def _ending(comparison: Comparison, every: bool) -> list[str]:
     if comparison.chosen.filled:
         filled = plural(comparison.chosen.filled, "run")
         lines.append(f"Rows with too few new runs are judged with their newest runs before: {filled}.")
-    lines += _too_few(comparison.table)
+    lines += _too_few(comparison.table, comparison.rule.false_alarms)
     if comparison.chosen.doubtful:
         doubtful = plural(comparison.chosen.doubtful, "run")
         lines.append(f"Not counted, since they prove nothing, as their verdicts say: {doubtful}.")
@@ -298,14 +298,14 @@ def _ending(comparison: Comparison, every: bool) -> list[str]:
     return lines
 
 
-def _too_few(table: Table) -> list[str]:
+def _too_few(table: Table, rate: float) -> list[str]:
     few = [figure for figure in table.figures if figure.result is Result.TOO_FEW]
     if not few:
         return []
     wanted = [figure.enough for figure in few]
     need = max((size for size in wanted if size is not None), default=None)
     hint = (
-        "more runs before are needed"
+        f"of each row at least {enough_of_each(rate)} are needed, before and now (caplab run --repeat)"
         if need is None or None in wanted
         else f"{need} new runs of each row would be enough"
     )

@@ -204,6 +204,11 @@ def _matters(base: Sample, change: Shift, rule: Rule) -> bool:
     return base.median == 0 or abs(change.estimate) >= rule.min_change * abs(base.median)
 
 
+def enough_of_each(rate: float) -> int:
+    """Return the least number of runs, before and now alike, with which a single figure could be marked at a rate."""
+    return next((size for size in range(1, MAX_RUNS + 1) if least_of(size, size) <= rate), MAX_RUNS)
+
+
 def _enough(before: int, limit: float) -> int | None:
     """Return how many new runs would be enough; None if no practical number is: there are too few before."""
     return next((size for size in range(1, MAX_RUNS + 1) if least_of(before, size) <= limit), None)

@@ -12,8 +12,9 @@ from hypothesis import strategies as some
 from scipy import stats  # type: ignore[import-untyped]  # it has no stubs
 from support.effort import cases
 
+from caplab.compare.options import MAX_RUNS
 from caplab.compare.ranks import least_of, rank_test, shift
-from caplab.compare.weighing import sharers
+from caplab.compare.weighing import enough_of_each, sharers
 
 samples = some.lists(some.integers(0, 4).map(float), min_size=2, max_size=6)
 
@@ -87,3 +88,9 @@ def test_an_interval_holds_the_true_shift_as_often_as_it_says() -> None:
 )
 def test_the_rate_is_shared_out_to_what_could_be_marked(least: list[float], shares: int) -> None:
     assert sharers(least, 0.01) == shares
+
+
+def test_the_least_runs_of_each_side_that_can_be_marked() -> None:
+    assert enough_of_each(0.01) == 5  # 2 of 252 orders are as extreme; of four and four, 2 of 70
+    assert enough_of_each(0.05) == 4
+    assert enough_of_each(0) == MAX_RUNS

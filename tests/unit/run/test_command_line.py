@@ -23,3 +23,11 @@ def test_what_no_argument_takes_is_refused(line: str, said: str, capsys: pytest.
         cli.main(line.split())
     assert exited.value.code == 3
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", [["report", ""], ["check", ""], ["demo", "--no-open", "--output", ""]])
+def test_an_empty_argument_is_not_the_current_folder(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
+        cli.main(line)
+    assert exited.value.code == 3
+    assert f"caplab {line[0]}: an argument is empty. Hint: " in capsys.readouterr().err
