@@ -122,13 +122,19 @@ def _run(fields: Fields, suite: str, machine: Fields | None, folder_time: str) -
         began=began,
         suite=suite,
         row=row,
-        state=state_of(fields, "verdict"),
+        state=_state(fields),
         doubtful=doubtful(fields),
         figures=dict(figure for judged in properties if (figure := _figure(row, judged))),
         facts=_facts(fields, machine),
         load=number_of(machine, "load") if machine else None,
         has_primary=fields.boolean("has_primary") if "has_primary" in fields.values else True,
     )
+
+
+def _state(fields: Fields) -> State:
+    """Return a run's verdict: unknown if it is called valid although its own properties or reasons are against it."""
+    state = state_of(fields, "verdict")
+    return State.UNKNOWN if state is State.HOLDS and doubtful(fields) else state
 
 
 def _began(fields: Fields) -> str:

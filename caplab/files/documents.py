@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 
@@ -20,7 +19,6 @@ from ..model.fields import FieldError
 MAX_BYTES = 16 << 20
 _MAX_NAME_LENGTH = 40  # letters of a file's name in its draft's, within 255 bytes
 _DEEPEST = 100  # nested objects and lists; no file of the lab has ten levels
-_MOST_DIGITS = 20  # of whole numbers of 64 bits, with their sign
 _MAX_VALUES = 1_000_000  # expanded: a few lines of nested aliases can exceed the memory
 # Readers also raise these: for `2026-13-45`, `!!int ""`, 5,000 digits, or lists in lists in lists.
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -42,15 +40,20 @@ def read_text(file: Path, max_bytes: int = MAX_BYTES) -> str:
         raise FieldError(f"{file}: it is not UTF-8 text: {error}") from error
 
 
-def read_json(file: Path, max_bytes: int = MAX_BYTES) -> Any:
-    """Read the value in a JSON file. OSError if it can't be read, FieldError if it is not JSON, or over the bound."""
+def read_json(file: Path, max_bytes: int = MAX_BYTES, most_digits: int | None = None) -> Any:
+    """Read the value in a JSON file. OSError if it can't be read, FieldError if it is not JSON, or over the bound.
+
+    most_digits: of a whole number; without it Python's own bound holds, and arithmetic with one may overflow.
+    """
     text = read_text(file, max_bytes)
+
+    def integer(digits: str) -> int:
+        if most_digits is not None and len(digits) > most_digits:
+            raise ValueError(f"a number has {len(digits):,} digits")
+        return int(digits)
+
     try:
-        return within_depth(
-            json.loads(
-                text, object_pairs_hook=_object, parse_constant=_no_number, parse_int=_integer, parse_float=_float
-            )
-        )
+        return within_depth(json.loads(text, object_pairs_hook=_object, parse_int=integer))
     except _UNREADABLE as error:
         raise FieldError(f"{file}: not JSON: {error}") from error
 
@@ -60,23 +63,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         raise ValueError("an object has a field twice")
     return fields
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
-        raise ValueError(f"a number has {len(digits):,} digits")
-    return int(digits)
-
-
-def _float(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError("a number is larger than a float can be")
-    return number
 
 
 def write_whole(file: Path, content: str | bytes) -> None:

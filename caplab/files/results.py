@@ -26,6 +26,7 @@ VERDICT, SUMMARY, JUNIT, PAGE = "verdict.json", "summary.md", "junit.xml", "repo
 DRILL, DRILL_PAGE = "record.md", "record.html"
 CHARTS = "charts"  # a folder of a run's
 _MAX_JSON_BYTES = 256 << 20  # of a journal, or of findings
+_MOST_DIGITS = 20  # of whole numbers of 64 bits, with their sign
 _DEFAULT = Bounds()
 
 
@@ -69,7 +70,7 @@ def write_findings(folder: Path, findings: Iterable[Finding]) -> None:
 
 def read_findings(folder: Path) -> tuple[Finding, ...]:
     """Read the checkers' findings. OSError if there are none, FieldError if they are not findings."""
-    fields = Fields.of(FINDINGS, read_json(folder / FINDINGS, _MAX_JSON_BYTES))
+    fields = Fields.of(FINDINGS, read_json(folder / FINDINGS, _MAX_JSON_BYTES, _MOST_DIGITS))
     return tuple(Finding.from_fields(finding) for finding in fields.objects("findings"))
 
 
@@ -81,7 +82,7 @@ def write_journal(folder: Path, journal: Mapping[str, Any]) -> None:
 
 def read_journal(folder: Path) -> dict[str, Any]:
     """Read a journal. OSError if it does not exist, ValueError if it is not a journal."""
-    journal = read_json(folder / JOURNAL, _MAX_JSON_BYTES)
+    journal = read_json(folder / JOURNAL, _MAX_JSON_BYTES, _MOST_DIGITS)
     if not isinstance(journal, dict) or not isinstance(journal.get("caplab") or {}, dict):
         raise FieldError(f"{folder / JOURNAL}: not the journal of a measured run.")
     return journal

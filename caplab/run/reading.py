@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,8 +30,15 @@ def report_of(outcome: Mapping[str, Any], judged: JudgedRun) -> RunReport:
         verdict=judged.verdict,
         findings=judged.findings,
         clock=clock_check(judged.record, judged.findings),
-        seconds={stage: stages.number(stage) for stage in stages.values},
+        seconds={stage: _seconds(stages, stage) for stage in stages.values},
     )
+
+
+def _seconds(stages: Fields, stage: str) -> float:
+    seconds = stages.number(stage)
+    if not math.isfinite(seconds):
+        raise stages.error(stage, "a number of seconds")
+    return seconds
 
 
 def read_report(folder: Path) -> RunReport:

@@ -428,6 +428,14 @@ def test_an_invalid_run_that_no_figure_tells_of_is_said(
     assert not [line for line in lines(capsys) if "not compared:" in line]  # its figure tells
 
 
+def test_a_run_called_valid_against_its_own_properties_is_not_as_promised(
+    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = run(120, measured("lost", 1, "forbidden") | {"state": "invalid"}) | {"verdict": "valid", "reasons": []}
+    compared(base, new(tmp_path, [*slower(1.0), wrong]))
+    assert "(10 as promised · 0 promise broken · 1 not proven) beside" in " ".join(lines(capsys)[:3])
+
+
 @pytest.mark.parametrize("what", ["missing", "empty", "bad"])
 def test_where_there_is_nothing_to_judge_it_ends_with_3(
     tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str], what: str
