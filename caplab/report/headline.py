@@ -180,8 +180,8 @@ def _and_later(served: Served) -> str:
     """Tell of an outage of writes after the fault's end, if it was no mere blink; '' without one."""
     if served.later is None or served.later < LATER_SECONDS:
         return ""
-    lasted = "to the end" if math.isinf(served.later) else f"for {words.short_seconds(served.later)}"
-    return f", and after the heal wrote nothing again {lasted}"
+    lasted = "until the end" if math.isinf(served.later) else f"for another {words.short_seconds(served.later)}"
+    return f", and after the heal could not write {lasted}"
 
 
 def who(served: Served, record: RunRecord) -> str:

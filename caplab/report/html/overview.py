@@ -187,7 +187,7 @@ def _other_clients(report: RunReport) -> list[Markup]:
     sides = headline(report).sides
     notes = []
     if sides.judged and sides.judged.later and sides.judged.later >= LATER_SECONDS:
-        lasted = "to the end" if math.isinf(sides.judged.later) else words.short_seconds(sides.judged.later)
+        lasted = "until the end" if math.isinf(sides.judged.later) else words.short_seconds(sides.judged.later)
         notes.append(f"after the heal once more: {lasted}")
     if sides.judged and sides.other:
         lasted = words.seconds(sides.other.outage.seconds, sides.other.outage.at_least)

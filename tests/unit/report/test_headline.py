@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from support.checkers.histories import (
     CUT_TITLE,
+    at,
     cut_report,
     cut_run,
     kill,
@@ -89,6 +90,27 @@ def test_writes_and_reads_are_told_apart_if_one_was_out_for_much_longer() -> Non
     assert at_all.served == "clients wrote again after 42.0 s and read again after 0.32 s"
     assert at_all.outage == Outage(42.022)
     assert headline(node_kill_report()).served == "clients were served again after 0.32 s"
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "told"),
+    [
+        (
+            24_000,
+            27_000,
+            "clients were served again after 2.02 s, and after the heal could not write for another 3.00 s",
+        ),
+        (24_000, 60_000, "clients were served again after 2.02 s, and after the heal could not write until the end"),
+        (24_000, 24_500, "clients were served again after 2.02 s"),  # a blink
+    ],
+)
+def test_an_outage_after_the_heal_is_told_too(began: int, ended: int, told: str) -> None:
+    rows = killed_run()
+    for row in rows:
+        at_ms = (row["scheduled_ns"] - at(0)) / 1e6
+        if row["op"] == "add" and began <= at_ms < ended:
+            row |= {"outcome": "fail", "error": "refused"}
+    assert headline(report_of(rows, fault_windows=(kill(10_000, 22_000),))).served == told
 
 
 def test_a_control_in_which_nothing_happened_says_so() -> None:

@@ -211,6 +211,14 @@ def test_the_second_clock_counts_from_the_injection_and_says_what_it_lacks() -> 
     )
     assert clock_check(stamped, report.findings) == ClockCheck(NEW_ID, 2.021, 2.003)
     assert clock_check(stamped, ()) == ClockCheck(NEW_ID, 2.021, None, "the probes saw no outage")
+    several = [
+        replace(finding, figures={**finding.figures, "changes": 3}) if finding.property == "epochs" else finding
+        for finding in report.findings
+    ]
+    apart = clock_check(stamped, several)  # the stamp is of the last epoch, the first ack may be of another
+    assert apart == ClockCheck(NEW_ID, 2.021, None, "compared with nothing: 3 new epochs followed each other")
+    (line,) = [line for line in lines_of(replace(report, clock=apart)) if line.startswith("second clock")]
+    assert "first ack" not in line
     lacking = clock_check(report.record, report.findings)
     assert lacking == ClockCheck("", None, 2.003, "the server has no write under a new replication id")
     (line,) = [line for line in lines_of(replace(report, clock=lacking)) if line.startswith("second clock")]
