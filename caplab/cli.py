@@ -16,12 +16,12 @@ from caplab_cluster.paths import Cache
 from . import __version__
 from .catalogue.options import EXPLAIN_HELP, LIST_HELP, add_explain, add_list
 from .command_error import CommandError
-from .command_exit import LAB_FAILED, NOT_SHOWN, complain, run_command
-from .command_parser import CommandParser
+from .command_line.completion import HELP as COMPLETION_HELP
+from .command_line.completion import SHELLS, script
+from .command_line.exits import LAB_FAILED, NOT_SHOWN, complain, run_command
+from .command_line.parser import CommandParser
 from .compare.options import HELP as COMPARE_HELP
 from .compare.options import add_compare, add_trend
-from .completion import HELP as COMPLETION_HELP
-from .completion import SHELLS, script
 from .model.bounds import MAX_BYTES, MAX_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
 from .nightly.arguments import add_arguments as add_nightly_arguments
@@ -221,12 +221,7 @@ def _check(parsed: argparse.Namespace) -> int:
     except NotChecked as error:
         complain(f"FAILED: {error}")
         return LAB_FAILED
-    try:
-        _print(text, end="")
-    except OSError as error:
-        complain(f"FAILED: the findings could not be written: {error}")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return LAB_FAILED
+    _print(text, end="")
     return code
 
 

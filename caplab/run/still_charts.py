@@ -6,7 +6,7 @@ import errno
 from pathlib import Path
 
 from ..command_error import CommandError
-from ..command_exit import complain
+from ..command_line.exits import complain
 from ..files import results
 from ..files.chart_library import png_of, svg_of
 from ..report.html.still_charts import still_charts

@@ -271,7 +271,7 @@ def test_a_full_disk_is_exit_code_3(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "caplab", "check", str(path)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 3
-    assert done.stderr.startswith("FAILED: the findings could not be written")
+    assert done.stderr.startswith("FAILED: the output could not be written")
 
 
 def test_states_have_their_exit_codes() -> None:

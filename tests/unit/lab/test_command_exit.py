@@ -17,7 +17,7 @@ from support.objects.fake_api_server import PRODUCTION, fake_api_server, kubecon
 from support.runs.fake_runs import FakeToolkit, experiments_in
 
 from caplab import cli
-from caplab.command_exit import run_command
+from caplab.command_line.exits import run_command
 from caplab.kube import context
 from caplab.kube.context import CONTEXT_VARIABLE, ContextRefused
 from caplab.model.fields import FieldError

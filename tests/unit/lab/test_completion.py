@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from caplab import cli, completion
+from caplab import cli
 from caplab.catalogue.experiments import Lab
+from caplab.command_line import completion
 from caplab.files.packaged import experiments_folder
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")

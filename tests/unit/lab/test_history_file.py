@@ -128,7 +128,7 @@ REFUSED = [
     (HEADER.replace(",op", ", op") + ROWS, "Column ' op' is not part of a history. Hint: call ' op' op."),
     (
         HEADER.replace("outcome", "Outcome") + ROWS,
-        "Column 'Outcome' is not .* call it 'outcome'.",
+        "Column 'Outcome' is not .* call 'Outcome' outcome.",
     ),
     (gzip.compress((HEADER + ROWS).encode()), r"The file is compressed \(gzip\). Hint: unpack it first."),
     (b"PK\x03\x04" + bytes(200), r"The file is compressed \(zip\)"),

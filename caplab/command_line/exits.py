@@ -18,9 +18,9 @@ from pathlib import Path
 from caplab_cluster.failure import Failure
 from caplab_cluster.paths import Cache
 
-from .command_error import CommandError
-from .model.fields import FieldError
-from .plain_text import one_line
+from ..command_error import CommandError
+from ..model.fields import FieldError
+from ..plain_text import one_line
 
 NOT_SHOWN = "the output could not be written"
 LAB_FAILED = 3  # 1 and 2 would be statements about what was measured

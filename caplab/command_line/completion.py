@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .command_error import CommandError
+from ..command_error import CommandError
 
 SHELLS = ("bash", "zsh", "fish")
 _PLAIN = re.compile(r"[\w./-]+")
@@ -34,10 +34,10 @@ def _names() -> dict[tuple[str, str], list[str]]:
 
     So are names of files that are not plain: bash would carry out what is in them, such as $(command).
     """
-    from .catalogue import listing  # noqa: PLC0415  # YAML takes a while to load
-    from .catalogue.experiments import Lab  # noqa: PLC0415
-    from .catalogue.options import KINDS  # noqa: PLC0415
-    from .files.packaged import experiments_folder  # noqa: PLC0415
+    from ..catalogue import listing  # noqa: PLC0415  # YAML takes a while to load
+    from ..catalogue.experiments import Lab  # noqa: PLC0415
+    from ..catalogue.options import KINDS  # noqa: PLC0415
+    from ..files.packaged import experiments_folder  # noqa: PLC0415
 
     lab = Lab.of(experiments_folder())
     runnable = [name for name in (*lab.suites, *lab.experiments) if _PLAIN.fullmatch(name)]

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .model.known_names import hint
-from .plain_text import one_line
+from ..model.known_names import hint
+from ..plain_text import one_line
 
 _FAILED = 3  # for an invalid command line: argparse's 2 would mean that something is unknown
 _MAY_BE_EMPTY = ("nightly",)  # pipelines hand it what a step left out
