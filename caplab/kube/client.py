@@ -29,6 +29,7 @@ JSON = "application/json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MERGE = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _PIECE_BYTES = 1 << 16
 _NO_STATUS = 500  # of an error without one: the next list shows the current state
@@ -140,6 +141,13 @@ class Client:
         path, query = path_of(api_version, kind, namespace, name), {"fieldManager": manager} if manager else {}
         return self.call("PATCH", path, query, patch, content=MERGE, accept=METADATA)
 
+    def patch(
+        self, api_version: str, kind: str, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
+    ) -> Body:
+        """Apply a JSON patch (RFC 6902), whole or not at all: Refused if one of its tests fails."""
+        path = path_of(api_version, kind, namespace, name)
+        return self.call("PATCH", path, body=list(operations), content=_JSON_PATCH, accept=METADATA)  # type: ignore[arg-type]
+
     def delete(
         self, api_version: str, kind: str, namespace: str, name: str, *, uid: str = "", version: str = ""
     ) -> bool:
@@ -159,13 +167,15 @@ class Client:
         """Read what a port of a pod serves at a path, through the API server."""
         return self.answer("GET", proxy_path(namespace, pod, port, path), headers=headers)
 
-    def events(self, path: str, version: str, seconds: float) -> Iterator[Body]:
+    def events(
+        self, path: str, version: str, seconds: float, selectors: Mapping[str, str] | None = None
+    ) -> Iterator[Body]:
         """Yield the events of a watch since a resourceVersion, until it ends, after `seconds` at the latest.
 
         Raises Refused if the version is too old.
         """
         call, end = f"GET {path} (watch)", time.monotonic() + seconds + _WATCH_GRACE_SECONDS
-        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": f"{seconds:.0f}"}
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": f"{seconds:.0f}", **(selectors or {})}
         with self._response("GET", path, query, None, {"Accept": JSON}, seconds + _WATCH_GRACE_SECONDS) as response:
             for line in self._lines(response, call, end):
                 event = _event(line, call)

@@ -1,4 +1,4 @@
-"""Objects of the lab's group, listed and watched outside the operator.
+"""Objects of one kind, listed and watched outside kopf.
 
 A plain watcher, no kopf: two kopf processes on one kind would share its annotations.
 """
@@ -28,14 +28,16 @@ _log = logging.getLogger(__name__)
 class Watcher:
     """Lists and watches one kind in a thread, and calls changed with all objects after every change.
 
-    namespace '': all of them. A new list is made after every error and every _WATCH_SECONDS, so that a missed change is
-    not missed for long.
+    namespace '': all of them; selectors: labelSelector and fieldSelector, as the API server takes them. A new list is
+    made after every error and every _WATCH_SECONDS, so that a missed change is not missed for long.
     """
 
     client: Client
     kind: str
     namespace: str
     changed: Callable[[list[Body]], None]
+    api_version: str = API_VERSION
+    selectors: Mapping[str, str] = field(default_factory=dict)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -56,11 +58,11 @@ class Watcher:
                 self._stopped.wait(_RETRY_SECONDS)
 
     def _list_and_watch(self) -> None:
-        path = path_of(API_VERSION, self.kind, self.namespace)
-        listed = self.client.call("GET", path)
+        path = path_of(self.api_version, self.kind, self.namespace)
+        listed = self.client.call("GET", path, self.selectors)
         objects: dict[str, Body] = {meta.uid_of(item): item for item in listed["items"]}
         self.changed(list(objects.values()))
-        for event in self.client.events(path, listed["metadata"]["resourceVersion"], _WATCH_SECONDS):
+        for event in self.client.events(path, listed["metadata"]["resourceVersion"], _WATCH_SECONDS, self.selectors):
             body = event["object"]
             if event["type"] == "DELETED":
                 objects.pop(meta.uid_of(body), None)

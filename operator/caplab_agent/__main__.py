@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from caplab.contract.names import FAULT
+from caplab.contract.names import FAST_PATH_LABEL, FAULT
 from caplab.kube.context import ContextRefused, connect
 from caplab.kube.watcher import Watcher
 
@@ -21,11 +21,13 @@ from .agent import Agent
 from .api import Api
 from .cgroups import Cgroups
 from .clock import Clock
+from .deaths.watch import DeathWatch
 from .freezer import Freezer
 from .holds import Holds
 from .injections import AgentLocation
 from .injector import Node
 from .injectors import injectors_on
+from .injectors.kill.gate import Gates
 from .journal import Journal
 from .report import Reporter
 
@@ -75,6 +77,10 @@ def main() -> int:
         signal.signal(number, lambda *_: agent.stop())
     exporter.serve(exporter.registry_of(location.node, agent.live, lambda: agent.seconds_since_event))
     Watcher(client=client, kind=FAULT, namespace="", changed=agent.on_faults).start()
+    deaths = DeathWatch(cgroups=Cgroups(CGROUPS), gates=Gates(PODS, clock), report=api.report_death)
+    deaths.start()
+    here = {"labelSelector": FAST_PATH_LABEL, "fieldSelector": f"spec.nodeName={location.node}"}
+    Watcher(client=client, api_version="v1", kind="Pod", namespace="", selectors=here, changed=deaths.on_pods).start()
     agent.run()
     return 0
 

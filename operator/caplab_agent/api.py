@@ -7,9 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
+from caplab.contract.deaths import Death
 from caplab.kube.client import Client
 from caplab.kube.errors import Conflict, NotFound
 
+from .deaths.members import Member
 from .faults import Assignment, Body
 
 _LIMITS = {"connect_seconds": 2.0, "read_seconds": 2.0, "whole_seconds": 2.0, "retries": 0}
@@ -64,6 +66,15 @@ class Api:
         """Apply a report. If the object is gone or was replaced by another of its name, do nothing."""
         with suppress(NotFound, Conflict):
             self._client.apply_status(body, self._manager)
+
+    def report_death(self, member: Member, death: Death) -> None:
+        """Set the condition of a pod that says so. If the pod is gone or was replaced, do nothing."""
+        identity = {"name": member.pod, "namespace": member.namespace, "uid": member.pod_uid}
+        status = {"conditions": [death.to_condition()]}
+        with suppress(NotFound, Conflict):
+            self._client.apply_status(
+                {"apiVersion": "v1", "kind": "Pod", "metadata": identity, "status": status}, f"{self._manager}-deaths"
+            )
 
     def _namespace(self, name: str) -> Body | None:
         return self._client.get("v1", "Namespace", "", name)

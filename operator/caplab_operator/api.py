@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ from caplab.kube.client import METADATA, METADATA_LIST, Client
 from caplab.kube.context import connect
 from caplab.kube.errors import ApiError, Conflict, NotFound
 from caplab.kube.paths import path_of
+from caplab.kube.watcher import Watcher
 
 from .engines.foreign_fields import additions, removal
 from .engines.ownership import ForeignObject, controller, foreign, is_own
@@ -121,6 +122,19 @@ class Api:
             "status": dict(status),
         }
         self._client.apply_status(manifest, _MANAGER)
+
+    def patch(
+        self, api_version: str, kind: str, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Apply a JSON patch to an object, whole or not at all. Raises Refused if one of its tests fails."""
+        self._client.patch(api_version, kind, namespace, name, operations)
+
+    def watch_pods(self, selector: str, changed: Callable[[list[Mapping[str, Any]]], None]) -> None:
+        """Call changed with all pods that a label selector selects, after every change, in a thread of its own."""
+        selectors = {"labelSelector": selector}
+        Watcher(
+            client=self._client, api_version="v1", kind="Pod", namespace="", selectors=selectors, changed=changed
+        ).start()
 
     def delete_pod(self, namespace: str, name: str, uid: str) -> None:
         """Delete this pod, but no later one of its name; one that is gone already is no error."""

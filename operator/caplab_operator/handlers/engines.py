@@ -15,11 +15,16 @@ from ..engines.redis.exporter import EXPORTER as REDIS_EXPORTER
 from ..engines.redis.spec import parse as parse_redis
 from ..faults.targets import Roles
 from .cassandra import CassandraClusters
+from .deaths import Decide
 from .exporters import Exporting
 from .postgres.clusters import PostgresClusters
+from .postgres.deaths import decide as decide_postgres
 from .redis.clusters import RedisClusters
 
 Body = Mapping[str, Any]
+
+# What a primary's proven death leads to, by the engine's name.
+DECIDERS: Mapping[str, Decide] = {POSTGRES.name: decide_postgres}
 
 
 class Handlers(Protocol):

@@ -14,7 +14,7 @@ from typing import Any
 import kopf
 
 from caplab.contract import meta
-from caplab.contract.names import FAULT, GROUP, PLURALS, RUN, VERSION
+from caplab.contract.names import FAST_PATH_LABEL, FAULT, GROUP, PLURALS, RUN, VERSION
 from caplab.contract.objects import Fault
 from caplab.contract.runs import Run
 
@@ -22,7 +22,8 @@ from .. import exporter, scrape_targets
 from ..api import Api
 from ..health import Health
 from ..settings import LAB_NAMESPACE_VARIABLE, configure
-from .engines import ClusterController, controllers
+from .deaths import Deaths
+from .engines import DECIDERS, ClusterController, controllers
 from .faults.handlers import FaultHandlers
 from .faults.live import LiveFaults
 from .faults.reading import Reader
@@ -54,6 +55,7 @@ class Lab:
     health: Health = field(default_factory=Health)
     rounds: Rounds = field(init=False)
     owned: OwnedWatch = field(init=False)
+    deaths: Deaths = field(init=False)
 
     def __post_init__(self) -> None:
         self.fault_handlers = FaultHandlers(
@@ -70,6 +72,7 @@ class Lab:
             health=self.health,
         )
         self.owned = OwnedWatch(api=self.api, clusters_in=self.rounds.clusters_in)
+        self.deaths = Deaths(api=self.api, deciders=DECIDERS)
 
     def snapshot(self) -> exporter.Snapshot:
         """Take the objects as last seen; safe to call from any thread."""
@@ -106,6 +109,7 @@ def _register_life(registry: kopf.OperatorRegistry, lab: Lab) -> None:
         for name, one_round in (("faults", _look_at_faults), ("keeping up with clusters", _keep_clusters)):
             lab.tasks.append(asyncio.create_task(_in_rounds(name, one_round, lab)))
         lab.tasks.append(asyncio.create_task(lab.live_faults.run()))
+        lab.api.watch_pods(FAST_PATH_LABEL, lab.deaths.on_pods)
 
     @kopf.on.probe(registry=registry, id="rounds")
     async def rounds_go_on(**_: Any) -> str:

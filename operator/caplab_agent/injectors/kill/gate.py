@@ -45,10 +45,18 @@ class Gates:
 
     def close(self, assignment: Assignment, seconds: float) -> None:
         """Keep the pod's member from starting for so many seconds, or until release. Raises NoGate, OSError."""
+        self.hold(assignment.pod_uid, assignment.pod, assignment.fault_uid, seconds)
+
+    def release(self, assignment: Assignment) -> GateState:
+        """Remove this fault's file, and return how the gate was before; safe to repeat. Raises OSError."""
+        return self.let_go(assignment.pod_uid, assignment.fault_uid)
+
+    def hold(self, pod_uid: str, pod: str, hold: str, seconds: float) -> None:
+        """Put a file of a name of its own, which keeps the gate closed for so many seconds. Raises NoGate, OSError."""
         until = self._clock.uptime_centiseconds() + int(seconds * 100) + 1 + GRACE_CENTISECONDS
-        draft = f"draft-{assignment.fault_uid}"
+        draft = f"draft-{hold}"
         try:
-            with self._folder(assignment.pod_uid) as folder:
+            with self._folder(pod_uid) as folder:
                 _remove(draft, folder)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
                 with os.fdopen(os.open(draft, flags, 0o644, dir_fd=folder), "w") as file:
@@ -56,20 +64,20 @@ class Gates:
                         file.fileno(), 0o644
                     )  # the member's user must be able to read it, whatever the agent's umask
                     file.write(f"{self._clock.boot_id} {until}\n")
-                os.rename(draft, _closed(assignment), src_dir_fd=folder, dst_dir_fd=folder)
+                os.rename(draft, f"closed-{hold}", src_dir_fd=folder, dst_dir_fd=folder)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NoGate(
-                f"pod {assignment.pod} has no volume '{VOLUME}' on this node, so it cannot be kept down. "
+                f"pod {pod} has no volume '{VOLUME}' on this node, so it cannot be kept down. "
                 "Hint: use keepDown: false, or delete the pod, so that the operator recreates it with the volume"
             ) from error
 
-    def release(self, assignment: Assignment) -> GateState:
-        """Remove this fault's file, and return how the gate was before; safe to repeat. Raises OSError."""
+    def let_go(self, pod_uid: str, hold: str) -> GateState:
+        """Remove the file of that name, and return how the gate was before; safe to repeat. Raises OSError."""
         try:
-            with self._folder(assignment.pod_uid) as folder:
-                _remove(f"draft-{assignment.fault_uid}", folder)
-                line = _read(_closed(assignment), folder)
-                return self._judge(line) if _remove(_closed(assignment), folder) else GateState.REMOVED
+            with self._folder(pod_uid) as folder:
+                _remove(f"draft-{hold}", folder)
+                line = _read(f"closed-{hold}", folder)
+                return self._judge(line) if _remove(f"closed-{hold}", folder) else GateState.REMOVED
         except (FileNotFoundError, NotADirectoryError):
             return GateState.GONE
 
@@ -92,10 +100,6 @@ class Gates:
 
     def _volume(self, pod_uid: str) -> Path:
         return self._pods / pod_uid / "volumes" / "kubernetes.io~empty-dir" / VOLUME
-
-
-def _closed(assignment: Assignment) -> str:
-    return f"closed-{assignment.fault_uid}"
 
 
 def _read(name: str, folder: int) -> str:

@@ -21,6 +21,7 @@ class Failover:
     primary_start_timeout_seconds: int
     maximum_lag_on_failover_bytes: int
     failsafe_mode: bool
+    fast_path: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,5 +47,6 @@ def parse(body: Mapping[str, Any]) -> PostgresSpec:
             primary_start_timeout_seconds=failover["primaryStartTimeoutSeconds"],
             maximum_lag_on_failover_bytes=failover["maximumLagOnFailoverBytes"],
             failsafe_mode=failover["failsafeMode"],
+            fast_path=failover.get("fastPath", False),
         ),
     )

@@ -1,0 +1,46 @@
+"""What a primary's proven death leads to: its lock is released, and another member takes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from caplab.contract import meta
+from caplab.contract.deaths import Death
+from caplab.contract.names import CLUSTER_LABEL
+from caplab.kube.errors import ApiError, Refused
+
+from ...api import Api
+from ...engines.postgres import manifests, release
+
+_TRIES = 3  # a patch fails if anything about the lock has changed since it was read
+_MOVED_SECONDS, _LOOK_SECONDS = 2.0, 0.02
+
+Body = Mapping[str, Any]
+
+
+def decide(api: Api, pod: Body, death: Death) -> str:
+    """Release the lock of a dead primary, and wait until another member has it. Returns what came of it."""
+    namespace, scope = meta.namespace_of(pod), manifests.scope(meta.labels_of(pod)[CLUSTER_LABEL])
+    for _ in range(_TRIES):
+        lock = api.get("v1", "Endpoints", namespace, scope) or {"metadata": {}}
+        if why := release.refusal(lock, pod, death):
+            return f"its lock is not released: {why}"
+        try:
+            api.patch("v1", "Endpoints", namespace, scope, release.patch(lock))
+        except Refused as refused:
+            reason: ApiError = refused
+            continue
+        released = time.monotonic()
+        return f"its lock was released; {_await_leader(api, namespace, scope, released)}"
+    return f"its lock could not be released: {reason}"
+
+
+def _await_leader(api: Api, namespace: str, scope: str, since: float) -> str:
+    while (waited := time.monotonic() - since) < _MOVED_SECONDS:
+        lock = api.get("v1", "Endpoints", namespace, scope)
+        if lock and (leader := meta.annotations_of(lock).get(release.LEADER)):
+            return f"{leader} took it {waited:.3f} s later"
+        time.sleep(_LOOK_SECONDS)
+    return f"nobody took it for {_MOVED_SECONDS:g} s"
