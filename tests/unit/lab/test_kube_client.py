@@ -56,6 +56,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "apply": lambda client: client.apply(POD, "m"),
     "apply_status": lambda client: client.apply_status(POD, "m"),
     "merge": lambda client: client.merge(*AT_POD, {}),
+    "patch": lambda client: client.patch(*AT_POD, []),
     "delete": lambda client: client.delete(*AT_POD),
     "proxy": lambda client: client.proxy("demo", "pg-0", 80, "metrics"),
     "events": lambda client: list(client.events("/pg-0", "1", 0.1)),

@@ -47,6 +47,6 @@ def parse(body: Mapping[str, Any]) -> PostgresSpec:
             primary_start_timeout_seconds=failover["primaryStartTimeoutSeconds"],
             maximum_lag_on_failover_bytes=failover["maximumLagOnFailoverBytes"],
             failsafe_mode=failover["failsafeMode"],
-            fast_path=failover.get("fastPath", False),
+            fast_path=failover["fastPath"],
         ),
     )
