@@ -22,7 +22,7 @@ from caplab.ownership import NAMESPACE as RUNS
 from caplab.report.second_clock import clock_check
 
 pytestmark = pytest.mark.alone
-CLOCKS_APART_SECONDS = 0.1
+CLOCKS_APART_SECONDS = 0.25  # the server stamps a beat of every 100 ms, and a slow machine takes as long again
 
 
 @pytest.fixture(scope="module", autouse=True)
