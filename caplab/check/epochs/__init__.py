@@ -35,8 +35,9 @@ def check(history: Table, context: Context) -> Finding:
     """Look for writes acked in an epoch after a later one had begun to ack.
 
     Figures: acked (writes with an epoch), without_epoch (acked writes left out, since their server is not known),
-    epochs in order, changes (failovers that acked writes show), overlaps (writes), overlap_seconds from the first ack
-    of a later epoch to the last ack that overlaps it; witnesses, if there are overlaps.
+    epochs in order, changes (failovers that acked writes show), begun_after_injection (epochs whose first ack came
+    after it; None without a fault), overlaps (writes), overlap_seconds from the first ack of a later epoch to the last
+    ack that overlaps it; witnesses, if there are overlaps.
 
     Whole numbers are in their own order, names in that of their first acks. Raises ValueError if there are both.
     Unknown with fewer than context.enough acked writes that have an epoch, unless one overlaps; and if the engine has
@@ -48,7 +49,7 @@ def check(history: Table, context: Context) -> Finding:
         )
     writes = _acked_writes(history)
     overlaps = _overlaps(writes)
-    figures = _figures(writes, overlaps)
+    figures = _figures(writes, overlaps, context.injected_ns)
     if len(overlaps.place):
         figures["witnesses"] = _witnesses(history, context, writes, overlaps)
     state, reason = _judge(figures, context.enough)
@@ -154,8 +155,7 @@ def _acked_writes(history: Table) -> _Writes:
 
 
 def _overlaps(writes: _Writes) -> _Overlaps:
-    first_ack = np.full(len(writes.words), NEVER, dtype=np.int64)
-    np.minimum.at(first_ack, writes.epoch, writes.return_ns)
+    first_ack = _first_acks(writes)
     order = _order(writes.words, first_ack)
     # From the end: of all epochs from there on, the one that acked first. At one moment, the earlier epoch.
     later, soonest, begun = {}, -1, first_ack.copy()
@@ -169,13 +169,19 @@ def _overlaps(writes: _Writes) -> _Overlaps:
     return _Overlaps(place, order, first, later)
 
 
+def _first_acks(writes: _Writes) -> Integers:
+    first_ack = np.full(len(writes.words), NEVER, dtype=np.int64)
+    np.minimum.at(first_ack, writes.epoch, writes.return_ns)
+    return first_ack
+
+
 def _first_places(writes: _Writes, first_ack: Integers) -> dict[int, int]:
     places = np.flatnonzero(writes.return_ns == first_ack[writes.epoch])
     # Backwards, so that the first of several at one moment stays.
     return {int(writes.epoch[place]): int(place) for place in places[::-1]}
 
 
-def _figures(writes: _Writes, overlaps: _Overlaps) -> dict[str, Json]:
+def _figures(writes: _Writes, overlaps: _Overlaps, injected_ns: int | None) -> dict[str, Json]:
     place, order, words = overlaps.place, overlaps.order, writes.words
     overlap_ns = 0
     if len(place):
@@ -188,6 +194,7 @@ def _figures(writes: _Writes, overlaps: _Overlaps) -> dict[str, Json]:
         "without_epoch": writes.without_epoch,
         "epochs": [int(words[epoch]) if _NUMBER.fullmatch(words[epoch]) else words[epoch] for epoch in order],
         "changes": max(0, len(order) - 1),
+        "begun_after_injection": None if injected_ns is None else int((_first_acks(writes) > injected_ns).sum()),
         "overlaps": len(place),
         "overlap_seconds": overlap_ns / 1e9,
     }

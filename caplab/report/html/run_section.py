@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 
 from caplab.check.finding import State
@@ -234,7 +235,18 @@ def _yearly(report: RunReport) -> Markup:
     lasted = f"{'at least ' if at_least else ''}{words.seconds(seconds)}"
     caption = f"faults like this one, of {lasted} each, that {'at most ' if at_least else ''}fit into a year"
     made = table(("availability", "may be away for", "faults a year"), rows, caption)
-    return joined(title, made, element("p", lost) if (lost := _lost_each_time(report)) else Markup(""))
+    return joined(title, made, (element("p", note) for note in (_later(report), _lost_each_time(report)) if note))
+
+
+def _later(report: RunReport) -> str:
+    """Say what the budget leaves out; '' if clients were served from then on."""
+    judged = headline(report).sides.judged
+    if judged is None or judged.later is None:
+        return ""
+    lasted = (
+        "to the end" if math.isinf(judged.later.seconds) else f"another {words.short_seconds(judged.later.seconds)}"
+    )
+    return f"It leaves out that writes were not served for {lasted} after the heal."
 
 
 def _lost_each_time(report: RunReport) -> str:

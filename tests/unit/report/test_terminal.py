@@ -212,7 +212,9 @@ def test_the_second_clock_counts_from_the_injection_and_says_what_it_lacks() -> 
     assert clock_check(stamped, report.findings) == ClockCheck(NEW_ID, 2.021, 2.003)
     assert clock_check(stamped, ()) == ClockCheck(NEW_ID, 2.021, None, "the probes saw no outage")
     several = [
-        replace(finding, figures={**finding.figures, "changes": 3}) if finding.property == "epochs" else finding
+        replace(finding, figures={**finding.figures, "begun_after_injection": 3})
+        if finding.property == "epochs"
+        else finding
         for finding in report.findings
     ]
     apart = clock_check(stamped, several)  # the stamp is of the last epoch, the first ack may be of another
