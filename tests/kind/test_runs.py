@@ -50,13 +50,15 @@ FAILOVERS = (
 # Patroni's lease lasts for 20 s; Sentinels need 2 s, and Cassandra none. A busy machine is no database's doing.
 MUST_FIRE = {("CaplabNoWriteAcked", "postgres")}
 MAY_FIRE = {("CaplabProberStalled", "")}
+# Under a fault also a replica that rejoins: on a slow machine it takes longer than the alert waits for.
+MAY_FIRE_UNDER_A_FAULT = MAY_FIRE | {("CaplabReplicationLag", "postgres")}
 
 
 def test_a_killed_member_of_each_engine_is_measured_judged_and_exported(lab: Lab, tmp_path: Path) -> None:
     began = time.time()
     code, verdict, last = run(lab, tmp_path, "smoke")
     assert (code, verdict["verdict"], verdict["failures"]) == (0, "valid", [])
-    assert MUST_FIRE <= (alerts := fired(lab, began)) <= MUST_FIRE | MAY_FIRE, alerts
+    assert MUST_FIRE <= (alerts := fired(lab, began)) <= MUST_FIRE | MAY_FIRE_UNDER_A_FAULT, alerts
     assert (last.parent / "summary.md").exists()
     folders = sorted(last.parent.glob("0*-*"))
     assert len(folders) == len(FAILOVERS)
