@@ -116,18 +116,20 @@ class _Writes:
     without_epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Overlaps:
     """Writes, by their place among all, that came after the first ack of a later epoch.
 
     first: for each epoch the place of the write that was acked first; later: for each epoch the later one whose first
-    ack came first, itself if there is none. Both by the epochs' places in words.
+    ack came first, itself if there is none; first_ack_ns: NEVER for an epoch that acked nothing. All by the epochs'
+    places in words.
     """
 
     place: Integers
     order: list[int]  # epochs that acked, earliest first
     first: dict[int, int]
     later: dict[int, int]
+    first_ack_ns: Integers
 
 
 def _acked(history: Table) -> Mask:
@@ -155,7 +157,8 @@ def _acked_writes(history: Table) -> _Writes:
 
 
 def _overlaps(writes: _Writes) -> _Overlaps:
-    first_ack = _first_acks(writes)
+    first_ack = np.full(len(writes.words), NEVER, dtype=np.int64)
+    np.minimum.at(first_ack, writes.epoch, writes.return_ns)
     order = _order(writes.words, first_ack)
     # From the end: of all epochs from there on, the one that acked first. At one moment, the earlier epoch.
     later, soonest, begun = {}, -1, first_ack.copy()
@@ -166,13 +169,7 @@ def _overlaps(writes: _Writes) -> _Overlaps:
             soonest = epoch
     place = np.flatnonzero(writes.invoke_ns > begun[writes.epoch])
     first = _first_places(writes, first_ack) if len(place) else {}
-    return _Overlaps(place, order, first, later)
-
-
-def _first_acks(writes: _Writes) -> Integers:
-    first_ack = np.full(len(writes.words), NEVER, dtype=np.int64)
-    np.minimum.at(first_ack, writes.epoch, writes.return_ns)
-    return first_ack
+    return _Overlaps(place=place, order=order, first=first, later=later, first_ack_ns=first_ack)
 
 
 def _first_places(writes: _Writes, first_ack: Integers) -> dict[int, int]:
@@ -194,7 +191,9 @@ def _figures(writes: _Writes, overlaps: _Overlaps, injected_ns: int | None) -> d
         "without_epoch": writes.without_epoch,
         "epochs": [int(words[epoch]) if _NUMBER.fullmatch(words[epoch]) else words[epoch] for epoch in order],
         "changes": max(0, len(order) - 1),
-        "begun_after_injection": None if injected_ns is None else int((_first_acks(writes) > injected_ns).sum()),
+        "begun_after_injection": None
+        if injected_ns is None
+        else int((overlaps.first_ack_ns[order] > injected_ns).sum()),
         "overlaps": len(place),
         "overlap_seconds": overlap_ns / 1e9,
     }

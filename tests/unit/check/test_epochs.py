@@ -33,6 +33,12 @@ def test_epochs_that_begin_after_the_injection_are_counted_apart() -> None:
         assert (finding.figures["changes"], finding.figures["begun_after_injection"]) == (2, begun)
 
 
+def test_an_epoch_that_only_failed_writes_show_has_not_begun() -> None:
+    rows = history(writes("1", 0) + writes("2", 5000) + [operation(6000, "fail", epoch="3", error="refused")])
+    figures = check(rows, Context(fault_windows=(kill(2_000, 9_000),))).figures
+    assert (figures["epochs"], figures["begun_after_injection"]) == ([1, 2], 1)
+
+
 def test_a_write_invoked_and_acked_in_an_epoch_that_was_over_shows_two_primaries() -> None:
     rows = [*writes("1", 0), *writes("2", 5000), operation(5003, latency_ms=4, epoch="1")]
     state, figures = figures_of(rows)
