@@ -13,7 +13,7 @@ from caplab.check.sides import ALL
 from caplab.model.expectations import Promise
 from caplab.model.runs import CONTROL, MAJORITY, MINORITY, RunRecord
 from caplab.verdict import Judgement
-from caplab.verdict.served import Outage, Served, ServedSides, served_sides
+from caplab.verdict.served import LaterOutage, Outage, Served, ServedSides, served_sides
 
 from . import words
 from .judged import measured, predicted
@@ -192,9 +192,13 @@ def _and_later(served: Served) -> str:
     if served.later is None:
         return ""
     later = served.later
-    lasted = "until the end" if math.isinf(later.seconds) else f"for another {words.short_seconds(later.seconds)}"
     where = "" if later.everywhere else f" in zone{'s' if len(later.zones) > 1 else ''} {', '.join(later.zones)}"
-    return f", and after the heal could not write{where} {lasted}"
+    return f", and after the heal could not write{where} {lasting(later)}"
+
+
+def lasting(later: LaterOutage) -> str:
+    """Say how long an outage after the heal lasted, such as 'for another 2.61 s', or 'until the end' of the history."""
+    return "until the end" if math.isinf(later.seconds) else f"for another {words.short_seconds(later.seconds)}"
 
 
 def who(served: Served, record: RunRecord) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 
 from caplab.check.finding import State
@@ -12,7 +11,7 @@ from caplab.model.fields import Json
 from .. import brief, prose, words
 from ..cache_tables import cache_sentence, readers_and_loads
 from ..grid import Grid
-from ..headline import headline
+from ..headline import headline, lasting
 from ..judged import predicted_beside_measured, reasons
 from ..tables import latencies, vantages_and_routes
 from ..values import RunReport, listed, nested, number
@@ -243,10 +242,7 @@ def _later(report: RunReport) -> str:
     judged = headline(report).sides.judged
     if judged is None or judged.later is None:
         return ""
-    lasted = (
-        "to the end" if math.isinf(judged.later.seconds) else f"another {words.short_seconds(judged.later.seconds)}"
-    )
-    return f"It leaves out that writes were not served for {lasted} after the heal."
+    return f"It leaves out that writes were not served {lasting(judged.later)} after the heal."
 
 
 def _lost_each_time(report: RunReport) -> str:
