@@ -48,17 +48,18 @@ def read_json(file: Path, max_bytes: int = MAX_BYTES, most_digits: int | None = 
     text = read_text(file, max_bytes)
 
     def integer(digits: str) -> int:
-        if most_digits is not None and len(digits) > most_digits:
+        if most_digits and len(digits) > most_digits:
             raise ValueError(f"a number has {len(digits):,} digits")
         return int(digits)
 
     try:
-        return within_depth(json.loads(text, object_pairs_hook=_object, parse_int=integer))
+        return within_depth(json.loads(text, object_pairs_hook=each_once, parse_int=integer if most_digits else None))
     except _UNREADABLE as error:
         raise FieldError(f"{file}: not JSON: {error}") from error
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build a parsed object of its fields. ValueError if one is there twice: two readers might take either."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise ValueError("an object has a field twice")

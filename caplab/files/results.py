@@ -134,10 +134,15 @@ def write_drill_record(folder: Path, markdown: str, page: str) -> list[Path]:
     return list(written)
 
 
+def refuse_link(folder: Path) -> None:
+    """Raise OSError if a folder to write in is a link."""
+    if folder.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link, which may lead to somebody else's folder", str(folder))
+
+
 def write_charts(folder: Path, charts: Mapping[str, bytes]) -> Path:
     """Write a run's charts, each atomically; return their folder. OSError if it is a link to another."""
-    if (folder / CHARTS).is_symlink():
-        raise OSError(errno.ELOOP, "it is a link, which may lead to somebody else's folder", str(folder / CHARTS))
+    refuse_link(folder / CHARTS)
     (folder / CHARTS).mkdir(exist_ok=True)
     for name, content in charts.items():
         replace_whole(folder / CHARTS / name, content)

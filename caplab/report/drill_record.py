@@ -17,7 +17,7 @@ from caplab.verdict import Judgement
 from . import brief, prose, words
 from .grid import Grid, escaped, in_markdown
 from .headline import NO_COST, RunHeadline, headline
-from .judged import measured, predicted, predicted_beside_measured
+from .judged import measured, predicted, predicted_beside_measured, reasons
 from .tables import vantages_and_routes
 from .values import RunReport
 
@@ -186,7 +186,7 @@ def _loss(report: RunReport) -> str:
 
 def _deviations(report: RunReport) -> list[str]:
     """List what was not as promised, or proves nothing, and what cost clients something though it may happen."""
-    broken = list(report.verdict.reasons)
+    broken = reasons(report)
     costs = [
         f"{words.of_expected(judgement.expected, report.record.has_primary)}: {measured(judgement)}, which may happen"
         for judgement in report.verdict.judgements

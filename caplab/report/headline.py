@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from caplab.check import PROPERTIES
 from caplab.check.checker import RATIO, SHARE
 from caplab.check.finding import Context, State
+from caplab.check.sides import ALL
 from caplab.model.expectations import Promise
 from caplab.model.runs import CONTROL, MAJORITY, MINORITY, RunRecord
 from caplab.verdict import Judgement
-from caplab.verdict.served import Outage, Served, ServedSides, served_sides
+from caplab.verdict.served import LaterOutage, Outage, Served, ServedSides, served_sides
 
 from . import words
 from .judged import measured, predicted
-from .values import RunReport
+from .values import RunReport, nested, number
 
 _MOST_COSTS = 4  # named in a headline
 _LONGEST = 240  # characters of a title, and of each part of a cost
 _UNTIL_SERVED = ("failoverTime", "writeOutage", "readOutage", "writesServed", "readsServed")  # told by the outage
 NO_COST = (*_UNTIL_SERVED, "failovers", "unackedFound", "laterOutages", "lostWindow", "staleBehind")
-LATER_SECONDS = 1.0  # the least outage after the fault's end that is told
 _DISTINCT = 2.0  # an outage of writes so many times that of reads, or the other way round, is told apart
 
 
@@ -64,7 +64,7 @@ def headline(report: RunReport) -> RunHeadline:
         verdict=words.of_verdict(state),
         cost="nothing happened" if uneventful else _cost(report, costs),
         sides=sides,
-        served=_served(report.record, sides),
+        served=_served(report, sides),
         uneventful=uneventful,
     )
 
@@ -82,7 +82,8 @@ def _cost(report: RunReport, costs: Sequence[str]) -> str:
     else:
         doubt = _doubtful(report)
         others = [cost for cost in costs if doubt is None or cost != _case(doubt)]
-        parts = [_reason(report) if doubt is None else _beside(doubt, report.record), *others]
+        told = "" if doubt is None else (_beside if doubt.measured is None else _broken)(doubt, report.record)
+        parts = [told or _reason(report), *others]
     more = len(parts) - _MOST_COSTS
     shown = parts[:_MOST_COSTS] if more > 0 else parts
     parts = [words.cut(words.one_line(part), _LONGEST) for part in shown]
@@ -164,31 +165,47 @@ def _reason(report: RunReport) -> str:
     return reasons[0].rstrip(".") if reasons else "no reason given"
 
 
-def _served(record: RunRecord, sides: ServedSides) -> str:
+def _served(report: RunReport, sides: ServedSides) -> str:
     """Describe how long whom was not served, the judged side first."""
+    record = report.record
     if Context.of(record).injected_ns is None:
         return ""
     if sides.judged is None:
         return "how long clients were not served was not measured"
     parts = [_again(sides.judged, record) + _and_later(sides.judged)]
     if sides.other is not None:
-        parts.append(_silent(sides.other, record) or _again(sides.other, record))
+        parts.append((_silent(sides.other, record) or _again(sides.other, record)) + _and_lost(report, sides.other))
     return "; ".join(parts)
+
+
+def _and_lost(report: RunReport, served: Served) -> str:
+    """Tell how many of their acknowledged writes the clients of a side lost; '' if none, or it is not known."""
+    of_side = nested(nested(nested(report.figures("durability"), "by_side"), served.side), ALL)
+    lost, acked = number(of_side, "lost"), number(of_side, "acked")
+    if not lost or not acked or not report.is_conclusive("durability"):
+        return ""
+    return f", and lost {words.counted(lost)} of {words.counted(acked)} acknowledged writes"
 
 
 def _and_later(served: Served) -> str:
     """Tell of an outage of writes after the fault's end, if it was no mere blink; '' without one."""
-    if served.later is None or served.later < LATER_SECONDS:
+    if served.later is None:
         return ""
-    lasted = "until the end" if math.isinf(served.later) else f"for another {words.short_seconds(served.later)}"
-    return f", and after the heal could not write {lasted}"
+    later = served.later
+    where = "" if later.everywhere else f" in zone{'s' if len(later.zones) > 1 else ''} {', '.join(later.zones)}"
+    return f", and after the heal could not write{where} {lasting(later)}"
+
+
+def lasting(later: LaterOutage) -> str:
+    """Say how long an outage after the heal lasted, such as 'for another 2.61 s', or 'until the end' of the history."""
+    return "until the end" if math.isinf(later.seconds) else f"for another {words.short_seconds(later.seconds)}"
 
 
 def who(served: Served, record: RunRecord) -> str:
-    """Name the clients of a side, such as 'the zone cut off'; 'clients' are all of them."""
+    """Name the clients of a side, such as 'the cut-off zone'; 'clients' are all of them."""
     if served.side == MINORITY:
         is_cut = any(window.kind == "partition" for window in record.fault_windows)
-        return f"the zone{_plural(served)} {'cut off' if is_cut else 'that was hit'}"
+        return f"the {'cut-off ' if is_cut else ''}zone{_plural(served)}{'' if is_cut else ' that was hit'}"
     return "the majority" if served.side == MAJORITY else f"the {served.side}" if served.side else "clients"
 
 

@@ -38,6 +38,20 @@ def mark(judgement: Judgement, report: RunReport) -> str:
     return _UNPROVEN if is_unproven else _MARKS[judgement.state]
 
 
+def reasons(report: RunReport) -> list[str]:
+    """Return why a run is not as promised, in one line each, with properties named as people know them."""
+    has_primary = report.record.has_primary
+    names = {
+        f"{judgement.expected.name()}: ": f"{words.of_expected(judgement.expected, has_primary)}: "
+        for judgement in report.verdict.judgements
+    }
+    told = []
+    for reason in report.verdict.reasons:
+        name = next((name for name in names if reason.startswith(name)), "")
+        told.append(words.one_line(names.get(name, "") + reason.removeprefix(name)))
+    return told
+
+
 def predicted(judgement: Judgement) -> str:
     """Format the promise, with its budget's value under the run's settings."""
     expected = judgement.expected

@@ -11,7 +11,7 @@ from . import brief, words
 from .cache_tables import cache_sentence
 from .grid import Grid, escaped, in_markdown
 from .headline import headline
-from .judged import predicted_beside_measured
+from .judged import predicted_beside_measured, reasons
 from .suite import Repeats, Spread, every_repeat, repeats, tally
 from .values import RunReport
 
@@ -82,8 +82,8 @@ def _run(report: RunReport) -> list[list[str]]:
 def _reasons(report: RunReport) -> list[str]:
     if not report.verdict.reasons:
         return []
-    reasons = [f"- {escaped(words.one_line(reason))}" for reason in report.verdict.reasons]
-    return ["Why:", "", *reasons]
+    lines = [f"- {escaped(reason)}" for reason in reasons(report)]
+    return ["Why:", "", *lines]
 
 
 def _table(grid: Grid) -> list[str]:

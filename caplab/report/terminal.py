@@ -10,7 +10,7 @@ from . import brief, prose, words
 from .cache_tables import cache_sentence, readers_and_loads
 from .grid import WIDTH, Grid, Painter, in_columns, plain
 from .headline import RunHeadline, headline
-from .judged import predicted_beside_measured
+from .judged import predicted_beside_measured, reasons
 from .suite import every_figure, every_repeat, every_run, tally
 from .tables import latencies, vantages_and_routes
 from .values import RunReport
@@ -105,7 +105,7 @@ def _headline(shown: RunHeadline, paint: Painter, width: int) -> list[str]:
 def _reasons(report: RunReport, width: int) -> list[str]:
     if not report.verdict.reasons:
         return []
-    return ["why:", *_folded([f"- {words.one_line(reason)}" for reason in report.verdict.reasons], width, "  ")]
+    return ["why:", *_folded([f"- {reason}" for reason in reasons(report)], width, "  ")]
 
 
 def _table(grid: Grid, paint: Painter, width: int) -> list[str]:

@@ -25,8 +25,9 @@ from .reading import (
 def write_suite(folder: Path) -> list[Path]:
     """Write one record of all runs of a suite, and why some have no verdict; return the paths of its files."""
     plan = plans.read(folder)
-    drills = [_drill(folder / planned.folder, plan, planned) for planned in judged_runs(folder, plan)]
-    return _write(folder, drills, f"Drill record: suite {plan.suite}", runs_without_verdict(folder, plan))
+    judged = judged_runs(folder, plan)
+    drills = [_drill(folder / planned.folder, plan, planned) for planned in judged]
+    return _write(folder, drills, f"Drill record: suite {plan.suite}", runs_without_verdict(folder, plan, judged))
 
 
 def write_run(folder: Path) -> list[Path]:

@@ -30,7 +30,7 @@ def write_suite(folder: Path, failures: Mapping[str, str]) -> Path:
     plan = plans.read(folder)
     judged = judged_runs(folder, plan)
     runs = [_run_page(folder / planned.folder, command_of(planned)) for planned in judged]
-    missing = [(name, failures.get(name) or why) for name, why in runs_without_verdict(folder, plan)]
+    missing = [(name, failures.get(name) or why) for name, why in runs_without_verdict(folder, plan, judged)]
     return _write(folder, _suite(folder, plan, runs, missing))
 
 

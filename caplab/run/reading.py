@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,9 @@ def why_not_judged(folder: Path) -> str:
     return "it ended without a verdict"
 
 
-def runs_without_verdict(folder: Path, plan: SuitePlan) -> list[tuple[str, str]]:
-    """Return the name of each planned run that has no verdict, and why."""
-    without = [planned for planned in plan.runs if not results.is_judged(folder / planned.folder)]
-    return [(planned.name, why_not_judged(folder / planned.folder)) for planned in without]
+def runs_without_verdict(folder: Path, plan: SuitePlan, judged: Sequence[PlannedRun]) -> list[tuple[str, str]]:
+    """Return the name of each planned run that is not among those with a verdict, and why."""
+    return [(run.name, why_not_judged(folder / run.folder)) for run in plan.runs if run not in judged]
 
 
 def judged_runs(folder: Path, plan: SuitePlan) -> list[PlannedRun]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 from ..command_error import CommandError
@@ -21,11 +20,11 @@ def write_suite(folder: Path) -> list[Path]:
     OSError if a run's folder is a link, which may lead to somebody else's.
     """
     plan = plans.read(folder)
-    runs = [folder / planned.folder for planned in judged_runs(folder, plan)]
+    judged = judged_runs(folder, plan)
+    runs = [folder / planned.folder for planned in judged]
     for run in runs:
-        if run.is_symlink():
-            raise OSError(errno.ELOOP, "it is a link, which may lead to somebody else's folder", str(run))
-    for name, why in runs_without_verdict(folder, plan):
+        results.refuse_link(run)
+    for name, why in runs_without_verdict(folder, plan, judged):
         complain(f"left out: {name}: {why}")
     return [write_run(run) for run in runs]
 

@@ -14,6 +14,7 @@ from caplab.model.runs import MAJORITY, MINORITY, RunRecord
 
 from . import Judgement, Verdict
 
+LATER_SECONDS = 1.0  # shorter ones are blinks
 _TIMES = ("failoverTime", "writeOutage", "readOutage")  # properties that name whose time counts, the first one first
 
 Figures = Mapping[str, Json]
@@ -27,13 +28,25 @@ class Outage:
     at_least: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LaterOutage:
+    """The longest outage of writes that began after heal, by any route; math.inf seconds: the history ended in it.
+
+    zones: those that had one of LATER_SECONDS or more; everywhere: all zones of the side had.
+    """
+
+    seconds: float
+    zones: tuple[str, ...]
+    everywhere: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """How clients were served: those in zones, on a side of the cut, by a route ('': all of them).
 
     outage is of all their operations, writes and reads are of these alone; None: there were none, or it is not known.
-    silence is how long none of their writes was acked, if none was during the whole fault. later is the longest outage
-    of their writes that began after heal, by any route; math.inf if the history ended in it, None if there was none.
+    silence is how long none of their writes was acked, if none was during the whole fault; later: of their writes after
+    heal, None if there was none.
     """
 
     side: str = ""
@@ -43,7 +56,7 @@ class Served:
     writes: Outage | None = None
     reads: Outage | None = None
     silence: Outage | None = None
-    later: float | None = None
+    later: LaterOutage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +119,27 @@ def _served(figures: Figures, record: RunRecord, side: str, route: str) -> Serve
     )
 
 
-def _later(figures: Figures, zones: Sequence[str], healed_ns: int | None) -> float | None:
-    """Return the longest outage of writes in these zones that began after heal, in seconds."""
+def _later(figures: Figures, zones: Sequence[str], healed_ns: int | None) -> LaterOutage | None:
+    """Return the longest outage of writes in these zones that began after heal; None if all were blinks."""
     if healed_ns is None:
         return None
-    lasted = [
+    series = _writes(figures, zones)
+    longest: dict[str, float] = {}
+    for row in series:
+        zone = str(row.get("vantage"))
+        longest[zone] = max(longest.get(zone, 0.0), *_lasted(row, healed_ns), 0.0)
+    hit = tuple(sorted(zone for zone, seconds in longest.items() if seconds >= LATER_SECONDS))
+    return LaterOutage(max(longest.values()), hit, everywhere=len(hit) == len(longest)) if hit else None
+
+
+def _lasted(series: Figures, healed_ns: int) -> list[float]:
+    """Return how many seconds each outage of a series lasted that began after heal."""
+    return [
         math.inf if end is None else (end - start) / 1e9
-        for row in _writes(figures, zones)
-        for outage in _objects(row, "outages")
+        for outage in _objects(series, "outages")
         if isinstance(start := outage.get("start_ns"), int) and start >= healed_ns
         if isinstance(end := outage.get("end_ns"), int) or end is None
     ]
-    return max(lasted, default=None)
 
 
 def _writes(figures: Figures, zones: Sequence[str]) -> list[Figures]:

@@ -35,8 +35,9 @@ def check(history: Table, context: Context) -> Finding:
     """Look for writes acked in an epoch after a later one had begun to ack.
 
     Figures: acked (writes with an epoch), without_epoch (acked writes left out, since their server is not known),
-    epochs in order, changes (failovers that acked writes show), overlaps (writes), overlap_seconds from the first ack
-    of a later epoch to the last ack that overlaps it; witnesses, if there are overlaps.
+    epochs in order, changes (failovers that acked writes show), begun_after_injection (epochs whose first ack came
+    after it; None without a fault), overlaps (writes), overlap_seconds from the first ack of a later epoch to the last
+    ack that overlaps it; witnesses, if there are overlaps.
 
     Whole numbers are in their own order, names in that of their first acks. Raises ValueError if there are both.
     Unknown with fewer than context.enough acked writes that have an epoch, unless one overlaps; and if the engine has
@@ -48,7 +49,7 @@ def check(history: Table, context: Context) -> Finding:
         )
     writes = _acked_writes(history)
     overlaps = _overlaps(writes)
-    figures = _figures(writes, overlaps)
+    figures = _figures(writes, overlaps, context.injected_ns)
     if len(overlaps.place):
         figures["witnesses"] = _witnesses(history, context, writes, overlaps)
     state, reason = _judge(figures, context.enough)
@@ -115,18 +116,20 @@ class _Writes:
     without_epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Overlaps:
     """Writes, by their place among all, that came after the first ack of a later epoch.
 
     first: for each epoch the place of the write that was acked first; later: for each epoch the later one whose first
-    ack came first, itself if there is none. Both by the epochs' places in words.
+    ack came first, itself if there is none; first_ack_ns: NEVER for an epoch that acked nothing. All by the epochs'
+    places in words.
     """
 
     place: Integers
     order: list[int]  # epochs that acked, earliest first
     first: dict[int, int]
     later: dict[int, int]
+    first_ack_ns: Integers
 
 
 def _acked(history: Table) -> Mask:
@@ -166,7 +169,7 @@ def _overlaps(writes: _Writes) -> _Overlaps:
             soonest = epoch
     place = np.flatnonzero(writes.invoke_ns > begun[writes.epoch])
     first = _first_places(writes, first_ack) if len(place) else {}
-    return _Overlaps(place, order, first, later)
+    return _Overlaps(place=place, order=order, first=first, later=later, first_ack_ns=first_ack)
 
 
 def _first_places(writes: _Writes, first_ack: Integers) -> dict[int, int]:
@@ -175,7 +178,7 @@ def _first_places(writes: _Writes, first_ack: Integers) -> dict[int, int]:
     return {int(writes.epoch[place]): int(place) for place in places[::-1]}
 
 
-def _figures(writes: _Writes, overlaps: _Overlaps) -> dict[str, Json]:
+def _figures(writes: _Writes, overlaps: _Overlaps, injected_ns: int | None) -> dict[str, Json]:
     place, order, words = overlaps.place, overlaps.order, writes.words
     overlap_ns = 0
     if len(place):
@@ -188,6 +191,9 @@ def _figures(writes: _Writes, overlaps: _Overlaps) -> dict[str, Json]:
         "without_epoch": writes.without_epoch,
         "epochs": [int(words[epoch]) if _NUMBER.fullmatch(words[epoch]) else words[epoch] for epoch in order],
         "changes": max(0, len(order) - 1),
+        "begun_after_injection": None
+        if injected_ns is None
+        else int((overlaps.first_ack_ns[order] > injected_ns).sum()),
         "overlaps": len(place),
         "overlap_seconds": overlap_ns / 1e9,
     }

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from ..documents import each_once
 from .recording import FormatError
 
 _TOO_LONG = "integer string conversion"  # what Python says of a number of over 4,300 digits
@@ -30,14 +31,7 @@ _AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBERS = (b"0" * 20, b"-" + b"0" * 19)  # digits as zeros; others fit into 64 bits, with a sign or without
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("an object has a field twice")
-    return fields
-
-
-_DECODER = json.JSONDecoder(parse_constant=lambda word: word, object_pairs_hook=_object)  # NaN is text
+_DECODER = json.JSONDecoder(parse_constant=lambda word: word, object_pairs_hook=each_once)  # NaN is text
 
 
 def objects(path: Path) -> Iterator[tuple[int, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,7 +10,7 @@ from caplab.model.runs import CONTROL, RunRecord
 from caplab.verdict import Judgement
 
 from .. import words
-from ..headline import LATER_SECONDS, headline, who
+from ..headline import RunHeadline, headline, lasting, who
 from ..judged import measured, predicted
 from ..values import RunReport
 from .markup import Markup, element, folded, joined, scrolled
@@ -25,7 +24,9 @@ _SIGNS: Mapping[State, str] = {State.HOLDS: "✓", State.VIOLATED: "✗", State.
 _OUTAGE = ("failoverTime", "writeOutage", "readOutage", "timeToRecover", "outages", "unackedShare")
 _LOST, _STALE = ("lost",), ("stale", "staleBehind", "dirty", "missingLost")
 _WORDS: Mapping[str, str] = {
-    "not served for": "of the clients that the row judges: of a cut those of the majority, if it names no other side",
+    "as promised, promise broken": "what the row of the CAP table says of these settings and this fault held, or not",
+    "not proven": "the run proves nothing, whatever was measured; its page says why",
+    "not served for": "the clients that the row judges: in a cut those on the side of the majority, as a rule",
     "forbidden": "it must not happen; once is enough to break the promise",
     "must show": "what such settings are known to cost. A run without it would prove nothing: it is not proven",
     "≤": "at most so much, by the settings that were in force",
@@ -114,13 +115,20 @@ def _row(number: int, page: RunPage, trades: Mapping[Mode, TradeOff]) -> Markup:
     report = page.report
     record, state = report.record, report.verdict.state
     trade = trades[record.engine, record.mode]
-    title, keys = headline(report).title, words.DOT.join((record.engine, record.mode, record.fault))
+    told, keys = headline(report), words.DOT.join((record.engine, record.mode, record.fault))
+    why = element("small", element("b", told.cost)) if state is not State.HOLDS else Markup("")
     link = f"#run-{number}"
     marked = f"{link}-operations" if page.view and page.view.data["marks"] else ""
     cells = (
         _cell("verdict", badge(state), _STATES.index(state)),
-        _cell("what was done", joined(element("a", title, href=link), " ", element("small", keys)), keys),
-        _figure("not served for", report, _of_outage(report), _outage(report), notes=_other_clients(report)),
+        _cell("what was done", joined(element("a", told.title, href=link), " ", why, element("small", keys)), keys),
+        _figure(
+            "not served for",
+            report,
+            _of_outage(report, told),
+            _outage(report, told),
+            notes=_other_clients(report, told),
+        ),
         _figure("acked writes lost", report, _judged(report, _LOST), _lost(report), marked),
         _figure("stale reads", report, _judged(report, _STALE), _stale(report), marked),
         _cell("PACELC", element("abbr", trade.short, title=trade.sentence), trade.short),
@@ -173,22 +181,21 @@ def _judged(report: RunReport, properties: Iterable[str]) -> list[Judgement]:
     return []
 
 
-def _of_outage(report: RunReport) -> list[Judgement]:
+def _of_outage(report: RunReport, told: RunHeadline) -> list[Judgement]:
     """Return the longest time that the row judges of the clients whose outage the cell shows."""
-    judged_side = headline(report).sides.judged
+    judged_side = told.sides.judged
     every = [each for name in _OUTAGE for each in report.verdict.judgements if each.expected.property == name]
     of_side = [each for each in every if judged_side and (each.expected.side or "") == judged_side.side] or every
     wrong = [each for each in of_side if each.state is State.VIOLATED]
     return wrong[:1] or sorted(of_side, key=lambda each: each.measured or 0, reverse=True)[:1]
 
 
-def _other_clients(report: RunReport) -> list[Markup]:
+def _other_clients(report: RunReport, told: RunHeadline) -> list[Markup]:
     """Tell of the clients on the other side of a cut, and of an outage after the fault's end."""
-    sides = headline(report).sides
+    sides = told.sides
     notes = []
-    if sides.judged and sides.judged.later and sides.judged.later >= LATER_SECONDS:
-        lasted = "until the end" if math.isinf(sides.judged.later) else words.short_seconds(sides.judged.later)
-        notes.append(f"after the heal once more: {lasted}")
+    if sides.judged and sides.judged.later:
+        notes.append(f"after the heal no writes {lasting(sides.judged.later)}")
     if sides.judged and sides.other:
         lasted = words.seconds(sides.other.outage.seconds, sides.other.outage.at_least)
         notes.append(f"{who(sides.other, report.record)}: {lasted if sides.other.outage.seconds else 'none'}")
@@ -202,14 +209,15 @@ def _promise(judgement: Judgement, record: RunRecord, shown: float | None) -> st
         return f"on the {judgement.expected.side} {measured(judgement).split(' (<')[0]}: {said}"
     if judgement.expected.side or judgement.expected.property not in ("lost", "stale", "failoverTime", "writeOutage"):
         name = words.of_expected(judgement.expected, record.has_primary)
-        is_shown = judgement.measured is not None and judgement.measured == shown
-        return f"{name}: {said}" if is_shown else f"{name}: {measured(judgement)}, {said}"
+        if judgement.measured is None:
+            return f"{name}: not measured"
+        return f"{name}: {said}" if judgement.measured == shown else f"{name}: {measured(judgement)}, {said}"
     return said
 
 
-def _outage(report: RunReport) -> tuple[str, float | None]:
+def _outage(report: RunReport, told: RunHeadline) -> tuple[str, float | None]:
     """Show the outage of the clients that the row judges."""
-    outage = headline(report).outage
+    outage = told.outage
     if outage is None:
         return _without_fault(report)
     if not outage.seconds:

@@ -11,8 +11,8 @@ from caplab.model.fields import Json
 from .. import brief, prose, words
 from ..cache_tables import cache_sentence, readers_and_loads
 from ..grid import Grid
-from ..headline import headline
-from ..judged import predicted_beside_measured
+from ..headline import headline, lasting
+from ..judged import predicted_beside_measured, reasons
 from ..tables import latencies, vantages_and_routes
 from ..values import RunReport, listed, nested, number
 from .anomalies import MOST
@@ -61,14 +61,14 @@ def section(number: int, page: RunPage, count: int) -> Markup:
 def _head(number: int, page: RunPage, count: int) -> Markup:
     report = page.report
     told = headline(report)
-    reasons = [element("li", words.one_line(reason)) for reason in report.verdict.reasons]
+    wrong = [element("li", reason) for reason in reasons(report)]
     why = {State.VIOLATED: "What was not as promised:", State.UNKNOWN: "Why it proves nothing:"}
     return joined(
         element("nav", _ways(number, count), aria_label="runs"),
         element("h1", told.title),
         element("p", badge(report.verdict.state), " ", element("strong", told.cost), class_="headline"),
         element("p", _sentence(told.served), class_="headline") if told.served else Markup(""),
-        joined(element("p", why.get(report.verdict.state, "")), element("ul", reasons)) if reasons else Markup(""),
+        joined(element("p", why.get(report.verdict.state, "")), element("ul", wrong)) if wrong else Markup(""),
         element("p", words.DOT.join((f"run {number}", report.name, report.run_id)), class_="muted"),
     )
 
@@ -234,7 +234,15 @@ def _yearly(report: RunReport) -> Markup:
     lasted = f"{'at least ' if at_least else ''}{words.seconds(seconds)}"
     caption = f"faults like this one, of {lasted} each, that {'at most ' if at_least else ''}fit into a year"
     made = table(("availability", "may be away for", "faults a year"), rows, caption)
-    return joined(title, made, element("p", lost) if (lost := _lost_each_time(report)) else Markup(""))
+    return joined(title, made, (element("p", note) for note in (_later(report), _lost_each_time(report)) if note))
+
+
+def _later(report: RunReport) -> str:
+    """Say what the budget leaves out; '' if clients were served from then on."""
+    judged = headline(report).sides.judged
+    if judged is None or judged.later is None:
+        return ""
+    return f"It leaves out that writes were not served {lasting(judged.later)} after the heal."
 
 
 def _lost_each_time(report: RunReport) -> str:

@@ -47,7 +47,10 @@ def inject(run: RunContext, namespace: str, spec: FaultSpec) -> dict[str, Any]:
         server.create(FAULT, namespace, name, spec.to_body())
         wait_until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
     except NotInTime as late:
-        raise ActivityFailed(f"The fault {name} is not live: {late} Hint: use an otherwise idle machine.") from late
+        raise ActivityFailed(
+            f"The fault {name} is not live in time, so that it comes when nothing waits for it: {late}"
+            " Hint: use an otherwise idle machine."
+        ) from late
     except Exception as error:  # the API server, the operator or an agent refused it; or none answers
         raise ActivityFailed(f"The fault {name} is not live: {reason_of(error)}") from error
     fault = run.state.faults[name]

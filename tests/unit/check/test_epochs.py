@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.checkers.histories import NEW_ID, OLD_ID, history, operation
+from support.checkers.histories import NEW_ID, OLD_ID, history, kill, operation
 
 from caplab.check import Context, State, run_checker
 from caplab.check.epochs import CHECKER, check
@@ -22,6 +22,21 @@ def test_epochs_that_follow_each_other_hold() -> None:
     state, figures = figures_of(writes("1", 0) + writes("2", 5000))
     assert state is State.HOLDS
     assert (figures["epochs"], figures["changes"], figures["overlaps"]) == ([1, 2], 1, 0)
+
+
+def test_epochs_that_begin_after_the_injection_are_counted_apart() -> None:
+    """A failover before the fault is none of it."""
+    rows = history(writes("1", 0) + writes("2", 5000) + writes("3", 10_000))
+    windows = ((kill(7_000, 9_000),), 1), ((kill(2_000, 9_000),), 2), ((), None)
+    for fault_windows, begun in windows:
+        finding = check(rows, Context(fault_windows=fault_windows))
+        assert (finding.figures["changes"], finding.figures["begun_after_injection"]) == (2, begun)
+
+
+def test_an_epoch_that_only_failed_writes_show_has_not_begun() -> None:
+    rows = history(writes("1", 0) + writes("2", 5000) + [operation(6000, "fail", epoch="3", error="refused")])
+    figures = check(rows, Context(fault_windows=(kill(2_000, 9_000),))).figures
+    assert (figures["epochs"], figures["begun_after_injection"]) == ([1, 2], 1)
 
 
 def test_a_write_invoked_and_acked_in_an_epoch_that_was_over_shows_two_primaries() -> None:

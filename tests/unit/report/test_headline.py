@@ -50,7 +50,7 @@ def test_a_run_that_loses_what_it_may_lose_is_as_promised_and_says_how_much() ->
 def test_the_time_is_that_of_the_side_that_the_row_judges_with_the_other_beside_it() -> None:
     shown = headline(cut_report())
     assert shown.served == (
-        "the majority wrote again after 2.02 s and read throughout; the zone cut off wrote nothing for 40.0 s"
+        "the majority wrote again after 2.02 s and read throughout; the cut-off zone wrote nothing for 40.0 s"
     )
     assert shown.outage == Outage(2.022)
     sides = shown.sides
@@ -63,7 +63,7 @@ def test_the_time_is_that_of_the_side_that_the_row_judges_with_the_other_beside_
 
 
 def test_a_side_that_was_served_throughout_says_so() -> None:
-    assert headline(cut_report(zone_down_ms=0)).served.endswith("; the zone cut off was served throughout the fault")
+    assert headline(cut_report(zone_down_ms=0)).served.endswith("; the cut-off zone was served throughout the fault")
     assert headline(cut_report(majority_down_ms=0)).served.startswith("the majority was served throughout the fault; ")
 
 
@@ -78,7 +78,7 @@ def test_an_outage_that_the_history_ends_in_is_a_lower_bound() -> None:
     shown = headline(cut_report(zone_down_ms=90_000, majority_down_ms=90_000))
     assert shown.served == (
         "the majority did not write again within 50.0 s and read throughout; "
-        "the zone cut off wrote nothing for at least 50.0 s"
+        "the cut-off zone wrote nothing for at least 50.0 s"
     )
     assert shown.line.startswith(
         "PROMISE BROKEN: failover time, on the majority, by service >= 49.992 s (promised: ≤ 6.0 s)"
@@ -111,6 +111,23 @@ def test_an_outage_after_the_heal_is_told_too(began: int, ended: int, told: str)
         if row["op"] == "add" and began <= at_ms < ended:
             row |= {"outcome": "fail", "error": "refused"}
     assert headline(report_of(rows, fault_windows=(kill(10_000, 22_000),))).served == told
+
+
+def test_an_outage_after_the_heal_names_its_zone_if_others_had_none() -> None:
+    rows = killed_run()
+    for row in rows:
+        at_ms = (row["scheduled_ns"] - at(0)) / 1e6
+        if row["op"] == "add" and row["vantage"] == "b" and 24_000 <= at_ms < 27_000:
+            row |= {"outcome": "fail", "error": "refused"}
+    told = headline(report_of(rows, fault_windows=(kill(10_000, 22_000),))).served
+    assert told.endswith(", and after the heal could not write in zone b for another 3.00 s")
+
+
+def test_what_the_other_side_lost_stands_beside_how_it_was_served() -> None:
+    told = headline(cut_report(zone_down_ms=0, lost=300)).served
+    assert told.endswith(
+        "; the cut-off zone was served throughout the fault, and lost 300 of 2,000 acknowledged writes"
+    )
 
 
 def test_a_control_in_which_nothing_happened_says_so() -> None:
@@ -147,7 +164,7 @@ def test_what_proves_nothing_says_why_and_still_what_it_cost() -> None:
     assert doubt == "NOT PROVEN: There is no evidence of the fault, 2 of 100 acknowledged writes lost"
     must = judged("twoPrimaries", Promise.MUST_SHOW, State.UNKNOWN, measured=0, of=90)
     assert line(must, state=State.UNKNOWN, reason="it must show here") == (
-        "NOT PROVEN: split-brain writes 0 of 90 (promised: must show)"
+        "NOT PROVEN: 0 split-brain writes (promised: must show)"
     )
 
 

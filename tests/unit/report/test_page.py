@@ -96,6 +96,8 @@ def test_the_table_shows_what_happened_and_what_was_promised(text: str) -> None:
     assert "≤ 32.0 s" in rows[0]
     assert "0 of 2,800" in rows[0]
     assert "1 of 2,800" in rows[1]
+    assert "1 of 2,800 acknowledged writes lost (promised: none)" in rows[1]  # why it is red
+    assert "There is no evidence that the kill of pg-0 was live" in rows[3]
     assert f"{STALE} of 60" in rows[2]
     assert "not measured" in rows[0]  # stale reads: no read has a key
     assert "not judged" in rows[2]  # stale reads: they were measured, and no row names them

@@ -32,7 +32,7 @@ def test_the_summary_begins_with_the_table_and_folds_each_run() -> None:
     assert "<details><summary>postgres/kill-primary: AS PROMISED: none of 2,800 acknowledged writes lost" in text
     assert "<details open><summary>postgres/kill-primary: PROMISE BROKEN: 1 of 2,800 acknowledged" in text
     assert text.count("<details") == text.count("</details>") == 2
-    assert "- lost: 1 of 2800; forbidden." in lines
+    assert "- acked writes lost: 1 of 2800; forbidden." in lines
     assert "| acked writes lost | forbidden | 1 of 2,800 | VIOLATED |" in lines
     assert "| acked writes lost | forbidden | 0 of 2,800 (&lt; 3/n = 0.11 % at 95 %) | ok |" in lines
 

@@ -212,7 +212,9 @@ def test_the_second_clock_counts_from_the_injection_and_says_what_it_lacks() -> 
     assert clock_check(stamped, report.findings) == ClockCheck(NEW_ID, 2.021, 2.003)
     assert clock_check(stamped, ()) == ClockCheck(NEW_ID, 2.021, None, "the probes saw no outage")
     several = [
-        replace(finding, figures={**finding.figures, "changes": 3}) if finding.property == "epochs" else finding
+        replace(finding, figures={**finding.figures, "begun_after_injection": 3})
+        if finding.property == "epochs"
+        else finding
         for finding in report.findings
     ]
     apart = clock_check(stamped, several)  # the stamp is of the last epoch, the first ack may be of another
@@ -231,7 +233,7 @@ def test_the_second_clock_counts_from_the_injection_and_says_what_it_lacks() -> 
 def test_a_lost_write_is_counted_marked_and_given_as_the_reason() -> None:
     lines = lines_of(with_two_lost())
     assert lines[1].startswith("PROMISE BROKEN: 2 of 2,800 acknowledged writes lost (promised: none)")
-    assert lines[lines.index("why:") + 1] == "  - lost: 2 of 2800; forbidden."
+    assert lines[lines.index("why:") + 1] == "  - acked writes lost: 2 of 2800; forbidden."
     assert ["acked writes lost", "forbidden", "2 of 2,800", "VIOLATED"] in table_of(lines, "promised")
     lost = {(row[0], row[2]): row[7] for row in table_of(lines, "every vantage")}
     assert (lost["a", "add"], lost["b", "add"], lost["c", "add"]) == ("0", "1", "1")

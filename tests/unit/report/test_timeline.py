@@ -221,7 +221,7 @@ def test_the_head_says_what_was_done_its_verdict_with_the_cost_and_how_clients_w
 def test_each_side_of_a_cut_has_its_mark() -> None:
     report = replace(cut_report(), record=replace(cut_report().record, settled_ns=None))
     shown = texts(ElementTree.fromstring(timeline(table(cut_run()), report)))
-    assert {"majority served again after 2.02 s", "zone cut off served again after 40.0 s"} <= set(shown)
+    assert {"majority served again after 2.02 s", "cut-off zone served again after 40.0 s"} <= set(shown)
 
 
 def test_the_warm_up_is_pale() -> None:

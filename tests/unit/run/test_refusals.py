@@ -177,7 +177,7 @@ def test_a_line_without_a_name_says_what_is_missing(capsys: Captured) -> None:
 def test_a_plan_is_the_runs_that_would_be_made(capsys: Captured) -> None:
     assert cli.main(["run", "smoke", "--repeat", "2", "--plan"]) == 0
     first, again, *rest = capsys.readouterr().out.splitlines()
-    assert first == again == "postgres/kill-primary durability=quorum"
+    assert first == again == "postgres/kill-primary durability=quorum rate=20"
     assert len(rest) == 4
     assert cli.main(["run", "smokey", "--plan"]) == 3
 
