@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from caplab.contract import meta
-from caplab.contract.names import CLUSTER_LABEL, MEMBER, PART_LABEL
+from caplab.contract.names import CLUSTER_LABEL, FAST_PATH_LABEL, MEMBER, PART_LABEL
 from caplab.contract.phases import READY
 from caplab.kube.client import Body
 from caplab.model.fields import Json
+
+from ..server import Server
 
 Answer = TypeVar("Answer")
 
@@ -54,6 +56,13 @@ def replicas(body: Body) -> list[str]:
     """Return all members except the primary: pure."""
     status = body["status"]
     return [member["name"] for member in status["members"] if member["name"] != status.get("primary")]
+
+
+def fast_path(server: Server, namespace: str, cluster: str) -> dict[str, Json]:
+    """Return whether each member's death is decided at once, and for how long its next container waits for that."""
+    holds = {meta.labels_of(pod).get(FAST_PATH_LABEL, "") for pod in server.pods(namespace, selector(cluster))}
+    seconds = holds.pop() if len(holds) == 1 else ""
+    return {"fastPath": True, "startHoldSeconds": int(seconds)} if seconds.isdecimal() else {"fastPath": False}
 
 
 def ask_each(pods: Sequence[str], ask: Callable[[str], Answer]) -> dict[str, Answer]:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from caplab.contract import meta
 from caplab.contract.engines import REDIS
 from caplab.kube.client import Body
 from caplab.kube.errors import ExecFailed
@@ -44,7 +45,8 @@ def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, J
     members, sentinels = ([pod["name"] for pod in body["status"][part]] for part in ("members", "sentinels"))
     of_members = cluster_status.ask_each(members, lambda pod: _member_settings(server, namespace, pod))
     of_sentinels = cluster_status.ask_each(sentinels, lambda pod: _sentinel_settings(server, namespace, pod))
-    return {**cluster_status.agreed(of_members), **cluster_status.agreed(of_sentinels)}
+    fast_path = cluster_status.fast_path(server, namespace, meta.name_of(body))
+    return {**cluster_status.agreed(of_members), **cluster_status.agreed(of_sentinels), **fast_path}
 
 
 def _member_settings(server: Server, namespace: str, pod: str) -> dict[str, Json]:

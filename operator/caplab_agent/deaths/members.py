@@ -8,18 +8,17 @@ from typing import Any
 
 from caplab.contract import meta
 from caplab.contract.deaths import container_id_of
-from caplab.contract.names import DECIDED_ANNOTATION, ENGINE_LABEL, FAST_PATH_LABEL, ROLE_LABEL
+from caplab.contract.names import DECIDED_ANNOTATION, ENGINE_LABEL, FAST_PATH_LABEL
 
 from ..faults import is_uid
 
 Body = Mapping[str, Any]
-_PRIMARY = "primary"
 _LONGEST_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A primary's container; hold_seconds: for how long at most the next one waits."""
+    """A member's container; hold_seconds: for how long at most the next one waits."""
 
     namespace: str
     pod: str
@@ -33,9 +32,9 @@ class Member:
         return f"death-{self.container_id[:12]}"
 
 
-def primaries(pods: Iterable[Body]) -> list[Member]:
-    """Return the running primaries whose death is to hand over at once."""
-    return [member for pod in pods if meta.labels_of(pod).get(ROLE_LABEL) == _PRIMARY and (member := _member(pod))]
+def to_watch(pods: Iterable[Body]) -> list[Member]:
+    """Return the running members whose death is decided at once: which of them leads, only the operator knows."""
+    return [member for pod in pods if (member := _member(pod))]
 
 
 def decided(pods: Iterable[Body]) -> set[tuple[str, str]]:

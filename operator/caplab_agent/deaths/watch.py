@@ -1,4 +1,4 @@
-"""The watch for deaths: it sleeps until the first process of a primary's container ends, and proves what that means."""
+"""The watch for deaths: it sleeps until the first process of a member's container ends, and proves what that means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from caplab.contract.deaths import Death
 from ..cgroups import Cgroups, Container
 from ..faults import Body
 from ..injectors.kill.gate import Gates, NoGate
-from .members import Member, decided, primaries
+from .members import Member, decided, to_watch
 
 _EMPTY_SECONDS = 1.0  # for which a container may take to end whose first process has ended
 _LOOK_SECONDS = 0.002
@@ -33,7 +33,7 @@ class _Watched:
 
 @dataclass(slots=True, kw_only=True)
 class DeathWatch:
-    """Watches the primaries of this node. on_pods may be called from any thread.
+    """Watches the members of this node. on_pods may be called from any thread.
 
     The first process of a container is that of its pid namespace: the kernel ends it last, after all others. When it
     ends, the start gate is closed, the cgroup is read until it is empty, and the death is reported. Whatever fails
@@ -55,7 +55,7 @@ class DeathWatch:
 
     def on_pods(self, pods: Sequence[Body]) -> None:
         """Take in the list of all members' pods of this node."""
-        wanted = {(member.pod_uid, member.container_id): member for member in primaries(pods)}
+        wanted = {(member.pod_uid, member.container_id): member for member in to_watch(pods)}
         done = decided(pods)
         with self._lock:
             there = {(each.member.pod_uid, each.member.container_id): fd for fd, each in self._watched.items()}

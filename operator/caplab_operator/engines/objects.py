@@ -13,6 +13,7 @@ from caplab.contract.names import (
     CLUSTER_LABEL,
     ENGINE_LABEL,
     EXPORTER,
+    FAST_PATH_LABEL,
     MEMBER,
     OPERATOR,
     PART_LABEL,
@@ -26,6 +27,7 @@ Manifest = dict[str, Any]
 
 APPLICATION = "caplab"  # the clients' login
 OPERATOR_ROLE = "caplab-operator-namespaced"  # charts/caplab/templates/operator.yaml
+_HOLD_SECONDS = "2"  # for which a dead member's next container waits at most until it is decided who leads
 
 
 def labels(cluster: Cluster) -> dict[str, str]:
@@ -256,6 +258,11 @@ def from_secret(variable: str, name: str, key: str) -> Manifest:
 def scratch(name: str, **limits: str) -> Manifest:
     """Build a volume that is deleted with its pod."""
     return {"name": name, "emptyDir": limits}
+
+
+def fast_path(is_on: bool) -> dict[str, str]:
+    """Return the label of members whose proven death is decided at once: for how many seconds the next one is held."""
+    return {FAST_PATH_LABEL: _HOLD_SECONDS} if is_on else {}
 
 
 def gate() -> Manifest:

@@ -20,11 +20,12 @@ from .exporters import Exporting
 from .postgres.clusters import PostgresClusters
 from .postgres.deaths import decide as decide_postgres
 from .redis.clusters import RedisClusters
+from .redis.deaths import decide as decide_redis
 
 Body = Mapping[str, Any]
 
 # What a primary's proven death leads to, by the engine's name.
-DECIDERS: Mapping[str, Decide] = {POSTGRES.name: decide_postgres}
+DECIDERS: Mapping[str, Decide] = {POSTGRES.name: decide_postgres, REDIS.name: decide_redis}
 
 
 class Handlers(Protocol):

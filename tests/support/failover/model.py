@@ -22,7 +22,7 @@ from caplab_operator.engines.postgres import release
 from caplab.contract.deaths import Death
 
 MEMBERS = ("pg-0", "pg-1", "pg-2")
-MOST_RENEWALS, MOST_LIVES, MOST_READINGS = 3, 1, 1
+MOST_RENEWALS, MOST_LIVES, MOST_READINGS = 2, 1, 1
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -34,7 +34,7 @@ class Lock:
     renewed: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """life: the number of its container. read: the lock as it read it last. held: its next container waits."""
 
@@ -63,7 +63,7 @@ class Reading:
     shown: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """Everything; tick grows with each renewal and each death."""
 
@@ -96,7 +96,8 @@ class Rules:
 def initial() -> State:
     """Return a cluster whose first member leads."""
     lock = Lock(0, 0)
-    return State(lock, (Member(writes=True, read=lock), *(Member(read=lock) for _ in MEMBERS[1:])))
+    replicas = (Member(read=lock) for _ in MEMBERS[1:])
+    return State(lock=lock, members=(Member(writes=True, read=lock), *replicas))
 
 
 def steps(state: State, rules: Rules) -> Iterator[Step]:

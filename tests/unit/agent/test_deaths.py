@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.clock import Clock
-from caplab_agent.deaths.members import Member, decided, primaries
+from caplab_agent.deaths.members import Member, decided, to_watch
 from caplab_agent.deaths.watch import DeathWatch
 from caplab_agent.injectors.kill.gate import Gates
 
 from caplab.contract.deaths import CONDITION, Death
-from caplab.contract.names import DECIDED_ANNOTATION, ENGINE_LABEL, FAST_PATH_LABEL, ROLE_LABEL
+from caplab.contract.names import DECIDED_ANNOTATION, ENGINE_LABEL, FAST_PATH_LABEL
 
 UID, CONTAINER = "11111111-2222-3333-4444-555555555555", "c" * 64
 HOLD = f"closed-death-{CONTAINER[:12]}"
 
 
-def pod(role: str = "primary", container: str = CONTAINER, **metadata: Any) -> dict[str, Any]:
-    labels = {ROLE_LABEL: role, ENGINE_LABEL: "postgres", FAST_PATH_LABEL: "2"} | metadata.pop("labels", {})
+def pod(container: str = CONTAINER, **metadata: Any) -> dict[str, Any]:
+    labels = {ENGINE_LABEL: "postgres", FAST_PATH_LABEL: "2"} | metadata.pop("labels", {})
     return {
         "metadata": {"namespace": "ns", "name": "pg-0", "uid": UID, "labels": labels, **metadata},
         "status": {"containerStatuses": [{"name": "postgres", "containerID": f"containerd://{container}"}]},
@@ -127,7 +127,6 @@ def test_a_member_without_a_gate_is_reported_as_free(node: Node) -> None:
 @pytest.mark.parametrize(
     "seen",
     [
-        [pod(role="replica")],
         [pod(labels={FAST_PATH_LABEL: "soon"})],
         [pod(container="c" * 12)],
         [pod(uid="../../etc")],
@@ -138,7 +137,7 @@ def test_a_member_without_a_gate_is_reported_as_free(node: Node) -> None:
 def test_nobody_else_is_watched(node: Node, seen: list[dict[str, Any]]) -> None:
     node.watch.on_pods([pod()])
     node.watch.on_pods(seen)
-    assert decided(seen) or primaries(seen) == []
+    assert decided(seen) or to_watch(seen) == []
     if not decided(seen):
         node.kill()
         node.watch.look(0)

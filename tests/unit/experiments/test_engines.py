@@ -15,7 +15,7 @@ from chaoscaplab.probes.loads import clock_run
 from chaoslib.exceptions import ActivityFailed
 from support.runs.held_runs import begin_run
 
-from caplab.contract.names import CLUSTER_LABEL, PART_LABEL
+from caplab.contract.names import CLUSTER_LABEL, FAST_PATH_LABEL, PART_LABEL
 from caplab.contract.objects import FaultSpec
 from caplab.kube.errors import ExecFailed
 from caplab.model import keys
@@ -41,6 +41,7 @@ class FakeServer:
     def __init__(self, answers: dict[tuple[str, str], str | ExecFailed], body: Any = None) -> None:
         self.asked: list[tuple[str, str]] = []
         self.selectors: list[str] = []
+        self.holds: list[str] = []  # of the members' pods, as their labels have them
         self._answers, self._body = answers, body
 
     def execute(self, namespace: str, pod: str, *command: str) -> str:
@@ -59,7 +60,7 @@ class FakeServer:
 
     def pods(self, namespace: str, selector: str) -> list[Any]:
         self.selectors.append(selector)
-        return []
+        return [{"metadata": {"labels": {FAST_PATH_LABEL: seconds}}} for seconds in self.holds]
 
 
 def server(answers: dict[tuple[str, str], str | ExecFailed] | None = None, body: Any = None) -> Any:
@@ -109,6 +110,23 @@ def test_only_members_are_looked_at_and_not_what_else_belongs_to_a_cluster() -> 
     fake = server()
     assert list(Cluster(server=fake, engine=redis, namespace="ns", name="rd", spec={}).members()) == []
     assert fake.selectors == [f"{CLUSTER_LABEL}=rd,{PART_LABEL}=member"]
+
+
+@pytest.mark.parametrize(
+    ("holds", "settings"),
+    [
+        (["2", "2", "2"], {"fastPath": True, "startHoldSeconds": 2}),
+        (["2", "3", "2"], {"fastPath": False}),
+        (["soon"], {"fastPath": False}),
+        ([], {"fastPath": False}),
+    ],
+)
+def test_deaths_are_decided_at_once_only_if_that_is_so_of_every_member(
+    holds: list[str], settings: dict[str, Any]
+) -> None:
+    fake = server()
+    fake.holds = holds
+    assert cluster_status.fast_path(fake, "ns", "rd") == settings
 
 
 def test_members_that_a_fault_restarted_are_those_with_a_restarted_container(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +258,7 @@ SPEC: dict[str, Any] = {
         "downAfterMilliseconds": 1000,
         "failoverTimeoutMilliseconds": 6000,
         "restartedPrimary": "WaitForDecision",
+        "fastPath": False,
     },
 }
 
@@ -284,6 +303,7 @@ def test_redis_says_its_settings_by_its_members_and_its_sentinels() -> None:
         "failoverTimeoutMilliseconds": 6000,
         "quorum": 2,
         "sentinels": 3,
+        "fastPath": False,
     }
     assert redis.differences(SPEC, settings) == []
     assert evaluate("downAfter + failoverTimeout", settings) == 7

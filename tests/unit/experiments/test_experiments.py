@@ -267,13 +267,16 @@ def test_a_variant_of_the_cluster_is_its_spec_with_more() -> None:
     assert back == {
         "replicas": 3,
         "persistence": "everysec",
-        "failover": {"restartedPrimary": "ComeBack", "downAfterMilliseconds": 5000},
+        "failover": {"restartedPrimary": "ComeBack", "downAfterMilliseconds": 5000, "fastPath": False},
     }
-    assert waits == {"replicas": 3, "persistence": "everysec", "failover": {"restartedPrimary": "WaitForDecision"}}
+    waiting = {"restartedPrimary": "WaitForDecision", "fastPath": False}
+    assert waits == {"replicas": 3, "persistence": "everysec", "failover": waiting}
 
 
 def test_a_variant_that_there_is_not_is_refused_with_those_there_are() -> None:
-    with pytest.raises(FieldError, match=r"'variant' must be one of ComeBack, WaitForDecision, found 'waits'"):
+    with pytest.raises(
+        FieldError, match=r"'variant' must be one of ComeBack, WaitForDecision, WaitForDecision-fast, found 'waits'"
+    ):
         planned("redis/crash-primary", restarted="waits")
     for half in ("variant", "variants"):
         experiment = loaded("redis/crash-primary")

@@ -8,7 +8,7 @@ from typing import Any
 
 from caplab.contract import ports
 from caplab.contract.engines import POSTGRES
-from caplab.contract.names import FAST_PATH_LABEL, GENERATION_ANNOTATION, GROUP, ROLE_LABEL, SCOPE_LABEL
+from caplab.contract.names import GENERATION_ANNOTATION, GROUP, ROLE_LABEL, SCOPE_LABEL
 
 from .. import network, objects
 from ..objects import Manifest
@@ -17,7 +17,6 @@ from .spec import PostgresSpec
 
 POSTGRES_PORT, PATRONI_PORT = POSTGRES.port, ports.PATRONI
 GRACE_SECONDS = 20  # for the switchover (images/postgres/switchover) and a clean shutdown after it
-HOLD_SECONDS = "2"  # for which a dead primary's next container waits until another member leads
 _USER_ID = 10002  # images/postgres
 _STATE = ("config", "sync", "failover")  # what Patroni keeps, beside the leader object, each in Endpoints of its own
 _MAX_MEMBERS = 9  # spec.replicas' maximum in the CRD
@@ -156,14 +155,15 @@ def _outliving(spec: PostgresSpec, service: Manifest) -> Manifest:
 def stateful_set(spec: PostgresSpec, image: str, replicas: int) -> Manifest:
     """Build the members' StatefulSet. The operator itself restarts them, since only it knows which is primary."""
     members = objects.part(spec)
-    fast_path = {FAST_PATH_LABEL: HOLD_SECONDS} if spec.failover.fast_path else {}
     volumes = [
         {"name": "patroni", "configMap": {"name": f"{spec.name}-patroni"}},
         objects.scratch("temporary"),
         objects.gate(),
     ]
     template = {
-        "metadata": {"labels": {**members, SCOPE_LABEL: scope(spec.name), **fast_path}},
+        "metadata": {
+            "labels": {**members, SCOPE_LABEL: scope(spec.name), **objects.fast_path(spec.failover.fast_path)}
+        },
         "spec": {
             **objects.pod(members, _USER_ID, _container(spec, image), volumes),
             "serviceAccountName": f"{spec.name}-member",

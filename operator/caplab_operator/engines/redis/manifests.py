@@ -158,7 +158,10 @@ def members(spec: RedisSpec, image: str, replicas: int) -> Manifest:
     )
     selector = objects.part(spec, MEMBER)
     template = {
-        "metadata": {"labels": selector, "annotations": {RESTART_ANNOTATION: restart_digest(spec)}},
+        "metadata": {
+            "labels": {**selector, **objects.fast_path(spec.failover.decides_deaths)},
+            "annotations": {RESTART_ANNOTATION: restart_digest(spec)},
+        },
         "spec": {
             **objects.pod(selector, _USER_ID, container, volumes),
             **_POD,

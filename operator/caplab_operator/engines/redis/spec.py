@@ -12,13 +12,19 @@ from caplab.model.sizes import size_bytes
 from ..cluster import Cluster, common_fields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failover:
     """Sentinel's timing, and what a restarted primary does while the Sentinels still name it primary."""
 
     down_after_milliseconds: int
     failover_timeout_milliseconds: int
     restarted_primary: str  # WaitForDecision, ComeBack
+    fast_path: bool
+
+    @property
+    def decides_deaths(self) -> bool:
+        """Whether a primary's proven death starts the failover; not if a restarted one is to be primary again."""
+        return self.fast_path and self.restarted_primary == "WaitForDecision"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +57,10 @@ def parse(body: Mapping[str, Any]) -> RedisSpec:
         min_replicas_to_write=spec["minReplicasToWrite"],
         min_replicas_max_lag_seconds=spec["minReplicasMaxLagSeconds"],
         failover=Failover(
-            failover["downAfterMilliseconds"],
-            failover["failoverTimeoutMilliseconds"],
-            failover["restartedPrimary"],
+            down_after_milliseconds=failover["downAfterMilliseconds"],
+            failover_timeout_milliseconds=failover["failoverTimeoutMilliseconds"],
+            restarted_primary=failover["restartedPrimary"],
+            fast_path=failover["fastPath"],
         ),
         max_memory_bytes=size_bytes(spec["maxMemory"]),
         eviction_policy=spec["evictionPolicy"],

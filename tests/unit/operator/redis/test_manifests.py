@@ -91,7 +91,14 @@ def template(spec: RedisSpec) -> dict[str, Any]:
         {"sentinels": 5},
         {"persistence": "none"},
         {"max_memory_bytes": 1},
-        {"failover": Failover(500, 5000, "ComeBack")},
+        {
+            "failover": Failover(
+                down_after_milliseconds=500,
+                failover_timeout_milliseconds=5000,
+                restarted_primary="ComeBack",
+                fast_path=False,
+            )
+        },
         {"parameters": {"hz": "50", "databases": "16"}},  # 16 is what it is anyway
     ],
 )
@@ -204,6 +211,6 @@ def test_sentinels_get_their_timing_after_they_know_whom_to_watch() -> None:
 
 @pytest.mark.parametrize(("down_after", "expected"), [(500, 125), (1000, 250), (30_000, 250)])
 def test_a_sentinel_asks_several_times_before_it_takes_anybody_for_down(down_after: int, expected: int) -> None:
-    spec = replace(SPEC, failover=Failover(down_after, 6000, "WaitForDecision"))
+    spec = replace(SPEC, failover=replace(SPEC.failover, down_after_milliseconds=down_after))
     assert configuration.sentinel_periods(spec)["ping-period"] == str(expected)
     assert configuration.sentinel_periods(spec).keys() == configuration.PERIODS

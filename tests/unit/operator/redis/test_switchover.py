@@ -15,7 +15,10 @@ from caplab_operator.handlers.redis.switchover import switch_over
 
 SPEC = RedisSpec(
     name="rd", namespace="demo", uid="u", generation=1, replicas=2, sentinels=1, persistence="everysec",
-    min_replicas_to_write=0, min_replicas_max_lag_seconds=10, failover=Failover(1000, 6000, "WaitForDecision"),
+    min_replicas_to_write=0, min_replicas_max_lag_seconds=10, 
+    failover=Failover(
+        down_after_milliseconds=1000, failover_timeout_milliseconds=6000, restarted_primary="WaitForDecision", fast_path=False,
+    ),
     max_memory_bytes=1, eviction_policy="noeviction", storage_size="1Gi", keep_volumes=False, memory_request="64Mi",
     cpu_request="50m", parameters={},
 )  # fmt: skip
