@@ -60,6 +60,14 @@ class FakeApi:
         self.noted |= {uid: annotations[DECIDED_ANNOTATION]}
 
 
+@pytest.fixture(autouse=True)
+def others(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The other members that run."""
+    names = ["pg-1", "pg-2"]
+    monkeypatch.setattr(postgres_deaths, "_running_others", lambda *_: names)
+    return names
+
+
 def decide(api: FakeApi, body: dict[str, Any] | None = None) -> str:
     return postgres_deaths.decide(cast(Api, api), body or pod(), DEATH)
 
@@ -87,6 +95,13 @@ def test_a_release_is_refused(state: dict[str, Any], body: dict[str, Any], why: 
     assert decide(api, body).startswith("its lock is not released: ")
     assert why in decide(api, body)
     assert api.lock == state
+
+
+def test_a_lock_that_nobody_could_take_stays_with_the_one_that_has_all_the_writes(others: list[str]) -> None:
+    others.clear()
+    api = FakeApi(lock())
+    assert decide(api) == "its lock is not released: no other member runs that could take it"
+    assert api.lock == lock()
 
 
 def test_a_lock_that_was_renewed_between_reading_and_releasing_stays() -> None:

@@ -17,6 +17,7 @@ from .readings import Reading
 
 _TIMEOUT_SECONDS = 2.0
 _REFUSAL_CHARACTERS = 300
+_RUNNING = ("running", "streaming")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,13 @@ def look(pods: Sequence[Pod], leader: str | None) -> ObservedPostgres:
     )
 
 
+def running(pods: Sequence[Pod], seconds: float) -> list[str]:
+    """Return the members whose own Postgres runs, as each says itself within so many seconds."""
+    with ThreadPoolExecutor(max(1, len(pods))) as pool:
+        answers = pool.map(lambda pod: answer_from(_get(pod, "/patroni", seconds)), pods)
+        return [pod.name for pod, answer in zip(pods, answers, strict=True) if answer and answer["state"] in _RUNNING]
+
+
 def send(address: str, password: str, path: str, what: Mapping[str, Any], method: str = "POST") -> str:
     """Have a member's Patroni do something. Returns its refusal in its own words, '' if there is none.
 
@@ -76,11 +84,11 @@ def send(address: str, password: str, path: str, what: Mapping[str, Any], method
     return "" if 200 <= status < 300 else f"{status} {text}"
 
 
-def _get(pod: Pod, path: str) -> object:
+def _get(pod: Pod, path: str, seconds: float = _TIMEOUT_SECONDS) -> object:
     """Return the answer whatever its status: /patroni answers 503 with its state while Postgres is down."""
     if pod.address is None:
         return None
     try:
-        return json.loads(request(pod.address, PATRONI_PORT, "GET", path, _TIMEOUT_SECONDS)[1])
+        return json.loads(request(pod.address, PATRONI_PORT, "GET", path, seconds)[1])
     except (OSError, ValueError, RecursionError):
         return None

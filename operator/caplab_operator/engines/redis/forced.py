@@ -24,6 +24,8 @@ def refusal(spec: RedisSpec, observed: ObservedRedis, member: str, death: Death,
         return f"{votes} of {spec.sentinels} Sentinels name it as the primary"
     if any(FAILING_OVER in sentinel.flags for sentinel in sentinels):
         return "a Sentinel fails over already"
+    if not observed.members:
+        return "no other member answers that could be promoted"
     late_milliseconds = (now_ns - death.unix_ns) / 1e6
     if late_milliseconds > spec.failover.down_after_milliseconds / 2:
         return f"it died {late_milliseconds:.0f} ms ago, and the Sentinels are about to see it themselves"

@@ -8,13 +8,17 @@ from typing import Any
 
 from caplab.contract import meta
 from caplab.contract.deaths import Death
+from caplab.contract.engines import POSTGRES
 from caplab.contract.names import CLUSTER_LABEL
 from caplab.kube.errors import ApiError, Refused
 
 from ...api import Api
-from ...engines.postgres import manifests, release
+from ...engines import objects
+from ...engines.postgres import manifests, observe, release
+from ..pods import pods_of
 
 _TRIES = 3  # a patch fails if anything about the lock has changed since it was read
+_ASK_SECONDS = 0.5  # for a silent member; the others answer within milliseconds
 _MOVED_SECONDS, _LOOK_SECONDS = 2.0, 0.02
 
 Body = Mapping[str, Any]
@@ -22,11 +26,16 @@ Body = Mapping[str, Any]
 
 def decide(api: Api, pod: Body, death: Death) -> str:
     """Release the lock of a dead primary, and wait until another member has it. Returns what came of it."""
-    namespace, scope = meta.namespace_of(pod), manifests.scope(meta.labels_of(pod)[CLUSTER_LABEL])
+    namespace, cluster = meta.namespace_of(pod), meta.labels_of(pod)[CLUSTER_LABEL]
+    scope = manifests.scope(cluster)
+    others: list[str] | None = None
     for _ in range(_TRIES):
         lock = api.get("v1", "Endpoints", namespace, scope) or {"metadata": {}}
         if why := release.refusal(lock, pod, death):
             return f"its lock is not released: {why}"
+        others = _running_others(api, pod, cluster) if others is None else others
+        if not others:  # the dead one may have writes that no other has: it starts again as the holder of its lock
+            return "its lock is not released: no other member runs that could take it"
         try:
             api.patch("v1", "Endpoints", namespace, scope, release.patch(lock))
         except Refused as refused:
@@ -35,6 +44,11 @@ def decide(api: Api, pod: Body, death: Death) -> str:
         released = time.monotonic()
         return f"its lock was released; {_await_leader(api, namespace, scope, released)}"
     return f"its lock could not be released: {reason}"
+
+
+def _running_others(api: Api, pod: Body, cluster: str) -> list[str]:
+    members = pods_of(api, meta.namespace_of(pod), objects.selector(POSTGRES.name, cluster))
+    return observe.running([member for member in members if member.name != meta.name_of(pod)], _ASK_SECONDS)
 
 
 def _await_leader(api: Api, namespace: str, scope: str, since: float) -> str:

@@ -60,6 +60,13 @@ def test_a_sentinel_may_be_told_of_a_primary_that_most_of_them_name() -> None:
         pytest.param(
             observed({"rd-0": None}, {"rd-sentinel-1": promoting("rd-2")}), "rd-0", 50, "fails over already", id="begun"
         ),
+        pytest.param(
+            observed({"rd-0": None, "rd-1": None, "rd-2": None}),
+            "rd-0",
+            50,
+            "no other member answers",
+            id="all are dead",
+        ),
         pytest.param(GONE, "rd-0", 501, "it died 501 ms ago", id="late"),
     ],
 )

@@ -13,12 +13,15 @@ from caplab_operator.engines.redis.spec import Failover, RedisSpec
 from caplab_operator.handlers.redis import switchover as redis_switchover
 from caplab_operator.handlers.redis.switchover import switch_over
 
+TIMES = Failover(
+    down_after_milliseconds=1000,
+    failover_timeout_milliseconds=6000,
+    restarted_primary="WaitForDecision",
+    fast_path=False,
+)
 SPEC = RedisSpec(
     name="rd", namespace="demo", uid="u", generation=1, replicas=2, sentinels=1, persistence="everysec",
-    min_replicas_to_write=0, min_replicas_max_lag_seconds=10, 
-    failover=Failover(
-        down_after_milliseconds=1000, failover_timeout_milliseconds=6000, restarted_primary="WaitForDecision", fast_path=False,
-    ),
+    min_replicas_to_write=0, min_replicas_max_lag_seconds=10, failover=TIMES,
     max_memory_bytes=1, eviction_policy="noeviction", storage_size="1Gi", keep_volumes=False, memory_request="64Mi",
     cpu_request="50m", parameters={},
 )  # fmt: skip
