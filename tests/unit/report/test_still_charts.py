@@ -38,6 +38,10 @@ def test_each_chart_with_data_has_its_rows(suite: Path) -> None:
     assert all(row["ms"] > 0 and row["strip"].startswith("zone ") for row in operations)
     assert charts["stages"]["data"]["values"][0]["begin"] == 0
     assert not any("params" in chart for chart in charts.values())
+    report = read_report(suite / REDIS)
+    for chart in charts.values():  # a picture by itself says which run it is of
+        assert chart["title"]["text"] == chart["description"]
+        assert chart["title"]["subtitle"] == f"{report.record.experiment} · {report.run_id}"
 
 
 def test_what_has_no_data_is_left_out(tmp_path: Path) -> None:
@@ -76,6 +80,9 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     (server,) = {row["server"] for row in operations["data"]["values"]}
     assert server.isprintable()
     assert len(server) <= 80
+    subtitle = operations["title"]["subtitle"]
+    assert subtitle.isprintable()
+    assert len(subtitle) <= 140
     operations["encoding"]["color"] = {"field": "server", "type": "nominal"}  # in the legend
     assert "<img" not in chart_library.svg_of(operations)
 

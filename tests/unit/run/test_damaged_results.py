@@ -73,6 +73,13 @@ def test_a_verdict_that_does_not_follow_from_the_files_is_refused(
     assert str(refused.value).count("Hint: ") == 1
 
 
+def test_a_report_reads_its_journal_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, reads = results.read_journal, []
+    monkeypatch.setattr(results, "read_journal", lambda folder: reads.append(folder) or read(folder))
+    read_report(run)
+    assert reads == [run]
+
+
 def test_a_field_that_is_there_twice_is_refused(run: Path) -> None:
     file = run / results.RECORD
     text = file.read_text()
