@@ -48,6 +48,7 @@ class Timeline {
     this.names = find(".names", this.svg);
     this.svg.setAttribute("aria-hidden", "true");
     this.box.addEventListener("scroll", () => this.stick());
+    this.bring(0);
     for (const button of all("[data-do]", article)) button.addEventListener("click", () => this.act(button.dataset.do));
     this.box.addEventListener("keydown", event => this.key(event));
     this.svg.addEventListener("pointerdown", event => this.press(event));
@@ -62,11 +63,14 @@ class Timeline {
   }
   // On a narrow screen the picture scrolls sideways; the strips' names stay in sight.
   stick() {
-    const scrolled = this.box.scrollLeft * this.frame.width / this.svg.getBoundingClientRect().width;
+    const scrolled = this.box.scrollLeft * this.units();
     const by = Math.max(0, scrolled - Number(this.names.dataset.x));
     this.names.setAttribute("transform", `translate(${by} 0)`);
-    this.names.classList.toggle("sticks", by > 0);
+    this.names.classList.toggle("sticks", scrolled > 10);
   }
+  // Scroll until a moment is in view; the injection is at 0.
+  bring(seconds) { this.box.scrollLeft = Math.max(0, this.x(seconds) / this.units() - 0.6 * this.box.clientWidth); }
+  units() { return this.frame.width / this.svg.getBoundingClientRect().width; }
   x(seconds) {
     const { left, right } = this.frame;
     return left + (seconds - this.begin) / (this.end - this.begin) * (right - left);
@@ -145,6 +149,7 @@ class Timeline {
     const [, seconds] = this.marks[number], span = Math.min(this.end - this.begin, 4);
     this.at = this.order().indexOf(number);
     this.show(seconds - span / 2, seconds + span / 2);
+    this.bring(seconds);
     this.point_at(number);
     this.readout.textContent = this.told(number);
   }

@@ -45,6 +45,7 @@ def _still(chart: Any, rows: Sequence[Json], run: str) -> dict[str, Json]:
             "anchor": "start",
         },
         "width": _WIDTH,
+        "autosize": "pad",  # fitted, the chart would leave no room for its title
         "background": "white",
         "data": {"values": [_plain(row) for row in rows]},
     }

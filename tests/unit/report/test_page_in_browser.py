@@ -178,7 +178,11 @@ def test_on_a_telephone_the_picture_is_readable_and_its_names_stay_in_sight(
     box = page.locator(".timeline").bounding_box()
     assert box
     assert float(name.evaluate("name => 11 * name.getScreenCTM().a")) > 9.5  # pixels of its letters
-    assert not zone.is_visible()
+    fault = page.locator(".timeline rect.fault").first.bounding_box()
+    assert fault
+    assert box["x"] + box["width"] / 3 < fault["x"] < box["x"] + 2 * box["width"] / 3
+    page.evaluate("document.querySelector('.timeline').scrollLeft = 0")
+    zone.wait_for(state="hidden")
     page.evaluate("document.querySelector('.timeline').scrollLeft = 300")
     zone.wait_for()
     for label in (name, zone):
@@ -187,7 +191,10 @@ def test_on_a_telephone_the_picture_is_readable_and_its_names_stay_in_sight(
         assert box["x"] <= place["x"]
         assert place["x"] + place["width"] < box["x"] + box["width"] / 2
     page.evaluate("document.querySelector('.timeline').scrollLeft = 0")
-    zone.wait_for(state="hidden")
+    page.locator(".timeline").press("n")
+    pointed = page.locator(".timeline .pointed").bounding_box()
+    assert pointed
+    assert box["x"] + box["width"] / 3 < pointed["x"] < box["x"] + 2 * box["width"] / 3
     page.set_viewport_size({"width": 1280, "height": 900})
     assert errors == []
 

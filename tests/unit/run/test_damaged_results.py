@@ -74,8 +74,14 @@ def test_a_verdict_that_does_not_follow_from_the_files_is_refused(
 
 
 def test_a_report_reads_its_journal_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, reads = results.read_journal, []
-    monkeypatch.setattr(results, "read_journal", lambda folder: reads.append(folder) or read(folder))
+    read = results.read_journal
+    reads: list[Path] = []
+
+    def counted(folder: Path) -> dict[str, Any]:
+        reads.append(folder)
+        return read(folder)
+
+    monkeypatch.setattr(results, "read_journal", counted)
     read_report(run)
     assert reads == [run]
 
