@@ -105,7 +105,7 @@ def _frame(bins: BinnedRun, head: float = 0, label_rows: int = 0, lane: float = 
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Layers:
     """What is drawn behind the strips, over them, and beside. stretches: the page stretches the axis of time."""
 
