@@ -232,7 +232,7 @@ def _result(figure: ComparedFigure) -> str:
 
 
 def _sample(sample: Sample, unit: str) -> str:
-    bound = ">= " if sample.at_least else ""
+    bound = "≥ " if sample.at_least else ""
     spread = f" ± {words.of_unit(sample.mad, unit)}" if sample.mad else ""
     return f"{bound}{words.of_unit(sample.median, unit)}{spread}"
 

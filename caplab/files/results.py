@@ -93,13 +93,20 @@ def is_judged(folder: Path) -> bool:
 
     The verdict outlives the history, which takes most of the room.
     """
-    if not all((folder / name).is_file() for name in (RECORD, FINDINGS)):
-        return False
     try:
-        outcome = read_journal(folder).get("caplab") or {}
+        return judged_outcome(folder) is not None
     except (OSError, ValueError):
         return False
-    return "verdict" in outcome and not outcome.get("error")
+
+
+def judged_outcome(folder: Path) -> dict[str, Any] | None:
+    """Read what a run's control wrote into its journal; None if the run has no verdict.
+
+    OSError or ValueError if the journal cannot be read.
+    """
+    outcome = read_journal(folder).get("caplab") or {}
+    has_files = all((folder / name).is_file() for name in (RECORD, FINDINGS))
+    return outcome if has_files and "verdict" in outcome and not outcome.get("error") else None
 
 
 def write_log(folder: Path, text: str) -> None:

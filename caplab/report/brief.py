@@ -121,10 +121,10 @@ def _longest_outage(report: RunReport) -> str:
 
 
 def _which(figures: Figures, zone: str, seconds: float) -> str:
-    """Name the operation and route of a zone that took so long, such as ' (add by direct)'; '' if it is not known."""
+    """Name the operation and route of a zone that took so long, such as ' (add, direct)'; '' if it is not known."""
     of_zone = [row for row in listed(figures, "series") if text(row, "vantage") == zone]
     longest = next((row for row in of_zone if number(row, "failover_seconds") == seconds), None)
-    return "" if longest is None else f" ({text(longest, 'op')} by {text(longest, 'route')})"
+    return "" if longest is None else f" ({text(longest, 'op')}, {words.of_route(text(longest, 'route'))})"
 
 
 def _lost_by_vantage(report: RunReport) -> dict[str, tuple[int, int]]:

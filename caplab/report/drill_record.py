@@ -24,6 +24,7 @@ from .values import RunReport
 _TIMES = ("failoverTime", "writeOutage", "readOutage")
 _LOSSES = ("lost", "lostWindow")
 _MET = {State.HOLDS: "met", State.VIOLATED: "NOT MET", State.UNKNOWN: "NOT PROVEN"}
+_KEYS = 3  # columns that name the clients of a row
 _EXPECTED = "as expected"  # a cost that these settings must show: nobody's objective
 _OF_THE_LAB = (
     "caplab",
@@ -37,9 +38,10 @@ _BLOCK = re.compile(r"^(?P<before>\d*)(?P<mark>[#>+=~_.)-])")
 _STYLE = (
     "body{font:14px/1.45 system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em;color:#1d2733;"
     "background:#fff}h1{font-size:1.5em;margin-top:1.5em}h2{font-size:1.1em;margin:1.4em 0 .4em}"
-    "table{border-collapse:collapse;display:block;overflow-x:auto;font-size:.92em}"
+    "table{border-collapse:collapse;margin:.5em 0;display:block;overflow-x:auto;font-size:.92em}"
     "td,th{border:1px solid #c8d0d8;padding:.2em .5em;text-align:left;vertical-align:top}th:empty{padding:0}"
     "p,li,h1,h2{overflow-wrap:anywhere}td{overflow-wrap:break-word}hr{border:0;margin:3em 0}"
+    "@media(max-width:600px){body{margin:1em auto;padding:0 .6em}table{font-size:.75em}td,th{padding:.2em .25em}}"
     # Of a sheet of A4, with room for the widest table.
     "@page{size:A4;margin:12mm}@media print{body{margin:0;padding:0;max-width:none;font-size:9.5pt}"
     "hr{break-after:page;margin:0}table{display:table;font-size:7pt}td,th{padding:.15em .3em}"
@@ -113,7 +115,7 @@ def _drill(drill: Drill) -> str:
         _list([drill.description, *brief.faults(report.record)]),
         ["## Who saw what"],
         _list([told.served and f"{told.served[:1].upper()}{told.served[1:]}."]),
-        _table(vantages_and_routes(report)),
+        *(_table(part) for part in _by_client(vantages_and_routes(report))),
         ["## Deviations"],
         _list(_deviations(report)) or ["None: everything was as promised."],
         ["## Everything that was promised"],
@@ -182,6 +184,19 @@ def _recovery(told: RunHeadline) -> str:
 def _loss(report: RunReport) -> str:
     lost, acked = report.measured("durability", "lost"), report.measured("durability", "acked")
     return "not measured" if lost is None or acked is None else words.of_writes(lost, acked)
+
+
+def _by_client(grid: Grid) -> tuple[Grid, Grid]:
+    """Split what each zone saw into writes and shares: so many columns fit neither a sheet nor a telephone."""
+    header = ("zone, route, operation", *grid.header[_KEYS:])
+    rows = [(", ".join(row[:_KEYS]), *row[_KEYS:]) for row in grid.rows]
+    names = [name.replace("\n", " ") for name in header]
+    shares = next(place for place, name in enumerate(names) if name.startswith("% "))
+    texts = frozenset({0})
+    return (
+        Grid(grid.title, tuple(names[:shares]), tuple(row[:shares] for row in rows), texts),
+        Grid(grid.title, (names[0], *names[shares:]), tuple((row[0], *row[shares:]) for row in rows), texts),
+    )
 
 
 def _deviations(report: RunReport) -> list[str]:

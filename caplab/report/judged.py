@@ -57,7 +57,7 @@ def predicted(judgement: Judgement) -> str:
     expected = judgement.expected
     match expected.promise:
         case Promise.MUST_SHOW if expected.budget is not None:
-            return f"must show >= {_limit(judgement)}  ({expected.budget})"
+            return f"must show ≥ {_limit(judgement)}  ({expected.budget})"
         case Promise.MUST_SHOW:
             return "must show"
         case Promise.BOUNDED:
@@ -83,7 +83,7 @@ def measured(judgement: Judgement) -> str:
     if judgement.unit == SHARE:
         return words.ratio(value)
     if judgement.unit == RATIO:
-        return f"{'>= ' if judgement.at_least else ''}{value:,.1f} {RATIO}"
+        return f"{'≥ ' if judgement.at_least else ''}{value:,.1f} {RATIO}"
     if judgement.unit:
         return words.seconds(value, judgement.at_least)
     return words.counted(value) if judgement.of is None else words.of_writes(value, judgement.of)

@@ -1,4 +1,4 @@
-"""The sentences of a run's report: the fault's targets, the second clock, and where the time went."""
+"""The sentences of a run's report: the fault's targets, the second clock, and how long the run's steps took."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def second_clock(report: RunReport) -> str:
         return ""
     commit = f"second clock: first {words.stamped(report.record.engine, clock.epoch)}"
     server, probe = clock.server_seconds, clock.probe_seconds
-    sentence = f"{commit}: no stamp of the server's"
+    sentence = f"{commit}: no stamp from the server"
     if server is not None:
         sentence = f"{commit} at {_signed(server)} by the server's own stamp"
     if probe is not None:
@@ -94,12 +94,12 @@ def instrument(report: RunReport) -> str:
 
 
 def stages(report: RunReport) -> str:
-    """Describe where the time went; '' if it was not recorded."""
+    """Describe how long each step of the run took; '' if it was not recorded."""
     if not report.seconds:
         return ""
     parts = words.DOT.join(f"{words.one_line(stage)} {words.seconds(took)}" for stage, took in report.seconds.items())
     in_all = sum(report.seconds.values())
-    sentence = f"where the time went: {parts}{words.DOT}in all {words.seconds(in_all)}"
+    sentence = f"the whole run, step by step: {parts}{words.DOT}in all {words.seconds(in_all)}"
     faulty = _fault_and_recovery_seconds(report.record)
     return (
         sentence

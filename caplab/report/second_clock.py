@@ -36,7 +36,7 @@ def clock_check(record: RunRecord, findings: Sequence[Finding]) -> ClockCheck | 
     committed_ns = commit.unix_ns - record.wall_anchor.unix_ns + record.wall_anchor.monotonic_ns
     begun = _epochs_begun(findings)
     if begun > 1:  # the server's stamp is of the last of them, the probers' figure of the first
-        problem = f"compared with nothing: {begun:.0f} new epochs followed each other"
+        problem = f"not comparable: {begun:.0f} new epochs followed each other"
         return ClockCheck(commit.epoch, (committed_ns - injected_ns) / 1e9, None, problem)
     problem = "" if acks else "the probes saw no outage"
     return ClockCheck(commit.epoch, (committed_ns - injected_ns) / 1e9, probe_seconds, problem)

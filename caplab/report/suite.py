@@ -91,7 +91,7 @@ def outage_of(report: RunReport, shown: RunHeadline) -> str:
     """Format how long the clients that the row judges were not served; '-' in a control."""
     if shown.outage is None:
         return words.NOTHING if report.record.fault == CONTROL else words.UNKNOWN
-    return f"{'>= ' if shown.outage.at_least else ''}{words.short_seconds(shown.outage.seconds)}"
+    return f"{'≥ ' if shown.outage.at_least else ''}{words.short_seconds(shown.outage.seconds)}"
 
 
 def every_figure(reports: Iterable[RunReport]) -> Grid:
@@ -136,10 +136,10 @@ def every_repeat(reports: Iterable[RunReport]) -> Grid:
 
 
 def _shown(spread: Spread, runs: int, show: words.Show, unit: str = "") -> str:
-    """Format a spread, such as '>= 1.000 / 2.000 / 3.000 s (3 of 4)' for 3 of 4 runs; >= if any is a lower bound."""
+    """Format a spread, such as '≥ 1.000 / 2.000 / 3.000 s (3 of 4)' for 3 of 4 runs; ≥ if any is a lower bound."""
     values = [value for value in (spread.low, spread.median, spread.high) if value is not None]
     text = " / ".join(show(value).removesuffix(unit) for value in values) + unit if values else words.UNKNOWN
-    return f"{'>= ' if spread.at_least else ''}{text}{'' if spread.n == runs else f' ({spread.n} of {runs})'}"
+    return f"{'≥ ' if spread.at_least else ''}{text}{'' if spread.n == runs else f' ({spread.n} of {runs})'}"
 
 
 def tally(reports: Iterable[RunReport]) -> str:

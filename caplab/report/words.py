@@ -1,4 +1,4 @@
-"""Numbers, times and states in words. ASCII except the sign for at most and the dot between parts."""
+"""Numbers, times and states in words. ASCII except the signs for at most and at least, and the dot between parts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ NOTHING = "-"  # the figure does not exist
 UNKNOWN = "?"  # the figure exists, but was not measured
 DOT = " · "
 
+_ROUTES = {"service": "via service", "replica": "via replica", "any": "via any member"}
 VERDICTS = {State.HOLDS: "AS PROMISED", State.VIOLATED: "PROMISE BROKEN", State.UNKNOWN: "NOT PROVEN"}
 
 Show = Callable[[float], str]  # a figure in words
@@ -41,9 +42,14 @@ def of_expected(expected: PropertyExpectation, has_primary: bool = True) -> str:
 
 
 def of_figure(name: str, side: str | None, route: str | None, has_primary: bool = True) -> str:
-    """Name a figure, such as 'failover time, on the majority, by service'."""
-    of = [f"on the {side}" if side else "", f"by {route}" if route else ""]
+    """Name a figure, such as 'failover time, on the majority, via service'."""
+    of = [f"on the {side}" if side else "", of_route(route or "")]
     return ", ".join([of_property(name, has_primary), *filter(None, of)])
+
+
+def of_route(route: str) -> str:
+    """Name the way that clients took, such as 'via service' or 'direct'; an older or a newer lab's as it is."""
+    return _ROUTES.get(route, route)
 
 
 def failover(has_primary: bool) -> str:
@@ -70,7 +76,7 @@ def counted(value: float) -> str:
 
 def seconds(value: float, at_least: bool = False) -> str:
     """Format seconds: milliseconds below 100 s, tenths from there on."""
-    return f"{'>= ' if at_least else ''}{value:,.{3 if abs(value) < 100 else 1}f} s"
+    return f"{'≥ ' if at_least else ''}{value:,.{3 if abs(value) < 100 else 1}f} s"
 
 
 def short_seconds(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 import time
 import webbrowser
 from collections.abc import Mapping
@@ -27,8 +28,10 @@ from .plans import SuitePlan
 
 _RECORDED = (results.RECORD, results.HISTORY, results.JOURNAL)  # of a run; everything else is made from them
 _MUST_SHOW = (
-    '"must show": what such settings are known to cost. A run without it would prove nothing: it is NOT PROVEN.'
+    '"must show": a cost that these settings are known to have. A run that does not show it proves nothing, and is'
+    " NOT PROVEN."
 )
+_MAKE_THEM = "to make these runs yourself, on a kind cluster: make chaos SUITE=demo, in a checkout"
 _DESKTOPS = ("DISPLAY", "WAYLAND_DISPLAY")  # of Linux: without one, a browser would take the terminal
 
 
@@ -64,16 +67,20 @@ def _shown(options: DemoOptions, out: Out) -> tuple[Path, list[State]]:
     print(f"{runs} recorded on a kind cluster of 3 nodes, checked and judged anew here", file=out)
     ended: list[RunReport] = []
     for run in plan.runs:
-        print(announcement(run.number, len(plan.runs), run.name, "checking ..."), file=out, flush=True)
+        print(announcement(run.number, len(plan.runs), run.name, "checking"), file=out, flush=True)
         ended.append(_judged(options.folder / run.folder, out))
         colour = wants_colour(out)
         print(render_run(ended[-1], colour=colour, verbose=options.verbose, width=report_columns()), file=out)
     print(render_suite(ended, colour=wants_colour(out), verbose=options.verbose, width=report_columns()), file=out)
     stored.write_reports(options.folder, plan, ended)
     page = pages.write_suite(options.folder, {})
-    print(f"{_MUST_SHOW}\n\nresults: {options.folder}\nreport: {page}", file=out)
-    print("to make these runs yourself, on a kind cluster: make chaos SUITE=demo, in a checkout", file=out, flush=True)
+    print(f"{_wrapped(_MUST_SHOW)}\n\nresults: {options.folder}\nreport: {page}", file=out)
+    print(_wrapped(_MAKE_THEM), file=out, flush=True)
     return page, [report.verdict.state for report in ended]
+
+
+def _wrapped(sentence: str) -> str:
+    return textwrap.fill(sentence, report_columns(), break_on_hyphens=False)
 
 
 def _judged(folder: Path, out: Out) -> RunReport:

@@ -44,10 +44,9 @@ def _seconds(stages: Fields, stage: str) -> float:
 def read_report(folder: Path) -> RunReport:
     """Read the report of a run that was judged. FieldError if it is damaged, CommandError if it has no verdict."""
     try:
-        if not results.is_judged(folder):
-            results.read_journal(folder)
+        outcome = results.judged_outcome(folder)
+        if outcome is None:
             raise CommandError(f"{folder}: the run has no verdict. Hint: name a run that was judged.")
-        outcome = results.read_journal(folder)["caplab"]
         return report_of(outcome, read_judged(folder, outcome))
     except FileNotFoundError as error:
         raise CommandError(f"{folder}: the run has no verdict. Hint: name a run that was judged.") from error

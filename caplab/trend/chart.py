@@ -168,7 +168,7 @@ def _dot(scale: Scale, index: int, run: MeasuredRun, line: Line) -> str:
 
 def point_text(run: MeasuredRun, figure: Figure, unit: str) -> str:
     """Describe a run's figure in a sentence."""
-    bound = ">= " if figure.at_least else ""
+    bound = "≥ " if figure.at_least else ""
     date = f"{run.began[:10]} {run.began[11:16]} UTC"
     what = "violated" if figure.violated else "proves nothing" if run.doubtful else "ok"
     return words.one_line(

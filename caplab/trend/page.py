@@ -85,8 +85,14 @@ def _row(row: Row, every: int) -> Iterable[str]:
         yield "</div>"
     flat = [_flat(row, line) for line in row.lines if line.is_flat]
     if flat:
-        which = "In this run" if len(row.runs) == 1 else "The same in every run"
-        yield f'<p class="flat"><span class="muted">{which}:</span> {"; ".join(flat)}</p>'
+        why = (
+            "One run so far, and a trend takes two. It measured"
+            if len(row.runs) == 1
+            else "Not drawn, because the same in every run"
+        )
+        yield f'<p class="flat"><span class="muted">{why}:</span> {"; ".join(flat)}</p>'
+    if not moving and not flat:
+        yield '<p class="flat muted">Nothing is drawn: no run of this row measured a figure.</p>'
     yield "</details>"
 
 

@@ -137,7 +137,7 @@ def _baseline_doubts(run: RunRecord) -> Sequence[str]:
     if run.baseline is None:
         return ("There is no record of a baseline.",)
     problem = run.baseline.problem.rstrip(".") or "no reason given"
-    return () if run.baseline.held else (f"The baseline failed: {problem}.",)
+    return () if run.baseline.held else (f"The run did not go as planned: {problem}.",)
 
 
 def _fault_doubts(run: RunRecord) -> Sequence[str]:
@@ -261,7 +261,7 @@ def _mapping(value: Json) -> Mapping[str, Json]:
 
 def _weigh(expected: PropertyExpectation, measured: _Measured, limit: float | None) -> tuple[State, str]:
     unit = PROPERTIES[expected.property].unit
-    among = "" if measured.of is None else f" of {measured.of:g}"
+    among = "" if measured.of is None else f" of {_count(measured.of)}"
     shown = f"{'at least ' if measured.at_least else ''}{_shown(measured.value, unit)}{among}"
     match expected.promise:
         case Promise.FORBIDDEN:
@@ -290,4 +290,8 @@ def _must_show(expected: PropertyExpectation, measured: float, shown: str, limit
 def _shown(value: float, unit: str) -> str:
     if unit == SHARE:
         return f"{100 * value:.1f} %"
-    return f"{value:.3f} {unit}" if unit else f"{value:g}"
+    return f"{value:.3f} {unit}" if unit else _count(value)
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,g}"

@@ -25,7 +25,7 @@ def promised(expected: PropertyExpectation, judged: Sequence[Judgement]) -> str:
         return predicted(Judgement(expected=expected, state=State.UNKNOWN, reason=""))
     limited = [judgement for judgement in judged if judgement.limit is not None]
     if not limited:
-        return f"{'≤' if expected.promise is Promise.BOUNDED else 'must show >='} {expected.budget}"
+        return f"{'≤' if expected.promise is Promise.BOUNDED else 'must show ≥'} {expected.budget}"
     return _range(limited, lambda judgement: judgement.limit or 0, predicted)
 
 

@@ -8,7 +8,7 @@ from caplab.model.fields import Json
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name: nothing is fetched
 _OUTCOMES = {
-    "domain": ["acknowledged", "failed", "nobody knows"], "range": ["#3d83c4", "#c8401a", "#8250df"],
+    "domain": ["acknowledged", "failed", "unknown"], "range": ["#3d83c4", "#c8401a", "#8250df"],
 }  # fmt: skip
 _SHAPES = {"domain": _OUTCOMES["domain"], "range": ["circle", "cross", "triangle-up"]}
 _SERIES = ["#3d83c4", "#c8401a", "#2e7d4f", "#8fb8de", "#e89b3a", "#8cc29f"]

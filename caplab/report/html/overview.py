@@ -28,8 +28,8 @@ _WORDS: Mapping[str, str] = {
     "not proven": "the run proves nothing, whatever was measured; its page says why",
     "not served for": "the clients that the row judges: in a cut those on the side of the majority, as a rule",
     "forbidden": "it must not happen; once is enough to break the promise",
-    "must show": "what such settings are known to cost. A run without it would prove nothing: it is not proven",
-    "≤": "at most so much, by the settings that were in force",
+    "must show": "a cost that these settings are known to have; a run that does not show it proves nothing",
+    "≤, ≥": "at most, or at least, so much: by the settings that were in force",
     "possible": "it may happen, and breaks nothing",
     "not judged": "it was measured, and the row of this experiment says nothing of it",
     "unproven": "measured as promised, in a run that proves nothing",
@@ -106,7 +106,7 @@ def _table(rows: Sequence[Markup]) -> Markup:
         (element("th", element("button", title, type="button"), scope="col", aria_sort="none") for title in _HEADER),
     )
     body = element("tbody", rows)
-    caption = element("caption", "Every run. In small print what its row of the CAP table promises")
+    caption = element("caption", "A row for each run; in small print, what its row of the CAP table promises")
     made = element("table", caption, element("thead", head), body, id="runs", class_="cards")
     return scrolled(made, "runs")
 

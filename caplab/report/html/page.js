@@ -19,7 +19,7 @@ const filter = () => {
   const wanted = ["engine", "fault", "verdict"].map(name => [name, filters.elements[name].value]);
   for (const row of rows) row.hidden = !wanted.every(([name, value]) => !value || row.dataset[name] === value);
   const shown = rows.filter(row => !row.hidden).length;
-  const none = shown ? "" : ": no run is of all these; choose all somewhere";
+  const none = shown ? "" : ": no run matches all of these filters. Set one of them to all";
   find("#shown").textContent = shown === rows.length ? `${shown} shown` : `${shown} of ${rows.length} shown${none}`;
 };
 filters.addEventListener("change", filter);
@@ -45,7 +45,10 @@ class Timeline {
     this.svg = find("svg", this.box);
     this.readout = find(".readout", article);
     this.moving = all(".moves", this.svg);
+    this.names = find(".names", this.svg);
     this.svg.setAttribute("aria-hidden", "true");
+    this.box.addEventListener("scroll", () => this.stick());
+    this.bring(0);
     for (const button of all("[data-do]", article)) button.addEventListener("click", () => this.act(button.dataset.do));
     this.box.addEventListener("keydown", event => this.key(event));
     this.svg.addEventListener("pointerdown", event => this.press(event));
@@ -58,6 +61,16 @@ class Timeline {
       this.zoom(event.deltaY < 0 ? 0.8 : 1.25, this.seconds(this.point(event).x));
     }, { passive: false });
   }
+  // On a narrow screen the picture scrolls sideways; the strips' names stay in sight.
+  stick() {
+    const scrolled = this.box.scrollLeft * this.units();
+    const by = Math.max(0, scrolled - Number(this.names.dataset.x));
+    this.names.setAttribute("transform", `translate(${by} 0)`);
+    this.names.classList.toggle("sticks", scrolled > 10);
+  }
+  // Scroll until a moment is in view; the injection is at 0.
+  bring(seconds) { this.box.scrollLeft = Math.max(0, this.x(seconds) / this.units() - 0.6 * this.box.clientWidth); }
+  units() { return this.frame.width / this.svg.getBoundingClientRect().width; }
   x(seconds) {
     const { left, right } = this.frame;
     return left + (seconds - this.begin) / (this.end - this.begin) * (right - left);
@@ -136,6 +149,7 @@ class Timeline {
     const [, seconds] = this.marks[number], span = Math.min(this.end - this.begin, 4);
     this.at = this.order().indexOf(number);
     this.show(seconds - span / 2, seconds + span / 2);
+    this.bring(seconds);
     this.point_at(number);
     this.readout.textContent = this.told(number);
   }
@@ -205,7 +219,7 @@ class Operations {
   constructor(article, number, marks, timeline) {
     Object.assign(this, { number, marks, timeline, shown: 0, place: find(".anomalies", article) });
     if (!this.place || !marks.length) return;
-    const head = ["", "kind", "row", "client", "operation", "outcome", "invoked", "returned", "where", "its witness"];
+    const head = ["", "kind", "row", "client", "operation", "outcome", "invoked", "returned", "where", "what is wrong"];
     const table = make("table"), line = make("tr");
     table.append(make("caption", "Times in seconds since the injection; rows are those of history.parquet."));
     for (const name of head) line.append(name ? make("th", name, { scope: "col" }) : make("td"));
@@ -262,7 +276,7 @@ const load = async () => {
   }
   return JSON.parse(await unpack("specifications"));
 };
-const OUTCOMES = { ok: "acknowledged", fail: "failed", info: "nobody knows" };
+const OUTCOMES = { ok: "acknowledged", fail: "failed", info: "unknown" };
 const values = (name, data) => {
   if (name !== "operations") return data[name] ?? [];
   const { t, ms, strip, words, ...codes } = data.operations, top = 1.5 * Math.max(10, ...ms);

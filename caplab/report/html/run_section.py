@@ -29,8 +29,8 @@ _KINDS = {  # one, and several
     "two-primaries": ("split-brain write", "split-brain writes"),
 }
 _KEYS = (
-    "Drag sideways, or use the buttons, to stretch the time; arrow keys move it, plus and minus stretch it, 0 shows all"
-    " again, n and p go to the next and previous marked operation, and Enter opens it."
+    "Zoom with the buttons, or with plus and minus; move with the arrow keys, or by dragging. 0 shows everything again,"
+    " n and p go to the next and previous marked operation, and Enter opens it."
 )
 
 _DENOMINATORS = (
@@ -107,7 +107,7 @@ def _timeline(page: RunPage) -> Markup:
     buttons = (
         element("button", label, type="button", data_do=name, title=title)
         for name, label, title in (
-            ("in", "+", "stretch the time"), ("out", "-", "squeeze the time"), ("left", "←", "earlier"),
+            ("in", "+", "zoom in"), ("out", "-", "zoom out"), ("left", "←", "earlier"),
             ("right", "→", "later"), ("all", "all", "show all"), ("previous", "previous mark", "go to the mark before"),
             ("next", "next mark", "go to the next mark"),
         )
@@ -119,7 +119,7 @@ def _timeline(page: RunPage) -> Markup:
             "div", Markup(page.view.picture), class_="timeline", tabindex=0, role="group",
             aria_label="timeline: what clients in each zone saw over time", aria_describedby="keys",
         ),
-        element("p", "Point at the picture to read it.", class_="readout", aria_live="polite"),
+        element("p", "Point at the picture, or tap it, to read it.", class_="readout", aria_live="polite"),
         element("p", _KEYS, class_="muted", id="keys"),
     )  # fmt: skip
 
@@ -157,7 +157,7 @@ def _raw_caption(view: HistoryView | None) -> str:
     shown, candidates = view.raw
     which = "within 1 s of what changed (the injection, the heal, the end of the outage), and all that failed"
     thinned = f", thinned from {candidates:,}" if candidates > shown else ""
-    return f"{shown:,} operations{thinned}: those {which}. Everything else is in the picture above, added up."
+    return f"{shown:,} operations{thinned}: those {which}. Everything else is in the picture above, as totals."
 
 
 def _chart(name: str, title: str, caption: str, data: str, view: HistoryView | None) -> Markup:
@@ -226,14 +226,14 @@ def _yearly(report: RunReport) -> Markup:
         return Markup("")
     title, seconds, at_least = element("h2", "As a yearly budget"), outage.seconds, outage.at_least
     if not seconds:
-        return joined(title, element("p", "Clients were served throughout: a fault like this one takes nothing of it."))
+        return joined(title, element("p", "Clients were served throughout: a fault like this one uses none of it."))
     rows = [
         (percent(budget.target), duration(budget.seconds), words.counted(budget.outages or 0))
         for budget in budgets(seconds)
     ]
     lasted = f"{'at least ' if at_least else ''}{words.seconds(seconds)}"
-    caption = f"faults like this one, of {lasted} each, that {'at most ' if at_least else ''}fit into a year"
-    made = table(("availability", "may be away for", "faults a year"), rows, caption)
+    caption = f"how many faults like this one, of {lasted} each, {'at most ' if at_least else ''}fit into a year"
+    made = table(("availability", "downtime allowed", "faults per year"), rows, caption)
     return joined(title, made, (element("p", note) for note in (_later(report), _lost_each_time(report)) if note))
 
 
@@ -251,7 +251,7 @@ def _lost_each_time(report: RunReport) -> str:
     if not lost or not acked:
         return ""
     counts = f"{words.counted(lost)} of {words.counted(acked)} acknowledged writes"
-    return f"Time is not all that it takes: this one lost {counts}, and each fault like it may lose as many."
+    return f"Downtime is not the only cost: this fault lost {counts}, and each one like it may lose as many."
 
 
 def _facts(page: RunPage) -> Markup:

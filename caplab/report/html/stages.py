@@ -50,7 +50,8 @@ def _moments(report: RunReport, injected_ns: int, served: Served) -> list[tuple[
     if acks and min(acks) < lasted:
         moments.append((min(acks), "a first write was acknowledged to a client"))
     if clock is not None and clock.server_seconds is not None and 0 < clock.server_seconds < lasted:
-        moments.append((clock.server_seconds, f"first {words.stamped(record.engine, clock.epoch)}, by its own stamp"))
+        stamped = words.stamped(record.engine, clock.epoch)
+        moments.append((clock.server_seconds, f"the first {stamped}, by the server's own clock"))
     if record.settled_ns is not None:
         moments.append(((record.settled_ns - injected_ns) / 1e9, "all members were back and caught up"))
     return moments

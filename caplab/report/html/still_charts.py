@@ -8,16 +8,18 @@ from typing import Any
 from caplab.model.fields import Json
 
 from .. import words
+from ..headline import headline
 from ..values import RunReport
 from .charts import specifications
 from .history import HistoryView
 from .stages import stages_json, stages_of
 
 _WIDTH = 860  # pixels
-_OUTCOMES = {"ok": "acknowledged", "fail": "failed", "info": "nobody knows"}
+_OUTCOMES = {"ok": "acknowledged", "fail": "failed", "info": "unknown"}
 _LEAST_MS = 0.05  # of an axis without zero
 _INTERACTIVE = ("params",)
 _LONGEST = 80  # characters of a name in a legend
+_LONGEST_RUN = 140  # of the run's, below the title
 
 
 def still_charts(report: RunReport, view: HistoryView | None) -> dict[str, dict[str, Json]]:
@@ -29,15 +31,21 @@ def still_charts(report: RunReport, view: HistoryView | None) -> dict[str, dict[
         "staleness": data.get("staleness", []),
         "stages": stages_json(stages_of(report)),
     }
-    return {name: _still(chart, rows[name]) for name, chart in specifications().items() if rows[name]}
+    run = words.DOT.join((headline(report).title, report.run_id))
+    return {name: _still(chart, rows[name], run) for name, chart in specifications().items() if rows[name]}
 
 
-def _still(chart: Any, rows: Sequence[Json]) -> dict[str, Json]:
+def _still(chart: Any, rows: Sequence[Json], run: str) -> dict[str, Json]:
     drawn = {name: part for name, part in chart.items() if name not in _INTERACTIVE}
     return {
         **drawn,
-        "title": drawn["description"],
+        "title": {
+            "text": drawn["description"],
+            "subtitle": words.cut(words.one_line(run), _LONGEST_RUN),
+            "anchor": "start",
+        },
         "width": _WIDTH,
+        "autosize": "pad",  # fitted, the chart would leave no room for its title
         "background": "white",
         "data": {"values": [_plain(row) for row in rows]},
     }

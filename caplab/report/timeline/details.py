@@ -11,7 +11,7 @@ from .. import words
 from ..values import RunReport, listed, number, text
 from .bins import StripName, kind_of
 from .legend import Entry
-from .strips import BAR, LANE, Row
+from .strips import BAR, LANE, Row, beside
 from .svg import INK, Frame, fitted, rectangle, width
 from .svg import number as pixels
 from .svg import text as drawn_text
@@ -59,14 +59,14 @@ def segments(details: Details | None, origin_ns: int) -> list[_Segment]:
     return placed
 
 
-def lane(placed: Sequence[_Segment], frame: Frame, top: float) -> tuple[list[str], list[str]]:
-    """Draw who acknowledged writes in which epoch; return what scales with the axis of time, and the names beside."""
+def lane(placed: Sequence[_Segment], frame: Frame, top: float) -> tuple[list[str], list[str], list[str]]:
+    """Draw who acknowledged writes in which epoch: what scales with the axis of time, names on it, and one beside."""
     colours = dict(zip(_keys(placed), _REIGN_FILLS * _MOST_REIGNS, strict=False))
     bars, names = [], []
     for segment in placed:
         y, left, right = top + _REIGN_ROW * segment.row, frame.x(segment.begin), frame.x(segment.end)
         reign = segment.reign
-        name = f"{reign.server or 'a member that was not named'}{words.DOT}epoch {reign.epoch[:8]}"
+        name = f"{reign.server or 'an unnamed member'}{words.DOT}epoch {reign.epoch[:8]}"
         fill = colours[reign.server, reign.epoch]
         bars.append(rectangle(left, y, max(right - left, 1.0), _REIGN_ROW - 3, fill, 'class="reign"'))
         wide = width(name, _REIGN_SIZE)
@@ -75,9 +75,7 @@ def lane(placed: Sequence[_Segment], frame: Frame, top: float) -> tuple[list[str
         drawn = drawn_text(x, y + _REIGN_ROW - 6, label, _REIGN_SIZE)
         place = f'data-x="{pixels(left)}" data-end="{pixels(right)}"'
         names.append(f'<g class="moves" {place}>{drawn}</g>')
-    if placed:
-        names.append(drawn_text(frame.left - 8, top + _REIGN_ROW - 6, "primary", 11, more='text-anchor="end"'))
-    return bars, names
+    return bars, names, [beside(frame, top + _REIGN_ROW - 6, "primary")] if placed else []
 
 
 def _keys(placed: Sequence[_Segment]) -> list[tuple[str, str]]:

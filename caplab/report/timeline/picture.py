@@ -59,7 +59,7 @@ def drawn(history: Table, report: RunReport, extra: Details | None = None) -> Dr
     lane = details.lane(segments, frame, frame.bottom - details.lane_height(segments) + 8)
     shades = details.shades(report, rows, frame, origin_ns) if extra else []
     over = [*lane[0], *(details.marks(extra, rows, frame) if extra else [])]
-    layers = _Layers(behind=shades, over=over, names=lane[1], stretches=extra is not None)
+    layers = _Layers(behind=shades, over=over, on_lane=lane[1], beside=lane[2], stretches=extra is not None)
     plot = _plot(bins, frame, labels, steady, context.injected_ns is not None, layers)
     warm_up = steady is not None and steady > bins.begin_seconds
     entries = legend.entries(bins, warm_up, bool(labels), report.record.has_primary)
@@ -105,13 +105,14 @@ def _frame(bins: BinnedRun, head: float = 0, label_rows: int = 0, lane: float = 
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Layers:
     """What is drawn behind the strips, over them, and beside. stretches: the page stretches the axis of time."""
 
     behind: list[str]
     over: list[str]
-    names: list[str]
+    on_lane: list[str]
+    beside: list[str]
     stretches: bool
 
 
@@ -131,6 +132,7 @@ def _plot(
         tall = frame.bottom - frame.top + 4
         veil = [rectangle(frame.left, frame.top - 2, wide, tall, "#fff", 'class="warm-up" opacity="0.65"')]
     begin, end = _stretching(frame) if layers.stretches else ("", "")
+    names = [*strips.names(bins, frame), *layers.beside]
     return [
         begin,
         *marks.columns(labels, frame),
@@ -142,8 +144,9 @@ def _plot(
         *marks.leaders(labels, frame),
         end,
         *marks.texts(labels, frame),
-        *strips.labels(bins, frame),
-        *layers.names,
+        *strips.zones(bins, frame),
+        *layers.on_lane,
+        *(strips.sticky(bins, names, frame) if layers.stretches else names),
         *figures,
     ]
 

@@ -51,18 +51,43 @@ def _decades(binned: BinnedRun) -> int:
     return max(2, math.ceil(math.log10(max(worst, _FLOOR_SECONDS) / _FLOOR_SECONDS)))
 
 
-def labels(binned: BinnedRun, frame: Frame) -> list[str]:
-    """Draw the names of bands and strips on the left, the scale of each band's first lane on the right."""
+def zones(binned: BinnedRun, frame: Frame) -> list[str]:
+    """Draw the name of each band on the left, and the scale of its first lane on the right."""
     drawn: list[str] = []
     for band in _bands(binned, frame):
         begin, end = band[0].top, band[-1].top + LANE + BAR
         drawn.append(text(14, (begin + end) / 2 + 5, _zone(band[0].strip.vantage), 13, more='font-weight="bold"'))
-        for row in band:
-            label = fitted(named(row.strip), _LABEL_ROOM, 11)
-            drawn.append(text(frame.left - 8, row.top + LANE + BAR - 5, label, 11, more='text-anchor="end"'))
         for label, y in ((ceiling(binned), begin + 7), ("1 ms", begin + LANE + 2)):
             drawn.append(text(frame.right + 5, y, label, 9, MUTED))
     return drawn
+
+
+def names(binned: BinnedRun, frame: Frame) -> list[str]:
+    """Draw the name of each strip beside it."""
+    return [
+        beside(frame, row.top + LANE + BAR - 5, fitted(named(row.strip), _LABEL_ROOM, 11))
+        for row in placed(binned, frame)
+    ]
+
+
+def beside(frame: Frame, y: float, name: str) -> str:
+    """Draw a name to the left of the plot."""
+    return text(frame.left - 8, y, name, 11, more='text-anchor="end"')
+
+
+def sticky(binned: BinnedRun, names: Sequence[str], frame: Frame) -> list[str]:
+    """Group names, on a ground of their own, that stay in sight where the page scrolls the picture sideways.
+
+    Each band's own name is small among them: the page shows it once the large one is out of sight.
+    """
+    small = 'text-anchor="end" font-weight="bold" class="stuck"'
+    zones = [
+        text(frame.left - 8, band[0].top + 9, _zone(band[0].strip.vantage), 9, more=small)
+        for band in _bands(binned, frame)
+    ]
+    left = frame.left - 8 - _LABEL_ROOM - 6
+    ground = rectangle(left, frame.top - 2, frame.left - 2 - left, frame.bottom - frame.top + 4, "#fff")
+    return [f'<g class="names" data-x="{number(left)}">', ground, *names, *zones, "</g>"]
 
 
 def bars(binned: BinnedRun, frame: Frame) -> list[str]:

@@ -48,7 +48,7 @@ def inject(run: RunContext, namespace: str, spec: FaultSpec) -> dict[str, Any]:
         wait_until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
     except NotInTime as late:
         raise ActivityFailed(
-            f"The fault {name} is not live in time, so that it comes when nothing waits for it: {late}"
+            f"The fault {name} was not live in time; it would strike after the run has moved on: {late}"
             " Hint: use an otherwise idle machine."
         ) from late
     except Exception as error:  # the API server, the operator or an agent refused it; or none answers

@@ -101,7 +101,7 @@ def unacknowledged(before: Counts, now: Counts) -> str:
     A transaction that fails may have met another one: that is no fault, as long as others are acknowledged.
     """
     return ", ".join(
-        f"{now[series] - before.get(series, 0):g} {series[0]} by {series[1]} ended as {series[-1]}"
+        f"{now[series] - before.get(series, 0):g} {series[0]} ({series[1]}) ended as {series[-1]}"
         for series in sorted(now)
         if series[-1] != "ok"
         and not (series[2] == TXN and series[-1] == "fail")
@@ -115,4 +115,4 @@ def silent_series(before: Counts, now: Counts) -> str:
     if not all_series:
         return "any load"
     silent = [series for series in all_series if now.get((*series, "ok"), 0) <= before.get((*series, "ok"), 0)]
-    return ", ".join(f"{op} by {route}" for op, route, *_ in silent)
+    return ", ".join(f"{op} ({route})" for op, route, *_ in silent)

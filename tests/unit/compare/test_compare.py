@@ -219,7 +219,7 @@ def test_what_is_only_at_least_so_much_speaks_for_neither_side(
     bounded = write(tmp_path / "known", series("failoverTime", [10.0 + n / 10 for n in range(20)]))
     assert as_json(bounded, worse, capsys)["figures"][0]["result"] == "regressed"
     compared(bounded, worse)
-    assert ">= 15.450 s" in " ".join(lines(capsys))
+    assert "≥ 15.450 s" in " ".join(lines(capsys))
 
 
 # What is said first.

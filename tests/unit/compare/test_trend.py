@@ -128,6 +128,7 @@ def test_what_is_the_same_in_every_run_is_a_sentence(tmp_path: Path) -> None:
     write(tmp_path, runs)
     text = text_of(tmp_path)
     assert "acked writes lost 0; failovers 1" in text
+    assert "Not drawn, because the same in every run:" in text
     assert text.count("<figure>") == 1
 
 
@@ -135,7 +136,12 @@ def test_a_row_of_one_run_does_not_speak_of_several(tmp_path: Path) -> None:
     write(tmp_path, [run(0, measured("lost", 0))])
     text = text_of(tmp_path)
     assert ">1 run, the newest " in text
-    assert "In this run:</span> acked writes lost 0" in text
+    assert "One run so far, and a trend takes two. It measured:</span> acked writes lost 0" in text
+
+
+def test_a_row_that_measured_nothing_says_so(tmp_path: Path) -> None:
+    write(tmp_path, [run(number, measured("failoverTime", None)) for number in range(2)])
+    assert "Nothing is drawn: no run of this row measured a figure." in text_of(tmp_path)
 
 
 def test_the_last_runs_of_each_row_are_drawn(tmp_path: Path) -> None:

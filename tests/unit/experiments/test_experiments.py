@@ -406,12 +406,12 @@ def test_it_is_steady_when_everything_is_acknowledged_and_nothing_else_happens()
     before = counted(METRICS)
     assert before["add", "direct", "set", "rd", "ok"] == 10
     assert unacknowledged(before, before) == ""
-    assert silent_series(before, before) == "add by direct"
+    assert silent_series(before, before) == "add (direct)"
     later = counted(METRICS.replace(f"{OK}6", f"{OK}8"))
     assert silent_series(before, later) == ""
     failing = counted(METRICS.replace('outcome="info"} 1', 'outcome="info"} 3'))
-    assert unacknowledged(before, failing) == "2 add by direct ended as info"
-    assert unacknowledged({}, before) == "1 add by direct ended as info"
+    assert unacknowledged(before, failing) == "2 add (direct) ended as info"
+    assert unacknowledged({}, before) == "1 add (direct) ended as info"
     assert silent_series({}, {}) == "any load"
     assert counted(METRICS.replace('route="direct"', 'route="any"')) == {}  # replicas refuse what goes there
 
@@ -421,8 +421,8 @@ def test_a_transaction_that_met_another_one_is_no_fault_and_one_of_unknown_outco
         return {("txn", "service", "txn", "pg", outcome): count for outcome, count in outcomes.items()}
 
     assert unacknowledged(of(ok=1, fail=1), of(ok=9, fail=5)) == ""
-    assert unacknowledged(of(ok=1), of(ok=9, info=2)) == "2 txn by service ended as info"
-    assert silent_series(of(ok=1, fail=1), of(ok=1, fail=5)) == "txn by service"
+    assert unacknowledged(of(ok=1), of(ok=9, info=2)) == "2 txn (service) ended as info"
+    assert silent_series(of(ok=1, fail=1), of(ok=1, fail=5)) == "txn (service)"
 
 
 def test_transactions_are_planned_with_the_level_and_the_settings_of_the_experiment() -> None:
@@ -459,7 +459,7 @@ def test_the_steady_state_of_a_run_is_that_of_its_own_clusters(monkeypatch: pyte
     """Planted: another run's load on the same prober, in a namespace of its own, whose writes all fail."""
     theirs = METRICS.replace('"ours"', '"theirs"').replace('workload="clock"', 'workload="register"')
     both = [METRICS + theirs, (METRICS + theirs).replace('outcome="fail"} 9', 'outcome="fail"} 99')]
-    assert unacknowledged(*(counts_of(text, "theirs") for text in both)) == "90 write by direct ended as fail"
+    assert unacknowledged(*(counts_of(text, "theirs") for text in both)) == "90 write (direct) ended as fail"
     assert unacknowledged(*map(counted, both)) == ""
 
     monkeypatch.setattr(probes, "Server", lambda _: None)

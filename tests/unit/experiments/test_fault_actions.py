@@ -159,7 +159,7 @@ def test_a_fault_is_live_once_it_is_active_though_nothing_proves_it_yet(server: 
     [
         ({"phase": "Failed", "message": "pg has no primary"}, "failed: pg has no primary"),
         ({"phase": "Failed", "targets": [entry(problem="no process")]}, "failed: pg-0: no process"),
-        ({"phase": "Pending"}, r"is not live in time, .*: Gave up after 0\.1 s .*: it is Pending\. Hint: "),
+        ({"phase": "Pending"}, r"was not live in time; .*: Gave up after 0\.1 s .*: it is Pending\. Hint: "),
         ({}, "it is new"),
     ],
 )

@@ -138,7 +138,7 @@ def test_one_violation_beats_what_is_unknown_and_is_told_first() -> None:
         ({"fault_windows": (kill(proven=False),)}, "no evidence that the kill of pg-0 was live"),
         ({"fault_windows": (kill(), kill(proven=False))}, "no evidence that the kill of pg-0 was live"),
         ({"baseline": None}, "no record of a baseline"),
-        ({"baseline": Baseline(False, "pg-2 lags")}, "The baseline failed: pg-2 lags"),
+        ({"baseline": Baseline(False, "pg-2 lags")}, "The run did not go as planned: pg-2 lags"),
         ({"mode": "quorum"}, "The run is postgres quorum kill-primary, the row postgres async kill-primary"),
     ],
 )
@@ -209,6 +209,11 @@ def test_a_few_lost_writes_are_valid_under_async_and_invalid_under_quorum() -> N
     verdict = whole_run("quorum", "kill-primary", KILL, lose)
     assert verdict.state is State.VIOLATED
     assert verdict.reasons == ("lost: 3 of 400; forbidden.",)
+
+
+def test_large_counts_of_a_reason_are_whole_and_have_separators() -> None:
+    verdict = judge(FORBIDDEN, run_record(), [durability(acked=1_234_567, lost=1_000_001)])
+    assert verdict.reasons == ("lost: 1,000,001 of 1,234,567; forbidden.",)
 
 
 def test_a_failover_slower_than_the_settings_allow_is_invalid() -> None:

@@ -86,7 +86,7 @@ def test_a_row_that_was_never_measured_says_so() -> None:
     text = page()
     assert "**2 rows, 0 measured: 0 as promised, 0 promise broken, 0 not proven**" in text
     assert cells(text, "failover time") == [["≤ ttl + 2s", "not measured", "-", ""]]
-    assert cells(text, "outage of writes") == [["must show >= faultSeconds", "not measured", "-", ""]]
+    assert cells(text, "outage of writes") == [["must show ≥ faultSeconds", "not measured", "-", ""]]
     assert "**suites**" not in text
 
 
@@ -115,7 +115,7 @@ def test_the_first_table_has_a_line_a_row_with_what_clients_went_through_and_wha
     assert "| mode | fault | not served for | acked writes lost | verdict |" in text
     assert "| quorum | kill-primary | 12.500 s (≤ 22.0 s) | 0 (forbidden) | as promised |" in text
     line = (
-        "| ONE-ONE | kill-node | 3.500 s; writes: not measured (must show >= faultSeconds);"
+        "| ONE-ONE | kill-node | 3.500 s; writes: not measured (must show ≥ faultSeconds);"
         " minority share: not measured | not measured (≤ writesPerSecond \\* 100ms); minority: 7 (must show) |"
         " not proven |"
     )
@@ -188,7 +188,7 @@ def test_a_lower_bound_is_told_as_one_and_counts_have_no_fractions() -> None:
     of_service: dict[str, Any] = {"route": "service", "budget": "faultSeconds", "limit": 15, "at_least": True}
     text = page(suite(one_run(lost, judged("writeOutage", "must-show", 15.25, **of_service))))
     assert cells(text, "acked writes lost")[1][:2] == ["≤ 1,500  (writesPerSecond \\* 100ms)", "1,234 of 2,000"]
-    assert cells(text, "outage of writes")[0][:2] == ["must show >= 15.0 s  (faultSeconds)", ">= 15.250 s"]
+    assert cells(text, "outage of writes")[0][:2] == ["must show ≥ 15.0 s  (faultSeconds)", "≥ 15.250 s"]
 
 
 def test_a_side_is_told_apart_from_all_and_from_other_routes() -> None:

@@ -69,6 +69,17 @@ def test_what_is_not_as_promised_is_a_deviation_and_so_is_what_may_happen_and_co
     assert "None" not in sections(text, 4)["Deviations"]
 
 
+def test_what_each_zone_saw_is_told_of_writes_and_of_shares_apart(text: str) -> None:
+    tables = [block.splitlines() for block in sections(text, 1)["Who saw what"].split("\n\n") if block[:1] == "|"]
+    heads = [[cell.strip() for cell in table[0].strip("|").split("|")] for table in tables]
+    assert [head[0] for head in heads] == ["zone, route, operation"] * 2
+    assert heads[0][1:] == ["failover", "attempted", "acked", "survived", "lost", "unacked found"]
+    assert all(name.startswith("% acked ") for name in heads[1][1:])
+    names = [[line.split("|")[1].strip() for line in table[2:]] for table in tables]
+    assert names[0] == names[1]
+    assert "a, direct, add" in names[0]
+
+
 def test_no_objective_of_a_run_that_proves_nothing_is_met(text: str) -> None:
     for name in ("Objectives", "Everything that was promised"):
         assert not re.search(r"\| (met|ok) \|", sections(text, 4)[name]), name

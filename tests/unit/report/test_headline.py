@@ -81,7 +81,7 @@ def test_an_outage_that_the_history_ends_in_is_a_lower_bound() -> None:
         "the cut-off zone wrote nothing for at least 50.0 s"
     )
     assert shown.line.startswith(
-        "PROMISE BROKEN: failover time, on the majority, by service >= 49.992 s (promised: ≤ 6.0 s)"
+        "PROMISE BROKEN: failover time, on the majority, via service ≥ 49.992 s (promised: ≤ 6.0 s)"
     )
 
 

@@ -119,8 +119,8 @@ def test_a_runs_section_has_the_picture_the_judgements_and_the_command(text: str
         assert part in shown, part
     assert content["html"].count('class="outage"') == 6
     assert content["data"]["frame"]["top"] < title.HEIGHT  # the section has a heading of its own
-    assert f"this one lost {LOST} of " in shown
-    assert "Time is not all that it takes" not in visible(run_of(text, 1)["html"])
+    assert f"this fault lost {LOST} of " in shown
+    assert "Downtime is not the only cost" not in visible(run_of(text, 1)["html"])
 
 
 def test_every_anomaly_is_marked_and_listed_with_its_witness(text: str) -> None:

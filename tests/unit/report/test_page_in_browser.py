@@ -122,6 +122,10 @@ def test_the_table_sorts_and_filters(page: Page, errors: list[str], report: Path
     page.select_option("select[name=engine]", "")
     page.select_option("select[name=verdict]", "invalid")
     assert len(first_cells(page, 0)) == 2
+    page.select_option("select[name=engine]", "redis")
+    page.select_option("select[name=verdict]", "unknown")
+    assert page.inner_text("#shown") == "0 of 5 shown: no run matches all of these filters. Set one of them to all"
+    page.select_option("select[name=engine]", "")
     page.select_option("select[name=verdict]", "")
     lost = page.locator("th", has_text="acked writes lost")
     for order, ends in (("ascending", "0 of 2,800"), ("descending", f"{LOST} of 2,820")):
@@ -162,6 +166,36 @@ def test_the_time_is_stretched_and_read_by_the_pointer(page: Page, errors: list[
     assert strip
     page.mouse.move(frame["x"] + frame["width"] / 2, strip["y"] + strip["height"] / 2)
     assert "% of what was scheduled was acknowledged" in page.inner_text(".readout")
+    assert errors == []
+
+
+def test_on_a_telephone_the_picture_is_readable_and_its_names_stay_in_sight(
+    page: Page, errors: list[str], report: Path
+) -> None:
+    page.set_viewport_size({"width": 400, "height": 900})
+    show(page, report, RUN)
+    name, zone = page.locator(".names text", has_text="writes direct").first, page.locator(".names .stuck").first
+    box = page.locator(".timeline").bounding_box()
+    assert box
+    assert float(name.evaluate("name => 11 * name.getScreenCTM().a")) > 9.5  # pixels of its letters
+    fault = page.locator(".timeline rect.fault").first.bounding_box()
+    assert fault
+    assert box["x"] + box["width"] / 3 < fault["x"] < box["x"] + 2 * box["width"] / 3
+    page.evaluate("document.querySelector('.timeline').scrollLeft = 0")
+    zone.wait_for(state="hidden")
+    page.evaluate("document.querySelector('.timeline').scrollLeft = 300")
+    zone.wait_for()
+    for label in (name, zone):
+        place = label.bounding_box()
+        assert place
+        assert box["x"] <= place["x"]
+        assert place["x"] + place["width"] < box["x"] + box["width"] / 2
+    page.evaluate("document.querySelector('.timeline').scrollLeft = 0")
+    page.locator(".timeline").press("n")
+    pointed = page.locator(".timeline .pointed").bounding_box()
+    assert pointed
+    assert box["x"] + box["width"] / 3 < pointed["x"] < box["x"] + 2 * box["width"] / 3
+    page.set_viewport_size({"width": 1280, "height": 900})
     assert errors == []
 
 
@@ -214,6 +248,12 @@ def test_what_these_tests_look_for_is_found_if_it_is_there(page: Page, errors: l
 
 
 A4_PIXELS = 703  # the width of a sheet between margins of 12 mm
+# By how many pixels each table of a section is wider than its room.
+SAW_WHAT = """[...document.querySelectorAll('table')].filter(table => {
+  let before = table;
+  while (before && before.tagName !== 'H2') before = before.previousElementSibling;
+  return before?.textContent === 'Who saw what';
+}).map(table => table.scrollWidth - table.clientWidth)"""
 WIDEST = "Math.max(...[...document.querySelectorAll('table')].map(each => each.getBoundingClientRect().width))"
 
 
@@ -226,4 +266,5 @@ def test_a_drill_record_fits_a_sheet_and_a_telephone(page: Page, errors: list[st
     for width in (400, 1280):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(SAW_WHAT) == [0] * 8  # two tables of each of four runs
     assert errors == []

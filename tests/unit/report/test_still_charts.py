@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -38,6 +39,10 @@ def test_each_chart_with_data_has_its_rows(suite: Path) -> None:
     assert all(row["ms"] > 0 and row["strip"].startswith("zone ") for row in operations)
     assert charts["stages"]["data"]["values"][0]["begin"] == 0
     assert not any("params" in chart for chart in charts.values())
+    report = read_report(suite / REDIS)
+    for chart in charts.values():  # a picture by itself says which run it is of
+        assert chart["title"]["text"] == chart["description"]
+        assert chart["title"]["subtitle"] == f"{report.record.experiment} · {report.run_id}"
 
 
 def test_what_has_no_data_is_left_out(tmp_path: Path) -> None:
@@ -62,8 +67,37 @@ def test_they_are_written_beside_the_run(suite: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == f"{folder}\n"
     assert {file.name for file in folder.iterdir()} == {f"{name}.{end}" for name in DRAWN for end in ("svg", "png")}
     for name in DRAWN:
+        assert titles_above_the_edge((folder / f"{name}.svg").read_text()) == []
         assert ElementTree.fromstring((folder / f"{name}.svg").read_text()).tag.endswith("svg")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+_SVG = "{http://www.w3.org/2000/svg}"
+
+
+def titles_above_the_edge(svg: str) -> list[str]:
+    """Return the lines of a picture's title whose baseline is less than a line below its upper edge."""
+    found = []
+
+    def walk(element: ElementTree.Element, down: float, in_title: bool) -> None:
+        place = re.fullmatch(r"translate\(.+?,(.+?)\).*", element.get("transform", ""))
+        down += float(place[1]) if place else 0.0
+        in_title = in_title or "role-title" in element.get("class", "")
+        if in_title and element.tag == f"{_SVG}text" and down < 9:
+            found.append("".join(element.itertext()))
+        for inner in element:
+            walk(inner, down, in_title)
+
+    walk(ElementTree.fromstring(svg), 0.0, False)
+    return found
+
+
+def test_a_title_above_the_edge_is_found(suite: Path) -> None:
+    pytest.importorskip("vl_convert", reason="of the lab's images only the runner has it")
+    chart = charts_of(suite / REDIS)["operations"]
+    fitted = {**chart, "autosize": {"type": "fit", "contains": "padding"}, "padding": 0}
+    assert titles_above_the_edge(chart_library.svg_of(chart)) == []
+    assert chart["title"]["text"] in titles_above_the_edge(chart_library.svg_of(fitted))
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
@@ -76,6 +110,9 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     (server,) = {row["server"] for row in operations["data"]["values"]}
     assert server.isprintable()
     assert len(server) <= 80
+    subtitle = operations["title"]["subtitle"]
+    assert subtitle.isprintable()
+    assert len(subtitle) <= 140
     operations["encoding"]["color"] = {"field": "server", "type": "nominal"}  # in the legend
     assert "<img" not in chart_library.svg_of(operations)
 

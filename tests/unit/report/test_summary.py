@@ -32,7 +32,7 @@ def test_the_summary_begins_with_the_table_and_folds_each_run() -> None:
     assert "<details><summary>postgres/kill-primary: AS PROMISED: none of 2,800 acknowledged writes lost" in text
     assert "<details open><summary>postgres/kill-primary: PROMISE BROKEN: 1 of 2,800 acknowledged" in text
     assert text.count("<details") == text.count("</details>") == 2
-    assert "- acked writes lost: 1 of 2800; forbidden." in lines
+    assert "- acked writes lost: 1 of 2,800; forbidden." in lines
     assert "| acked writes lost | forbidden | 1 of 2,800 | VIOLATED |" in lines
     assert "| acked writes lost | forbidden | 0 of 2,800 (&lt; 3/n = 0.11 % at 95 %) | ok |" in lines
 
@@ -51,7 +51,7 @@ def test_the_summary_of_a_redis_run_is_told_in_redis_words() -> None:
 
 def test_the_summary_of_a_cassandra_run_knows_no_failover() -> None:
     text = summary_markdown([node_kill_report(lacking=[60_995])])
-    assert "| outage time, by service | ≤ 17.8 s" in text
+    assert "| outage time, via service | ≤ 17.8 s" in text
     assert "failover" not in text
 
 
@@ -76,7 +76,7 @@ def test_verdict_json_merges_the_verdicts_and_lists_runs_with_their_reasons() ->
         ("run-1", "postgres quorum kill-primary", "valid"),
         ("run-2", "postgres quorum kill-primary", "invalid"),
     ]
-    assert plain["runs"][1]["reasons"] == ["lost: 1 of 2800; forbidden."]
+    assert plain["runs"][1]["reasons"] == ["lost: 1 of 2,800; forbidden."]
     lost = next(judgement for judgement in plain["runs"][1]["properties"] if judgement["property"] == "lost")
     assert (lost["state"], lost["measured"]) == ("invalid", 1)
     assert json.loads(json.dumps(plain)) == plain

@@ -31,7 +31,15 @@ def test_a_ratio_is_never_all_or_nothing_unless_it_is(share: float, text: str) -
 )
 def test_seconds_have_milliseconds_below_a_hundred(value: float, text: str) -> None:
     assert words.seconds(value) == text
-    assert words.seconds(value, at_least=True) == f">= {text}"
+    assert words.seconds(value, at_least=True) == f"≥ {text}"
+
+
+def test_a_figure_names_its_side_and_its_route_as_people_say_it() -> None:
+    assert words.of_figure("failoverTime", "majority", "service") == "failover time, on the majority, via service"
+    assert words.of_figure("lost", "minority", "direct") == "acked writes lost, on the minority, direct"
+    assert words.of_figure("stale", None, "replica") == "stale reads, via replica"
+    assert words.of_figure("writeOutage", None, "any") == "outage of writes, via any member"
+    assert words.of_figure("lost", None, None) == "acked writes lost"
 
 
 def test_no_case_in_n_bounds_the_rate_and_a_case_is_only_counted() -> None:

@@ -73,6 +73,19 @@ def test_a_verdict_that_does_not_follow_from_the_files_is_refused(
     assert str(refused.value).count("Hint: ") == 1
 
 
+def test_a_report_reads_its_journal_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = results.read_journal
+    reads: list[Path] = []
+
+    def counted(folder: Path) -> dict[str, Any]:
+        reads.append(folder)
+        return read(folder)
+
+    monkeypatch.setattr(results, "read_journal", counted)
+    read_report(run)
+    assert reads == [run]
+
+
 def test_a_field_that_is_there_twice_is_refused(run: Path) -> None:
     file = run / results.RECORD
     text = file.read_text()

@@ -73,6 +73,14 @@ def _measured(entry: Mapping[str, Any], name: str) -> float:
     return entry["measured"] or 0 if entry["property"] == name else 0
 
 
+def test_every_line_fits_eighty_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "report_columns", lambda: 80)
+    out = io.StringIO()
+    demo.demo(DemoOptions(folder=Path("caplab-demo"), may_open=False), out)
+    assert [line for line in out.getvalue().split("\n") if len(line) > 80] == []
+
+
 def test_what_settings_change_about_a_cut_network_is_seen(shown: Shown) -> None:
     assert shown.code == 0
     assert "4 as promised · 0 promise broken · 0 not proven" in shown.text
