@@ -41,27 +41,24 @@ def gauges(lab: Lab) -> str:
 
 # Of the suite smoke, in its order.
 FAILOVERS = (
-    'engine="postgres",experiment="postgres/kill-primary",fault="kill-primary",mode="quorum"',
-    'engine="redis",experiment="redis/kill-primary",fault="kill-primary",mode="everysec-wait-0"',
+    'engine="postgres",experiment="postgres/kill-primary",fault="kill-primary",mode="quorum-fast"',
+    'engine="redis",experiment="redis/kill-primary",fault="kill-primary",mode="everysec-fast-wait-0"',
     'engine="cassandra",experiment="cassandra/kill-node",fault="kill-node",mode="QUORUM-QUORUM"',
 )
 
 
-# Patroni's lease lasts for 20 s; Sentinels need 2 s, and Cassandra none. A busy machine is no database's doing.
-MUST_FIRE = {("CaplabNoWriteAcked", "postgres")}
+# A busy machine is no database's doing.
 MAY_FIRE = {("CaplabProberStalled", "")}
-# Under a fault also a replica that rejoins: on a slow machine it takes longer than the alert waits for.
-MAY_FIRE_UNDER_A_FAULT = MAY_FIRE | {("CaplabReplicationLag", "postgres")}
+# Under a fault also an outage, and a replica that rejoins: on a slow machine it takes longer than the alert waits for.
+MAY_FIRE_UNDER_A_FAULT = MAY_FIRE | {("CaplabNoWriteAcked", "postgres"), ("CaplabReplicationLag", "postgres")}
 
 
 def test_a_killed_member_of_each_engine_is_measured_judged_and_exported(lab: Lab, tmp_path: Path) -> None:
     began = time.time()
     code, verdict, last = run(lab, tmp_path / "smoke", "smoke")
     folders = sorted(last.parent.glob("0*-*"))
-    if code == 1 and split_vote(folders[1]):
-        code, verdict, folders[1] = run(lab, tmp_path / "again", "redis/kill-primary", persistence="everysec", wait="0")
     assert (code, verdict["verdict"], verdict["failures"]) == (0, "valid", [])
-    assert MUST_FIRE <= (alerts := fired(lab, began)) <= MUST_FIRE | MAY_FIRE_UNDER_A_FAULT, alerts
+    assert (alerts := fired(lab, began)) <= MAY_FIRE_UNDER_A_FAULT, alerts
     assert (last.parent / "summary.md").exists()
     assert len(folders) == len(FAILOVERS)
     for folder, labels in zip(folders, FAILOVERS, strict=True):
@@ -78,17 +75,6 @@ def test_a_killed_member_of_each_engine_is_measured_judged_and_exported(lab: Lab
     assert running_loads(lab, RUNS) == []
     left = [engine.kind for engine in ENGINES if lab.get(engine.kind, "-n", RUNS)["items"]]
     assert left == ["CassandraCluster"], "a suite that is to keep its clusters keeps those of its last engine"
-
-
-def split_vote(folder: Path) -> bool:
-    """Return whether Sentinels voted for each other, and so none won: each then waits for twice its failover-timeout.
-
-    Seen in one of some ten runs, on a quiet machine too; the row's budget does not count with it.
-    """
-    judged = judge_folder(folder)
-    figures = next(finding.figures for finding in judged.findings if finding.property == "availability")
-    waited = 2 * float(str(judged.record.settings["failoverTimeoutMilliseconds"])) / 1000
-    return waited < float(str(figures["failover_seconds"])) < waited + 4
 
 
 SOAK_SECONDS = 200  # of each engine: ten minutes in all
