@@ -6,7 +6,6 @@ has nothing more to ask. Lines of any other kind are left to the other readers. 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,15 +21,14 @@ from ....model.transactions import TXN
 from .events import KINDS, NEEDED, VALUED, PlainEvents, error_words
 from .micro_ops import LIST, NOTHING, NUMBER, WORDS, Codes, MicroOps, filled
 
-_NUMBER = "(?:0|-?[1-9][0-9]*)"
+_NUMBER = "(?:0|-?[1-9][0-9]{0,17}|-?[1-8][0-9]{18})"  # all of them have 64 bits
 _STRING = r'"[^"\\\x00-\x1f]*"'
 _KEY = r'"[^"\\\x00-\x1f,\[\]]*"'
+_NUMBERS = ("process", "time", "index")
 _PATTERNS = {
     "type": f'"(?:{"|".join(KINDS)})"',
     "f": f'"{TXN}"',
-    "process": _NUMBER,
-    "time": _NUMBER,
-    "index": _NUMBER,
+    **dict.fromkeys(_NUMBERS, _NUMBER),
     "value": "",  # that depends on how lists are written
 }
 _MAX_BYTES = (1 << 31) - 1  # of Arrow's arrays of text
@@ -63,10 +61,10 @@ def plain_lines(text: Any) -> PlainEvents | None:
     lines = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), text)
     if layout is None or not pc.all(pc.match_substring_regex(lines, layout.whole)).as_py():
         return None
-    try:
-        return _events(lines, layout)
-    except ValueError:  # a number has more than 64 bits, or more digits than Python takes
-        return None
+    errors: dict[int, Any] = {}
+    if layout.error.encode() in text.to_pybytes():
+        lines, errors = _without_errors(lines, layout.error)
+    return _events(lines, errors, layout)
 
 
 def _layout_of(line: bytes) -> _Layout | None:
@@ -100,25 +98,27 @@ def _layout(names: tuple[str, ...], blank: str) -> _Layout:
     )
 
 
-def _events(lines: Any, layout: _Layout) -> PlainEvents | None:
-    lines, errors = _without_errors(lines, layout.error)
+def _events(lines: Any, errors: dict[int, Any], layout: _Layout) -> PlainEvents | None:
     pieces = _pieces(lines, layout.comma, layout.value)
     if after := len(layout.begins) - layout.value:
         pieces[-1:] = _pieces(pc.ascii_rtrim(pieces[-1], "},\n"), layout.comma, after + 1, reverse=True)
-    fields = {
-        name: pc.utf8_slice_codeunits(piece, len(begin))
-        for piece, (name, begin) in zip(pieces, layout.begins.items(), strict=True)
-    }
-    kind = _places(pc.ascii_trim(fields["type"], '"'), KINDS)
-    values = fields["value"].filter(np.isin(kind, VALUED))
-    if not pc.all(pc.starts_with(values, "[")).as_py():
+    fields = dict(zip(layout.begins, pieces, strict=True))
+    kind = _places(fields["type"], tuple(f'{layout.begins["type"]}"{word}"' for word in KINDS))
+    values, begin = fields["value"].filter(np.isin(kind, VALUED)), layout.begins["value"] + "["
+    if not pc.all(pc.starts_with(values, begin)).as_py():
         return None
+    values = pc.utf8_slice_codeunits(pc.ascii_rtrim(values, "]},\n"), len(begin) + 1)
     micro, names = _micro_ops(values, layout.comma)
+    numbers = {
+        name: _integers(pc.utf8_slice_codeunits(fields[name], len(begin)))
+        for name, begin in layout.begins.items()
+        if name in _NUMBERS
+    }
     return PlainEvents(
         kind=kind,
-        process=_integers(fields["process"]),
-        time=_integers(fields["time"]) if "time" in fields else None,
-        index=_integers(fields["index"]) if "index" in fields else None,
+        process=numbers["process"],
+        time=numbers.get("time"),
+        index=numbers.get("index"),
         errors=error_words(errors.items(), kind),
         micro=micro,
         names=names,
@@ -127,16 +127,14 @@ def _events(lines: Any, layout: _Layout) -> PlainEvents | None:
 
 def _without_errors(lines: Any, error: str) -> tuple[Any, dict[int, Any]]:
     """Return lines without their errors and what follows these, and the errors."""
-    places = np.flatnonzero(np.asarray(pc.match_substring(lines, error))).tolist()
-    if not places:
-        return lines, {}
     cut = pc.split_pattern(lines, error, max_splits=1)
+    places = np.flatnonzero(np.asarray(pc.list_value_length(cut)) > 1).tolist()
     return pc.list_element(cut, 0), {at: orjson.loads(cut[at][1].as_py().rstrip("},\n")) for at in places}
 
 
 def _micro_ops(values: Any, comma: str) -> tuple[MicroOps, list[str | int]]:
-    """Return the micro-operations of texts such as [["r","x",[1,2]],["append","x",3]], and their keys, each once."""
-    transactions = pc.split_pattern(pc.utf8_slice_codeunits(pc.ascii_rtrim(values, "]},\n"), 2), f"]{comma}[")
+    """Return the micro-operations of texts such as "r","x",[1,2]],["append","x",3 and their keys, each once."""
+    transactions = pc.split_pattern(values, f"]{comma}[")
     word, key, third = _pieces(transactions.flatten(), comma, 3)
     is_list, is_nothing = (np.asarray(each) for each in (pc.starts_with(third, "["), pc.equal(third, "null")))
     kind = np.where(is_list, LIST, np.where(is_nothing, NOTHING, NUMBER)).astype(np.uint8)
@@ -155,7 +153,7 @@ def _micro_ops(values: Any, comma: str) -> tuple[MicroOps, list[str | int]]:
         sizes=sizes,
         elements=_integers(elements.flatten()),
     )
-    return micro, json.loads(f"[{','.join(keys.dictionary.to_pylist())}]")
+    return micro, orjson.loads(f"[{','.join(keys.dictionary.to_pylist())}]")
 
 
 def _pieces(texts: Any, comma: str, count: int, *, reverse: bool = False) -> list[Any]:
