@@ -55,7 +55,7 @@ def parts(path: Path, columns_of: ColumnsOf | None = None) -> Iterator[tuple[Seq
     array = _ARRAY.match(text)
     at = array.end() if array else 0
     line = 1 + text.count(b"\n", 0, at)
-    if array and (values := _array_on_one_line(text[at:])) is not None:
+    if array and (values := _array_on_one_line(text[at:], columns_of)) is not None:
         yield [line] * len(values), values
         return
     with _columns_ahead(text, at, columns_of) as ahead:
@@ -183,11 +183,15 @@ def _plain_lines(part: bytes, lines: list[bytes], line: int) -> tuple[Sequence[i
     return None if values is None else ([place for place, each in enumerate(lines, line) if each], values)
 
 
-def _array_on_one_line(text: bytes) -> list[Any] | None:
-    """Return what is in an array, of which text is all that follows its bracket; None if that is not plain."""
+def _array_on_one_line(text: bytes, columns_of: ColumnsOf | None) -> Any:
+    """Return what is in an array, or its columns; text is all after its bracket. None if that is not plain."""
     text = text.rstrip()
     if b"\n" in text or not text.endswith(b"]"):
         return None
+    if columns_of is not None:
+        lines = text[:-1].replace(b"},{", b"},\n{").replace(b"}, {", b"},\n{")
+        if (columns := columns_of(pa.py_buffer(lines))) is not None:
+            return columns
     return _plain_values(text, b"[" + text)
 
 

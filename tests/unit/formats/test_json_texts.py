@@ -206,11 +206,13 @@ def recorded(path: Path) -> Any:
 
 
 def written(rng: random.Random, events: list[dict[str, Any]]) -> str:
-    """Return events as lines, as one program or another writes them."""
+    """Return events on lines, or in an array on one line, as one program or another writes them."""
     names = ["type", "f", "process", "time", "index", "value"]
     rng.shuffle(names)
     separators = rng.choice([(",", ":"), (", ", ": ")])
     fields = [{name: event[name] for name in names if name in event} | event for event in events]
+    if rng.random() < 0.2:
+        return json.dumps(fields, separators=separators)
     ends = rng.choice(["\n", "\n", ",\n", "\r\n"])
     return ends.join(json.dumps(event, separators=separators) for event in fields) + rng.choice(["", "\n"])
 
