@@ -60,10 +60,12 @@ def parts(path: Path, columns_of: ColumnsOf | None = None) -> Iterator[tuple[Seq
         return
     with _columns_ahead(text, at, columns_of) as ahead:
         for end, columns in ahead:
-            lines = [] if columns is not None else text[at:end].removesuffix(b"\n").split(b"\n")
             if columns is not None:
                 yield range(line, line + len(columns)), columns
-            elif (plain := _plain_lines(text[at:end], lines, line)) is not None:
+                at, line = end, line + len(columns)
+                continue
+            lines = text[at:end].removesuffix(b"\n").split(b"\n")
+            if (plain := _plain_lines(text[at:end], lines, line)) is not None:
                 yield plain
             else:
                 for place, each in enumerate(lines):
@@ -74,7 +76,7 @@ def parts(path: Path, columns_of: ColumnsOf | None = None) -> Iterator[tuple[Seq
                         yield from _together(exact)
                         return
                     yield [line + place] * len(values), values
-            at, line = end, line + (len(lines) if columns is None else len(columns))
+            at, line = end, line + len(lines)
     if array:
         _refuse_without_end(1 + text.count(b"\n"))
 

@@ -1,7 +1,8 @@
 """Events of transactions that are JSON on lines of their own, taken apart by Arrow, many lines at a time.
 
-One regular expression says whether every line is what most programs write; what follows cuts lines at their commas, and
-has nothing more to ask. Lines of any other kind are left to the other readers. Meanwhile other threads run.
+One regular expression checks each line from its begin to its end, so that what follows may cut it at commas and
+brackets: names of keys have none. What does not match is left to the other readers. Several threads can do this at
+once, as Arrow does not hold Python's lock.
 """
 
 from __future__ import annotations

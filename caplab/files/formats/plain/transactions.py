@@ -55,7 +55,6 @@ class _Events:
         self.clients = 0  # their number
         self._count = 0  # of all events
         self._parts: list[PlainEvents] = []
-        self._micro: list[MicroOps] = []
         self._places: list[Integers] = []
         self._lines: list[Integers] = []
         self._errors: dict[int, str] = {}
@@ -80,13 +79,12 @@ class _Events:
         return not clients or (events is not None and self._add(events, places, lines))
 
     def _add(self, events: PlainEvents, places: Sequence[int], lines: Sequence[int]) -> bool:
-        """Add a part that has clients' events alone, and empty its micro-operations; False if it is not plain."""
+        """Add a part that has clients' events alone; False if it is not plain."""
         if not events.micro.is_plain() or not self._is_alike(events) or not self._goes_on(events.index):
             return False
         keys = np.array([self.keys.place(name) for name in events.names], dtype=np.int32)
-        self._micro.append(replace(events.micro, key=keys[events.micro.key]))
         self._errors |= {self.clients + at: error for at, error in events.errors.items()}
-        self._parts.append(events)
+        self._parts.append(replace(events, micro=replace(events.micro, key=keys[events.micro.key])))
         self._places.append(_numbers(places))
         self._lines.append(_numbers(lines))
         self.clients += len(events)
@@ -141,8 +139,8 @@ class _Events:
 
     def _micro_of(self, kind: Any, invoked: Integers, end: Integers, ok: Mask) -> MicroOps | None:
         """Return what the transaction of each operation did: as it ended if it is ok, else as it was invoked."""
-        micro = joined(self._micro)
-        self._micro.clear()
+        micro = joined([part.micro for part in self._parts])
+        self._parts.clear()
         begins = np.cumsum(micro.counts) - micro.counts
         number = np.cumsum(np.isin(kind, VALUED)) - 1
         asked, found = number[invoked], np.where(ok, number[end], number[invoked])
