@@ -169,8 +169,10 @@ def compared(anomaly: str, count: int, path: Path, adya: str) -> str:
         f"{count:,}",
         f"{other.said['read']:.2f}",
         f"{other.said['check']:.2f}",
+        f"{other.seconds:.1f}",
         f"{mine.said['read']:.2f}",
         f"{mine.said['check']:.2f}",
+        f"{mine.seconds:.1f}",
         f"{other.said['check'] / mine.said['check']:.1f}",
         f"{arrow.said['read'] + arrow.said['check']:.2f}",
         f"{arrow.seconds:.1f}",
@@ -230,9 +232,9 @@ def _write_arrow(path: Path) -> None:
 
 
 HEAD = (
-    "| planted | transactions | adya reads | checks | caplab reads | checks | ratio | from Arrow | wall | adya, MiB |"
-    " caplab, MiB | from Arrow, MiB | caplab found | adya found |",
-    "| :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | :-- | :-- |",
+    "| planted | transactions | adya reads | checks | wall | caplab reads | checks | wall | ratio |"
+    " from Arrow | wall | adya, MiB | caplab, MiB | from Arrow, MiB | caplab found | adya found |",
+    "| :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | :-- | :-- |",
 )
 
 
@@ -247,9 +249,9 @@ def keep(rows: list[str], load: float) -> None:
     table = [kept[key] for key in sorted(kept, key=lambda key: (int(key[1].replace(",", "")), key[0] != "valid"))]
     said = (
         "Both on the same files of JSON lines (`bench/isolation.py`): seconds of processor time of reading and of"
-        " checking, the ratio of the times of checking, and the most memory of the whole process. From Arrow: reading"
-        " and checking the same history as caplab itself writes it, and the seconds of that whole process, Python's"
-        " start included."
+        " checking, the seconds of the whole process (wall; caplab's with Python's start, and it reads with every"
+        " core), the ratio of the times of checking, and the most memory of the whole process. From Arrow: reading and"
+        " checking the same history as caplab itself writes it, and the seconds of that whole process."
         f" One anomaly is planted for every {EVERY:,} transactions."
     )
     PAGE.write_text(

@@ -12,11 +12,15 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import pairwise, repeat
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import orjson
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from ..documents import each_once
 from .recording import FormatError
@@ -25,11 +29,12 @@ _TOO_LONG = "integer string conversion"  # what Python says of a number of over 
 _BLANKS = re.compile(r"[\s,]*")
 _BLANK_BYTES = b" \t,"
 _ARRAY = re.compile(rb"[\s,]*\[")
-_PART_BYTES = 1 << 20
+_PART_BYTES = 1 << 22
 _VALUES = 10_000  # of the exact parser, handed on together
 _AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBERS = (b"0" * 20, b"-" + b"0" * 19)  # digits as zeros; others fit into 64 bits, with a sign or without
 
+ColumnsOf: TypeAlias = Callable[[Any], Any]  # of an Arrow buffer
 
 _DECODER = json.JSONDecoder(parse_constant=lambda word: word, object_pairs_hook=each_once)  # NaN is text
 
@@ -40,34 +45,59 @@ def objects(path: Path) -> Iterator[tuple[int, Any]]:
         yield from zip(lines, values, strict=True)
 
 
-def parts(path: Path) -> Iterator[tuple[Sequence[int], list[Any]]]:
-    """Yield the values as objects does, many at a time where they are plain, with their lines."""
+def parts(path: Path, columns_of: ColumnsOf | None = None) -> Iterator[tuple[Sequence[int], Any]]:
+    """Yield the values as objects does, many at a time where they are plain, with their lines.
+
+    columns_of is given whole lines of the file, and what it returns takes the place of their values, of which there
+    must be one a line; None leaves the lines to other readers.
+    """
     text = _text_of(path)
     array = _ARRAY.match(text)
     at = array.end() if array else 0
     line = 1 + text.count(b"\n", 0, at)
-    if array and (values := _array_on_one_line(text[at:])) is not None:
+    if array and (values := _array_on_one_line(text[at:], columns_of)) is not None:
         yield [line] * len(values), values
         return
-    while at < len(text):
-        end = text.find(b"\n", at + _PART_BYTES) + 1 or len(text)
-        part = text[at:end]
-        lines = part.removesuffix(b"\n").split(b"\n")
-        filled = [place for place, each in enumerate(lines, line) if each] if b"" in lines else None
-        plain = _plain_values(part, lines if filled is None else list(filter(None, lines)))
-        if plain is not None:
-            yield range(line, line + len(lines)) if filled is None else filled, plain
-        else:
-            for place, each in enumerate(lines):
-                values = _values_of_line(each)
-                if values is None:  # it goes on in the next line, or is none
-                    done = text[: at + sum(map(len, lines[:place])) + place].decode()
-                    yield from _together(exact_objects(text.decode(), len(done), line + place, in_array=bool(array)))
-                    return
-                yield [line + place] * len(values), values
-        at, line = end, line + len(lines)
+    with _columns_ahead(text, at, columns_of) as ahead:
+        for end, columns in ahead:
+            if columns is not None:
+                yield range(line, line + len(columns)), columns
+                at, line = end, line + len(columns)
+                continue
+            lines = text[at:end].removesuffix(b"\n").split(b"\n")
+            if (plain := _plain_lines(text[at:end], lines, line)) is not None:
+                yield plain
+            else:
+                for place, each in enumerate(lines):
+                    values = _values_of_line(each)
+                    if values is None:  # it goes on in the next line, or is none
+                        done = text[: at + sum(map(len, lines[:place])) + place].decode()
+                        exact = exact_objects(text.decode(), len(done), line + place, in_array=bool(array))
+                        yield from _together(exact)
+                        return
+                    yield [line + place] * len(values), values
+            at, line = end, line + len(lines)
     if array:
         _refuse_without_end(1 + text.count(b"\n"))
+
+
+@contextmanager
+def _columns_ahead(text: bytes, at: int, columns_of: ColumnsOf | None) -> Iterator[Iterator[tuple[int, Any]]]:
+    """Give the end of each part of a text, and its columns, which other threads make ahead."""
+    ends = []
+    begin = at
+    while begin < len(text):
+        begin = text.find(b"\n", begin + _PART_BYTES) + 1 or len(text)
+        ends.append(begin)
+    if columns_of is None:
+        yield zip(ends, repeat(None))
+        return
+    buffer, executor = pa.py_buffer(text), ThreadPoolExecutor(pa.cpu_count())
+    try:
+        slices = [buffer[begin:end] for begin, end in pairwise([at, *ends])]
+        yield zip(ends, executor.map(columns_of, slices), strict=True)
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _together(exact: Iterator[tuple[int, Any]]) -> Iterator[tuple[list[int], list[Any]]]:
@@ -146,11 +176,24 @@ def _plain_values(part: bytes, texts: list[bytes] | bytes) -> list[Any] | None:
     return None if any(number in digits for number in _LONG_NUMBERS) else values
 
 
-def _array_on_one_line(text: bytes) -> list[Any] | None:
-    """Return what is in an array, of which text is all that follows its bracket; None if that is not plain."""
+def _plain_lines(part: bytes, lines: list[bytes], line: int) -> tuple[Sequence[int], list[Any]] | None:
+    """Return the objects on lines, of which the first has this number, with their lines; None as _plain_values does."""
+    if b"" not in lines:
+        values = _plain_values(part, lines)
+        return None if values is None else (range(line, line + len(lines)), values)
+    values = _plain_values(part, list(filter(None, lines)))
+    return None if values is None else ([place for place, each in enumerate(lines, line) if each], values)
+
+
+def _array_on_one_line(text: bytes, columns_of: ColumnsOf | None) -> Any:
+    """Return what is in an array, or its columns; text is all after its bracket. None if that is not plain."""
     text = text.rstrip()
     if b"\n" in text or not text.endswith(b"]"):
         return None
+    if columns_of is not None:
+        lines = text[:-1].replace(b"},{", b"},\n{").replace(b"}, {", b"},\n{")
+        if (columns := columns_of(pa.py_buffer(lines))) is not None:
+            return columns
     return _plain_values(text, b"[" + text)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from .edn import Form, Keyword, Symbol, in_order, printed
@@ -53,7 +52,6 @@ class Keys:
         self.names: list[str] = []
         self._places: dict[Any, int] = {}
         self._taken: set[str] = set()
-        self._plain: dict[str | int, int] = {}  # of those that were asked for together
 
     def place(self, form: Form) -> int:
         """Return the place of a key's name; nothing (None) is -1, a key of its own."""
@@ -76,11 +74,3 @@ class Keys:
             self._taken.add(name)
             self.names.append(name)
         return place
-
-    def places(self, forms: Sequence[str | int]) -> list[int]:
-        """Return the places of many, none of which equals another one of another type."""
-        places = list(map(self._plain.get, forms))
-        if None in places:
-            self._plain.update((form, self.place(form)) for form in dict.fromkeys(forms))
-            places = list(map(self._plain.__getitem__, forms))
-        return places  # type: ignore[return-value]  # none is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from .columns import Columns
 from .edn import EdnError, forms
 from .events import Operations, paired
 from .json_texts import objects, parts
-from .plain_transactions import plain_columns
+from .plain.lines import plain_lines
+from .plain.transactions import Part, plain_columns
 from .recognise import BEGIN_BYTES, Format, format_of
 from .recording import FormatError, Recording
 from .text_columns import with_numbers
@@ -121,10 +122,10 @@ def _of_events(path: Path, kind: Format, bounds: Bounds) -> Recording:
     )
 
 
-def _parts(path: Path) -> Iterator[tuple[Sequence[int], list[Any]]]:
+def _parts(path: Path) -> Iterator[Part]:
     """Yield the events of a file in parts, as far as it can be read."""
     with suppress(FormatError):
-        yield from parts(path)
+        yield from parts(path, plain_lines)
         return
     yield [0], [None]  # no event: the file is not plain
 

@@ -11,8 +11,8 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 from ...model.transactions import APPEND, MICRO_OPS, TRANSACTIONS
 from .edn import Elements
 from .events import Operations
-from .micro_ops import CODES, LIST, NUMBER, READS, UNKNOWN, WORDS, MicroOps
 from .names import Keys, Values
+from .plain.micro_ops import CODES, LIST, NUMBER, READS, UNKNOWN, WORDS, MicroOps
 
 _APPEND = MICRO_OPS.index(APPEND)
 _OK = 0

@@ -7,11 +7,15 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
+from support.effort import cases
 
 from caplab.files.formats import json_texts, reading
 from caplab.files.formats.json_texts import exact_objects, objects
-from caplab.files.formats.plain_transactions import plain_columns
+from caplab.files.formats.plain.events import PlainEvents, plain_events
+from caplab.files.formats.plain.lines import plain_lines
+from caplab.files.formats.plain.transactions import plain_columns
 from caplab.files.formats.reading import read
 from caplab.files.formats.recording import FormatError
 from caplab.files.formats.texts import Texts
@@ -201,22 +205,73 @@ def recorded(path: Path) -> Any:
     return recording.table.to_pylist(), rows, recording.notes, recording.has_times, texts
 
 
+def written(rng: random.Random, events: list[dict[str, Any]]) -> str:
+    """Return events on lines, or in an array on one line, as one program or another writes them."""
+    names = ["type", "f", "process", "time", "index", "value"]
+    rng.shuffle(names)
+    separators = rng.choice([(",", ":"), (", ", ": ")])
+    fields = [{name: event[name] for name in names if name in event} | event for event in events]
+    if rng.random() < 0.2:
+        return json.dumps(fields, separators=separators)
+    ends = rng.choice(["\n", "\n", ",\n", "\r\n"])
+    return ends.join(json.dumps(event, separators=separators) for event in fields) + rng.choice(["", "\n"])
+
+
 def test_many_events_at_once_are_the_same_as_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "history.jsonl"
-    plain = refused = 0
+    taken_apart = plain = refused = 0
     for seed in range(600):
         rng = random.Random(seed)
-        path.write_text("".join(f"{json.dumps(event)}\n" for event in transactional(rng)))
+        path.write_text(written(rng, transactional(rng)), newline="")
         monkeypatch.setattr(json_texts, "_PART_BYTES", rng.choice([1, 300, 1 << 20]))
+        taken_apart += all(type(part) is PlainEvents for _, part in reading._parts(path))
         plain += plain_columns(json_texts.parts(path), Texts(), Bounds()) is not None
-        at_once = recorded(path)
+        by_lines = recorded(path)
         with monkeypatch.context() as patched:
+            patched.setattr(reading, "plain_lines", lambda _: None)
+            at_once = recorded(path)
             patched.setattr(reading, "plain_columns", lambda *_: None)
             one_by_one = recorded(path)
-        assert at_once == one_by_one, f"seed {seed}: {path.read_text()}"
+        assert by_lines == at_once == one_by_one, f"seed {seed}: {path.read_text()}"
         refused += isinstance(one_by_one, str)
+    assert taken_apart > 250
     assert plain > 250
     assert refused > 20
+
+
+CHARACTERS = [
+    *'[]{}",:\\0123-.eE+ \t\n\r\x00é',
+    "null",
+    "true",
+    "txn",
+    '"r"',
+    '"x"',
+    "[]",
+    "],[",
+    '"time"',
+    '"error"',
+    "9" * 19,
+]
+
+
+def test_a_character_more_or_less_is_read_the_same(tmp_path: Path) -> None:
+    """What is no longer plain is left to the other readers, and what is has the values that they find."""
+    path = tmp_path / "history.jsonl"
+    plain = 0
+    for seed in range(cases(4_000)):
+        rng = random.Random(seed)
+        text = written(
+            rng, [event | ({"error": "timeout"} if rng.random() < 0.2 else {}) for event in transactional(rng)][:4]
+        )
+        for _ in range(rng.choice([0, 1, 1, 2])):
+            begin = rng.randrange(len(text))
+            text = text[:begin] + rng.choice(["", *CHARACTERS]) + text[begin + rng.choice([0, 0, 1, 2]) :]
+        events = plain_lines(pa.py_buffer(text.encode()))
+        if events is not None:
+            plain += 1
+            path.write_text(text, newline="")
+            assert repr(events) == repr(plain_events([value for _, value in objects(path)])), f"seed {seed}: {text!r}"
+    assert cases(400) < plain < cases(2_000)
 
 
 def test_a_history_over_the_bounds_is_refused(tmp_path: Path) -> None:

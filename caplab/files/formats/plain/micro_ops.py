@@ -16,10 +16,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ...check.columns import Integers, Mask
-from ...model.transactions import APPEND, MICRO_OPS, READ, WRITE
-from .names import Keys
-from .texts import are_whole
+from ....check.columns import Integers, Mask
+from ....model.transactions import APPEND, MICRO_OPS, READ, WRITE
+from ..texts import are_whole
 
 WORDS = {"append": APPEND, "r": READ, "read": READ, "w": WRITE, "write": WRITE}
 CODES = {word: MICRO_OPS.index(op) for word, op in WORDS.items()}
@@ -27,8 +26,13 @@ READS = MICRO_OPS.index(READ)
 NUMBER, LIST, NOTHING, UNKNOWN = range(4)
 _KINDS = {int: NUMBER, list: LIST, NoneType: NOTHING}
 _WORD_PLACES = {word: place for place, word in enumerate(WORDS)}
-_WORD_CODES = np.array([CODES[word] for word in WORDS], dtype=np.uint8)
-_KEY_TYPES = ({int}, {str}, {int, str})  # no two of them equal each other, as 1 and true would
+_OF_WORD = np.array([CODES[word] for word in WORDS], dtype=np.uint8)
+_KEY_TYPES: tuple[set[type], ...] = (
+    set(),
+    {int},
+    {str},
+    {int, str},
+)  # no two of them equal each other, as 1 and true would
 
 Codes: TypeAlias = NDArray[np.uint8]
 
@@ -52,7 +56,12 @@ class MicroOps:
     @property
     def op(self) -> Codes:
         """Return the place of each one's operation among MICRO_OPS."""
-        return _WORD_CODES[self.word]
+        return _OF_WORD[self.word]
+
+    def is_plain(self) -> bool:
+        """Return whether each writes a number, and a history holds all numbers as they are."""
+        written = self.kind[self.op != READS]
+        return bool((written == NUMBER).all()) and are_whole(self.number) and are_whole(self.elements)
 
     def same(self, first: Integers, second: Integers) -> bool:
         """Return whether micro-operations at these places differ by no more than what was read."""
@@ -77,37 +86,53 @@ class MicroOps:
         )
 
 
-def micro_ops(transactions: Sequence[Any], keys: Keys) -> MicroOps | None:
-    """Return the micro-operations of transactions; None if one is not plain, and then keys may have more names."""
-    if set(map(type, transactions)) != {list}:
+def micro_ops(transactions: Sequence[Any]) -> tuple[MicroOps, list[str | int]] | None:
+    """Return the micro-operations of transactions, and their keys, each once; None if one is not plain."""
+    if not set(map(type, transactions)) <= {list}:
         return None
     micro = list(chain.from_iterable(transactions))
-    if set(map(type, micro)) != {list} or set(map(len, micro)) != {3}:
+    if not (set(map(type, micro)) <= {list} and set(map(len, micro)) <= {3}):
         return None
     flat = list(chain.from_iterable(micro))
-    words, key, values = flat[::3], flat[1::3], flat[2::3]
-    if set(map(type, words)) != {str} or set(map(type, key)) not in _KEY_TYPES:
+    words, keys, values = flat[::3], flat[1::3], flat[2::3]
+    if not set(map(type, words)) <= {str} or set(map(type, keys)) not in _KEY_TYPES:
         return None
     places, kinds = list(map(_WORD_PLACES.get, words)), list(map(_KINDS.get, map(type, values)))
     if None in places or None in kinds:
         return None
     word, kind = (np.frombuffer(bytes(codes), dtype=np.uint8) for codes in (places, kinds))  # type: ignore[arg-type]
     lists = _chosen(values, kind == LIST)
-    numbers, elements = _whole(_chosen(values, kind == NUMBER)), _whole(list(chain.from_iterable(lists)))
-    if numbers is None or elements is None or (kind[_WORD_CODES[word] != READS] != NUMBER).any():
+    numbers, elements = integers(_chosen(values, kind == NUMBER)), integers(list(chain.from_iterable(lists)))
+    if numbers is None or elements is None:
         return None
-    number, size = np.zeros(len(word), dtype=np.int64), np.zeros(len(word), dtype=np.int64)
-    number[kind == NUMBER] = numbers
-    size[kind == LIST] = list(map(len, lists))
-    return MicroOps(
+    names = {name: place for place, name in enumerate(dict.fromkeys(keys))}
+    micro_columns = filled(
         counts=np.array(list(map(len, transactions)), dtype=np.int64),
         word=word,
-        key=np.array(keys.places(key), dtype=np.int32),
+        key=np.array(list(map(names.__getitem__, keys)), dtype=np.int32),
         kind=kind,
-        number=number,
-        size=size,
+        numbers=numbers,
+        sizes=np.array(list(map(len, lists)), dtype=np.int64),
         elements=elements,
     )
+    return micro_columns, list(names)
+
+
+def filled(
+    *,
+    counts: Integers,
+    word: Codes,
+    key: NDArray[np.int32],
+    kind: Codes,
+    numbers: Integers,
+    sizes: Integers,
+    elements: Integers,
+) -> MicroOps:
+    """Return micro-operations, given the numbers and the sizes of those that have one."""
+    number, size = np.zeros(len(kind), dtype=np.int64), np.zeros(len(kind), dtype=np.int64)
+    number[kind == NUMBER] = numbers
+    size[kind == LIST] = sizes
+    return MicroOps(counts=counts, word=word, key=key, kind=kind, number=number, size=size, elements=elements)
 
 
 def joined(parts: Sequence[MicroOps]) -> MicroOps:
@@ -127,12 +152,11 @@ def _chosen(values: Sequence[Any], mask: Mask) -> list[Any]:
     return list(compress(values, mask.tobytes()))
 
 
-def _whole(numbers: list[Any]) -> Integers | None:
-    """Return numbers that a history holds as they are; None if one is not."""
+def integers(numbers: list[Any]) -> Integers | None:
+    """Return numbers as a column; None if one is no whole number, or has more than 64 bits."""
     if not set(map(type, numbers)) <= {int}:
         return None
     try:
-        whole = np.array(array("q", numbers), dtype=np.int64)
+        return np.array(array("q", numbers), dtype=np.int64)
     except OverflowError:
         return None
-    return whole if are_whole(whole) else None

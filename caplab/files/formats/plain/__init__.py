@@ -1,0 +1,1 @@
+"""Histories of transactions that are as most programs write them, read many events at a time."""
