@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
 from support.kind.cluster_object import ClusterObject, await_gone
 from support.kind.frozen_and_cut import assert_acks_nothing_until_heal
 from support.kind.kind_lab import Lab, wait_until
 from support.kind.measured_load import load
+from support.kind.operator_pod import operator_replicas
 from support.kind.redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
 from support.kind.workload_checks import assert_promises_are_kept
 
@@ -232,14 +232,6 @@ def test_a_primary_that_is_to_go_hands_over_first(lab: Lab, rd: str) -> None:
     assert rd_status["primary"] in {"rd-0", "rd-1", "rd-2"}
     assert set(members(lab)) == {"rd-0", "rd-1", "rd-2"}
     measured.assert_nothing_lost()
-
-
-def operator_replicas(lab: Lab, replicas: int) -> None:
-    lab.kubectl("scale", "-n", OPERATOR_NAMESPACE, "deployment/caplab-operator", f"--replicas={replicas}")
-    lab.kubectl("rollout", "status", "-n", OPERATOR_NAMESPACE, "deployment/caplab-operator", "--timeout=60s")
-    if replicas == 0:
-        selector = "app.kubernetes.io/name=caplab-operator"
-        wait_until("it is gone", lambda: lab.get("pods", "-n", OPERATOR_NAMESPACE, "-l", selector)["items"] == [])
 
 
 def barred(lab: Lab) -> int:

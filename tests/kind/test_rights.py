@@ -24,12 +24,14 @@ from caplab_operator.engines.redis.spec import parse as parse_redis
 from support.kind import cluster_object
 from support.kind.kind_lab import Lab, in_namespace, service, toolbox_pod, wait_until
 
+from caplab.contract.deaths import Death
 from caplab.contract.names import (
     API_VERSION,
     CHAOS_LABEL,
     CLUSTER_LABEL,
     CLUSTERS_LABEL,
     ENGINE_LABEL,
+    FAST_PATH_LABEL,
     FINALIZER,
     PART_LABEL,
     PREFIX,
@@ -356,6 +358,39 @@ def test_of_endpoints_the_operator_changes_only_the_labels_that_say_whose_they_a
         ("y", {"metadata": {"labels": labels}}),
     ):
         assert "changes no address of a Service" in refusal(name, change), change
+
+
+def test_of_a_leader_lock_the_operator_takes_the_holder_and_names_no_other(lab: Lab, of_clusters: str) -> None:
+    labels = {CLUSTER_LABEL: "x", ENGINE_LABEL: "postgres", SCOPE_LABEL: "x-primary"}
+    held = {"leader": "x-0", "renewTime": "2026-11-30T06:00:00+00:00"}
+    head = {"name": "x-primary", "namespace": of_clusters, "labels": labels, "annotations": held}
+    lab.apply({"apiVersion": "v1", "kind": "Endpoints", "metadata": head})
+
+    def patched(**annotations: str | None) -> CommandResult:
+        change = json.dumps({"metadata": {"annotations": annotations}})
+        on = ("-n", of_clusters, "endpoints", "x-primary", "--type=merge", "--dry-run=server", AS_OPERATOR)
+        return lab.cluster.kubectl("patch", *on, "--patch", change)
+
+    assert patched(leader=None).ok
+    for change in ({"leader": "x-1"}, {"renewTime": None}, {"renewTime": "later"}, {"leader": None, "other": "a"}):
+        assert "changes no address of a Service" in patched(**change).err, change
+
+
+def test_of_a_pod_an_agent_writes_that_its_member_died_and_nothing_else(lab: Lab, namespace: str) -> None:
+    pods = [toolbox_pod(lab, zone) for zone in ("a", "b")]
+    pods[0]["metadata"]["labels"] |= {FAST_PATH_LABEL: "2"}
+    lab.apply(*in_namespace(namespace, *pods))
+    as_agent = f"--as=system:serviceaccount:{LAB_NAMESPACE}:caplab-agent"
+
+    def reported(pod: str, **status: object) -> CommandResult:
+        on = ("-n", namespace, "pod", pod, "--subresource=status", "--type=strategic", "--dry-run=server", as_agent)
+        return lab.cluster.kubectl("patch", *on, "--patch", json.dumps({"status": status}))
+
+    died = [Death(container_id="c" * 64, unix_ns=1, held=True).to_condition()]
+    assert reported("pod-a", conditions=died).ok
+    assert "is no member whose death an agent reports" in reported("pod-b", conditions=died).err
+    for change in ({"conditions": [{"type": "Ready", "status": "False"}]}, {"podIP": "10.6.6.6"}, {"phase": "Failed"}):
+        assert "writes its condition caplab.dev/Died, and nothing else" in reported("pod-a", **change).err, change
 
 
 def test_the_operator_gives_a_cluster_no_owner_label_or_hold(lab: Lab, namespace: str) -> None:

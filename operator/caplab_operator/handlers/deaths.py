@@ -17,7 +17,7 @@ from caplab.kube.errors import ApiError
 from ..api import Api
 
 Body = Mapping[str, Any]
-Decide = Callable[[Api, Body, Death], str]  # what came of it, for the log
+Decide = Callable[[Api, Body, Death, Sequence[Body]], str]  # with all members' pods; what came of it, for the log
 _log = logging.getLogger(__name__)
 
 
@@ -40,15 +40,15 @@ class Deaths:
             key = (meta.uid_of(pod), death.container_id)
             begun.add(key)
             if key not in self._begun:
-                self.threads.submit(self._decide, pod, death)
+                self.threads.submit(self._decide, pod, death, pods)
         self._begun = begun
 
-    def _decide(self, pod: Body, death: Death) -> None:
+    def _decide(self, pod: Body, death: Death, pods: Sequence[Body]) -> None:
         began = time.monotonic()
         names = meta.namespace_of(pod), meta.name_of(pod)
         decide = self.deciders.get(meta.labels_of(pod).get(ENGINE_LABEL, ""))
         try:
-            outcome = decide(self.api, pod, death) if decide else "its engine has no fast path"
+            outcome = decide(self.api, pod, death, pods) if decide else "its engine has no fast path"
         except ApiError as error:  # the engine's own failover goes on
             outcome = f"undecided: {error}"
         late = time.time() - death.unix_ns / 1e9

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from caplab.contract import meta
-from caplab.contract.names import FILES_ANNOTATION
+from caplab.contract.names import CLUSTER_LABEL, ENGINE_LABEL, FILES_ANNOTATION
 
 from ..api import Api
-from ..engines.objects import stateful_set_of
+from ..engines.objects import selector, stateful_set_of
 from ..engines.ownership import made_by
 from ..engines.pods import Pod
 
@@ -35,6 +35,12 @@ def pods_among(api: Api, bodies: Iterable[Mapping[str, Any]], labels: Mapping[st
         for body in bodies
         if labels.items() <= meta.labels_of(body).items() and made_by_it(body["metadata"])
     )
+
+
+def members_beside(api: Api, pod: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> tuple[Pod, ...]:
+    """Select the members of a member's own cluster, itself among them, among the listed pods of all clusters."""
+    labels = selector(meta.labels_of(pod)[ENGINE_LABEL], meta.labels_of(pod)[CLUSTER_LABEL])
+    return pods_among(api, (each for each in pods if meta.namespace_of(each) == meta.namespace_of(pod)), labels)
 
 
 def _pod(api: Api, body: Mapping[str, Any]) -> Pod:

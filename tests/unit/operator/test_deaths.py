@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
 from caplab_operator.api import Api
-from caplab_operator.engines.postgres import release
+from caplab_operator.engines.pods import Pod
+from caplab_operator.engines.postgres import observe, release
 from caplab_operator.handlers.deaths import Deaths
+from caplab_operator.handlers.pods import members_beside
 from caplab_operator.handlers.postgres import deaths as postgres_deaths
 
 from caplab.contract.deaths import Death
-from caplab.contract.names import CLUSTER_LABEL, DECIDED_ANNOTATION, ENGINE_LABEL
+from caplab.contract.names import CLUSTER_LABEL, DECIDED_ANNOTATION, ENGINE_LABEL, MEMBER, PART_LABEL
 from caplab.kube.errors import Refused
 
 CONTAINER, OTHER = "c" * 64, "d" * 64
@@ -64,12 +67,12 @@ class FakeApi:
 def others(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The other members that run."""
     names = ["pg-1", "pg-2"]
-    monkeypatch.setattr(postgres_deaths, "_running_others", lambda *_: names)
+    monkeypatch.setattr(postgres_deaths, "_living_others", lambda *_: names)
     return names
 
 
 def decide(api: FakeApi, body: dict[str, Any] | None = None) -> str:
-    return postgres_deaths.decide(cast(Api, api), body or pod(), DEATH)
+    return postgres_deaths.decide(cast(Api, api), body or pod(), DEATH, [])
 
 
 def test_the_lock_of_a_dead_primary_is_released_and_another_member_takes_it() -> None:
@@ -123,8 +126,14 @@ def test_a_lock_that_changes_all_the_time_is_given_up() -> None:
 
 
 def test_each_death_is_decided_once_and_noted_on_its_pod() -> None:
-    api, seen = FakeApi(lock()), []
-    deaths = Deaths(api=cast(Api, api), deciders={"postgres": lambda _, body, death: seen.append(death) or "done"})  # type: ignore[func-returns-value]
+    api = FakeApi(lock())
+    seen: list[Death] = []
+
+    def note(_api: Api, _pod: object, death: Death, _pods: object) -> str:
+        seen.append(death)
+        return "noted"
+
+    deaths = Deaths(api=cast(Api, api), deciders={"postgres": note})
     for _ in range(3):
         deaths.on_pods([pod()])
     deaths.on_pods([pod(**{DECIDED_ANNOTATION: CONTAINER})])
@@ -143,3 +152,32 @@ def test_an_api_server_that_fails_leaves_the_failover_to_the_engine_and_opens_th
     deaths.threads.shutdown()
     assert api.noted == {"u": CONTAINER}
     assert release.refusal(api.lock, pod(), DEATH) == ""
+
+
+def test_only_a_member_that_takes_connections_counts_as_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(observe, "POSTGRES_PORT", server.getsockname()[1])
+        members = [member("pg-1", "127.0.0.1"), member("pg-2", "127.0.0.2"), member("pg-3", None)]
+        assert observe.listening(members, 1.0) == ["pg-1"]
+    assert observe.listening(members, 1.0) == []
+
+
+def member(name: str, address: str | None) -> Pod:
+    return Pod(
+        name=name, namespace="ns", uid=name, node="n", zone="a", address=address, revision="r", files="", ready=True,
+        terminating=False,
+    )  # fmt: skip
+
+
+def listed(name: str, namespace: str = "ns", owner: str = "pg") -> dict[str, Any]:
+    labels = {CLUSTER_LABEL: "pg", ENGINE_LABEL: "postgres", PART_LABEL: MEMBER}
+    owners = [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": owner, "uid": "s", "controller": True}]
+    head = {"namespace": namespace, "name": name, "uid": name, "labels": labels, "ownerReferences": owners}
+    return {"metadata": head, "spec": {}, "status": {"podIP": "10.0.0.1"}}
+
+
+def test_the_members_beside_a_dead_one_are_those_of_its_own_cluster() -> None:
+    dead = listed("pg-0")
+    others = [listed("pg-1"), listed("pg-2", namespace="elsewhere"), listed("pg-3", owner="forger")]
+    beside = members_beside(cast(Api, FakeApi(lock())), dead, [dead, *others])
+    assert [each.name for each in beside] == ["pg-0", "pg-1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,12 +13,11 @@ from caplab_wire.rest import login, request
 
 from ..pods import Pod
 from .answers import answer_from, config_from, history_from, topology_from
-from .manifests import PATRONI_PORT
+from .manifests import PATRONI_PORT, POSTGRES_PORT
 from .readings import Reading
 
 _TIMEOUT_SECONDS = 2.0
 _REFUSAL_CHARACTERS = 300
-_RUNNING = ("running", "streaming")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +59,21 @@ def look(pods: Sequence[Pod], leader: str | None) -> ObservedPostgres:
     )
 
 
-def running(pods: Sequence[Pod], seconds: float) -> list[str]:
-    """Return the members whose own Postgres runs, as each says itself within so many seconds."""
+def listening(pods: Sequence[Pod], seconds: float) -> list[str]:
+    """Return the members whose Postgres takes connections: it lives, whatever it is busy with."""
     with ThreadPoolExecutor(max(1, len(pods))) as pool:
-        answers = pool.map(lambda pod: answer_from(_get(pod, "/patroni", seconds)), pods)
-        return [pod.name for pod, answer in zip(pods, answers, strict=True) if answer and answer["state"] in _RUNNING]
+        answers = pool.map(lambda pod: _listens(pod, seconds), pods)
+        return [pod.name for pod, listens in zip(pods, answers, strict=True) if listens]
+
+
+def _listens(pod: Pod, seconds: float) -> bool:
+    if pod.address is None:
+        return False
+    try:
+        socket.create_connection((pod.address, POSTGRES_PORT), seconds).close()
+    except OSError:
+        return False
+    return True
 
 
 def send(address: str, password: str, path: str, what: Mapping[str, Any], method: str = "POST") -> str:
@@ -84,11 +94,11 @@ def send(address: str, password: str, path: str, what: Mapping[str, Any], method
     return "" if 200 <= status < 300 else f"{status} {text}"
 
 
-def _get(pod: Pod, path: str, seconds: float = _TIMEOUT_SECONDS) -> object:
+def _get(pod: Pod, path: str) -> object:
     """Return the answer whatever its status: /patroni answers 503 with its state while Postgres is down."""
     if pod.address is None:
         return None
     try:
-        return json.loads(request(pod.address, PATRONI_PORT, "GET", path, seconds)[1])
+        return json.loads(request(pod.address, PATRONI_PORT, "GET", path, _TIMEOUT_SECONDS)[1])
     except (OSError, ValueError, RecursionError):
         return None

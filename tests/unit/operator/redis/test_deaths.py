@@ -120,7 +120,7 @@ class Lab:
         return [self.refused] if self.refused else []
 
     def decide(self, pod: Mapping[str, Any] = POD) -> str:
-        return deaths.decide(cast(Api, FakeApi()), pod, DEATH)
+        return deaths.decide(cast(Api, FakeApi()), pod, DEATH, [])
 
 
 def test_one_sentinel_is_told_and_the_promotion_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
