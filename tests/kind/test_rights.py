@@ -24,7 +24,7 @@ from caplab_operator.engines.redis.spec import parse as parse_redis
 from support.kind import cluster_object
 from support.kind.kind_lab import Lab, in_namespace, service, toolbox_pod, wait_until
 
-from caplab.contract.deaths import Death
+from caplab.contract.deaths import CONDITION, Death
 from caplab.contract.names import (
     API_VERSION,
     CHAOS_LABEL,
@@ -380,17 +380,26 @@ def test_of_a_pod_an_agent_writes_that_its_member_died_and_nothing_else(lab: Lab
     pods = [toolbox_pod(lab, zone) for zone in ("a", "b")]
     pods[0]["metadata"]["labels"] |= {FAST_PATH_LABEL: "2"}
     lab.apply(*in_namespace(namespace, *pods))
-    as_agent = f"--as=system:serviceaccount:{LAB_NAMESPACE}:caplab-agent"
+    agent = f"system:serviceaccount:{LAB_NAMESPACE}:caplab-agent"
+    lab.kubectl(
+        "create", "role", "look", "-n", namespace, "--verb=get", "--resource=pods/status"
+    )  # kubectl reads first
+    lab.kubectl("create", "rolebinding", "look", "-n", namespace, "--role=look", f"--user={agent}")
 
     def reported(pod: str, **status: object) -> CommandResult:
-        on = ("-n", namespace, "pod", pod, "--subresource=status", "--type=strategic", "--dry-run=server", as_agent)
-        return lab.cluster.kubectl("patch", *on, "--patch", json.dumps({"status": status}))
+        on = ("-n", namespace, "pod", pod, "--subresource=status", "--type=strategic", "--dry-run=server")
+        return lab.cluster.kubectl("patch", *on, f"--as={agent}", "--patch", json.dumps({"status": status}))
 
+    wait_until("the API server has heard of it", lambda: "cannot get" not in reported("pod-a").err, within_seconds=10)
     died = [Death(container_id="c" * 64, unix_ns=1, held=True).to_condition()]
     assert reported("pod-a", conditions=died).ok
     assert "is no member whose death an agent reports" in reported("pod-b", conditions=died).err
-    for change in ({"conditions": [{"type": "Ready", "status": "False"}]}, {"podIP": "10.6.6.6"}, {"phase": "Failed"}):
-        assert "writes its condition caplab.dev/Died, and nothing else" in reported("pod-a", **change).err, change
+    for change in (
+        {"conditions": [{"type": "Ready", "status": "Unknown"}]},
+        {"podIP": "10.6.6.6"},
+        {"phase": "Failed"},
+    ):
+        assert f"writes its condition {CONDITION}, and nothing else" in reported("pod-a", **change).err, change
 
 
 def test_the_operator_gives_a_cluster_no_owner_label_or_hold(lab: Lab, namespace: str) -> None:
