@@ -201,7 +201,12 @@ def test_databases_of_others_keep_uid_rows_and_passwords_whatever_the_lab_does_b
 
 def shop(namespace: str) -> dict[str, Any]:
     """A RedisCluster as the API server would return it, whose objects are the bystander's already."""
-    failover = {"downAfterMilliseconds": 1000, "failoverTimeoutMilliseconds": 6000, "restartedPrimary": "ComeBack"}
+    failover = {
+        "downAfterMilliseconds": 1000,
+        "failoverTimeoutMilliseconds": 6000,
+        "restartedPrimary": "ComeBack",
+        "fastPath": True,
+    }
     spec = {
         "replicas": 2,
         "sentinels": 3,
