@@ -37,6 +37,8 @@ class Deaths:
             death = Death.of(pod)
             if death is None or meta.annotations_of(pod).get(DECIDED_ANNOTATION) == death.container_id:
                 continue
+            if meta.is_being_deleted(pod):  # it was to go, and has handed over before, if there was anybody
+                continue
             key = (meta.uid_of(pod), death.container_id)
             begun.add(key)
             if key not in self._begun:

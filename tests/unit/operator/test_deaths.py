@@ -142,6 +142,15 @@ def test_each_death_is_decided_once_and_noted_on_its_pod() -> None:
     assert api.noted == {"u": CONTAINER}
 
 
+def test_a_member_whose_pod_is_being_deleted_is_left_to_its_own_switchover() -> None:
+    deaths = Deaths(api=cast(Api, FakeApi(lock())), deciders={"postgres": lambda *_: pytest.fail("it was decided")})
+    going = pod()
+    going["metadata"]["deletionTimestamp"] = "2026-11-30T08:00:00Z"
+    deaths.on_pods([going])
+    deaths.threads.shutdown()
+    assert deaths.api.noted == {}  # type: ignore[attr-defined]
+
+
 def test_an_api_server_that_fails_leaves_the_failover_to_the_engine_and_opens_the_gate() -> None:
     def fail(*_: object) -> str:
         raise Refused(500, body="away")

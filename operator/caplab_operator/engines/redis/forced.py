@@ -16,20 +16,20 @@ from .spec import RedisSpec
 
 def refusal(spec: RedisSpec, observed: ObservedRedis, member: str, death: Death, now_ns: int) -> str:
     """Say why a Sentinel must not be told to fail over; '' if it may. now_ns: by any clock of the lab."""
-    if member in observed.members:
-        return "the member answers"
     sentinels = observed.sentinels.values()
     votes = sum(named_by(observed, sentinel) == member for sentinel in sentinels)
-    if votes < spec.quorum:
-        return f"{votes} of {spec.sentinels} Sentinels name it as the primary"
-    if any(FAILING_OVER in sentinel.flags for sentinel in sentinels):
-        return "a Sentinel fails over already"
-    if not observed.members:
-        return "no other member answers that could be promoted"
-    late_milliseconds = (now_ns - death.unix_ns) / 1e6
-    if late_milliseconds > spec.failover.down_after_milliseconds / 2:
-        return f"it died {late_milliseconds:.0f} ms ago, and the Sentinels are about to see it themselves"
-    return ""
+    late = (now_ns - death.unix_ns) / 1e6
+    problems = {
+        "it is to come back as the primary": spec.failover.restarted_primary == "ComeBack",
+        "the member answers": member in observed.members,
+        f"{votes} of {spec.sentinels} Sentinels name it as the primary": votes < spec.quorum,
+        "a Sentinel fails over already": any(FAILING_OVER in sentinel.flags for sentinel in sentinels),
+        "no other member answers that could be promoted": not observed.members,
+        f"it died {late:.0f} ms ago, and the Sentinels are about to see it themselves": (
+            late > spec.failover.down_after_milliseconds / 2
+        ),
+    }
+    return next((problem for problem, is_so in problems.items() if is_so), "")
 
 
 def leader(observed: ObservedRedis, member: str) -> str | None:

@@ -159,7 +159,7 @@ def members(spec: RedisSpec, image: str, replicas: int) -> Manifest:
     selector = objects.part(spec, MEMBER)
     template = {
         "metadata": {
-            "labels": {**selector, **objects.fast_path(spec.failover.decides_deaths)},
+            "labels": {**selector, **objects.fast_path(spec.failover.fast_path)},
             "annotations": {RESTART_ANNOTATION: restart_digest(spec)},
         },
         "spec": {

@@ -21,11 +21,6 @@ class Failover:
     restarted_primary: str  # WaitForDecision, ComeBack
     fast_path: bool
 
-    @property
-    def decides_deaths(self) -> bool:
-        """Whether a primary's proven death starts the failover; not if a restarted one is to be primary again."""
-        return self.fast_path and self.restarted_primary == "WaitForDecision"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisSpec(Cluster):

@@ -74,6 +74,11 @@ def test_no_sentinel_is_told(seen: ObservedRedis, member: str, milliseconds: int
     assert why in refusal(seen, member, milliseconds)
 
 
+def test_a_primary_that_is_to_come_back_as_such_is_waited_for() -> None:
+    returning = replace(SPEC, failover=replace(SPEC.failover, restarted_primary="ComeBack"))
+    assert forced.refusal(returning, GONE, "rd-0", DEATH, DIED_NS) == "it is to come back as the primary"
+
+
 def test_half_of_down_after_is_the_latest() -> None:
     slow = replace(SPEC, failover=replace(SPEC.failover, down_after_milliseconds=5000))
     assert forced.refusal(slow, GONE, "rd-0", DEATH, DIED_NS + 2_400_000_000) == ""
