@@ -32,7 +32,15 @@ def test_thirty_runs_leave_hardly_more_series_than_three(lab: Lab, namespace: st
 
     def after(runs: int) -> int:
         folder = tmp_path / str(runs)
-        _, verdict, _ = run(lab, folder, "redis/kill-primary", repeat=str(runs), seconds=SECONDS, namespace=namespace)
+        _, verdict, _ = run(
+            lab,
+            folder,
+            "redis/kill-primary",
+            repeat=str(runs),
+            seconds=SECONDS,
+            persistence="everysec-fast",
+            namespace=namespace,
+        )
         assert len(verdict["runs"]) == runs
         return series(lab, namespace)
 
