@@ -122,9 +122,7 @@ def test_a_killed_redis_primary_at_the_other_persistences(
 def test_a_prober_that_dies_in_the_midst_costs_no_verdict(lab: Lab, tmp_path: Path) -> None:
     """Its history outlives it, and what it may have sent in its last moment is info."""
     process = subprocess.Popen(
-        command(tmp_path, "postgres/crash-primary", {"durability": "quorum-fast"}),
-        env=environment(lab),
-        stdout=subprocess.DEVNULL,
+        command(tmp_path, "postgres/crash-primary", {}), env=environment(lab), stdout=subprocess.DEVNULL
     )
     wait_until("the primary crashed", lambda: live_faults(lab) != [], 120)
     lab.engine.must("exec", WORKERS[2], "pkill", "-9", "-f", "caplab_probes serve")

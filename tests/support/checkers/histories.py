@@ -31,7 +31,12 @@ REDIS: Row = {
     "experiment": "redis/kill-primary",
     "engine": "redis",
     "mode": "everysec-wait-0",
-    "settings": {"downAfterMilliseconds": 1000, "persistence": "everysec", "writesPerSecond": 100},
+    "settings": {
+        "downAfterMilliseconds": 1000,
+        "failoverTimeoutMilliseconds": 6000,
+        "persistence": "everysec",
+        "writesPerSecond": 100,
+    },
     "versions": {"redis": "8.0.2"},
 }
 

@@ -249,7 +249,7 @@ def redis_run(mode: str, fault: str, down: range, lose: range = range(0)) -> Ver
         for n in range(600)
     ]
     left = [n for n in range(600) if n not in down and n not in lose]
-    settings = {"downAfterMilliseconds": 5000, "writesPerSecond": 10}
+    settings = {"downAfterMilliseconds": 5000, "failoverTimeoutMilliseconds": 500, "writesPerSecond": 10}
     windows = (kill(5000, 17_000),)
     own = {"mode": mode, "fault": fault, "fault_windows": windows, "settings": settings}
     run = run_record(**{**REDIS, **own, "final_scan": FinalScan(converged=True, elements=len(left))})
@@ -263,7 +263,7 @@ BEFORE = range(50)
 def test_a_redis_failover_in_time_with_a_few_lost_writes_is_valid() -> None:
     assert redis_run("everysec-wait-0", "kill-primary", range(50, 140), range(45, 50)).reasons == ()
     late = redis_run("everysec-wait-0", "kill-primary", range(50, 160))
-    assert late.reasons == ("failoverTime: 11.002 s; the budget is 10.000 s (downAfter + 5s).",)
+    assert late.reasons == ("failoverTime: 11.002 s; the budget is 11.000 s (downAfter + 2 * failoverTimeout + 5s).",)
     many = redis_run("none-wait-0", "kill-primary", range(50, 140), range(39, 50))
     assert many.reasons == ("lost: 11 of 510; the budget is 10 (writesPerSecond * 1s).",)
     assert redis_run("always-wait-1", "kill-primary", range(50, 140), BEFORE).state is State.HOLDS

@@ -45,7 +45,7 @@ def test_the_summary_of_a_suite_stays_short() -> None:
 
 def test_the_summary_of_a_redis_run_is_told_in_redis_words() -> None:
     text = summary_markdown([report_of(killed_run(epochs=(OLD_ID, NEW_ID)), fault_windows=WINDOW, **REDIS)])
-    assert "| failover time | ≤ 6.0 s  (downAfter + 5s) | 2.023 s | ok |" in text
+    assert "| failover time | ≤ 18.0 s  (downAfter + 2 \\* failoverTimeout + 5s) | 2.023 s | ok |" in text
     assert "\nredis everysec-wait-0 kill-primary · run-1\n" in text
 
 

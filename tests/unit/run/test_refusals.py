@@ -43,7 +43,8 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
          "has no setting 'durabilty'. Hint: did you mean durability? Use one of namespace, durability, rate,"),
         (["postgres/kill-primary", "--set", "durability=asynk"],
          "no row promises anything about kill-primary with mode 'asynk', so a run could not be judged. Hint: choose"
-         " --set values (durability) that give one of these modes: async, quorum, sync."),
+         " --set values (durability) that give one of these modes: async, quorum, sync, quorum-fast,"
+         " async-fast, sync-fast."),
         (["redis/kill-primary", "--set", "wait=3"], "choose --set values (persistence, wait) that give one of"),
         (["redis/kill-primary", "--set", "wait=2"], "about kill-primary with mode 'everysec-wait-2'"),
         (["postgres/control", "--set", "rate=fast"], "setting 'rate' is a number, not 'fast'"),
