@@ -22,7 +22,7 @@ PLURALS: Mapping[str, str] = MappingProxyType(
 ENGINE_LABEL, CLUSTER_LABEL, PART_LABEL = f"{PREFIX}engine", f"{PREFIX}cluster", f"{PREFIX}part"
 MEMBER, SENTINEL, EXPORTER = "member", "sentinel", "exporter"  # parts
 ROLE_LABEL = f"{PREFIX}role"  # primary or replica, as Patroni labels members
-# Of a member whose death hands over at once: for how many seconds the next container waits for that at its start gate.
+# Of a member whose death is decided at once: for how many seconds its next container waits for that at its start gate.
 FAST_PATH_LABEL = f"{PREFIX}fast-path"
 DECIDED_ANNOTATION = f"{PREFIX}decided"  # of its pod: the container after whose death it is decided who leads
 SCOPE_LABEL = f"{PREFIX}scope"  # by which Patroni finds its objects

@@ -77,7 +77,7 @@ def main() -> int:
         signal.signal(number, lambda *_: agent.stop())
     exporter.serve(exporter.registry_of(location.node, agent.live, lambda: agent.seconds_since_event))
     Watcher(client=client, kind=FAULT, namespace="", changed=agent.on_faults).start()
-    deaths = DeathWatch(cgroups=Cgroups(CGROUPS), gates=Gates(PODS, clock), report=api.report_death)
+    deaths = DeathWatch(cgroups=node.cgroups, gates=Gates(node.pods, clock), report=api.report_death)
     deaths.start()
     here = {"labelSelector": FAST_PATH_LABEL, "fieldSelector": f"spec.nodeName={location.node}"}
     Watcher(client=client, api_version="v1", kind="Pod", namespace="", selectors=here, changed=deaths.on_pods).start()

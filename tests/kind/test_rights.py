@@ -381,9 +381,8 @@ def test_of_a_pod_an_agent_writes_that_its_member_died_and_nothing_else(lab: Lab
     pods[0]["metadata"]["labels"] |= {FAST_PATH_LABEL: "2"}
     lab.apply(*in_namespace(namespace, *pods))
     agent = f"system:serviceaccount:{LAB_NAMESPACE}:caplab-agent"
-    lab.kubectl(
-        "create", "role", "look", "-n", namespace, "--verb=get", "--resource=pods/status"
-    )  # kubectl reads first
+    # kubectl reads first what it patches.
+    lab.kubectl("create", "role", "look", "-n", namespace, "--verb=get", "--resource=pods/status")
     lab.kubectl("create", "rolebinding", "look", "-n", namespace, "--role=look", f"--user={agent}")
 
     def reported(pod: str, **status: object) -> CommandResult:

@@ -1,4 +1,4 @@
-"""The members of this node whose death is to hand over at once, as their pods say: pure."""
+"""The members of this node whose death is to be decided at once, as their pods say: pure."""
 
 from __future__ import annotations
 

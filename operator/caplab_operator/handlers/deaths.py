@@ -1,4 +1,4 @@
-"""Proven deaths of primaries: each is decided once, at once, and the dead member's gate opens when it is."""
+"""Proven deaths of members: each is decided once, at once, and the dead member's gate opens when it is."""
 
 from __future__ import annotations
 

@@ -27,12 +27,8 @@ NUMBER, LIST, NOTHING, UNKNOWN = range(4)
 _KINDS = {int: NUMBER, list: LIST, NoneType: NOTHING}
 _WORD_PLACES = {word: place for place, word in enumerate(WORDS)}
 _OF_WORD = np.array([CODES[word] for word in WORDS], dtype=np.uint8)
-_KEY_TYPES: tuple[set[type], ...] = (
-    set(),
-    {int},
-    {str},
-    {int, str},
-)  # no two of them equal each other, as 1 and true would
+# Of keys, none of which equals another as 1 and true would.
+_KEY_TYPES: tuple[set[type], ...] = (set(), {int}, {str}, {int, str})
 
 Codes: TypeAlias = NDArray[np.uint8]
 

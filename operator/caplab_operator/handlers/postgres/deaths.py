@@ -42,8 +42,7 @@ def decide(api: Api, pod: Body, death: Death, pods: Sequence[Body]) -> str:
         except Refused as refused:
             reason: ApiError = refused
             continue
-        released = time.monotonic()
-        return f"its lock was released; {_await_leader(api, namespace, scope, released)}"
+        return f"its lock was released; {_await_leader(api, namespace, scope)}"
     return f"its lock could not be released: {reason}"
 
 
@@ -53,8 +52,9 @@ def _living_others(api: Api, pod: Body, pods: Sequence[Body]) -> list[str]:
     )
 
 
-def _await_leader(api: Api, namespace: str, scope: str, since: float) -> str:
-    while (waited := time.monotonic() - since) < _MOVED_SECONDS:
+def _await_leader(api: Api, namespace: str, scope: str) -> str:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < _MOVED_SECONDS:
         lock = api.get("v1", "Endpoints", namespace, scope)
         if lock and (leader := meta.annotations_of(lock).get(release.LEADER)):
             return f"{leader} took it {waited:.3f} s later"
