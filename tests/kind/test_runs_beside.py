@@ -54,8 +54,8 @@ def test_a_hot_key_that_nothing_protects_is_a_stampede_and_breaks_the_row_of_the
     lab: Lab, shared_namespace: str, tmp_path: Path
 ) -> None:
     file = claiming("cache/expire-hot-key", "lock", tmp_path)
-    # A third of the usual load: with more, two slow cores never leave the stampede of the cold start.
-    settings = {"protection": "none", "rate": "120", "namespace": shared_namespace}
+    # A sixth of the usual load: with more, two slow cores never leave the stampede of the cold start.
+    settings = {"protection": "none", "rate": "60", "namespace": shared_namespace}
     code, verdict, folder = run(lab, tmp_path / "results", str(file), **settings)
     assert (code, verdict["verdict"]) == (1, "invalid")
     (judged,) = verdict["runs"]
