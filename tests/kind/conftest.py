@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from support.kind.echo_pods import EchoPods, make_echo_pods
+from support.kind.failure_record import record_failure
 from support.kind.kind_lab import Lab, connect
 from support.kind.lab_state import left_by_faults
 
@@ -42,6 +43,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _place(item: pytest.Item) -> int:
     name = item.path.name
     return FIRST.index(name) - len(FIRST) if name in FIRST else 1 + LAST.index(name) if name in LAST else 0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep a record of the cluster for each failure: by the time that somebody reads of it, the cluster is gone."""
+    report = yield
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and isinstance(lab, Lab):
+        try:
+            kept = str(record_failure(lab, item.name, report.longreprtext))
+        except Exception as error:  # an error in a hook would end the whole session
+            kept = f"could not be kept: {error!r}"
+        report.sections.append(("record", kept))
+    return report
 
 
 @pytest.fixture(scope="session")

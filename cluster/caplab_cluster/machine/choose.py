@@ -172,7 +172,9 @@ def podman_settings(machine: Machine, cache: Path, runtime: Path) -> str:
     """Return containers.conf of the lab's own podman: private folders, and what this machine needs.
 
     Without systemd there are no systemd cgroups. With cgroup v1 it is runc, since crun refuses the hybrid hierarchy.
-    With a low hard limit of open files, containers may not ask for more.
+    With a low hard limit of open files, containers may not ask for more. Podman's own bound of 2,048 processes a
+    container is lifted: a node is a container, and its systemd allows a pod 15 % of that, 307, which a Postgres whose
+    clients all connect anew can reach; from then on no standby could connect to it.
     """
     limit = machine.open_files_limit
     low = limit is not None and 0 <= limit < 1048576
@@ -190,6 +192,7 @@ def podman_settings(machine: Machine, cache: Path, runtime: Path) -> str:
     return "\n".join(
         [
             "[containers]",
+            "pids_limit = 0",
             containers,
             "[engine]",
             *engine,

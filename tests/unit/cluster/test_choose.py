@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,6 +151,11 @@ def test_podman_keeps_its_defaults_where_the_host_needs_nothing_else() -> None:
     machine = replace(BARE_DEBIAN, systemd=True, cgroup=2, open_files_limit=1048576)
     text = podman_settings(machine, Path("/c"), Path("/r"))
     assert not any(word in text for word in ("cgroup_manager", "runtime =", "nofile"))
+
+
+def test_a_node_may_have_as_many_processes_as_its_host() -> None:
+    settings = tomllib.loads(podman_settings(BARE_DEBIAN, Path("/c"), Path("/r")))
+    assert settings["containers"]["pids_limit"] == 0  # of podman, otherwise 2,048
 
 
 def test_podman_keeps_everything_in_private_folders() -> None:

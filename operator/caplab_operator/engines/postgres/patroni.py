@@ -17,7 +17,7 @@ from .spec import PostgresSpec
 # a rejoining one finds its log still there, and pg_rewind always works.
 _PARAMETERS: dict[str, str] = {
     # Clients of three probers on every route, each with writes that block without a standby. Each has a process, and
-    # a node that is a podman container allows a pod only 307: beyond that no standby could connect again.
+    # a node that is a container of podman's defaults allows a pod only 307: beyond that no standby could connect again.
     "max_connections": "240",
     # Room for Patroni beside them: a former primary without a connection for its pg_rewind would never rejoin.
     "superuser_reserved_connections": "12",
