@@ -22,7 +22,7 @@ from .engines import factory_for
 from .links import Client
 from .load.mixing import mix
 from .probe import Probe, ProberContext, Status, now
-from .routing.targets import LiveTopology, read_login
+from .routing.targets import LiveTopology, SharedTopologies, read_login
 from .spec import Target
 from .watch import Body, ProbeActions, WantedProbe, apply_status, decide
 
@@ -70,10 +70,11 @@ class _Running:
 
 @dataclass(frozen=True, slots=True)
 class _ReachedTarget:
-    """A probe's target as it can be reached; the first topology is the target's own."""
+    """A probe's target as it can be reached. targets: whose topologies are open for it, its own first."""
 
     client: Client
-    topologies: tuple[LiveTopology, ...]
+    topology: LiveTopology
+    targets: tuple[Target, ...]
     report_loads_to: Callable[[Callable[[Load], None]], None] | None = None
 
 
@@ -83,6 +84,7 @@ class Controller:
     def __init__(self, api: ApiClient, context: ProberContext, namespace: str = "") -> None:
         self._api = api
         self._context = context
+        self._topologies = SharedTopologies(api)
         self._running: dict[str, _Running] = {}
         self._loop = asyncio.get_running_loop()
         # The API server may be slow, so its calls have threads of their own, and few of them.
@@ -134,42 +136,45 @@ class Controller:
                 running.problem = f"{wanted.target.kind} {wanted.target.name}: {error}"
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            factory, topology = factory_for(wanted.target.kind), reached.topologies[0]
+            factory = factory_for(wanted.target.kind)
             running.probe = Probe(
-                wanted.spec, self._context, reached.client, topology, factory.engine.has_primary, factory.position,
-                reached.report_loads_to, wanted.target,
+                wanted.spec, self._context, reached.client, reached.topology, factory.engine.has_primary,
+                factory.position, reached.report_loads_to, wanted.target,
             )  # fmt: skip
             await running.probe.run()
-            for topology in reached.topologies:
-                topology.close()
+            for target in reached.targets:
+                self._topologies.close(target)
             return
 
     def _reach(self, wanted: WantedProbe) -> _ReachedTarget:
-        reached = self._reach_cache(wanted, wanted.spec.cache) if wanted.spec.cache else self._reach_cluster(wanted)
-        for topology in reached.topologies:
-            topology.start()
-        return reached
+        return self._reach_cache(wanted, wanted.spec.cache) if wanted.spec.cache else self._reach_cluster(wanted)
 
     def _reach_cluster(self, wanted: WantedProbe) -> _ReachedTarget:
-        topology = LiveTopology(self._api, wanted.target)
         login = read_login(self._api, wanted.target)
+        topology = self._topologies.open(wanted.target)
         options = wanted.spec.client.at(self._context.vantage)
         factory, limits = factory_for(wanted.target.kind), options.limits(self._context.limits)
-        return _ReachedTarget(factory.client(login, limits, topology, options), (topology,))
+        return _ReachedTarget(factory.client(login, limits, topology, options), topology, (wanted.target,))
 
     def _reach_cache(self, wanted: WantedProbe, cache_spec: CacheSpec) -> _ReachedTarget:
         """Reach the cache, which is the target, and the database behind it, another cluster of its namespace."""
         store = Target(wanted.target.namespace, POSTGRES.kind, cache_spec.store)
-        topologies = tuple(LiveTopology(self._api, target) for target in (wanted.target, store))
+        targets = (wanted.target, store)
+        logins = [read_login(self._api, target) for target in targets]
+        own = self._topologies.open(wanted.target)
+        try:
+            of_store = self._topologies.open(store)
+        except Exception:
+            self._topologies.close(wanted.target)
+            raise
         cache, behind = (
-            ClusterAccess(read_login(self._api, target), topology)
-            for target, topology in zip((wanted.target, store), topologies, strict=True)
+            ClusterAccess(login, topology) for login, topology in zip(logins, (own, of_store), strict=True)
         )
         seed = mix(wanted.spec.seed, wanted.spec.vantages.index(self._context.vantage))
         # Two drivers, which an idle prober has no use for.
         make = import_module(".cache.client", __package__).CacheClient
         client = make(cache_spec, cache, behind, wanted.spec.limits(self._context.limits), seed)
-        return _ReachedTarget(client, topologies, client.report_loads_to)
+        return _ReachedTarget(client, own, targets, client.report_loads_to)
 
     def _report_all(self) -> None:
         at = self._loop.time()

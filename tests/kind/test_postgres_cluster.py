@@ -38,6 +38,9 @@ def test_a_cluster_gets_a_member_a_zone_and_replicates_to_each(lab: Lab, pg: str
     assert [member["role"] for member in pg_status["members"]].count("primary") == 1
     assert pg_status["epoch"] == 1
     assert pg_status["durability"] == "async"
+    # One round, not 4,096: what a client pays each time that it turns to a new primary.
+    kept = sql(lab, pg, pg_status["primary"], "select rolpassword from pg_authid where rolname = 'caplab'")
+    assert kept.startswith("SCRAM-SHA-256$1:")
     sql(lab, pg, pg_status["primary"], "create table t (v int); insert into t values (42)")
     for member in pg_status["members"]:
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,3 +79,41 @@ class LiveTopology:
         # The API server's cache will do.
         pods = self._client.list_all("v1", "Pod", self._target.namespace, self._selector, resourceVersion="0")
         return topology_of(self._target, pods)
+
+
+class SharedTopologies:
+    """Each target's topology once, however many probes have it: to list pods costs the API server more than most.
+
+    From several threads at once.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._users: Counter[Target] = Counter()
+        self._topologies: dict[Target, LiveTopology] = {}
+
+    def open(self, target: Target) -> LiveTopology:
+        """Return a target's topology, which is kept up to date until each that opened it has closed it.
+
+        Raises ApiError.
+        """
+        with self._lock:
+            if topology := self._topologies.get(target):
+                self._users[target] += 1
+                return topology
+        fresh = LiveTopology(self._client, target)  # without the lock: the API server may be slow
+        with self._lock:
+            self._users[target] += 1
+            if target not in self._topologies:
+                self._topologies[target] = fresh
+                fresh.start()
+            return self._topologies[target]
+
+    def close(self, target: Target) -> None:
+        """Close it for one of those that opened it."""
+        with self._lock:
+            self._users[target] -= 1
+            if not self._users[target]:
+                del self._users[target]
+                self._topologies.pop(target).close()

@@ -20,7 +20,7 @@ from caplab_probes.exporter import Exporter
 from caplab_probes.links import Endpoint
 from caplab_probes.load.sessions import session_numbers
 from caplab_probes.probe import ProberContext, Status
-from caplab_probes.routing.targets import LiveTopology, topology_of
+from caplab_probes.routing.targets import LiveTopology, SharedTopologies, topology_of
 from caplab_probes.spec import ClientOptions, Limits, Target, probe_from
 from caplab_probes.watch import ProbeActions, WantedProbe, apply_status, decide, status_body
 from support.objects.kube_clients import client_at
@@ -317,7 +317,7 @@ def asked_for_clients(
     factory = SimpleNamespace(client=lambda login, limits, topology, options: asked.append((limits, options)))
     monkeypatch.setattr(controller, "factory_for", lambda kind: factory)
     monkeypatch.setattr(controller, "read_login", lambda api, target: {})
-    monkeypatch.setattr(controller, "LiveTopology", lambda api, target: SimpleNamespace(start=lambda: None))
+    monkeypatch.setattr(SharedTopologies, "open", lambda topologies, target: None)
     around = ProberContext(
         vantage=vantage, folder=folder, limits=Limits(), exporter=Exporter(vantage), numbers=session_numbers()
     )
@@ -515,6 +515,29 @@ def test_a_targets_members_are_addresses_and_its_service_is_a_name(
     assert topology.member_at("10.9.9.9") == "10.9.9.9"
     # The same selector for every engine: it leaves Sentinels out.
     assert f"labelSelector={CLUSTER_LABEL}=pg,{PART_LABEL}=member" in unquote(api.paths[-1])
+
+
+def test_probes_of_one_target_share_its_topology_until_the_last_of_them_has_ended(api: FakeApi) -> None:
+    pg, rd = Target("lab", "PostgresCluster", "pg"), Target("lab", "RedisCluster", "rd")
+    topologies = SharedTopologies(api.client())
+    first = topologies.open(pg)
+    read = len(api.paths)
+    assert topologies.open(pg) is first
+    assert len(api.paths) == read
+    assert topologies.open(rd) is not first
+    topologies.close(pg)
+    assert topologies.open(pg) is first
+    for _ in range(2):
+        topologies.close(pg)
+    assert topologies.open(pg) is not first
+    topologies.close(pg)
+    topologies.close(rd)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("topology-") and not _ends(thread)]
+
+
+def _ends(thread: threading.Thread) -> bool:
+    thread.join(5)
+    return not thread.is_alive()
 
 
 def test_a_member_without_an_address_is_none_yet() -> None:
