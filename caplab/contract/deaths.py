@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import meta
-from .names import PREFIX
+from .names import FENCE_ANNOTATION, PREFIX
 
 Body = Mapping[str, Any]
 
 CONDITION = f"{PREFIX}Died"
 CONTAINER_ID = re.compile(r"containerd://([0-9a-f]{64})")
+_FENCE = re.compile(r"([0-9a-f]{64}) (\d{1,19})")
 _PROOF = re.compile(r"([0-9a-f]{64}) (\d{1,19}) (held|free)")
 
 
@@ -52,6 +53,24 @@ class Death:
         if condition.get("status") != "True" or not proof:
             return None
         return cls(container_id=proof[1], unix_ns=int(proof[2]), held=proof[3] == "held")
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What the operator asks a node's agent for: that this container of a pod ends. unix_ns: when it asked."""
+
+    container_id: str
+    unix_ns: int
+
+    def to_annotation(self) -> dict[str, str]:
+        """Return the annotation of the pod."""
+        return {FENCE_ANNOTATION: f"{self.container_id} {self.unix_ns}"}
+
+    @classmethod
+    def of(cls, pod: Body) -> Fence | None:
+        """Return the last fence that a pod's member was asked for; None if there is none, or it can't be read."""
+        asked = _FENCE.fullmatch(str(meta.annotations_of(pod).get(FENCE_ANNOTATION, "")))
+        return cls(asked[1], int(asked[2])) if asked else None
 
 
 def container_id_of(pod: Body, container: str) -> str:

@@ -24,6 +24,8 @@ MEMBER, SENTINEL, EXPORTER = "member", "sentinel", "exporter"  # parts
 ROLE_LABEL = f"{PREFIX}role"  # primary or replica, as Patroni labels members
 # Of a member whose death is decided at once: for how many seconds its next container waits for that at its start gate.
 FAST_PATH_LABEL = f"{PREFIX}fast-path"
+FENCE_ANNOTATION = f"{PREFIX}fence"  # of a member's pod: its agent is to end this container
+SUSPECT_ANNOTATION = f"{PREFIX}suspect"  # of a primary's pod: the renewal of its lock that has got old
 DECIDED_ANNOTATION = f"{PREFIX}decided"  # of its pod: the container after whose death it is decided who leads
 SCOPE_LABEL = f"{PREFIX}scope"  # by which Patroni finds its objects
 

@@ -21,7 +21,9 @@ from .agent import Agent
 from .api import Api
 from .cgroups import Cgroups
 from .clock import Clock
+from .deaths.fences import Fences
 from .deaths.watch import DeathWatch
+from .faults import Body
 from .freezer import Freezer
 from .holds import Holds
 from .injections import AgentLocation
@@ -79,8 +81,14 @@ def main() -> int:
     Watcher(client=client, kind=FAULT, namespace="", changed=agent.on_faults).start()
     deaths = DeathWatch(cgroups=node.cgroups, gates=Gates(node.pods, clock), report=api.report_death)
     deaths.start()
+    fences = Fences(cgroups=Cgroups(CGROUPS), holds=node.holds, clock=clock)
+
+    def on_pods(pods: list[Body]) -> None:
+        deaths.on_pods(pods)
+        fences.on_pods(pods)
+
     here = {"labelSelector": FAST_PATH_LABEL, "fieldSelector": f"spec.nodeName={location.node}"}
-    Watcher(client=client, api_version="v1", kind="Pod", namespace="", selectors=here, changed=deaths.on_pods).start()
+    Watcher(client=client, api_version="v1", kind="Pod", namespace="", selectors=here, changed=on_pods).start()
     agent.run()
     return 0
 

@@ -32,6 +32,7 @@ from caplab.contract.names import (
     CLUSTERS_LABEL,
     ENGINE_LABEL,
     FAST_PATH_LABEL,
+    FENCE_ANNOTATION,
     FINALIZER,
     PART_LABEL,
     PREFIX,
@@ -471,6 +472,7 @@ def test_a_postgres_member_changes_nothing_but_its_role_and_state(lab: Lab, name
         ("set", "image", "pod/x-0", "*=e:1"),
     ):
         assert "changes nothing else of its pod" in tried(*change, dry).err
+    assert "no annotation of the lab's own" in tried("annotate", "pod", "x-0", f"{FENCE_ANNOTATION}=c 1", dry).err
     may = {what: tried("auth", "can-i", *what.split()).out.strip() for what in (
         "patch pods/x-8", "patch endpoints/x-primary-sync", "patch pods/y-0", "patch endpoints/y-primary", "patch pods",
         "get secrets", "get secrets/x-passwords", "delete pods/x-0", "delete endpoints/x-primary", "create pods",

@@ -52,6 +52,7 @@ def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, J
     config = json.loads(server.annotations(namespace, f"{name}-primary-config").get("config", "{}"))
     settings: dict[str, Json] = {ours: config.get(theirs) for ours, theirs in _PATRONI.items()}
     settings |= cluster_status.fast_path(server, namespace, name)
+    settings["fencing"] = body["spec"]["failover"]["fencing"]  # the operator has seen this spec: it is Ready by it
     settings["durability"] = _DURABILITY.get(config.get("synchronous_mode", False), "other")
     answer = sql(server, namespace, primary, "select name, setting from pg_settings where " + _one_of_settings())
     for line in answer.splitlines():

@@ -2,7 +2,7 @@
 
 Three members, of which one leads at first; at most two are killed. What a step may do is written down; when it is done
 is anybody's choice, so that a step may come as late as it likes: a report after the next container has started, a patch
-after the lock has moved. The decisions are those of the operator's own code (caplab_operator.engines.postgres.release).
+after the lock has moved. The decisions are those of the operator's own code (engines.postgres.failover.release).
 
 What is taken from Patroni. A member writes only after it has taken a free lock, or renewed its own, in one atomic step
 that fails if the lock has changed since it was read. Its name is its pod's, which the next container has too. A lock
@@ -12,12 +12,12 @@ that is not renewed ends by itself only when its holder writes no longer: it has
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from caplab_operator.engines.postgres import release
+from caplab_operator.engines.postgres.failover import release
 
 from caplab.contract.deaths import Death
 
@@ -26,16 +26,14 @@ MOST_RENEWALS, MOST_LIVES, MOST_READINGS = 2, 1, 1
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(NamedTuple):
     """Who holds it, and the tick of its last renewal."""
 
     holder: int | None
     renewed: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """life: the number of its container. read: the lock as it read it last. held: its next container waits."""
 
     life: int = 0
@@ -45,8 +43,7 @@ class Member:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """That the container of a member was empty at a tick."""
 
     member: int
@@ -54,8 +51,7 @@ class Proof:
     tick: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What the operator has read, and has not acted on yet. shown: the container in the pod's status."""
 
     proof: Proof
@@ -63,8 +59,7 @@ class Reading:
     shown: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(NamedTuple):
     """Everything; tick grows with each renewal and each death."""
 
     lock: Lock
@@ -109,12 +104,12 @@ def steps(state: State, rules: Rules) -> Iterator[Step]:
         for shown in {proof.life, state.members[proof.member].life}:  # a pod's status may be late
             reading = Reading(proof, state.lock, shown)
             if reading not in state.readings:
-                yield f"operator reads for {proof}", replace(state, readings=state.readings | {reading})
+                yield f"operator reads for {proof}", state._replace(readings=state.readings | {reading})
     for reading in state.readings:
         yield from _release(state, reading, rules)
     holder = state.lock.holder
     if holder is not None and not (state.members[holder].runs and state.members[holder].writes):
-        yield "the lock ends by itself", replace(state, lock=replace(state.lock, holder=None))
+        yield "the lock ends by itself", state._replace(lock=state.lock._replace(holder=None))
 
 
 def canonical(state: State) -> State:
@@ -132,9 +127,8 @@ def canonical(state: State) -> State:
     def of_proof(proof: Proof) -> Proof:
         return Proof(place[proof.member], proof.life, rank[proof.tick])
 
-    members = [replace(member, read=of_lock(member.read) if member.read else None) for member in state.members]
-    return replace(
-        state,
+    members = [member._replace(read=of_lock(member.read) if member.read else None) for member in state.members]
+    return state._replace(
         lock=of_lock(state.lock),
         members=tuple(members[each] for each in place),  # it is its own inverse
         tick=len(rank),
@@ -152,30 +146,30 @@ def _of_member(state: State, place: int, member: Member) -> Iterator[Step]:
     if not member.runs:
         return
     if member.read != state.lock:
-        yield f"{MEMBERS[place]} reads", _with(state, place, replace(member, read=state.lock))
+        yield f"{MEMBERS[place]} reads", _with(state, place, member._replace(read=state.lock))
         if member.writes and state.lock.holder != place:
             return  # until it has read that, it cannot know
     if member.writes and member.read is not None and member.read.holder != place:
-        yield f"{MEMBERS[place]} demotes", _with(state, place, replace(member, writes=False))
+        yield f"{MEMBERS[place]} demotes", _with(state, place, member._replace(writes=False))
     if member.read == state.lock and state.lock.holder in (None, place) and state.renewals < MOST_RENEWALS:
         lock = Lock(place, state.tick)
-        took = replace(state, lock=lock, tick=state.tick + 1, renewals=state.renewals + 1)
-        yield f"{MEMBERS[place]} leads", _with(took, place, replace(member, writes=True, read=lock))
+        took = state._replace(lock=lock, tick=state.tick + 1, renewals=state.renewals + 1)
+        yield f"{MEMBERS[place]} leads", _with(took, place, member._replace(writes=True, read=lock))
 
 
 def _of_node(state: State, place: int, member: Member, rules: Rules) -> Iterator[Step]:
     """A member dies; its node holds and reports it, starts it again, and opens its gate at any time."""
     if member.runs and state.kills < 2:
-        dead = replace(member, runs=False, writes=False, read=None, held=False)
-        yield f"{MEMBERS[place]} dies", replace(_with(state, place, dead), kills=state.kills + 1, tick=state.tick + 1)
+        dead = member._replace(runs=False, writes=False, read=None, held=False)
+        yield f"{MEMBERS[place]} dies", _with(state, place, dead)._replace(kills=state.kills + 1, tick=state.tick + 1)
     proof = Proof(place, member.life, state.tick)
     is_new = not any((known.member, known.life) == (place, member.life) for known in state.proofs)
     if (not member.runs or not rules.needs_death) and is_new:
         for held in (True, False):  # the gate may fail to close
-            seen = _with(state, place, replace(member, held=held and not member.runs))
-            yield f"agent proves {proof}", replace(seen, proofs=state.proofs | {proof}, tick=state.tick + 1)
+            seen = _with(state, place, member._replace(held=held and not member.runs))
+            yield f"agent proves {proof}", seen._replace(proofs=state.proofs | {proof}, tick=state.tick + 1)
     if member.held:
-        yield f"{MEMBERS[place]}'s gate opens", _with(state, place, replace(member, held=False))
+        yield f"{MEMBERS[place]}'s gate opens", _with(state, place, member._replace(held=False))
     if not member.runs and not member.held and member.life < MOST_LIVES:
         again = Member(life=member.life + 1)
         yield f"{MEMBERS[place]} starts again", _with(state, place, again)
@@ -183,13 +177,13 @@ def _of_node(state: State, place: int, member: Member, rules: Rules) -> Iterator
 
 def _release(state: State, reading: Reading, rules: Rules) -> Iterator[Step]:
     """The operator decides by what it has read, and the API server tests what the patch names."""
-    rest = replace(state, readings=state.readings - {reading})
+    rest = state._replace(readings=state.readings - {reading})
     if _refused(reading, rules):
         yield "operator refuses", rest
     elif _fails(reading.lock, state.lock, rules):
         yield "API server refuses", rest
     else:
-        yield "operator releases", replace(rest, lock=replace(state.lock, holder=None))
+        yield "operator releases", rest._replace(lock=state.lock._replace(holder=None))
 
 
 @cache
@@ -209,7 +203,7 @@ def _fails(read: Lock, now: Lock, rules: Rules) -> bool:
 
 
 def _with(state: State, place: int, member: Member) -> State:
-    return replace(state, members=(*state.members[:place], member, *state.members[place + 1 :]))
+    return state._replace(members=(*state.members[:place], member, *state.members[place + 1 :]))
 
 
 def _container(member: int, life: int) -> str:

@@ -197,8 +197,8 @@ def test_a_postgres_setting_that_is_not_in_force_is_told_by_name() -> None:
 
 def test_postgres_says_its_settings_by_patronis_store_and_its_primary() -> None:
     fake = server({("rd-0", "psql"): "server_version|17.6\nsynchronous_standby_names|ANY 1 (a)\n"})
-    settings = postgres.settings_in_force(fake, "ns", cluster())
-    assert (settings["ttlSeconds"], settings["durability"]) == (20, "quorum")
+    settings = postgres.settings_in_force(fake, "ns", cluster({"failover": {"fencing": "agent"}}))
+    assert (settings["ttlSeconds"], settings["durability"], settings["fencing"]) == (20, "quorum", "agent")
     assert (settings["serverVersion"], settings["synchronousStandbyNames"]) == ("17.6", "ANY 1 (a)")
 
 

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 from caplab_operator.api import Api
 from caplab_operator.engines.pods import Pod
-from caplab_operator.engines.postgres import observe, release
+from caplab_operator.engines.postgres import observe
+from caplab_operator.engines.postgres.failover import release
 from caplab_operator.handlers.deaths import Deaths
 from caplab_operator.handlers.pods import members_beside
 from caplab_operator.handlers.postgres import deaths as postgres_deaths

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_operator.engines.postgres import release
+from caplab_operator.engines.postgres.failover import release
 from support.failover.model import MEMBERS, Rules, State, canonical, initial, steps
 
 from caplab.contract.deaths import Death

@@ -139,6 +139,7 @@ WRITTEN = {
     "DECIDED_ANNOTATION": "caplab.dev/decided",
     "ENGINE_LABEL": "caplab.dev/engine",
     "FAST_PATH_LABEL": "caplab.dev/fast-path",
+    "FENCE_ANNOTATION": "caplab.dev/fence",
     "FILES_ANNOTATION": "caplab.dev/files",
     "FINALIZER": "caplab.dev/heal",
     "FINDINGS_SCHEMA": "caplab.dev/findings/v1",
@@ -155,6 +156,7 @@ WRITTEN = {
     "SCOPE_LABEL": "caplab.dev/scope",
     "SESSION_LABEL": "caplab.dev/session",
     "SETTLED_ANNOTATION": "caplab.dev/settled",
+    "SUSPECT_ANNOTATION": "caplab.dev/suspect",
     "VANTAGE_LABEL": "caplab.dev/vantage",
     "VERDICT_SCHEMA": "caplab.dev/verdict/v1",
 }

@@ -12,7 +12,7 @@ from typing import Any
 from caplab_wire.rest import login, request
 
 from ..pods import Pod
-from .answers import answer_from, config_from, history_from, topology_from
+from .answers import Answer, answer_from, config_from, history_from, topology_from
 from .manifests import PATRONI_PORT, POSTGRES_PORT
 from .readings import Reading
 
@@ -39,11 +39,16 @@ class ObservedPostgres:
     silences: Mapping[str, str] = field(default_factory=dict)  # why a member's Postgres does not report its settings
 
 
-def look(pods: Sequence[Pod], leader: str | None) -> ObservedPostgres:
-    """Ask all members at once; those that do not answer have no entry."""
+def reports(pods: Sequence[Pod]) -> dict[str, Answer]:
+    """Ask all members at once for their own reports; those that do not answer have no entry."""
     with ThreadPoolExecutor(max(1, len(pods))) as pool:
         bodies = dict(zip([pod.name for pod in pods], pool.map(lambda pod: _get(pod, "/patroni"), pods), strict=True))
-    answers = {name: answer for name, body in bodies.items() if (answer := answer_from(body)) is not None}
+    return {name: answer for name, body in bodies.items() if (answer := answer_from(body)) is not None}
+
+
+def look(pods: Sequence[Pod], leader: str | None) -> ObservedPostgres:
+    """Ask all members at once, and the best of those that answer for what it knows of the whole."""
+    answers = reports(pods)
     # The leader knows best; without it, any member repeats what the store holds.
     askable = sorted((pod for pod in pods if pod.name in answers), key=lambda pod: pod.name != leader)
     if not askable:

@@ -22,6 +22,12 @@ class Failover:
     maximum_lag_on_failover_bytes: int
     failsafe_mode: bool
     fast_path: bool
+    fencing: str  # none, agent
+
+    @property
+    def fences(self) -> bool:
+        """Whether a primary that renews its lock no longer is killed; its proven death is what replaces it."""
+        return self.fast_path and self.fencing == "agent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,5 +54,6 @@ def parse(body: Mapping[str, Any]) -> PostgresSpec:
             maximum_lag_on_failover_bytes=failover["maximumLagOnFailoverBytes"],
             failsafe_mode=failover["failsafeMode"],
             fast_path=failover["fastPath"],
+            fencing=failover["fencing"],
         ),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
@@ -28,6 +27,7 @@ from .. import exporters
 from ..applied import apply_all
 from ..pods import pods_of
 from .drift import DriftCorrection
+from .fencing import FenceWatch
 from .logins import Logins
 from .monitor import Monitor
 from .steps import Steps
@@ -50,6 +50,7 @@ class ClusterCache:
     steps: Steps = field(default_factory=Steps)
     sizing: threading.Lock = field(default_factory=threading.Lock)  # held while deciding on the number of members
     causes: dict[str, str] = field(default_factory=dict)  # why a member may have ceased to be primary
+    spec: PostgresSpec | None = None  # as last observed
 
 
 class PostgresClusters:
@@ -79,6 +80,7 @@ class PostgresClusters:
         active_faults names the fault of each member that is under one.
         """
         spec, cache = parse(body), self._of(body)
+        cache.spec = spec
         passwords = api.secret(spec.namespace, objects.secret_name(spec.name))
         login = api.secret(spec.namespace, objects.login_name(spec.name))
         observed = _look(api, spec, cache, passwords)
@@ -94,12 +96,13 @@ class PostgresClusters:
         return status.build(spec, observed, before, now(), active_faults, done)
 
     async def follow(self, api: Api, body: Body) -> None:
-        """Wait until cancelled, then forget the cluster: nothing has to be done between rounds."""
+        """Watch over the cluster's leader lock until cancelled, then forget the cluster."""
         try:
-            await asyncio.Event().wait()
+            cache = self._of(body)
+            await FenceWatch(api=api, spec=lambda: cache.spec).run()
         finally:
-            if cache := self._caches.pop(meta.uid_of(body), None):
-                cache.sessions.keep_only(set())
+            if ended := self._caches.pop(meta.uid_of(body), None):
+                ended.sessions.keep_only(set())
 
     def _of(self, body: Body) -> ClusterCache:
         return self._caches.setdefault(meta.uid_of(body), ClusterCache())

@@ -12,7 +12,8 @@ from caplab.contract.names import CLUSTER_LABEL
 from caplab.kube.errors import ApiError, Refused
 
 from ...api import Api
-from ...engines.postgres import manifests, observe, release
+from ...engines.postgres import manifests, observe
+from ...engines.postgres.failover import release
 from ..pods import members_beside
 
 _TRIES = 3  # a patch fails if anything about the lock has changed since it was read

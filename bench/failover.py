@@ -1,0 +1,137 @@
+"""Measure failovers side by side, in turn: the fast path and fencing beside stock Patroni and stock Sentinel.
+
+python bench/failover.py --repeats 20            # all faults; about six hours
+python bench/failover.py --only crash --repeats 5 --keep
+
+Each way to fail over has a cluster of its own, which stays between its runs; so what differs between two runs of a
+fault is only that. Every run counts, none is left out. The lab's cluster must be up (make up). With --keep the table
+goes into docs/evidence/failover.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from caplab_cluster.paths import REPOSITORY
+from evidence import made_by
+
+ROUTES = ("direct", "service")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to fail over from a fault: the experiment that measures it, and its settings."""
+
+    experiment: str
+    settings: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Measured:
+    """What the runs of one way gave: seconds without an acked write, by route; and runs that were not as promised."""
+
+    outages: dict[str, list[float]] = field(default_factory=lambda: {route: [] for route in ROUTES})
+    lost: int = 0
+    not_valid: int = 0
+
+
+def _postgres(experiment: str, seconds: str, fast: str, **more: str) -> dict[str, Way]:
+    stock = {"durability": "quorum", "rate": "20", **more}
+    return {
+        "stock Patroni": Way(experiment, stock),
+        fast: Way(experiment, {**stock, "durability": f"quorum-{fast}", "seconds": seconds}),
+    }
+
+
+FAULTS: Mapping[str, Mapping[str, Way]] = {
+    "Postgres, killed and stays down": _postgres("postgres/kill-primary", "12", "fast"),
+    "Postgres, crashes": _postgres("postgres/crash-primary", "8", "fast"),
+    "Postgres, cut from the control plane": _postgres("postgres/partition-primary", "20", "fenced", cut="controlPlane"),
+    "Postgres, frozen": _postgres("postgres/freeze-primary", "20", "fenced"),
+    "Redis, killed and stays down": {
+        "stock Sentinel": Way("redis/kill-primary", {"persistence": "everysec", "wait": "0", "rate": "20"}),
+        "fast": Way("redis/kill-primary", {"persistence": "everysec-fast", "wait": "0", "rate": "20", "seconds": "8"}),
+    },
+}
+
+
+def run(way: Way, namespace: str, results: Path, measured: Measured) -> None:
+    """Make one run, and add what it measured. A run that is not valid counts as such, with its figures."""
+    settings = [part for name, value in way.settings.items() for part in ("--set", f"{name}={value}")]
+    command = [sys.executable, "-m", "caplab", "run", way.experiment, *settings, "--set", f"namespace={namespace}"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [*command, "--results", str(results), "--keep"], cwd=REPOSITORY, check=False, env=environment, timeout=900
+    )
+    measured.not_valid += done.returncode != 0
+    for file in results.glob("*/01-*/findings.json"):
+        figures = {each["property"]: each["figures"] for each in json.loads(file.read_text())["findings"]}
+        for route, seconds in measured.outages.items():
+            seconds.append(float(figures["availability"]["by_route"][route]["write_outage_seconds"]))
+        measured.lost += int(figures.get("durability", {}).get("lost", 0))
+
+
+def rows(fault: str, ways: Mapping[str, Measured]) -> list[str]:
+    """Return the rows of one fault, each with how many times as fast as the first way its median is."""
+    lines, (first, *_) = [], ways.values()
+    for name, measured in ways.items():
+        for route, seconds in measured.outages.items():
+            if not seconds:
+                lines.append(f"| {fault} | {name} | {route} | 0 | - | - | - | - | - | - | {measured.not_valid} |")
+                continue
+            ninth = statistics.quantiles(seconds, n=10, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
+            middle, stock = statistics.median(seconds), first.outages[route]
+            times = f"{statistics.median(stock) / middle:.1f}" if stock and middle else "-"
+            cells = (min(seconds), middle, ninth, max(seconds))
+            figures = " | ".join(f"{each:.2f}" for each in cells)
+            lines.append(
+                f"| {fault} | {name} | {route} | {len(seconds)} | {figures} | {times} | {measured.lost}"
+                f" | {measured.not_valid} |"
+            )
+    return lines
+
+
+HEAD = (
+    "| fault | way | route | n | min | median | p90 | max, s | times as fast | acked writes lost | not as promised |",
+    "| :-- | :-- | :-- | --: | --: | --: | --: | --: | --: | --: | --: |",
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure in turn, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--only", default="", help="only faults whose name has this in it")
+    parser.add_argument("--keep", action="store_true", help="write docs/evidence/failover.md")
+    options = parser.parse_args(arguments)
+    load, lines = os.getloadavg()[0], []
+    for fault, ways in FAULTS.items():
+        if options.only not in fault:
+            continue
+        measured = {name: Measured() for name in ways}
+        for _ in range(options.repeats):
+            for number, (name, way) in enumerate(ways.items()):
+                with tempfile.TemporaryDirectory(prefix="caplab-failover-") as folder:
+                    run(way, f"bench-failover-{number}", Path(folder), measured[name])
+        lines += rows(fault, measured)
+        print("\n".join((*HEAD, *lines)), flush=True)
+    if options.keep:
+        page = REPOSITORY / "docs" / "evidence" / "failover.md"
+        title = (
+            "# How long a failover takes, side by side\n\nSeconds without an acknowledged write, from the injection."
+        )
+        page.write_text("\n".join((title, "", f"{made_by(__file__, load)}", "", *HEAD, *lines, "")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
