@@ -141,11 +141,12 @@ def _named(operations: Operations, step: Step) -> Step:
 
 def _hint(operations: Operations, alone: Integers) -> str:
     """Return how to say what registers begin with, if one showed a value before anything was surely written to it."""
-    if operations.naming.initial is not None:
+    suspects = alone[alone != NONE]
+    if operations.naming.initial is not None or not len(suspects):
         return ""
     acked = np.full(len(operations.keys), NEVER)
     np.minimum.at(acked, operations.writers.key, operations.writers.return_ns)
-    early = np.isin(operations.readers.row, alone[alone != NONE]) & ~operations.readers.null
+    early = np.isin(operations.readers.row, suspects) & ~operations.readers.null
     early &= operations.readers.invoke_ns <= acked[operations.readers.key]
     if not early.any():
         return ""

@@ -202,11 +202,11 @@ class _Columns:
         value, null = values
         return Part(
             row=rows,
-            key=self.key[rows],
-            value=value[rows],
-            null=null[rows],
-            invoke_ns=self.invoke_ns[rows],
-            return_ns=self.return_ns[rows],
+            key=self.key.take(rows),
+            value=value.take(rows),
+            null=null.take(rows),
+            invoke_ns=self.invoke_ns.take(rows),
+            return_ns=self.return_ns.take(rows),
         )
 
 
