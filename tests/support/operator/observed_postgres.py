@@ -112,6 +112,7 @@ def observed(
     answers: Mapping[str, Mapping[str, Any] | None] | None = None,
     readings: Mapping[str, Reading | None] | None = None,
     lags: Mapping[str, int] | None = None,
+    history: Sequence[Sequence[Any]] = (),
 ) -> ObservedPostgres:
     """Make an observation of a cluster as its spec requests, except for the arguments; None is silence."""
     pods = tuple(pods if pods is not None else [pod(f"pg-{number}") for number in range(spec.replicas)])
@@ -130,6 +131,7 @@ def observed(
         answers={name: own_answer for name, own_answer in own_answers.items() if own_answer is not None},
         topology={"members": rows},
         config=patroni.dynamic_settings(spec),
+        history=history,
         readings={name: own_reading for name, own_reading in read.items() if own_reading is not None},
     )
 

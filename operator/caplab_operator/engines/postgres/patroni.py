@@ -77,6 +77,10 @@ def dynamic_settings(spec: PostgresSpec) -> dict[str, Any]:
         "failsafe_mode": failover.failsafe_mode,
         "pause": False,  # a paused Patroni promotes no member
         **_SYNCHRONOUS[spec.durability],
+        # Patroni compares places in the log, also of different timelines. A former primary may have got further in its
+        # own than those that replaced it: it would take over again, without the writes that they have acknowledged.
+        # An asynchronous cluster promises these to nobody, and may need that member if no other is left.
+        "check_timeline": spec.durability != "async",
         "postgresql": {
             "use_pg_rewind": True,
             # A member that could not be rewound would start on its old timeline, wait for log that no member has, and

@@ -1,9 +1,11 @@
 """Replicas that can't rejoin by themselves. Pure.
 
 The log that they need may be gone, since the log kept for a replica that is away is bounded (patroni.py). Patroni
-would have it ask for ever. Or they follow no primary: Patroni removes the primary's address while there is none, and
-may read it back before Postgres has applied that. When the same primary is back, Patroni believes that the address is
-still in force.
+would have it ask for ever. Or they had followed one that was killed amid its own promotion: then they have log that the
+primary does not have, or its history of a timeline that the primary has chosen the same number for; Patroni compares
+logs only when a member starts or turns to another primary. Or they follow no primary: Patroni removes the primary's
+address while there is none, and may read it back before Postgres has applied that. When the same primary is back,
+Patroni believes that the address is still in force.
 """
 
 from __future__ import annotations
@@ -34,7 +36,33 @@ def without_upstream(observed: ObservedPostgres) -> list[str]:
     return [name for name in lagging(observed) if (reading := observed.readings.get(name)) and not reading.follows]
 
 
-def needs_copy(observed: ObservedPostgres, member: str, oldest_segment: int) -> bool:
-    """Whether the primary no longer has the log that a replica needs next."""
+def needs_copy(observed: ObservedPostgres, member: str, oldest_segment: int) -> str:
+    """Say why a replica can never stream from the primary again; '' if it is not known that it can't.
+
+    oldest_segment: the number of the oldest segment that the primary has.
+    """
+    place = _received(observed, member)
+    if place is None:
+        return ""
+    if place // _SEGMENT_BYTES < oldest_segment:
+        return "the log that it needs is gone"
+    timeline = observed.answers[member].get("timeline")
+    if not isinstance(timeline, int):
+        return ""
+    begin, end = (_end_of_timeline(observed, number) for number in (timeline - 1, timeline))
+    if end is not None and place > end:
+        return f"it has {place - end:,} bytes of log that the primary does not have"
+    if begin is not None and place < begin:
+        return f"it follows another timeline {timeline} than the primary's, from one that died amid its promotion"
+    return ""
+
+
+def _received(observed: ObservedPostgres, member: str) -> int | None:
     place = (observed.answers[member].get("xlog") or {}).get("received_location")
-    return isinstance(place, int) and place // _SEGMENT_BYTES < oldest_segment
+    return place if isinstance(place, int) else None
+
+
+def _end_of_timeline(observed: ObservedPostgres, timeline: int) -> int | None:
+    """Return where in the log a timeline of the primary's history ended; None if it has not, or is not known."""
+    ends = [row[1] for row in observed.history if len(row) > 1 and row[0] == timeline]
+    return ends[0] if ends and isinstance(ends[0], int) else None

@@ -27,17 +27,28 @@ class DriftCorrection:
     _differing: dict[str, float] = field(default_factory=dict)  # since when, by member
     _standing_still: dict[str, float] = field(default_factory=dict)
     _alone: dict[str, float] = field(default_factory=dict)
+    _led_by: tuple[str | None, object] = (None, None)  # the primary, and its timeline
 
     def correct(
         self, spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, passwords: Mapping[str, str]
     ) -> None:
         """Change what differs from the spec; a change that a member refuses is tried again in the next round."""
         superuser, patronis = passwords.get("superuser", ""), passwords.get("patroni", "")
+        self._begin_anew_with_each_primary(observed)
         _correct_patroni(spec, observed, patronis)
         _correct_postgres(spec, observed, sessions, superuser)
         self._rewrite_settings(spec, observed, patronis)
         self._reinitialize_lagging(spec, observed, sessions, passwords)
         self._restart_without_upstream(spec, observed, patronis)
+
+    def _begin_anew_with_each_primary(self, observed: ObservedPostgres) -> None:
+        """Forget what was done about replicas under another primary: a copy of that one helps no longer."""
+        primary = health.primary_of(observed)
+        led_by = (primary, observed.answers.get(primary, {}).get("timeline")) if primary else self._led_by
+        if led_by != self._led_by:
+            self._led_by = led_by
+            self._standing_still.clear()
+            self._alone.clear()
 
     def _rewrite_settings(self, spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:
         """Have Patroni write its file again if a setting differs for long: somebody has edited the file."""
@@ -68,12 +79,13 @@ class DriftCorrection:
         if not late or primary is None:
             return
         oldest = sessions.ask(primary, passwords.get("superuser", ""), rejoin.OLDEST_SEGMENT)
+        if not (oldest.isascii() and oldest.isdecimal() and len(oldest) < 20):
+            return
         for pod in observed.pods:
-            is_number = oldest.isascii() and oldest.isdecimal() and len(oldest) < 20
-            if pod.name in late and pod.address and is_number and rejoin.needs_copy(observed, pod.name, int(oldest)):
+            if pod.name in late and pod.address and (why := rejoin.needs_copy(observed, pod.name, int(oldest))):
                 self._standing_still[pod.name] = time.monotonic() + _COPY_RETRY_SECONDS
                 refused = observe.send(pod.address, passwords.get("patroni", ""), "/reinitialize", {"force": True})
-                _note(spec, pod, "gets a new copy, since the log that it needs is gone", refused)
+                _note(spec, pod, f"gets a new copy, since {why}", refused)
 
 
 def _correct_patroni(spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:

@@ -137,9 +137,21 @@ def test_a_replica_whose_log_is_gone_gets_a_new_copy_once_it_has_had_its_time(pa
     patronis.sessions.oldest_segment = "9"
     correct_for(patronis, drift_correction, look, rejoin.SECONDS_BEFORE_A_COPY)
     assert patronis.sent == [("10.0.0.1", "/reinitialize", {"force": True})]
-    still_there = FakePatronis(sessions=FakeSessions(oldest_segment="5"))
-    correct(still_there, DriftCorrection(_standing_still={"pg-1": 0.0}), look)
-    assert still_there.sent == []
+    patronis.sent.clear()
+    patronis.sessions.oldest_segment = "5"
+    correct_for(patronis, DriftCorrection(), look, rejoin.SECONDS_BEFORE_A_COPY)
+    assert patronis.sent == []
+
+
+def test_a_new_copy_is_made_again_at_once_where_another_primary_leads_by_then(patronis: FakePatronis) -> None:
+    stuck = answer("pg-1", replication_state=None, xlog={"received_location": 5 * 2**24})
+    drift_correction = DriftCorrection()
+    patronis.sessions.oldest_segment = "9"
+    for primary in ("pg-0", "pg-2"):
+        look = observed(primary=primary, answers={"pg-1": stuck})
+        correct_for(patronis, drift_correction, look, rejoin.SECONDS_BEFORE_A_COPY)
+        assert patronis.sent == [("10.0.0.1", "/reinitialize", {"force": True})]
+        patronis.sent.clear()
 
 
 def test_a_replica_that_follows_nobody_is_restarted_once_it_has_had_its_time(patronis: FakePatronis) -> None:

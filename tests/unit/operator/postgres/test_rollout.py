@@ -234,3 +234,27 @@ def test_a_replica_whose_log_is_gone_needs_a_copy() -> None:
     assert rejoin.needs_copy(look, "pg-1", 6)
     silent = observed(answers={"pg-1": answer("pg-1", replication_state=None)})
     assert not rejoin.needs_copy(silent, "pg-1", 6)
+
+
+@pytest.mark.parametrize(
+    ("timeline", "received", "why"),
+    [
+        (6, 0x7002000, "it has 4,096 bytes of log that the primary does not have"),
+        (6, 0x7001000, ""),  # all that it has is the primary's
+        (7, 0x7002000, ""),  # it is on the primary's own timeline
+        (7, 0x7000FFF, "it follows another timeline 7 than the primary's, from one that died amid its promotion"),
+        (6, 0x6FFFFFF, "it follows another timeline 6 than the primary's, from one that died amid its promotion"),
+        (8, 0x7000FFF, ""),
+        (5, 0x7001000, "it has 4,096 bytes of log that the primary does not have"),
+        (4, 0x7002000, ""),  # the history does not reach so far back
+        (None, 0x7002000, ""),
+    ],
+)
+def test_a_replica_with_log_that_the_primary_does_not_have_needs_a_copy(
+    timeline: int | None, received: int, why: str
+) -> None:
+    stuck = answer("pg-1", replication_state=None, xlog={"received_location": received}, timeline=timeline)
+    history = [[5, 0x7000000, "promoted", "2026", "pg-2"], [6, 0x7001000, "promoted", "2026", "pg-0"]]
+    assert rejoin.needs_copy(observed(answers={"pg-1": stuck}, history=history), "pg-1", 6) == why
+    odd: list[list[Any]] = [[timeline], [timeline, "x", "promoted"], []]
+    assert rejoin.needs_copy(observed(answers={"pg-1": stuck}, history=odd), "pg-1", 6) == ""
