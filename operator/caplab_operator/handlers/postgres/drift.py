@@ -20,13 +20,14 @@ _RESTART_RETRY_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DriftCorrection:
     """Drift correction of one cluster, with the times since when members have deviated."""
 
     _differing: dict[str, float] = field(default_factory=dict)  # since when, by member
     _standing_still: dict[str, float] = field(default_factory=dict)
     _alone: dict[str, float] = field(default_factory=dict)
+    _starting: dict[str, float] = field(default_factory=dict)
     _led_by: tuple[str | None, object] = (None, None)  # the primary, and its timeline
 
     def correct(
@@ -39,6 +40,7 @@ class DriftCorrection:
         _correct_postgres(spec, observed, sessions, superuser)
         self._rewrite_settings(spec, observed, patronis)
         self._reinitialize_lagging(spec, observed, sessions, passwords)
+        self._reinitialize_stuck(spec, observed, patronis)
         self._restart_without_upstream(spec, observed, patronis)
 
     def _begin_anew_with_each_primary(self, observed: ObservedPostgres) -> None:
@@ -49,6 +51,7 @@ class DriftCorrection:
             self._led_by = led_by
             self._standing_still.clear()
             self._alone.clear()
+            self._starting.clear()
 
     def _rewrite_settings(self, spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:
         """Have Patroni write its file again if a setting differs for long: somebody has edited the file."""
@@ -82,10 +85,24 @@ class DriftCorrection:
         if not (oldest.isascii() and oldest.isdecimal() and len(oldest) < 20):
             return
         for pod in observed.pods:
-            if pod.name in late and pod.address and (why := rejoin.needs_copy(observed, pod.name, int(oldest))):
+            if pod.name in late and (why := rejoin.needs_copy(observed, pod.name, int(oldest))):
                 self._standing_still[pod.name] = time.monotonic() + _COPY_RETRY_SECONDS
-                refused = observe.send(pod.address, passwords.get("patroni", ""), "/reinitialize", {"force": True})
-                _note(spec, pod, f"gets a new copy, since {why}", refused)
+                _reinitialize(spec, pod, passwords.get("patroni", ""), why)
+
+    def _reinitialize_stuck(self, spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:
+        """Give a replica a new copy that should long have replayed all the log that there can be, and has not."""
+        _keep_since(self._starting, set(rejoin.starting(observed)))
+        allowed = rejoin.seconds_to_start(spec)
+        for pod in observed.pods:
+            if _is_past(self._starting, pod.name, allowed):
+                self._starting[pod.name] = time.monotonic() + _COPY_RETRY_SECONDS
+                _reinitialize(spec, pod, password, f"it has been starting for more than {allowed:.0f} s")
+
+
+def _reinitialize(spec: PostgresSpec, pod: Pod, password: str, why: str) -> None:
+    if pod.address:
+        refused = observe.send(pod.address, password, "/reinitialize", {"force": True})
+        _note(spec, pod, f"gets a new copy, since {why}", refused)
 
 
 def _correct_patroni(spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:

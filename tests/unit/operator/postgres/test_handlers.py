@@ -154,6 +154,22 @@ def test_a_new_copy_is_made_again_at_once_where_another_primary_leads_by_then(pa
         patronis.sent.clear()
 
 
+def test_a_replica_that_starts_for_longer_than_it_can_have_log_to_replay_gets_a_new_copy(
+    patronis: FakePatronis,
+) -> None:
+    stuck = answer("pg-1", state="starting", replication_state=None)
+    look, seconds = observed(answers={"pg-1": stuck}), rejoin.seconds_to_start(SPEC)
+    assert 30 < seconds < 120
+    correct_for(patronis, DriftCorrection(), look, seconds)
+    assert patronis.sent == [("10.0.0.1", "/reinitialize", {"force": True})]
+    for other in (
+        observed(answers={"pg-1": stuck, "pg-2": stuck}),  # the last that has all the writes, perhaps
+        observed(primary=None, answers={"pg-1": stuck}),
+        observed(),
+    ):
+        assert rejoin.starting(other) == []
+
+
 def test_a_replica_that_follows_nobody_is_restarted_once_it_has_had_its_time(patronis: FakePatronis) -> None:
     alone = {"pg-1": reading(follows=False)}
     drift_correction, look = (
