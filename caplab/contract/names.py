@@ -26,6 +26,7 @@ ROLE_LABEL = f"{PREFIX}role"  # primary or replica, as Patroni labels members
 FAST_PATH_LABEL = f"{PREFIX}fast-path"
 FENCE_ANNOTATION = f"{PREFIX}fence"  # of a member's pod: its agent is to end this container
 SUSPECT_ANNOTATION = f"{PREFIX}suspect"  # of a primary's pod: the renewal of its lock that has got old
+HOLD_ANNOTATION = f"{PREFIX}hold"  # of a dead member's pod: the container whose successor waits for longer
 DECIDED_ANNOTATION = f"{PREFIX}decided"  # of its pod: the container after whose death it is decided who leads
 SCOPE_LABEL = f"{PREFIX}scope"  # by which Patroni finds its objects
 

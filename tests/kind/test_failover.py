@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from caplab_operator.engines.postgres.failover.release import LEADER
+from caplab_operator.engines.postgres.manifests import scope
 from support.kind.cluster_object import ClusterObject
 from support.kind.fault_objects import await_phase, fault_on
 from support.kind.kind_lab import Lab, wait_until
-from support.kind.operator_pod import operator_replicas
-from support.kind.postgres_cluster import postgres
+from support.kind.operator_pod import agents, operator_replicas
+from support.kind.postgres_cluster import postgres, sql
 from support.kind.redis_cluster import await_ready, await_status, redis, status, watched
 
+from caplab.contract import meta
 from caplab.contract.deaths import Death, Fence
 from caplab.contract.names import ALLOWED, CHAOS_LABEL, DECIDED_ANNOTATION
 
@@ -79,16 +82,30 @@ def test_a_dead_primary_is_replaced_before_a_sentinel_could_miss_it(lab: Lab, rd
     assert_decided(lab, old)
 
 
-def test_without_the_operator_it_is_the_sentinels_own_failover(lab: Lab, rd: str) -> None:
+@pytest.mark.parametrize(
+    ("operators", "with_agents"),
+    [
+        pytest.param(0, True, id="operator"),
+        pytest.param(1, False, id="agents", marks=pytest.mark.long),
+        pytest.param(0, False, id="both", marks=pytest.mark.long),
+    ],
+)
+def test_without_operator_or_agents_it_is_the_sentinels_own_failover(
+    lab: Lab, rd: str, operators: int, with_agents: bool
+) -> None:
     old = await_ready(lab, rd)["primary"]
     sentinel = "rd-sentinel-0"
     named = watched(lab, rd, sentinel)["ip"]
-    operator_replicas(lab, 0)
     try:
+        operator_replicas(lab, operators)
+        if not with_agents:
+            agents(lab, there=False)
         kill(lab, old)
         wait_until("the Sentinels name another", lambda: watched(lab, rd, sentinel)["ip"] != named, 40)
     finally:
         operator_replicas(lab, 1)
+        if not with_agents:
+            agents(lab, there=True)
     await_status(lab, rd, "the operator sees it", lambda seen: seen.get("primary") not in (None, old))
     await_ready(lab, rd)
 
@@ -117,3 +134,52 @@ def test_a_frozen_postgres_primary_is_fenced_and_then_replaced(lab: Lab, pg: Clu
     fence = Fence.of(assert_decided(lab, old))
     assert fence
     assert container["containerID"].endswith(fence.container_id)
+
+
+@pytest.mark.long
+def test_ten_kills_in_a_row_half_of_them_amid_a_failover_leave_three_members_and_every_acked_write(
+    lab: Lab, pg: ClusterObject
+) -> None:
+    sql(lab, pg.namespace, pg.await_ready(3)["primary"], "create table kept (v int)")
+    acked: list[int] = []
+    for number in range(5):
+        primary = streamed_from(lab, pg)
+        kept = {int(row) for row in sql(lab, pg.namespace, primary, "select v from kept").splitlines()}
+        print(f"{primary} leads, acked {acked}, kept {sorted(kept)}")
+        assert set(acked) - kept == set(), primary
+        acked += inserted(lab, pg, primary, 2 * number)
+        kill(lab, primary, PATRONI)
+        wait_until("another has the lock", lambda old=primary: holder(lab, pg) not in (None, old), 30)  # type: ignore[misc]
+        primary = holder(lab, pg) or primary
+        acked += inserted(lab, pg, primary, 2 * number + 1)
+        kill(lab, primary, PATRONI)
+    streamed_from(lab, pg)
+    print(f"acked: {acked}")
+    for member in pg.await_ready(3)["members"]:
+        kept = {int(row) for row in sql(lab, pg.namespace, member["name"], "select v from kept").splitlines()}
+        assert set(acked) - kept == set(), member
+
+
+def inserted(lab: Lab, pg: ClusterObject, member: str, number: int) -> list[int]:
+    """Insert a row, which a member that is being promoted may refuse. Returns it if it was acknowledged."""
+    command = ("psql", "-h", "/tmp", "-U", "postgres", "-d", "caplab", "-qXc", f"insert into kept values ({number})")
+    return [number] if lab.inside(pg.namespace, member, "timeout", "3", *command).ok else []
+
+
+def holder(lab: Lab, pg: ClusterObject) -> str | None:
+    """Return who has the leader lock now."""
+    lock = lab.get("endpoints", "-n", pg.namespace, scope(pg.name))
+    return meta.annotations_of(lock).get(LEADER)
+
+
+def streamed_from(lab: Lab, pg: ClusterObject) -> str:
+    """Wait until two replicas stream from the holder of the lock. Returns its name."""
+    psql = ("psql", "-h", "/tmp", "-U", "postgres", "-AtXc")
+    count = "select count(*) from pg_stat_replication where state = 'streaming'"
+
+    def streamed() -> bool:
+        primary = holder(lab, pg)
+        return primary is not None and lab.inside(pg.namespace, primary, *psql, count).out.strip() == "2"
+
+    print(f"two replicas stream again after {wait_until('two replicas stream', streamed, 90):.1f} s")
+    return holder(lab, pg) or ""

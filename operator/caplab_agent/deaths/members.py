@@ -8,7 +8,7 @@ from typing import Any
 
 from caplab.contract import meta
 from caplab.contract.deaths import container_id_of
-from caplab.contract.names import DECIDED_ANNOTATION, ENGINE_LABEL, FAST_PATH_LABEL
+from caplab.contract.names import DECIDED_ANNOTATION, ENGINE_LABEL, FAST_PATH_LABEL, HOLD_ANNOTATION
 
 from ..faults import is_uid
 
@@ -39,7 +39,16 @@ def to_watch(pods: Iterable[Body]) -> list[Member]:
 
 def decided(pods: Iterable[Body]) -> set[tuple[str, str]]:
     """Return of which containers' death it is decided who leads: the pod's uid and the container's id."""
-    notes = ((meta.uid_of(pod), meta.annotations_of(pod).get(DECIDED_ANNOTATION, "")) for pod in pods)
+    return _noted(pods, DECIDED_ANNOTATION)
+
+
+def held_longer(pods: Iterable[Body]) -> set[tuple[str, str]]:
+    """Return after which containers' death the next one waits for longer: the pod's uid and the container's id."""
+    return _noted(pods, HOLD_ANNOTATION)
+
+
+def _noted(pods: Iterable[Body], annotation: str) -> set[tuple[str, str]]:
+    notes = ((meta.uid_of(pod), meta.annotations_of(pod).get(annotation, "")) for pod in pods)
     return {(uid, container) for uid, container in notes if container}
 
 

@@ -16,10 +16,11 @@ from caplab.contract.deaths import Death
 from ..cgroups import Cgroups, Container
 from ..faults import Body
 from ..injectors.kill.gate import Gates, NoGate
-from .members import Member, decided, to_watch
+from .members import Member, decided, held_longer, to_watch
 
 _EMPTY_SECONDS = 1.0  # for which a container may take to end whose first process has ended
 _LOOK_SECONDS = 0.002
+_LONGER_SECONDS = 20.0  # no more than the shortest ttl of a Postgres lock
 _log = logging.getLogger(__name__)
 
 Report = Callable[[Member, Death], None]
@@ -46,6 +47,7 @@ class DeathWatch:
     proc: Path = Path("/proc")
     _watched: dict[int, _Watched] = field(default_factory=dict)  # by pidfd
     _held: dict[tuple[str, str], Member] = field(default_factory=dict)  # by the pod's uid and the container's id
+    _longer: set[tuple[str, str]] = field(default_factory=set)  # of these, those that wait for longer
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _poll: select.epoll = field(default_factory=select.epoll)
 
@@ -66,6 +68,11 @@ class DeathWatch:
                 if key not in there and key not in done:
                     self._watch(member)
             settled = [self._held.pop(key) for key in list(self._held) if key in done]
+            longer = self._held.keys() & held_longer(pods)
+            prolonged = [self._held[key] for key in longer - self._longer]
+            self._longer = longer
+        for member in prolonged:
+            self._hold(member, _LONGER_SECONDS)
         for member in settled:
             _log.info("%s/%s: its start gate opens: %s", member.namespace, member.pod, self._release(member))
 
@@ -113,12 +120,8 @@ class DeathWatch:
 
     def _ended(self, watched: _Watched) -> None:
         """Hold the next container, prove that nothing is left of this one, and report it."""
-        member, held = watched.member, True
-        try:
-            self.gates.hold(member.pod_uid, member.pod, member.hold, member.hold_seconds)
-        except (NoGate, OSError) as error:
-            _log.warning("%s/%s cannot be held at its start gate: %s", member.namespace, member.pod, error)
-            held = False
+        member = watched.member
+        held = self._hold(member, member.hold_seconds)
         with self._lock:
             self._held[member.pod_uid, member.container_id] = member
         end = time.monotonic() + _EMPTY_SECONDS
@@ -135,6 +138,14 @@ class DeathWatch:
         except Exception:
             self._release(member)
             raise
+
+    def _hold(self, member: Member, seconds: float) -> bool:
+        try:
+            self.gates.hold(member.pod_uid, member.pod, member.hold, seconds)
+        except (NoGate, OSError) as error:
+            _log.warning("%s/%s cannot be held at its start gate: %s", member.namespace, member.pod, error)
+            return False
+        return True
 
     def _release(self, member: Member) -> str:
         try:

@@ -27,7 +27,7 @@ class Deaths:
 
     api: Api
     deciders: Mapping[str, Decide]
-    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="death"))
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(16, thread_name_prefix="death"))
     _begun: set[tuple[str, str]] = field(default_factory=set)  # the pod's uid and the container's id
 
     def on_pods(self, pods: Sequence[Body]) -> None:

@@ -16,7 +16,7 @@ from caplab_agent.deaths.watch import DeathWatch
 from caplab_agent.injectors.kill.gate import Gates
 
 from caplab.contract.deaths import CONDITION, Death
-from caplab.contract.names import DECIDED_ANNOTATION, ENGINE_LABEL, FAST_PATH_LABEL
+from caplab.contract.names import DECIDED_ANNOTATION, ENGINE_LABEL, FAST_PATH_LABEL, HOLD_ANNOTATION
 
 UID, CONTAINER = "11111111-2222-3333-4444-555555555555", "c" * 64
 HOLD = f"closed-death-{CONTAINER[:12]}"
@@ -97,6 +97,25 @@ def test_the_gate_opens_when_it_is_decided_who_leads(node: Node) -> None:
     node.watch.on_pods([pod(annotations={DECIDED_ANNOTATION: "another"})])
     assert node.held() == [HOLD]
     node.watch.on_pods([pod(annotations={DECIDED_ANNOTATION: CONTAINER})])
+    assert node.held() == []
+
+
+def test_the_gate_stays_closed_for_longer_once_where_that_is_asked_for_this_container(node: Node) -> None:
+    def until() -> int:
+        return int((node.gate / HOLD).read_text().split()[1])
+
+    node.watch.on_pods([pod()])
+    node.kill()
+    node.watch.look(5)
+    at_first = until()
+    node.watch.on_pods([pod(annotations={HOLD_ANNOTATION: "another"})])
+    assert until() == at_first
+    node.watch.on_pods([pod(annotations={HOLD_ANNOTATION: CONTAINER})])
+    for_longer = until()
+    assert for_longer >= at_first + 1700  # hundredths of a second
+    node.watch.on_pods([pod(annotations={HOLD_ANNOTATION: CONTAINER})])
+    assert until() == for_longer
+    node.watch.on_pods([pod(annotations={HOLD_ANNOTATION: CONTAINER, DECIDED_ANNOTATION: CONTAINER})])
     assert node.held() == []
 
 

@@ -16,7 +16,7 @@ from caplab_operator.handlers.pods import members_beside
 from caplab_operator.handlers.postgres import deaths as postgres_deaths
 
 from caplab.contract.deaths import Death
-from caplab.contract.names import CLUSTER_LABEL, DECIDED_ANNOTATION, ENGINE_LABEL, MEMBER, PART_LABEL
+from caplab.contract.names import CLUSTER_LABEL, DECIDED_ANNOTATION, ENGINE_LABEL, HOLD_ANNOTATION, MEMBER, PART_LABEL
 from caplab.kube.errors import Refused
 
 CONTAINER, OTHER = "c" * 64, "d" * 64
@@ -43,12 +43,15 @@ def pod(container: str = CONTAINER, **annotations: str) -> dict[str, Any]:
 class FakeApi:
     """An API server with one lock; changes: what happens to the lock before each patch; leader: who takes it then."""
 
+    notes_timeline = True
+
     def __init__(self, state: dict[str, Any], changes: Sequence[dict[str, Any]] = (), leader: str = "pg-1") -> None:
         self.lock, self.changes, self.leader = state, list(changes), leader
         self.noted: dict[str, str] = {}
+        self.beside: dict[str, dict[str, Any]] = {}  # the other objects of Patroni's, by name
 
-    def get(self, *_: str) -> dict[str, Any]:
-        return self.lock
+    def get(self, _version: str, _kind: str, _namespace: str, name: str) -> dict[str, Any] | None:
+        return self.lock if name == "pg-primary" else self.beside.get(name)
 
     def patch(self, *identity: Any) -> None:
         if self.changes:
@@ -61,7 +64,9 @@ class FakeApi:
         self.lock = lock(self.leader)
 
     def annotate_pod(self, _namespace: str, _name: str, uid: str, annotations: Mapping[str, str]) -> None:
-        self.noted |= {uid: annotations[DECIDED_ANNOTATION]}
+        self.noted |= {uid: annotations.get(DECIDED_ANNOTATION) or f"hold {annotations[HOLD_ANNOTATION]}"}
+        if HOLD_ANNOTATION in annotations and self.notes_timeline:
+            self.beside["pg-primary-config"] = {"metadata": {"annotations": {"history": "[[1,2]]"}}}
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +85,21 @@ def test_the_lock_of_a_dead_primary_is_released_and_another_member_takes_it() ->
     api = FakeApi(lock())
     assert decide(api).startswith("its lock was released; pg-1 took it ")
     assert api.lock == lock("pg-1")
+
+
+def test_a_former_primary_of_a_synchronous_cluster_waits_until_the_new_one_has_noted_its_timeline() -> None:
+    api = FakeApi(lock())
+    api.beside["pg-primary-sync"] = lock()
+    assert "pg-1 took it 0.000 s later, and noted its timeline " in decide(api)
+    assert api.noted == {"u": f"hold {CONTAINER}"}
+
+
+def test_it_waits_no_longer_than_its_gate_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_deaths, "_NOTED_SECONDS", 0.2)
+    monkeypatch.setattr(FakeApi, "notes_timeline", False)
+    api = FakeApi(lock())
+    api.beside["pg-primary-sync"] = lock()
+    assert decide(api).endswith("and has not noted its timeline for 0.2 s")
 
 
 @pytest.mark.parametrize(

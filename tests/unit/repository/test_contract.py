@@ -157,6 +157,7 @@ WRITTEN = {
     "SESSION_LABEL": "caplab.dev/session",
     "SETTLED_ANNOTATION": "caplab.dev/settled",
     "SUSPECT_ANNOTATION": "caplab.dev/suspect",
+    "HOLD_ANNOTATION": "caplab.dev/hold",
     "VANTAGE_LABEL": "caplab.dev/vantage",
     "VERDICT_SCHEMA": "caplab.dev/verdict/v1",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from caplab.contract import meta
 from caplab.contract.deaths import Death
-from caplab.contract.names import CLUSTER_LABEL
+from caplab.contract.names import CLUSTER_LABEL, HOLD_ANNOTATION
 from caplab.kube.errors import ApiError, Refused
 
 from ...api import Api
@@ -19,6 +19,7 @@ from ..pods import members_beside
 _TRIES = 3  # a patch fails if anything about the lock has changed since it was read
 _ASK_SECONDS = 0.5  # for a silent member; the others answer within milliseconds
 _MOVED_SECONDS, _LOOK_SECONDS = 2.0, 0.02
+_NOTED_SECONDS, _NOTED_LOOK_SECONDS = 18.0, 0.1  # the agent holds a start gate for 20 s at most
 
 Body = Mapping[str, Any]
 
@@ -32,7 +33,7 @@ def decide(api: Api, pod: Body, death: Death, pods: Sequence[Body]) -> str:
     scope = manifests.scope(cluster)
     others: list[str] | None = None
     for _ in range(_TRIES):
-        lock = api.get("v1", "Endpoints", namespace, scope) or {"metadata": {}}
+        lock = _read(api, namespace, scope)
         if why := release.refusal(lock, pod, death):
             return f"its lock is not released: {why}"
         others = _living_others(api, pod, pods) if others is None else others
@@ -43,7 +44,12 @@ def decide(api: Api, pod: Body, death: Death, pods: Sequence[Body]) -> str:
         except Refused as refused:
             reason: ApiError = refused
             continue
-        return f"its lock was released; {_await_leader(api, namespace, scope)}"
+        timelines = _timelines(api, namespace, scope)  # the new leader notes its own a second after it has the lock
+        leader, outcome = _await_leader(api, namespace, scope)
+        if leader and _is_synchronous(api, namespace, scope):
+            api.annotate_pod(namespace, meta.name_of(pod), meta.uid_of(pod), {HOLD_ANNOTATION: death.container_id})
+            outcome += f", {_await_timeline(api, namespace, scope, timelines)}"
+        return f"its lock was released; {outcome}"
     return f"its lock could not be released: {reason}"
 
 
@@ -53,11 +59,40 @@ def _living_others(api: Api, pod: Body, pods: Sequence[Body]) -> list[str]:
     )
 
 
-def _await_leader(api: Api, namespace: str, scope: str) -> str:
+def _await_leader(api: Api, namespace: str, scope: str) -> tuple[str, str]:
+    """Return who has the lock, '' if nobody, and that in words."""
     began = time.monotonic()
     while (waited := time.monotonic() - began) < _MOVED_SECONDS:
-        lock = api.get("v1", "Endpoints", namespace, scope)
-        if lock and (leader := meta.annotations_of(lock).get(release.LEADER)):
-            return f"{leader} took it {waited:.3f} s later"
+        lock = _read(api, namespace, scope)
+        if leader := meta.annotations_of(lock).get(release.LEADER):
+            return leader, f"{leader} took it {waited:.3f} s later"
         time.sleep(_LOOK_SECONDS)
-    return f"nobody took it for {_MOVED_SECONDS:g} s"
+    return "", f"nobody took it for {_MOVED_SECONDS:g} s"
+
+
+def _read(api: Api, namespace: str, name: str) -> Body:
+    """Return one of Patroni's objects, an empty one if it is not there."""
+    return api.get("v1", "Endpoints", namespace, name) or {"metadata": {}}
+
+
+def _is_synchronous(api: Api, namespace: str, scope: str) -> bool:
+    return bool(meta.annotations_of(_read(api, namespace, f"{scope}-sync")).get(release.LEADER))
+
+
+def _timelines(api: Api, namespace: str, scope: str) -> str:
+    """Return the timelines that have ended, as Patroni notes them."""
+    return meta.annotations_of(_read(api, namespace, f"{scope}-config")).get("history", "")
+
+
+def _await_timeline(api: Api, namespace: str, scope: str, before: str) -> str:
+    """Wait until the new leader has noted its timeline: from then on the dead one can't lead again on its own.
+
+    Until then it could, if the new leader died too: its crash recovery puts it ahead in the log, and Patroni compares
+    places of different timelines.
+    """
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < _NOTED_SECONDS:
+        if _timelines(api, namespace, scope) != before:
+            return f"and noted its timeline {waited:.3f} s after that"
+        time.sleep(_NOTED_LOOK_SECONDS)
+    return f"and has not noted its timeline for {_NOTED_SECONDS:g} s"
