@@ -28,7 +28,7 @@ ROUTES = ("direct", "service")
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Variant:
     """One way to fail over from a fault: the experiment that measures it, and its settings."""
 
     experiment: str
@@ -37,37 +37,39 @@ class Way:
 
 @dataclass(slots=True)
 class Measured:
-    """What the runs of one way gave: seconds without an acked write, by route; and runs that were not as promised."""
+    """What the runs of a variant gave: seconds without an acked write, by route; and runs that were not as promised."""
 
     outages: dict[str, list[float]] = field(default_factory=lambda: {route: [] for route in ROUTES})
     lost: int = 0
     not_valid: int = 0
 
 
-def _postgres(experiment: str, seconds: str, fast: str, **more: str) -> dict[str, Way]:
+def _postgres(experiment: str, seconds: str, fast: str, **more: str) -> dict[str, Variant]:
     stock = {"durability": "quorum", "rate": "20", **more}
     return {
-        "stock Patroni": Way(experiment, stock),
-        fast: Way(experiment, {**stock, "durability": f"quorum-{fast}", "seconds": seconds}),
+        "stock Patroni": Variant(experiment, stock),
+        fast: Variant(experiment, {**stock, "durability": f"quorum-{fast}", "seconds": seconds}),
     }
 
 
-FAULTS: Mapping[str, Mapping[str, Way]] = {
+FAULTS: Mapping[str, Mapping[str, Variant]] = {
     "Postgres, killed and stays down": _postgres("postgres/kill-primary", "12", "fast"),
     "Postgres, crashes": _postgres("postgres/crash-primary", "8", "fast"),
     "Postgres, cut from the control plane": _postgres("postgres/partition-primary", "20", "fenced", cut="controlPlane"),
     "Postgres, frozen": _postgres("postgres/freeze-primary", "20", "fenced"),
     "Redis, killed and stays down": {
-        "stock Sentinel": Way("redis/kill-primary", {"persistence": "everysec", "wait": "0", "rate": "20"}),
-        "fast": Way("redis/kill-primary", {"persistence": "everysec-fast", "wait": "0", "rate": "20", "seconds": "8"}),
+        "stock Sentinel": Variant("redis/kill-primary", {"persistence": "everysec", "wait": "0", "rate": "20"}),
+        "fast": Variant(
+            "redis/kill-primary", {"persistence": "everysec-fast", "wait": "0", "rate": "20", "seconds": "8"}
+        ),
     },
 }
 
 
-def run(way: Way, namespace: str, results: Path, measured: Measured) -> None:
+def run(variant: Variant, namespace: str, results: Path, measured: Measured) -> None:
     """Make one run, and add what it measured. A run that is not valid counts as such, with its figures."""
-    settings = [part for name, value in way.settings.items() for part in ("--set", f"{name}={value}")]
-    command = [sys.executable, "-m", "caplab", "run", way.experiment, *settings, "--set", f"namespace={namespace}"]
+    settings = [part for name, value in variant.settings.items() for part in ("--set", f"{name}={value}")]
+    command = [sys.executable, "-m", "caplab", "run", variant.experiment, *settings, "--set", f"namespace={namespace}"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [*command, "--results", str(results), "--keep"], cwd=REPOSITORY, check=False, env=environment, timeout=900
@@ -80,18 +82,18 @@ def run(way: Way, namespace: str, results: Path, measured: Measured) -> None:
         measured.lost += int(figures.get("durability", {}).get("lost", 0))
 
 
-def rows(fault: str, ways: Mapping[str, Measured]) -> list[str]:
-    """Return the rows of one fault, each with how many times as fast as the first way its median is."""
-    lines, (first, *_) = [], ways.values()
-    for name, measured in ways.items():
+def rows(fault: str, variants: Mapping[str, Measured]) -> list[str]:
+    """Return the rows of one fault, each with how many times as fast as the first variant its median is."""
+    lines, (first, *_) = [], variants.values()
+    for name, measured in variants.items():
         for route, seconds in measured.outages.items():
             if not seconds:
                 lines.append(f"| {fault} | {name} | {route} | 0 | - | - | - | - | - | - | {measured.not_valid} |")
                 continue
-            ninth = statistics.quantiles(seconds, n=10, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
-            middle, stock = statistics.median(seconds), first.outages[route]
-            times = f"{statistics.median(stock) / middle:.1f}" if stock and middle else "-"
-            cells = (min(seconds), middle, ninth, max(seconds))
+            p90 = statistics.quantiles(seconds, n=10, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
+            median, stock = statistics.median(seconds), first.outages[route]
+            times = f"{statistics.median(stock) / median:.1f}" if stock and median else "-"
+            cells = (min(seconds), median, p90, max(seconds))
             figures = " | ".join(f"{each:.2f}" for each in cells)
             lines.append(
                 f"| {fault} | {name} | {route} | {len(seconds)} | {figures} | {times} | {measured.lost}"
@@ -101,7 +103,7 @@ def rows(fault: str, ways: Mapping[str, Measured]) -> list[str]:
 
 
 HEAD = (
-    "| fault | way | route | n | min | median | p90 | max, s | times as fast | acked writes lost | not as promised |",
+    "| fault | variant | route | n | min | median | p90 | max, s | times as fast | acked writes lost | not promised |",
     "| :-- | :-- | :-- | --: | --: | --: | --: | --: | --: | --: | --: |",
 )
 
@@ -114,14 +116,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep", action="store_true", help="write docs/evidence/failover.md")
     options = parser.parse_args(arguments)
     load, lines = os.getloadavg()[0], []
-    for fault, ways in FAULTS.items():
+    for fault, variants in FAULTS.items():
         if options.only not in fault:
             continue
-        measured = {name: Measured() for name in ways}
+        measured = {name: Measured() for name in variants}
         for _ in range(options.repeats):
-            for number, (name, way) in enumerate(ways.items()):
+            for number, (name, variant) in enumerate(variants.items()):
                 with tempfile.TemporaryDirectory(prefix="caplab-failover-") as folder:
-                    run(way, f"bench-failover-{number}", Path(folder), measured[name])
+                    run(variant, f"bench-failover-{number}", Path(folder), measured[name])
         lines += rows(fault, measured)
         print("\n".join((*HEAD, *lines)), flush=True)
     if options.keep:

@@ -1,4 +1,4 @@
-"""Fences: a primary that the operator has its node's agent kill, since it renews its lock no longer.
+"""Fences: a primary that the operator has its node's agent kill, since it no longer renews its lock.
 
 The death is then proven and reported like any other (watch.py), and only that releases the lock.
 """

@@ -37,6 +37,12 @@ def topology_from(raw: object) -> Answer | None:
     return {"members": [_with(row, _OF_A_MEMBER, _is_name) | _with(row, ("lag",), _is_number) for row in rows]}
 
 
+def received(answer: Mapping[str, Any]) -> int | None:
+    """Return up to where a replica has received the log, in bytes; None if it does not say."""
+    place: int | None = (answer.get("xlog") or {}).get("received_location")
+    return place
+
+
 def config_from(raw: object) -> Mapping[str, Any] | None:
     """Parse the settings of the cluster, from /config."""
     return raw if isinstance(raw, Mapping) else None

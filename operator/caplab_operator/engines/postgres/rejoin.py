@@ -14,6 +14,7 @@ from __future__ import annotations
 from caplab.model.sizes import size_bytes
 
 from . import health
+from .answers import received
 from .observe import ObservedPostgres
 from .spec import PostgresSpec
 
@@ -59,7 +60,7 @@ def needs_copy(observed: ObservedPostgres, member: str, oldest_segment: int) -> 
 
     oldest_segment: the number of the oldest segment that the primary has.
     """
-    place = _received(observed, member)
+    place = received(observed.answers[member])
     if place is None:
         return ""
     if place // _SEGMENT_BYTES < oldest_segment:
@@ -73,11 +74,6 @@ def needs_copy(observed: ObservedPostgres, member: str, oldest_segment: int) -> 
     if begin is not None and place < begin:
         return f"it follows another timeline {timeline} than the primary's, from one that died amid its promotion"
     return ""
-
-
-def _received(observed: ObservedPostgres, member: str) -> int | None:
-    place = (observed.answers[member].get("xlog") or {}).get("received_location")
-    return place if isinstance(place, int) else None
 
 
 def _end_of_timeline(observed: ObservedPostgres, timeline: int) -> int | None:

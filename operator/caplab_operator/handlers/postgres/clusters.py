@@ -26,6 +26,7 @@ from ...settings import LAB_NAMESPACE_VARIABLE
 from .. import exporters
 from ..applied import apply_all
 from ..pods import pods_of
+from . import store
 from .drift import DriftCorrection
 from .fencing import FenceWatch
 from .logins import Logins
@@ -155,8 +156,7 @@ def _look(api: Api, spec: PostgresSpec, cache: ClusterCache, passwords: Mapping[
 
 def _lock(api: Api, namespace: str, cluster: str) -> Mapping[str, Any]:
     """Read the metadata of the Endpoints that carry the leader lock; {} if there are none."""
-    endpoints = api.get("v1", "Endpoints", namespace, manifests.scope(cluster)) or {}
-    return endpoints.get("metadata") or {}
+    return store.read(api, namespace, cluster).get("metadata") or {}
 
 
 def _holder(lock: Mapping[str, Any]) -> str | None:

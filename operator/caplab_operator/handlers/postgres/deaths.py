@@ -15,6 +15,7 @@ from ...api import Api
 from ...engines.postgres import manifests, observe
 from ...engines.postgres.failover import release
 from ..pods import members_beside
+from . import store
 
 _TRIES = 3  # a patch fails if anything about the lock has changed since it was read
 _ASK_SECONDS = 0.5  # for a silent member; the others answer within milliseconds
@@ -33,7 +34,7 @@ def decide(api: Api, pod: Body, death: Death, pods: Sequence[Body]) -> str:
     scope = manifests.scope(cluster)
     others: list[str] | None = None
     for _ in range(_TRIES):
-        lock = _read(api, namespace, scope)
+        lock = store.read(api, namespace, cluster)
         if why := release.refusal(lock, pod, death):
             return f"its lock is not released: {why}"
         others = _living_others(api, pod, pods) if others is None else others
@@ -44,11 +45,11 @@ def decide(api: Api, pod: Body, death: Death, pods: Sequence[Body]) -> str:
         except Refused as refused:
             reason: ApiError = refused
             continue
-        timelines = _timelines(api, namespace, scope)  # the new leader notes its own a second after it has the lock
-        leader, outcome = _await_leader(api, namespace, scope)
-        if leader and _is_synchronous(api, namespace, scope):
+        timelines = _timelines(api, namespace, cluster)  # the new leader notes its own a second after it has the lock
+        leader, outcome = _await_leader(api, namespace, cluster)
+        if leader and _is_synchronous(api, namespace, cluster):
             api.annotate_pod(namespace, meta.name_of(pod), meta.uid_of(pod), {HOLD_ANNOTATION: death.container_id})
-            outcome += f", {_await_timeline(api, namespace, scope, timelines)}"
+            outcome += f", {_await_timeline(api, namespace, cluster, timelines)}"
         return f"its lock was released; {outcome}"
     return f"its lock could not be released: {reason}"
 
@@ -59,32 +60,27 @@ def _living_others(api: Api, pod: Body, pods: Sequence[Body]) -> list[str]:
     )
 
 
-def _await_leader(api: Api, namespace: str, scope: str) -> tuple[str, str]:
+def _await_leader(api: Api, namespace: str, cluster: str) -> tuple[str, str]:
     """Return who has the lock, '' if nobody, and that in words."""
     began = time.monotonic()
     while (waited := time.monotonic() - began) < _MOVED_SECONDS:
-        lock = _read(api, namespace, scope)
+        lock = store.read(api, namespace, cluster)
         if leader := meta.annotations_of(lock).get(release.LEADER):
             return leader, f"{leader} took it {waited:.3f} s later"
         time.sleep(_LOOK_SECONDS)
     return "", f"nobody took it for {_MOVED_SECONDS:g} s"
 
 
-def _read(api: Api, namespace: str, name: str) -> Body:
-    """Return one of Patroni's objects, an empty one if it is not there."""
-    return api.get("v1", "Endpoints", namespace, name) or {"metadata": {}}
+def _is_synchronous(api: Api, namespace: str, cluster: str) -> bool:
+    return bool(meta.annotations_of(store.read(api, namespace, cluster, store.SYNC)).get(release.LEADER))
 
 
-def _is_synchronous(api: Api, namespace: str, scope: str) -> bool:
-    return bool(meta.annotations_of(_read(api, namespace, f"{scope}-sync")).get(release.LEADER))
-
-
-def _timelines(api: Api, namespace: str, scope: str) -> str:
+def _timelines(api: Api, namespace: str, cluster: str) -> str:
     """Return the timelines that have ended, as Patroni notes them."""
-    return meta.annotations_of(_read(api, namespace, f"{scope}-config")).get("history", "")
+    return meta.annotations_of(store.read(api, namespace, cluster, store.CONFIG)).get("history", "")
 
 
-def _await_timeline(api: Api, namespace: str, scope: str, before: str) -> str:
+def _await_timeline(api: Api, namespace: str, cluster: str, before: str) -> str:
     """Wait until the new leader has noted its timeline: from then on the dead one can't lead again on its own.
 
     Until then it could, if the new leader died too: its crash recovery puts it ahead in the log, and Patroni compares
@@ -92,7 +88,7 @@ def _await_timeline(api: Api, namespace: str, scope: str, before: str) -> str:
     """
     began = time.monotonic()
     while (waited := time.monotonic() - began) < _NOTED_SECONDS:
-        if _timelines(api, namespace, scope) != before:
+        if _timelines(api, namespace, cluster) != before:
             return f"and noted its timeline {waited:.3f} s after that"
         time.sleep(_NOTED_LOOK_SECONDS)
     return f"and has not noted its timeline for {_NOTED_SECONDS:g} s"

@@ -35,7 +35,7 @@ class DriftCorrection:
     ) -> None:
         """Change what differs from the spec; a change that a member refuses is tried again in the next round."""
         superuser, patronis = passwords.get("superuser", ""), passwords.get("patroni", "")
-        self._begin_anew_with_each_primary(observed)
+        self._reset_on_new_primary(observed)
         _correct_patroni(spec, observed, patronis)
         _correct_postgres(spec, observed, sessions, superuser)
         self._rewrite_settings(spec, observed, patronis)
@@ -43,7 +43,7 @@ class DriftCorrection:
         self._reinitialize_stuck(spec, observed, patronis)
         self._restart_without_upstream(spec, observed, patronis)
 
-    def _begin_anew_with_each_primary(self, observed: ObservedPostgres) -> None:
+    def _reset_on_new_primary(self, observed: ObservedPostgres) -> None:
         """Forget what was done about replicas under another primary: a copy of that one helps no longer."""
         primary = health.primary_of(observed)
         led_by = (primary, observed.answers.get(primary, {}).get("timeline")) if primary else self._led_by

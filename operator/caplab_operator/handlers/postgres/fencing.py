@@ -1,4 +1,4 @@
-"""Watch over one cluster's leader lock: a primary that renews it no longer is fenced by its node's agent."""
+"""Watch over one cluster's leader lock: a primary that no longer renews it is fenced by its node's agent."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from caplab.kube.errors import ApiError
 
 from ...api import Api
 from ...engines import objects
-from ...engines.postgres import manifests, observe
+from ...engines.postgres import observe
 from ...engines.postgres.failover import fencing, release
-from ...engines.postgres.failover.fencing import Sight, Step, Suspicion
+from ...engines.postgres.failover.fencing import LockReading, Step, Suspicion
 from ...engines.postgres.spec import PostgresSpec
 from ..pods import pods_among
+from . import store
 
 Body = Mapping[str, Any]
 _log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class FenceWatch:
     api: Api
     spec: Callable[[], PostgresSpec | None]
     _suspicion: Suspicion | None = None
-    _told: str = ""  # what was logged last
+    _reported: str = ""  # what was logged last
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="fence-watch"))
 
     async def run(self) -> None:
@@ -44,7 +45,8 @@ class FenceWatch:
             while True:
                 began = time.monotonic()
                 try:
-                    await loop.run_in_executor(self._pool, self.look)
+                    if self._fenced():
+                        await loop.run_in_executor(self._pool, self.look)
                 except ApiError as error:  # a gap: the waiting begins anew
                     _log.debug("a leader lock could not be read: %s", error)
                 await asyncio.sleep(max(0.0, fencing.LOOK_SECONDS - (time.monotonic() - began)))
@@ -53,28 +55,33 @@ class FenceWatch:
 
     def look(self) -> None:
         """Read the lock once, and take the next step."""
-        spec = self.spec()
-        if spec is None or not spec.failover.fences:
+        spec = self._fenced()
+        if spec is None:
             self._suspicion = None
             return
-        lock = self.api.get("v1", "Endpoints", spec.namespace, manifests.scope(spec.name)) or {}
-        self._suspicion = suspicion = fencing.observed(self._suspicion, _sight(lock))
+        lock = store.read(self.api, spec.namespace, spec.name)
+        self._suspicion = suspicion = fencing.observed(self._suspicion, _lock_reading(lock))
         step = fencing.next_step(spec, suspicion)
         if suspicion is None or step is Step.WAIT:
             return
         bodies = self.api.pods(spec.namespace, objects.part(spec))
         holder = next((body for body in bodies if meta.name_of(body) == suspicion.first.holder), None)
         if holder is None:
-            self._tell(spec, suspicion, "is not fenced: it has no pod")
+            self._report(spec, suspicion, "is not fenced: it has no pod")
         elif step is Step.WRITE:  # that it is served is what counts
             self._annotate(holder, {SUSPECT_ANNOTATION: suspicion.first.renewed})
             self._suspicion = replace(suspicion, written=time.monotonic())
         elif why := self._refusal(spec, lock, bodies, holder):
-            self._tell(spec, suspicion, f"is not fenced: {why}")
+            self._report(spec, suspicion, f"is not fenced: {why}")
         else:
             self._annotate(holder, Fence(container_id_of(holder, release.CONTAINER), time.time_ns()).to_annotation())
-            self._tell(spec, suspicion, "renews its lock no longer, and is fenced")
+            self._report(spec, suspicion, "no longer renews its lock, and is fenced")
             self._suspicion = None
+
+    def _fenced(self) -> PostgresSpec | None:
+        """Return the cluster's spec if that asks for fences. Without it nothing is looked at, and no thread started."""
+        spec = self.spec()
+        return spec if spec is not None and spec.failover.fences else None
 
     def _refusal(self, spec: PostgresSpec, lock: Body, bodies: Sequence[Body], holder: Body) -> str:
         if FAST_PATH_LABEL not in meta.labels_of(holder):
@@ -88,22 +95,21 @@ class FenceWatch:
             return why
         members = pods_among(self.api, bodies, objects.part(spec))
         answers = observe.reports([member for member in members if member.name != meta.name_of(holder)])
-        scope = f"{manifests.scope(spec.name)}-sync"
-        synchronous = self.api.get("v1", "Endpoints", spec.namespace, scope) or {}
+        synchronous = store.read(self.api, spec.namespace, spec.name, store.SYNC)
         return fencing.candidates(spec, lock, synchronous, answers).refusal()
 
     def _annotate(self, pod: Body, annotations: Mapping[str, str]) -> None:
         self.api.annotate_pod(meta.namespace_of(pod), meta.name_of(pod), meta.uid_of(pod), annotations)
 
-    def _tell(self, spec: PostgresSpec, suspicion: Suspicion, outcome: str) -> None:
+    def _report(self, spec: PostgresSpec, suspicion: Suspicion, outcome: str) -> None:
         """Log what became of it, each time that it is another."""
-        told = f"{spec.namespace}/{suspicion.first.holder} {outcome}"
-        if told != self._told:
-            _log.warning("%s", told)
-        self._told = told
+        reported = f"{spec.namespace}/{suspicion.first.holder} {outcome}"
+        if reported != self._reported:
+            _log.warning("%s", reported)
+        self._reported = reported
 
 
-def _sight(lock: Body) -> Sight | None:
-    annotations = meta.annotations_of(lock) if lock else {}
+def _lock_reading(lock: Body) -> LockReading | None:
+    annotations = meta.annotations_of(lock)
     holder, renewed = annotations.get(release.LEADER), annotations.get(release.RENEWED)
-    return Sight(holder=holder, renewed=renewed, at=time.monotonic()) if holder and renewed else None
+    return LockReading(holder=holder, renewed=renewed, at=time.monotonic()) if holder and renewed else None

@@ -10,7 +10,7 @@ import pytest
 from caplab_operator.api import Api
 from caplab_operator.engines.postgres import observe
 from caplab_operator.engines.postgres.failover import fencing
-from caplab_operator.engines.postgres.failover.fencing import Candidates, Sight, Step, Suspicion
+from caplab_operator.engines.postgres.failover.fencing import Candidates, LockReading, Step, Suspicion
 from caplab_operator.engines.postgres.spec import PostgresSpec
 from caplab_operator.handlers.postgres import fencing as fence_watch
 from caplab_operator.handlers.postgres.fencing import FenceWatch
@@ -36,7 +36,7 @@ def after(reads: Iterable[tuple[float, str]], write_at: float | None = None) -> 
     """What is suspected after reads of a lock, each its time and the renewal; a write of ours is served at a time."""
     suspicion = None
     for at, renewed in reads:
-        suspicion = fencing.observed(suspicion, Sight(holder="pg-0", renewed=renewed, at=at))
+        suspicion = fencing.observed(suspicion, LockReading(holder="pg-0", renewed=renewed, at=at))
         if suspicion and write_at is not None and at >= write_at:
             suspicion = replace(suspicion, written=suspicion.written or write_at)
     return suspicion
@@ -76,7 +76,7 @@ def test_what_must_not_lead_to_a_fence(reads: list[tuple[float, str]]) -> None:
 
 def test_a_lock_that_changes_hands_or_is_free_is_not_suspicious() -> None:
     old = after(every_half_second(3.0), 2.0)
-    another = fencing.observed(old, Sight(holder="pg-1", renewed="r", at=3.5))
+    another = fencing.observed(old, LockReading(holder="pg-1", renewed="r", at=3.5))
     assert fencing.next_step(FENCED, another) is Step.WAIT
     assert fencing.observed(old, None) is None
 

@@ -1,4 +1,4 @@
-"""When a primary that renews its lock no longer is fenced: killed by its node's agent, and only then replaced. Pure.
+"""When a primary that no longer renews its lock is fenced: killed by its node's agent, and only then replaced. Pure.
 
 Not answering alone never fences. What does is that the API server serves a write of ours while the lock stays as it
 was: then the primary could renew it if it were well. Until the agent has proven its death, the lock's time is the
@@ -17,6 +17,7 @@ from typing import Any
 
 from caplab.contract import meta
 
+from ..answers import received
 from ..spec import PostgresSpec
 
 Body = Mapping[str, Any]
@@ -27,7 +28,7 @@ _AFTER_SECONDS = 1.0  # for which the lock must stay as it was after our own wri
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class LockReading:
     """The lock as it was read: who holds it, its renewal as it is written there, and the monotonic time in seconds."""
 
     holder: str
@@ -39,8 +40,8 @@ class Sight:
 class Suspicion:
     """Since when the lock has not changed, by reads without a gap. written: when a write of ours was served, if any."""
 
-    first: Sight
-    last: Sight
+    first: LockReading
+    last: LockReading
     written: float | None = None
 
 
@@ -52,24 +53,24 @@ class Step(Enum):
     FENCE = "fence"
 
 
-def old_after(spec: PostgresSpec) -> float:
+def suspicious_after(spec: PostgresSpec) -> float:
     """Return for how many seconds a lock may stay as it is before it is suspicious: two renewals that were due."""
     return 2.0 * spec.failover.loop_wait_seconds
 
 
-def observed(before: Suspicion | None, sight: Sight | None) -> Suspicion | None:
-    """Return what is suspected after one more read; sight None: there is no lock, or nobody holds it."""
-    if sight is None:
+def observed(before: Suspicion | None, reading: LockReading | None) -> Suspicion | None:
+    """Return what is suspected after one more read; reading None: there is no lock, or nobody holds it."""
+    if reading is None:
         return None
-    is_new = before is None or (before.first.holder, before.first.renewed) != (sight.holder, sight.renewed)
-    if before is None or is_new or sight.at - before.last.at > _LONGEST_GAP_SECONDS:
-        return Suspicion(first=sight, last=sight)
-    return replace(before, last=sight)
+    is_new = before is None or (before.first.holder, before.first.renewed) != (reading.holder, reading.renewed)
+    if before is None or is_new or reading.at - before.last.at > _LONGEST_GAP_SECONDS:
+        return Suspicion(first=reading, last=reading)
+    return replace(before, last=reading)
 
 
 def next_step(spec: PostgresSpec, suspicion: Suspicion | None) -> Step:
     """Return what is to be done about a lock that has not changed."""
-    if suspicion is None or suspicion.last.at - suspicion.first.at < old_after(spec):
+    if suspicion is None or suspicion.last.at - suspicion.first.at < suspicious_after(spec):
         return Step.WAIT
     if suspicion.written is None:
         return Step.WRITE
@@ -114,7 +115,8 @@ def candidates(
         for name, answer in sorted(answers.items())
         if answer.get("role") == "replica"
         and answer.get("state") in ("running", "streaming")
-        and int((answer.get("xlog") or {}).get("received_location", -1)) >= least
+        and (place := received(answer)) is not None
+        and place >= least
     ]
     if spec.durability == "async":
         return Candidates(reachable=reachable)
