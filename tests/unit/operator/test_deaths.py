@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
 from caplab_operator.api import Api
-from caplab_operator.engines.pods import Pod
-from caplab_operator.engines.postgres import observe
 from caplab_operator.engines.postgres.failover import release
 from caplab_operator.handlers.deaths import Deaths
 from caplab_operator.handlers.pods import members_beside
@@ -182,21 +179,6 @@ def test_an_api_server_that_fails_leaves_the_failover_to_the_engine_and_opens_th
     deaths.threads.shutdown()
     assert api.noted == {"u": CONTAINER}
     assert release.refusal(api.lock, pod(), DEATH) == ""
-
-
-def test_only_a_member_that_takes_connections_counts_as_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setattr(observe, "POSTGRES_PORT", server.getsockname()[1])
-        members = [member("pg-1", "127.0.0.1"), member("pg-2", "127.0.0.2"), member("pg-3", None)]
-        assert observe.listening(members, 1.0) == ["pg-1"]
-    assert observe.listening(members, 1.0) == []
-
-
-def member(name: str, address: str | None) -> Pod:
-    return Pod(
-        name=name, namespace="ns", uid=name, node="n", zone="a", address=address, revision="r", files="", ready=True,
-        terminating=False,
-    )  # fmt: skip
 
 
 def listed(name: str, namespace: str = "ns", owner: str = "pg") -> dict[str, Any]:

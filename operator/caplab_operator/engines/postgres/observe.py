@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from .manifests import PATRONI_PORT, POSTGRES_PORT
 from .readings import Reading
 
 _TIMEOUT_SECONDS = 2.0
+# SSLRequest, and yes or no; https://www.postgresql.org/docs/17/protocol-message-formats.html
+_TLS_QUESTION, _TLS_ANSWERS = struct.pack("!II", 8, 80877103), (b"S", b"N")
 _REFUSAL_CHARACTERS = 300
 
 
@@ -65,7 +68,11 @@ def look(pods: Sequence[Pod], leader: str | None) -> ObservedPostgres:
 
 
 def listening(pods: Sequence[Pod], seconds: float) -> list[str]:
-    """Return the members whose Postgres takes connections: it lives, whatever it is busy with."""
+    """Return the members whose Postgres answers before any login: it lives, whatever it is busy with.
+
+    That a connection opens is not enough. The kernel opens it for a Postgres that is frozen too, and some networks have
+    a proxy that opens one to any address, also to that of a pod which is gone.
+    """
     with ThreadPoolExecutor(max(1, len(pods))) as pool:
         answers = pool.map(lambda pod: _listens(pod, seconds), pods)
         return [pod.name for pod, listens in zip(pods, answers, strict=True) if listens]
@@ -75,10 +82,11 @@ def _listens(pod: Pod, seconds: float) -> bool:
     if pod.address is None:
         return False
     try:
-        socket.create_connection((pod.address, POSTGRES_PORT), seconds).close()
+        with socket.create_connection((pod.address, POSTGRES_PORT), seconds) as line:
+            line.sendall(_TLS_QUESTION)
+            return line.recv(1) in _TLS_ANSWERS
     except OSError:
         return False
-    return True
 
 
 def send(address: str, password: str, path: str, what: Mapping[str, Any], method: str = "POST") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -93,3 +94,41 @@ def test_a_member_whose_postgres_is_down_says_so(patroni: FakePatroni) -> None:
     cluster = observe.look([HERE], None)
     assert cluster.answers == {"pg-0": {"state": "starting"}}
     assert (cluster.topology, cluster.config, cluster.history) == ({"members": []}, None, ())
+
+
+@pytest.mark.parametrize(
+    ("sends", "lives"),
+    [
+        pytest.param(b"N", True, id="a_postgres_without_tls"),
+        pytest.param(b"S", True, id="a_postgres_with_tls"),
+        pytest.param(b"E", False, id="something_else"),
+        pytest.param(b"", False, id="a_proxy_that_closes"),
+        pytest.param(None, False, id="a_frozen_postgres_or_a_proxy_that_opens_anything"),
+    ],
+)
+def test_a_member_lives_if_its_postgres_answers(
+    monkeypatch: pytest.MonkeyPatch, sends: bytes | None, lives: bool
+) -> None:
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(observe, "POSTGRES_PORT", server.getsockname()[1])
+
+        def answer() -> None:
+            line, _ = server.accept()
+            with line:
+                asked.append(line.recv(100))
+                if sends is None:
+                    line.recv(1)  # until the other side gives up
+                else:
+                    line.sendall(sends)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        assert observe.listening([HERE, pod("pg-1", address=None)], 0.2) == (["pg-0"] if lives else [])
+        answering.join(10)
+    assert asked == [bytes.fromhex("0000000804d2162f")]
+
+
+def test_nobody_lives_where_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "POSTGRES_PORT", 1)
+    assert observe.listening([HERE], 0.2) == []
