@@ -105,9 +105,7 @@ def _behind(server: Server, namespace: str, member: str, reached: str) -> str:
 
 def switch_over(server: Server, namespace: str, body: Body) -> None:
     """Have Patroni hand over to the replica that it prefers."""
-    name, primary = meta.name_of(body), body["status"]["primary"]
-    patronictl = ("patronictl", "-c", "/etc/caplab/patroni.yml", "switchover", f"{name}-primary")
-    server.execute(namespace, primary, *patronictl, "--leader", primary, "--force")
+    server.execute(namespace, body["status"]["primary"], "switchover", "now")  # images/postgres/switchover
 
 
 def first_commit(server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:

@@ -94,7 +94,7 @@ def event() -> Event:
     [
         (
             "PostgresCluster",
-            ("m-0", "patronictl -c /etc/caplab/patroni.yml switchover pg-primary --leader m-0 --force"),
+            ("m-0", "switchover now"),
         ),
         ("RedisCluster", ("s-0", "SENTINEL FAILOVER caplab")),
     ],

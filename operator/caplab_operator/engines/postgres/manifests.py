@@ -182,6 +182,7 @@ def _container(spec: PostgresSpec, image: str) -> Manifest:
     passwords = [
         objects.from_secret(variable, objects.secret_name(spec.name), key) for key, variable in _PASSWORDS.items()
     ]
+    pauses = [{"name": "SWITCHOVER_PAUSES", "value": "short"}] if spec.failover.fast_path else []
     own = [
         objects.from_field("POD_NAME", "metadata.name"),
         objects.from_field("POD_IP", "status.podIP"),
@@ -192,7 +193,7 @@ def _container(spec: PostgresSpec, image: str) -> Manifest:
         "postgres",
         image,
         objects.requests_of_members(spec),
-        env=[*own, *passwords],
+        env=[*own, *pauses, *passwords],  # pauses: images/postgres/run-member
         ports=[
             {"name": "postgres", "containerPort": POSTGRES_PORT},
             {"name": "patroni", "containerPort": PATRONI_PORT},

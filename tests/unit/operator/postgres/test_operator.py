@@ -161,3 +161,11 @@ def test_a_deleted_cluster_is_forgotten_and_one_made_anew_is_another() -> None:
     assert watched.written[key] == {"phase": "Ready"}
     watched.on_event("DELETED", body)
     assert list(watched.bodies) == [("RedisCluster", "demo", "pg")]
+
+
+@pytest.mark.parametrize(("fast_path", "pauses"), [(True, ["short"]), (False, [])])
+def test_switchovers_have_stock_pauses_where_failovers_are_stock(fast_path: bool, pauses: list[str]) -> None:
+    spec = replace(SPEC, failover=replace(SPEC.failover, fast_path=fast_path))
+    [members] = [item for item in manifests.build(spec, "image", "lab", 3) if item["kind"] == "StatefulSet"]
+    [container] = members["spec"]["template"]["spec"]["containers"]
+    assert [each["value"] for each in container["env"] if each["name"] == "SWITCHOVER_PAUSES"] == pauses

@@ -86,23 +86,62 @@ def run(patroni: FakePatroni, tmp_path: Path, **changes: str) -> str:
     """What the script says in its member's log; it never fails, since the pod is to end either way."""
     log = tmp_path / "log"
     log.touch()
+    done = execute(patroni, CAPLAB_LOG=str(log), **changes)
+    assert (done.returncode, done.stderr) == (0, "")
+    return log.read_text()
+
+
+def execute(patroni: FakePatroni, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run the script as pg-0."""
     environment = {
         **os.environ,
         "POD_NAME": "pg-0",
         "PATRONI_RESTAPI_USERNAME": "patroni",
         "PATRONI_RESTAPI_PASSWORD": "pw",
         "CAPLAB_PATRONI": patroni.url,
-        "CAPLAB_LOG": str(log),
         **changes,
     }
-    done = subprocess.run([sys.executable, str(SCRIPT)], env=environment, timeout=30, capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
-    return log.read_text()
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        env=environment,
+        timeout=30,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_a_primary_hands_over_and_ends_when_another_leads(patroni: FakePatroni, tmp_path: Path) -> None:
     assert run(patroni, tmp_path) == "pg-0 was told to end: pg-1 is the primary now\n"
     assert patroni.switchovers == [("Basic cGF0cm9uaTpwdw==", {"leader": "pg-0"})]
+
+
+def test_by_hand_it_says_who_leads(patroni: FakePatroni) -> None:
+    done = execute(patroni, "now")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "pg-1 is the primary now\n", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"role": "replica"}, "pg-0 is not the primary\n"),
+        ({"replica_runs": False}, "no member can take over\n"),
+    ],
+)
+def test_by_hand_it_fails_where_nobody_took_over(patroni: FakePatroni, changes: dict[str, Any], said: str) -> None:
+    for name, value in changes.items():
+        setattr(patroni, name, value)
+    done = execute(patroni, "now")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    assert patroni.switchovers == []
+
+
+def test_once_it_has_begun_a_replica_that_no_longer_streams_is_waited_for(patroni: FakePatroni, tmp_path: Path) -> None:
+    """The old primary has ended, so nobody streams from it, and the new one has not been promoted yet."""
+    patroni.done_at_once = False
+    threading.Timer(0.5, lambda: setattr(patroni, "replica_state", "running")).start()
+    threading.Timer(1.5, lambda: setattr(patroni, "leader", "pg-1")).start()
+    assert run(patroni, tmp_path) == "pg-0 was told to end: pg-1 is the primary now\n"
 
 
 def test_a_replica_just_ends(patroni: FakePatroni, tmp_path: Path) -> None:
