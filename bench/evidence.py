@@ -18,10 +18,10 @@ from caplab_cluster.machine.facts import inspect_machine
 from caplab_cluster.paths import REPOSITORY, Cache
 
 
-def made_by(script: str, load: float, circumstance: str = "") -> str:
+def made_by(script: str, load: float, circumstance: str = "", target: str = " (`make prove`)") -> str:
     """Return the sentence that says by which script (its __file__), when and on what machine figures were made.
 
-    load is the machine's when the script began; circumstance is a few words more.
+    load is the machine's when the script began; circumstance is a few words more; target names make's, if it has one.
     """
     machine = inspect_machine(Cache.from_environment().root)
     facts = [
@@ -33,7 +33,7 @@ def made_by(script: str, load: float, circumstance: str = "") -> str:
         f"load {load:.1f} at the beginning",
     ]
     today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-    return f"Made by `bench/{Path(script).name}` (`make prove`) on {today}: {', '.join(facts)}."
+    return f"Made by `bench/{Path(script).name}`{target} on {today}: {', '.join(facts)}."
 
 
 def spread(seconds: Sequence[float], unit: str = "s") -> str:

@@ -53,7 +53,7 @@ def pg(lab: Lab, place: str) -> ClusterObject:
     return cluster
 
 
-REDIS, PATRONI = "^redis-server .*:6379", "/usr/bin/patroni /etc/caplab/patroni.yml"  # not the node's Sentinel
+REDIS, PATRONI = "^redis-server .*:6379", "patroni /etc/caplab/patroni.yml"  # not the node's Sentinel
 
 
 def kill(lab: Lab, pod: str, process: str = REDIS) -> None:
