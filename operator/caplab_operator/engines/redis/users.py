@@ -77,8 +77,6 @@ def commands(users: Sequence[User], passwords: Mapping[str, str], listed: Sequen
 
     A user whose password is not known stays as it is.
     """
-    wanted = {user.name for user in users} | {DEFAULT}
-    strangers = sorted(set(map(name_in, listed)) - wanted)
     return [
         ("ACL", "SETUSER", DEFAULT, "off"),
         *(
@@ -86,8 +84,13 @@ def commands(users: Sequence[User], passwords: Mapping[str, str], listed: Sequen
             for user in users
             if passwords.get(user.name)
         ),
-        *(("ACL", "DELUSER", name) for name in strangers),
+        *(("ACL", "DELUSER", name) for name in strangers(users, listed)),
     ]
+
+
+def strangers(users: Sequence[User], listed: Sequence[str]) -> list[str]:
+    """Return the names in an answer to ACL LIST of those that are none of the users."""
+    return sorted(set(map(name_in, listed)) - {user.name for user in users} - {DEFAULT})
 
 
 def has_login(name: str, password: str, listed: Sequence[str]) -> bool:

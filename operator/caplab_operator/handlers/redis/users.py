@@ -19,6 +19,7 @@ from ...engines.redis.users import (
     commands,
     has_login,
     printable,
+    strangers,
 )
 
 _log = logging.getLogger(__name__)
@@ -64,7 +65,8 @@ class Users:
         do = observe.send_to_member if member else observe.send_to_sentinel
         users = users_of_members(passwords) if member else SENTINEL_USERS
         refused = send_commands(spec, pod, do, place, commands(users, passwords, access.users))
-        if not refused and (listed := observe.users_of(place, pod)):
+        # One who came since the commands were made is not of those that were set: the next round removes it.
+        if not refused and (listed := observe.users_of(place, pod)) and not strangers(users, listed):
             self._users_set[access.run_id] = listed
         return refused
 

@@ -152,6 +152,26 @@ def accesses(**odd: Access) -> ObservedRedis:
     return observed({name: replica(access=access) for name, access in of.items()}, sentinels)
 
 
+def test_a_user_who_comes_while_others_are_set_is_removed_in_the_next_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    members, held = Members(), Users()
+    hold(monkeypatch, members)
+    mallory = "user mallory on nopass ~* &* +@all"
+    listed = (AS_SET[0], AS_SET[1], mallory, AS_SET[2])
+    held.correct(SPEC, accesses(), PASSWORDS)
+    changed = Access("run of rd-0", AS_SET[1:])  # caplab is gone, and mallory not there yet
+    monkeypatch.setattr(observe, "users_of", lambda _place, _pod: listed)
+    members.sent.clear()
+    held.correct(SPEC, accesses(rd_0=changed), PASSWORDS)
+    assert [name for name, sent in members.sent if "ACL DELUSER mallory" in sent] == []
+    monkeypatch.setattr(observe, "users_of", lambda _place, _pod: AS_SET)
+    members.sent.clear()
+    held.correct(SPEC, accesses(rd_0=Access("run of rd-0", listed)), PASSWORDS)
+    assert [name for name, sent in members.sent if "ACL DELUSER mallory" in sent] == ["rd-0"]
+    members.sent.clear()
+    held.correct(SPEC, accesses(), PASSWORDS)
+    assert members.sent == []
+
+
 def test_users_are_set_once_in_the_life_of_a_process_and_then_held(monkeypatch: pytest.MonkeyPatch) -> None:
     members, held = Members(), Users()
     hold(monkeypatch, members)
