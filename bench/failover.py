@@ -84,7 +84,8 @@ def run(variant: Variant, namespace: str, results: Path, measured: Measured) -> 
         figures = {each["property"]: each["figures"] for each in json.loads(file.read_text())["findings"]}
         for route, seconds in measured.outages.items():
             outage = figures["availability"]["by_route"][route]["write_outage_seconds"]
-            seconds.extend([] if outage is None else [float(outage)])
+            if outage is not None:
+                seconds.append(float(outage))
         measured.lost += int(figures.get("durability", {}).get("lost", 0))
 
 

@@ -54,7 +54,7 @@ http.server.test(lambda *a: http.server.SimpleHTTPRequestHandler(*a, directory="
 """
 # Sends the same word repeatedly on one connection for each route, tries a new one every 0.1 s, and sends datagrams. A
 # new one to an echo pod counts if it echoes: while kube-proxy has no rule for a Service's address, packets to it leave
-# the cluster, and some networks have a proxy that accepts any. It counts as ready after a second with replies
+# the cluster, and a proxy there may accept any connection. It counts as ready after a second with replies
 # on each connection: a new Service may refuse at first. It ends at the CLOCK_MONOTONIC nanosecond that it reads, or at
 # once if the process that began it is gone.
 _CLIENT = """

@@ -24,7 +24,7 @@ class Ha:
         return time.time() > 0
 """
 MAIN = """
-import threading, time
+import time
 from patroni import ha, postgresql
 
 def main():
