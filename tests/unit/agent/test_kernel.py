@@ -35,6 +35,7 @@ from caplab_agent.injectors.partition.addresses import Partition
 from caplab_agent.injectors.partition.injector import PartitionInjector
 from caplab_agent.injectors.partition.netns import Namespaces
 from support.agent.fakes import ID, POD_UID, Programs
+from support.effort import quickest
 
 from caplab.contract.objects import Freeze, Kill
 from caplab.contract.phases import ACTIVE, HEALED
@@ -191,14 +192,15 @@ def test_packets_of_both_families_are_dropped_counted_and_let_through_again(net:
     injector = net.injector()
     done = net.cut(injector, BOTH)
     assert not net.answers()
-    first_lost_ns = net.clock.now().ns
+    lost_ns = net.clock.now().ns
+    time.sleep(0.2)
     assert not net.answers(POD6)
     assert not net.answers()
     polled = injector.poll(done)
     assert polled.proven
     assert polled.injected_ns
     assert polled.effective_ns
-    assert polled.injected_ns <= polled.effective_ns < first_lost_ns + 100_000_000  # and not when it was looked at
+    assert polled.injected_ns <= polled.effective_ns < lost_ns + 100_000_000  # and not when it was looked at
     healed = injector.heal(polled, Heal(done.assignment.key))
     assert net.answers()
     assert net.answers(POD6)
@@ -298,10 +300,13 @@ def test_of_two_partitions_each_has_its_evidence_and_its_end(net: Net) -> None:
 
 def test_rules_are_there_within_milliseconds(net: Net) -> None:
     injector = net.injector()
-    began = time.monotonic()
-    net.cut(injector, BOTH)
-    print(f"cut off after {(time.monotonic() - began) * 1000:.1f} ms")
-    assert time.monotonic() - began < 1  # 6 ms on an idle machine
+
+    def once(number: int) -> float:
+        began = time.monotonic()
+        net.cut(injector, BOTH, f"f{number}")
+        return time.monotonic() - began
+
+    assert quickest(once, 0.2) < 0.2  # 0.006 on an idle machine
 
 
 @dataclass

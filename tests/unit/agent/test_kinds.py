@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from support.agent.fakes import ID, POD_UID
 from support.agent.lab import Body, Lab, deleted, fault, lab_in, state, wait_until
+from support.effort import quickest
 
 PEER, OTHER = "10.244.1.5", "10.244.2.6"
 
@@ -244,14 +245,20 @@ def test_a_step_that_raises_keeps_no_other_fault_from_its_end(lab: Lab) -> None:
 def test_the_effect_follows_the_target_at_once(lab: Lab, kind: str) -> None:
     network(lab)
     lab.start()
-    unresolved = freeze() if kind == "freeze" else partition()
-    targets = unresolved["status"].pop("targets")
-    lab.api.put(unresolved, "ADDED")
-    time.sleep(0.3)
-    began = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-    lab.api.put({**unresolved, "status": {**unresolved["status"], "targets": targets}})
-    wait_until(lambda: state(lab) == "Active")
-    milliseconds = (lab.api.target()["injectedNs"] - began) / 1e6
-    print(f"{kind} after {milliseconds:.1f} ms, without the programs' own time")
-    assert milliseconds < 500  # about 10 on an idle machine
+
+    def once(number: int) -> float:
+        uid = f"f{number}"
+        unresolved = freeze(uid) if kind == "freeze" else partition(uid)
+        targets = unresolved["status"].pop("targets")
+        lab.api.put(unresolved, "ADDED")
+        time.sleep(0.3)
+        began = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        lab.api.put({**unresolved, "status": {**unresolved["status"], "targets": targets}})
+        wait_until(lambda: state(lab, uid) == "Active")
+        seconds = (lab.api.target(uid)["injectedNs"] - began) / 1e9
+        lab.api.put(deleted(lab.api.faults[uid]))
+        wait_until(lambda: state(lab, uid) == "Healed")
+        return seconds
+
+    assert quickest(once, 0.2) < 0.2  # about 0.01 on an idle machine, without the programs' own time
     assert (lab.pod / ID).exists()

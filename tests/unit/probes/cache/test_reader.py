@@ -85,7 +85,7 @@ class Scene:
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 @pytest.mark.parametrize(("protection", "loads"), [("none", 20), ("lock", 1), ("xfetch", 20), ("jitter", 20)])
@@ -110,10 +110,9 @@ def test_what_is_loaded_anew_behind_readers_is_loaded_once_and_nobody_waits(prot
         await scene.readers[0].read("hot")
         assert scene.database.loads == 1
         scene.cache.expires_in("hot", 1.0)
-        began = clock.now_ns()
+        scene.database.seconds = 0.5
         served = await scene.read_all()
-        assert (clock.now_ns() - began) / 1e9 < LOAD_SECONDS
-        assert {result.value for result in served} == {1}
+        assert {result.value for result in served} == {1}  # who waited would have 2
         while scene.cache.kept["hot"][0].version == 1:
             await asyncio.sleep(0.005)
         assert scene.database.loads == 2

