@@ -255,7 +255,7 @@ def test_the_effect_follows_the_target_at_once(lab: Lab, kind: str) -> None:
         began = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         lab.api.put({**unresolved, "status": {**unresolved["status"], "targets": targets}})
         wait_until(lambda: state(lab, uid) == "Active")
-        seconds = (lab.api.target(uid)["injectedNs"] - began) / 1e9
+        seconds = (int(lab.api.target(uid)["injectedNs"]) - began) / 1e9
         lab.api.put(deleted(lab.api.faults[uid]))
         wait_until(lambda: state(lab, uid) == "Healed")
         return seconds
