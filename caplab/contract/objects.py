@@ -255,6 +255,7 @@ class ClientSettings(Record):
 
     client_timestamps: bool = body_field(filled=True)
     speculative_delay_milliseconds: int | None = body_field(minimum=1, maximum=bounds.SPECULATIVE_MILLISECONDS)
+    speculative_retry_milliseconds: int | None = body_field(minimum=1, maximum=bounds.SPECULATIVE_MILLISECONDS)
     read_routing: str | None = body_field(enum=READ_ROUTINGS)
     max_lag_bytes: int | None = body_field(minimum=0, maximum=1 << 40, **INT64)
     replica_wait_milliseconds: int | None = body_field(minimum=1, maximum=bounds.REPLICA_WAIT_MILLISECONDS)

@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--clock-skew-ms", type=int, help="how far the clock of such a client is ahead")
     run.add_argument("--speculative-delay-ms", type=int, help="ask another server too after so long without an answer")
+    run.add_argument("--speculative-retry-ms", type=int, help="have a server read another copy too after so long")
     run.add_argument("--read-routing", choices=READ_ROUTINGS, help="for reads on the route replica")
     run.add_argument("--max-lag-bytes", type=int, help=f"for lag-aware; default {MAX_LAG_BYTES}")
     run.add_argument("--replica-wait-ms", type=int, help=f"for causal; default {REPLICA_WAIT_MS}")
@@ -181,6 +182,7 @@ async def _run(parsed: argparse.Namespace) -> int:
         client=ClientOptions(
             client_timestamps=not parsed.server_timestamps,
             speculative_delay_ms=parsed.speculative_delay_ms,
+            speculative_retry_ms=parsed.speculative_retry_ms,
             read_routing=parsed.read_routing,
             max_lag_bytes=parsed.max_lag_bytes,
             replica_wait_ms=parsed.replica_wait_ms,

@@ -53,8 +53,9 @@ class ClientOptions:
     """How the client itself works, where an engine's client leaves a choice.
 
     client_timestamps: writes carry the client's time, not the server's. speculative_delay_ms: after so long without an
-    answer another server is asked too (milliseconds, 1 to SPECULATIVE_MS_MAX); None: none is. read_routing: one of
-    READ_ROUTINGS, for reads of the route replica; None is plain, and is not in the history. max_lag_bytes (bytes of
+    answer another server is asked too (milliseconds, 1 to SPECULATIVE_MS_MAX); None: none is. speculative_retry_ms: after
+    so long without a replica's copy its coordinator reads from another one (milliseconds, 1 to SPECULATIVE_MS_MAX); None:
+    after as long as 99 % of reads take. read_routing: one of READ_ROUTINGS, for reads of the route replica; None is plain, and is not in the history. max_lag_bytes (bytes of
     write-ahead log) belongs to lag-aware, replica_wait_ms (milliseconds, 1 to REPLICA_WAIT_MS_MAX) to causal; None: the
     defaults above. clock_skew_ms: how far the client's clock is ahead (milliseconds, at most CLOCK_SKEW_MS_MAX either
     way; negative: behind) at the skewed_vantages, or at all if none is named. timeout_ms: how long an operation may
@@ -63,6 +64,7 @@ class ClientOptions:
 
     client_timestamps: bool = True
     speculative_delay_ms: int | None = None
+    speculative_retry_ms: int | None = None
     read_routing: str | None = None
     max_lag_bytes: int | None = None
     replica_wait_ms: int | None = None
@@ -73,10 +75,10 @@ class ClientOptions:
     def __post_init__(self) -> None:
         plain = isinstance(self.client_timestamps, bool)
         _refuse_unless(plain, "client.clientTimestamps", self.client_timestamps, "true or false")
-        delay = self.speculative_delay_ms
-        fits = delay is None or (type(delay) is int and 1 <= delay <= SPECULATIVE_MS_MAX)
         hint = f"a whole number, 1 to {SPECULATIVE_MS_MAX}"
-        _refuse_unless(fits, "client.speculativeDelayMilliseconds", delay, hint)
+        for name, ms in (("Delay", self.speculative_delay_ms), ("Retry", self.speculative_retry_ms)):
+            fits = ms is None or (type(ms) is int and 1 <= ms <= SPECULATIVE_MS_MAX)
+            _refuse_unless(fits, f"client.speculative{name}Milliseconds", ms, hint)
         self._check_reads()
         self._check_skew()
         self._check_timeout()
@@ -124,6 +126,7 @@ DEFAULT_TRANSACTIONS = TransactionSettings()
 CLIENT_FIELDS = {
     "clientTimestamps": "client_timestamps",
     "speculativeDelayMilliseconds": "speculative_delay_ms",
+    "speculativeRetryMilliseconds": "speculative_retry_ms",
     "readRouting": "read_routing",
     "maxLagBytes": "max_lag_bytes",
     "replicaWaitMilliseconds": "replica_wait_ms",
@@ -252,6 +255,7 @@ def _client_options(client: objects.ClientSettings) -> ClientOptions:
     return ClientOptions(
         client_timestamps=client.client_timestamps,
         speculative_delay_ms=client.speculative_delay_milliseconds,
+        speculative_retry_ms=client.speculative_retry_milliseconds,
         read_routing=client.read_routing,
         max_lag_bytes=client.max_lag_bytes,
         replica_wait_ms=client.replica_wait_milliseconds,

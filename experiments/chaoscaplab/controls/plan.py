@@ -74,22 +74,22 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
     if len(blocks) != 1:
         raise ValueError(f"The experiment has {len(blocks)} extension blocks named '{EXTENSION}'. Hint: write one.")
     fields = Fields.of(f"extension {EXTENSION}", substitute(blocks[0], dict(configuration), dict(secrets)))
-    fields.only("name", "cluster", "store", "loads", "vantages", "row", "seed", "mark")
+    fields.only("name", "cluster", "store", "clients", "loads", "vantages", "row", "seed", "mark")
     cluster, row = fields.object("cluster"), fields.object("row")
     cluster.only("name", "spec", "variant", "variants")
-    row.only("engine", "mode", "fault")
-    engine = _engine(row)
+    row.only("engine", "mode", "fault", "clients")
+    engine, clients = _engine(row), fields.optional_object("clients")
     return Plan(
         namespace=configured(configuration),
         cluster=cluster.text("name"),
         spec=_spec(cluster),
         loads=[
-            _load(load, engine, _LONGEST_SECONDS + _requested_seconds(configuration))
+            _load(load, engine, _LONGEST_SECONDS + _requested_seconds(configuration), clients)
             for load in fields.objects("loads")
         ],
         vantages=fields.texts("vantages"),
         engine=row.text("engine"),
-        mode=row.text("mode"),
+        mode=_mode(row),
         fault=row.text("fault"),
         seed=int(str(fields.values.get("seed", 0))),
         store=_store(fields, row.text("engine")),
@@ -134,12 +134,20 @@ def _spec(cluster: Fields) -> Mapping[str, Json]:
     return {**spec, **variants.object(chosen).values}
 
 
+def _mode(row: Fields) -> str:
+    """Return the row's mode, with the name of its clients if they have other options than usual."""
+    clients = row.optional_text("clients") or _PLAIN
+    return row.text("mode") if clients == _PLAIN else f"{row.text('mode')}-{clients}"
+
+
 def _requested_seconds(configuration: Mapping[str, Any]) -> float:
     """Return the requested seconds of the fault, or of a control run's quiet; 0 if there is no such setting."""
     return float(str(configuration.get("seconds", 0)))
 
 
-def _load(fields: Fields, engine: EngineModule, longest_seconds: float) -> dict[str, Json]:
+def _load(
+    fields: Fields, engine: EngineModule, longest_seconds: float, clients: Fields | None
+) -> dict[str, Json]:
     fields.only("name", "workload", "rate", "routes", "levels", "client", "cache", "transactions")
     load: dict[str, Json] = {
         "name": fields.text("name"),
@@ -151,13 +159,24 @@ def _load(fields: Fields, engine: EngineModule, longest_seconds: float) -> dict[
         load["routes"] = list(fields.texts("routes"))
     if levels := _levels(fields.optional_object("levels"), engine, fields.text("workload")):
         load["levels"] = levels
-    if client := _client(fields.optional_object("client")):
+    if client := _client(_options_of(fields, clients)):
         load["client"] = client
     if cache := _cache(fields.optional_object("cache")):
         load["cache"] = cache
     if transactions := _transactions(fields.optional_object("transactions")):
         load["transactions"] = transactions
     return load
+
+
+def _options_of(load: Fields, clients: Fields | None) -> Fields | None:
+    """Return the options of a load's client: its own, or those that it names of the experiment's clients."""
+    named = load.values.get("client")
+    if not isinstance(named, str):
+        return load.optional_object("client")
+    known = clients.values if clients is not None else {}
+    if clients is None or named not in known:
+        raise load.error("client", f"its options, or one of the experiment's clients: {', '.join(known) or 'it has none'}")
+    return clients.object(named)
 
 
 def _client(fields: Fields | None) -> dict[str, Json]:
@@ -240,6 +259,7 @@ def _levels(fields: Fields | None, engine: EngineModule, workload: str) -> dict[
 _LONGEST_SECONDS = 900
 _MIN_TIMEOUT_MS, _MAX_TIMEOUT_MS = TIMEOUT_MILLISECONDS
 _TXN_LEVELS: Mapping[Engine, Sequence[str]] = {POSTGRES: ISOLATION_LEVELS, REDIS: REDIS_TRANSACTIONS}
+_PLAIN = "plain"  # the clients of a row whose mode does not name them
 _NO_LEVEL = "wait-0"  # what wait-${wait} becomes if no replica is waited for
 # As in caplab_probes, which checks that they fit together.
 _CACHE: Mapping[str, Callable[[Fields, str], Json]] = {
@@ -265,6 +285,7 @@ _TRANSACTIONS: Mapping[str, Callable[[Fields, str], Json]] = {
 _CLIENT: Mapping[str, Callable[[Fields, str], Json]] = {
     "clientTimestamps": _boolean,
     "speculativeDelayMilliseconds": _whole("milliseconds", 1),
+    "speculativeRetryMilliseconds": _whole("milliseconds", 1),
     "readRouting": Fields.text,
     "maxLagBytes": _whole("bytes", 0),
     "replicaWaitMilliseconds": _whole("milliseconds", 1),

@@ -129,6 +129,7 @@ class FakeRing:
     contacts: list[tuple[str, ...]] = field(default_factory=list)  # one for each attempt to connect
     ended: int = 0
     made: list[str] = field(default_factory=list)
+    retries: dict[str, str] = field(default_factory=dict)  # speculative_retry of the tables where it is not the default
     hanging: list[Request] = field(default_factory=list)
     added: dict[str, set[tuple[int, int, int]]] = field(default_factory=dict)
     registers: Registers = field(default_factory=dict)
@@ -248,9 +249,14 @@ class FakeRing:
 
 
 @dataclass
+class _Table:
+    options: dict[str, str]
+
+
+@dataclass
 class _Keyspace:
     replication_strategy: Any
-    tables: dict[str, object]
+    tables: dict[str, _Table]
 
 
 class Cluster:
@@ -264,7 +270,8 @@ class Cluster:
     def keyspaces(self) -> dict[str, _Keyspace]:
         ring = self._ring
         strategy = type("Strategy", (), {"dc_replication_factors": {"dc1": ring.copies}})
-        return {KEYSPACE: _Keyspace(strategy, dict.fromkeys(ring.tables))} if ring.keyspace else {}
+        tables = {name: _Table({"speculative_retry": ring.retries.get(name, "99p")}) for name in ring.tables}
+        return {KEYSPACE: _Keyspace(strategy, tables)} if ring.keyspace else {}
 
     def get_host(self, endpoint: Any) -> Host | None:
         is_member = endpoint.address in self._ring.addresses and endpoint.port == PORT
@@ -296,7 +303,11 @@ class Session:
 
     def execute(self, text: str, timeout: float) -> None:
         self._ring.made.append(text)
-        self._ring.tables.add(next(name for name, made in TABLES.items() if made == text))
+        for name, made in TABLES.items():
+            if made == text:
+                self._ring.tables.add(name)
+            if text.startswith(f"ALTER TABLE {KEYSPACE}.{name} WITH speculative_retry = "):
+                self._ring.retries[name] = text.split("'")[1]
 
     def get_pool_state(self) -> dict[Host, dict[str, int]]:
         ring = self._ring
@@ -348,7 +359,8 @@ def client_of(
 ) -> CassandraClient:
     where = topology or Topology(SERVICE, MEMBERS)
     login = {"username": "caplab", "password": "secret"}
-    return CassandraClient(SharedDriver(login, limits, lambda: where, options, ring.connect), limits, lambda: where)
+    shared = SharedDriver(login, limits, lambda: where, options, ring.connect)
+    return CassandraClient(shared, limits, lambda: where, options.speculative_retry_ms)
 
 
 async def perform(ring: FakeRing, *operations: Operation, endpoint: Endpoint = SERVICE) -> list[Result]:

@@ -262,6 +262,23 @@ def test_no_level_is_none_for_every_engine(nothing: str | None) -> None:
     assert "levels" not in plan_of(experiment, configuration(experiment), {}).loads[0]
 
 
+def test_named_clients_have_their_options_and_a_row_of_their_own() -> None:
+    plain, hedged = planned("cassandra/kill-node"), planned("cassandra/kill-node", clients="hedged")
+    assert (plain.mode, hedged.mode) == ("QUORUM-QUORUM", "QUORUM-QUORUM-hedged")
+    assert [load.get("client") for load in plain.loads] == [None, None]
+    options = {"speculativeDelayMilliseconds": 50, "speculativeRetryMilliseconds": 20}
+    assert [load["client"] for load in hedged.loads] == [options, options]
+
+
+def test_clients_that_there_are_not_are_refused_with_those_there_are() -> None:
+    with pytest.raises(FieldError, match=r"field 'client' must be its options, or one of .*: plain, hedged, found 'x'"):
+        planned("cassandra/kill-node", clients="x")
+    experiment = loaded("cassandra/control")
+    experiment["extensions"][0]["loads"][0]["client"] = "hedged"
+    with pytest.raises(FieldError, match="clients: it has none, found 'hedged'"):
+        plan_of(experiment, configuration(experiment), {})
+
+
 def test_a_variant_of_the_cluster_is_its_spec_with_more() -> None:
     back, waits = (planned("redis/crash-primary", restarted=word).spec for word in ("ComeBack", "WaitForDecision"))
     assert back == {

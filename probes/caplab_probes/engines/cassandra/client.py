@@ -166,8 +166,11 @@ class CassandraLink:
 class CassandraClient:
     """Links to one cluster, all on one driver."""
 
-    def __init__(self, shared: SharedDriver, limits: Limits, topology: Callable[[], Topology]) -> None:
+    def __init__(
+        self, shared: SharedDriver, limits: Limits, topology: Callable[[], Topology], retry_ms: int | None = None
+    ) -> None:
         self._shared = shared
+        self._retry_ms = retry_ms
         self._limits = limits
         self._topology = topology
 
@@ -191,7 +194,7 @@ class CassandraClient:
         await self._shared.close()
 
     async def _prepare(self, connection: DriverConnection) -> None:
-        await asyncio.to_thread(connection.make_tables)
+        await asyncio.to_thread(connection.make_tables, self._retry_ms)
         await connection.prepared()
 
     async def _with_time(self, endpoint: Endpoint, work: Callable[[DriverConnection], Awaitable[_T]]) -> _T:
@@ -208,7 +211,8 @@ def client(
     login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology], options: ClientOptions = PLAIN_CLIENT
 ) -> Client:
     """Make a client for one cluster; login has username and password ('' if none is needed)."""
-    return CassandraClient(SharedDriver(login, limits, topology, options), limits, topology)
+    shared = SharedDriver(login, limits, topology, options)
+    return CassandraClient(shared, limits, topology, options.speculative_retry_ms)
 
 
 FACTORY = ClientFactory(
@@ -217,7 +221,10 @@ FACTORY = ClientFactory(
     read_levels=READ_LEVELS,
     write_levels=WRITE_LEVELS,
     service="any",
-    client_options=("client_timestamps", "speculative_delay_ms", "clock_skew_ms", "skewed_vantages"),
+    client_options=(
+        *("client_timestamps", "speculative_delay_ms", "speculative_retry_ms"),
+        *("clock_skew_ms", "skewed_vantages"),
+    ),
     workloads=tuple(workload for workload in WORKLOADS if workload != "clock"),
     levels_of=LEVELS_OF,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,10 +16,11 @@ from ...spec import ClientOptions, Limits
 from ..resolver import Resolver
 from .driver import AGREEMENT_SECONDS, connect
 from .outcomes import ERRORS
-from .statements import KEYSPACE, TABLES, TEXTS, Kind, Statement
+from .statements import KEYSPACE, RETRIED, TABLES, TEXTS, Kind, Statement, retry_after, speculative_retry
 
 RETRY_SECONDS = 1.0  # between two attempts to connect: each takes threads of its own
 
+_RETRY = "speculative_retry"
 Connect = Callable[..., tuple[Any, Any]]
 
 
@@ -78,18 +79,15 @@ class DriverConnection:
             if text not in self._prepared:
                 self._prepared[text] = self.session.prepare(text)
 
-    def make_tables(self) -> None:
-        """Make the tables where they are missing, and wait until all members know them; blocks. Raises NotDone."""
-        self._agree()
-        keyspace = self.cluster.metadata.keyspaces.get(KEYSPACE)
-        if keyspace is None:
-            raise NotDone(f"there is no keyspace {KEYSPACE} yet")
-        missing = [text for name, text in TABLES.items() if name not in keyspace.tables]
-        for text in missing:
-            with suppress(AlreadyExists):  # another prober made it first
-                self.session.execute(text, timeout=2 * AGREEMENT_SECONDS)
-        if missing:
-            self._agree()
+    def make_tables(self, retry_ms: int | None = None) -> None:
+        """Make the tables where they are missing, and wait until all members know them; blocks. Raises NotDone.
+
+        retry_ms: after how many milliseconds a coordinator reads from another replica too; None: as by default.
+        """
+        self._execute([text for name, text in TABLES.items() if name not in self._tables()])
+        when, tables = speculative_retry(retry_ms), self._tables()
+        # All probers of a run ask for the same, and a later run may ask for another time.
+        self._execute([retry_after(name, when) for name in RETRIED if tables[name].options[_RETRY] != when])
 
     def replication_factor(self) -> int:
         """Return how many members have a copy of each key."""
@@ -100,6 +98,21 @@ class DriverConnection:
         """Check whether all members have other addresses than the driver knows: it looks up no names again."""
         if topology.members and all(self.host(member.host) is None for member in topology.members):
             self.lost = True
+
+    def _tables(self) -> Mapping[str, Any]:
+        self._agree()
+        keyspace = self.cluster.metadata.keyspaces.get(KEYSPACE)
+        if keyspace is None:
+            raise NotDone(f"there is no keyspace {KEYSPACE} yet")
+        tables: Mapping[str, Any] = keyspace.tables
+        return tables
+
+    def _execute(self, texts: Sequence[str]) -> None:
+        for text in texts:
+            with suppress(AlreadyExists):  # another prober made it first
+                self.session.execute(text, timeout=2 * AGREEMENT_SECONDS)
+        if texts:
+            self._agree()
 
     def _agree(self) -> None:
         try:

@@ -57,6 +57,7 @@ TABLES: Mapping[str, str] = {
         (run int, part text, key text, version bigint STATIC, value bigint, PRIMARY KEY ((run, part), key))
         WITH ID = 5a1ab001-0000-4000-8000-0000000000f2 AND read_repair = 'BLOCKING'""",
 }
+RETRIED = ("register", "counter")  # the tables whose reads may ask a second replica
 _ADD = f"INSERT INTO {KEYSPACE}.added (run, bucket, value) VALUES (?, ?, ?)"
 _ADD_SERIAL = f"{_ADD} IF NOT EXISTS"
 _WRITE = f"INSERT INTO {KEYSPACE}.register (run, key, value) VALUES (?, ?, ?)"
@@ -80,6 +81,16 @@ TEXTS = (
     *(_ADD, _ADD_SERIAL, _WRITE, _WRITE_FIRST, _WRITE_SERIAL, _READ, _SCAN_SET, _SCAN_REGISTERS),
     *(_CAS, _WRITE_ANY_SERIAL, _INCR, _NEXT_ID, _READ_COUNTER, _SCAN_COUNTERS),
 )
+
+
+def speculative_retry(milliseconds: int | None) -> str:
+    """Return when a coordinator reads from another replica too, as Cassandra prints it; None: as by default."""
+    return "99p" if milliseconds is None else f"{milliseconds:.2f}ms"
+
+
+def retry_after(table: str, when: str) -> str:
+    """Return the statement that changes when coordinators read a table from another replica too."""
+    return f"ALTER TABLE {KEYSPACE}.{table} WITH speculative_retry = '{when}'"
 
 
 class Kind(Enum):

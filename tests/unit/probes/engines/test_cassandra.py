@@ -16,6 +16,7 @@ from caplab_probes.load.sessions import Attempt, Sessions, session_numbers
 from caplab_probes.load.workloads import Operation
 from caplab_probes.outcomes import Outcome
 from caplab_probes.routing.endpoints import Router
+from caplab_probes.spec import ClientOptions
 from cassandra import ConsistencyLevel, OperationTimedOut, Unavailable, WriteTimeout
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
@@ -422,6 +423,24 @@ def test_to_prepare_makes_what_is_missing_and_nothing_else() -> None:
             assert ring.made == [text for name, text in TABLES.items() if name not in there]
             assert (await (await client.open(SERVICE)).perform(ADD)).outcome == OK
             await client.close()
+
+    asyncio.run(scenario())
+
+
+def test_when_a_coordinator_reads_another_copy_is_changed_only_where_it_differs() -> None:
+    async def scenario() -> None:
+        ring = FakeRing(tables=set())
+        made, last = len(TABLES), ["99p", "99p"]
+        for asked, there in ((None, "99p"), (20, "20.00ms"), (20, "20.00ms"), (7, "7.00ms"), (None, "99p")):
+            client = client_of(ring, options=ClientOptions(speculative_retry_ms=asked))
+            await client.prepare(SERVICE)
+            await client.close()
+            ring.__post_init__()
+            now = [ring.retries.get(name, "99p") for name in ("register", "counter")]
+            made += 0 if now == last else 2
+            assert (now, len(ring.made)) == ([there, there], made)
+            last = now
+        assert set(ring.retries) == {"register", "counter"}  # a member's own copy of the set is read from it alone
 
     asyncio.run(scenario())
 
