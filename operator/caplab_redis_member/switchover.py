@@ -1,12 +1,14 @@
-"""The switchover before a primary ends, so that no acknowledged write is lost.
+"""The switchover of a Redis primary: before its pod ends, as the pod's preStop hook, or with the argument `now`.
 
 It takes the same steps as the operator's own switchover (handlers/redis/switchover.py): writes are paused, the replicas
-catch up, a Sentinel promotes one of them, the old primary follows it, and its clients are disconnected. If a step does
-not succeed in time, the member ends as it would have without a switchover, with writes still paused.
+catch up, a Sentinel promotes one of them, the old primary follows it, and its clients are disconnected. So no
+acknowledged write is lost. If a step does not succeed in time, a member that ends does so as it would have without a
+switchover, with writes still paused; with `now` it goes on as the primary.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +23,12 @@ from .config import MASTER, REDIS_PORT, SENTINEL_PORT, MemberConfig, load_config
 _ALL_CAUGHT_UP_SECONDS = 3.0  # a linked replica takes milliseconds
 _ONE_CAUGHT_UP_SECONDS = 10.0  # from the beginning; by then Sentinels, which ask once a second, know the furthest one
 _PROMOTED_SECONDS = 8.0
-_PAUSE_MILLISECONDS = 60_000  # longer than the pod still lives
+_PAUSE_MILLISECONDS = 60_000  # longer than a pod that ends still lives
 _POLL_SECONDS = 0.05
-_SERVICES_FOLLOW_SECONDS = 0.5  # the same as the operator's
+# Within this each node's Services lead to the new primary, as the operator has it. A client that reconnects sooner
+# reaches the old one, so it is sent away several times.
+_SERVICES_FOLLOW_SECONDS = 0.5
+_SENT_AWAY_EVERY_SECONDS = 0.125
 _SEND_AWAY = ("CLIENT", "KILL", "TYPE", "normal")
 _FAILING_OVER = "INPROG"  # a failover is already under way
 
@@ -42,9 +47,13 @@ class Replica:
 
 @dataclass
 class Switchover:
-    """A switchover from a member that is about to end; pause and clock are those of the module time."""
+    """A switchover from a member; pause and clock are those of the module time.
+
+    stays: the member goes on afterwards, so it is to take writes again if nobody took over.
+    """
 
     config: MemberConfig
+    stays: bool = False
     log: Log = print
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
@@ -54,21 +63,31 @@ class Switchover:
         """Switch over, and return whether another member is primary now."""
         self._began = self.clock()
         if not self._is_primary():
+            if self.stays:
+                self.log("not done: this member is not a primary with replicas")
             return False
         if not self._replicas():
             self.log("not done: no replica answered")
             return False
         self._command(("CLIENT", "PAUSE", str(_PAUSE_MILLISECONDS), "WRITE"))
-        if not self._await_caught_up():
-            self.log("not done: no replica has caught up")
-            return False
-        new = self._await_promotion() if self._begin_failover() else None
-        if new is None:
-            self.log("not done: no Sentinel made another member primary")
-            return False
-        self._follow(new)
+        try:
+            new, problem = self._hand_over()
+            if new is None:
+                self.log(f"not done: {problem}")
+                return False
+            self._follow(new)
+        finally:
+            if self.stays:
+                self._command(("CLIENT", "UNPAUSE"))
         self.log(f"{new} is primary now, after {self.clock() - self._began:.1f} s")
         return True
+
+    def _hand_over(self) -> tuple[str | None, str]:
+        """Have a Sentinel promote a replica that has everything. Returns its host, or None and why none is."""
+        if not self._await_caught_up():
+            return None, "no replica has caught up"
+        new = self._await_promotion() if self._begin_failover() else None
+        return new, "" if new else "no Sentinel made another member primary"
 
     def _is_primary(self) -> bool:
         own = self._info(self.config.host)
@@ -118,8 +137,9 @@ class Switchover:
 
     def _follow(self, new: str) -> None:
         self._command(("REPLICAOF", new, str(REDIS_PORT)), ("CONFIG", "REWRITE"), _SEND_AWAY)
-        self.pause(_SERVICES_FOLLOW_SECONDS)  # a client that reconnects sooner would reach this member again
-        self._command(_SEND_AWAY)
+        for _ in range(round(_SERVICES_FOLLOW_SECONDS / _SENT_AWAY_EVERY_SECONDS)):
+            self.pause(_SENT_AWAY_EVERY_SECONDS)
+            self._command(_SEND_AWAY)
 
     def _replicas(self) -> list[Replica]:
         infos = self._ask_each(self.config.others, self._info)
@@ -161,14 +181,22 @@ class Switchover:
             self.pause(_POLL_SECONDS)
 
 
-def main() -> None:
-    """Run the switchover as the pod's preStop hook, and write to the member's log."""
+def main(now: bool) -> int:
+    """Run the switchover as the pod's preStop hook, which writes to the member's log.
+
+    now: it is asked for, and the member stays. How it ended is printed on standard error, and 1 is returned unless
+    another member is primary.
+    """
+    if now:
+        done = Switchover(load_config(), stays=True, log=lambda text: print(text, file=sys.stderr)).run()
+        return 0 if done else 1
     try:
         with open("/proc/1/fd/1", "w", buffering=1) as log:  # noqa: PTH123
             Switchover(load_config(), log=lambda text: print(f"switchover: {text}", file=log)).run()
     except (OSError, KeyError, ValueError) as error:
         print(f"switchover: {error}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:] == ["now"]))

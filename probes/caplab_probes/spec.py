@@ -53,13 +53,14 @@ class ClientOptions:
     """How the client itself works, where an engine's client leaves a choice.
 
     client_timestamps: writes carry the client's time, not the server's. speculative_delay_ms: after so long without an
-    answer another server is asked too (milliseconds, 1 to SPECULATIVE_MS_MAX); None: none is. speculative_retry_ms: after
-    so long without a replica's copy its coordinator reads from another one (milliseconds, 1 to SPECULATIVE_MS_MAX); None:
-    after as long as 99 % of reads take. read_routing: one of READ_ROUTINGS, for reads of the route replica; None is plain, and is not in the history. max_lag_bytes (bytes of
-    write-ahead log) belongs to lag-aware, replica_wait_ms (milliseconds, 1 to REPLICA_WAIT_MS_MAX) to causal; None: the
-    defaults above. clock_skew_ms: how far the client's clock is ahead (milliseconds, at most CLOCK_SKEW_MS_MAX either
-    way; negative: behind) at the skewed_vantages, or at all if none is named. timeout_ms: how long an operation may
-    take once it is sent (milliseconds, TIMEOUT_MS_MIN to TIMEOUT_MS_MAX); None: as in the prober's Limits.
+    answer another server is asked too (milliseconds, 1 to SPECULATIVE_MS_MAX); None: none is. speculative_retry_ms:
+    after so long without a replica's copy its coordinator reads from another one (same bounds); None: after as long as
+    99 % of reads take. read_routing: one of READ_ROUTINGS, for reads of the route replica; None is plain, and is not in
+    the history. max_lag_bytes (bytes of write-ahead log) belongs to lag-aware, replica_wait_ms (milliseconds, 1 to
+    REPLICA_WAIT_MS_MAX) to causal; None: the defaults above. clock_skew_ms: how far the client's clock is ahead
+    (milliseconds, at most CLOCK_SKEW_MS_MAX either way; negative: behind) at the skewed_vantages, or at all if none is
+    named. timeout_ms: how long an operation may take once it is sent (milliseconds, TIMEOUT_MS_MIN to TIMEOUT_MS_MAX);
+    None: as in the prober's Limits.
     """
 
     client_timestamps: bool = True

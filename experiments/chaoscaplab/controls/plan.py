@@ -145,9 +145,7 @@ def _requested_seconds(configuration: Mapping[str, Any]) -> float:
     return float(str(configuration.get("seconds", 0)))
 
 
-def _load(
-    fields: Fields, engine: EngineModule, longest_seconds: float, clients: Fields | None
-) -> dict[str, Json]:
+def _load(fields: Fields, engine: EngineModule, longest_seconds: float, clients: Fields | None) -> dict[str, Json]:
     fields.only("name", "workload", "rate", "routes", "levels", "client", "cache", "transactions")
     load: dict[str, Json] = {
         "name": fields.text("name"),
@@ -175,7 +173,9 @@ def _options_of(load: Fields, clients: Fields | None) -> Fields | None:
         return load.optional_object("client")
     known = clients.values if clients is not None else {}
     if clients is None or named not in known:
-        raise load.error("client", f"its options, or one of the experiment's clients: {', '.join(known) or 'it has none'}")
+        raise load.error(
+            "client", f"its options, or one of the experiment's clients: {', '.join(known) or 'it has none'}"
+        )
     return clients.object(named)
 
 

@@ -12,6 +12,7 @@ from chaoscaplab.clusters.provision import Cluster
 from chaoslib.exceptions import ActivityFailed
 from support.runs.held_runs import begin_run
 
+from caplab.contract.names import FAST_PATH_LABEL
 from caplab.kube.errors import ExecFailed
 from caplab.run_context import Event, current_run, release
 
@@ -27,6 +28,7 @@ class FakeServer:
         self.stubborn = False
         self.uids: dict[str, str] = {}  # of pods that were deleted once
         self.started = datetime.now(UTC) - timedelta(hours=1)
+        self.labels: dict[str, str] = {}
         self.evicted = iter([0, *range(0, 10**9, 1000)])
         self.taken: list[str] = []  # replies to a chunk of fillers; all of it where there is none left
 
@@ -45,7 +47,7 @@ class FakeServer:
         running = {"state": {"running": {"startedAt": f"{self.started:%Y-%m-%dT%H:%M:%SZ}"}}}
         return [
             {
-                "metadata": {"name": f"m-{n}", "uid": self.uids.get(f"m-{n}", "first")},
+                "metadata": {"name": f"m-{n}", "uid": self.uids.get(f"m-{n}", "first"), "labels": self.labels},
                 "status": {"containerStatuses": [running]},
             }
             for n in range(self.spec["replicas"])
@@ -90,18 +92,17 @@ def event() -> Event:
 
 
 @pytest.mark.parametrize(
-    ("kind", "asked"),
+    ("kind", "fast", "asked"),
     [
-        (
-            "PostgresCluster",
-            ("m-0", "switchover now"),
-        ),
-        ("RedisCluster", ("s-0", "SENTINEL FAILOVER caplab")),
+        ("PostgresCluster", False, ("m-0", "switchover now")),
+        ("RedisCluster", False, ("s-0", "SENTINEL FAILOVER caplab")),
+        ("RedisCluster", True, ("m-0", "switchover now")),
     ],
 )
 def test_a_switchover_is_asked_of_who_can_do_it_and_is_over_with_a_new_primary(
-    server: FakeServer, kind: str, asked: tuple[str, str]
+    server: FakeServer, kind: str, fast: bool, asked: tuple[str, str]
 ) -> None:
+    server.labels = {FAST_PATH_LABEL: "2"} if fast else {}
     assert actions.switchover("pg", kind=kind) == {"old": "m-0", "new": "m-1"}
     assert server.asked == [asked]
     assert (event().kind, event().target, event().proven) == ("switchover", "m-0", True)

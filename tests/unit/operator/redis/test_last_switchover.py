@@ -18,13 +18,16 @@ from support.operator.observed_redis import SPEC
 PAUSE = "rd-0 CLIENT PAUSE 60000 WRITE"
 FAILOVER = "SENTINEL FAILOVER caplab"
 SEND_AWAY = "rd-0 CLIENT KILL TYPE normal"
-FOLLOW = [f"rd-0 REPLICAOF {HOSTS[1]} 6379", "rd-0 CONFIG REWRITE", SEND_AWAY, SEND_AWAY]
+UNPAUSE = "rd-0 CLIENT UNPAUSE"
+FOLLOW = [f"rd-0 REPLICAOF {HOSTS[1]} 6379", "rd-0 CONFIG REWRITE", *[SEND_AWAY] * 5]
 
 
-def switchover_in(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, host: str = HOSTS[0]) -> bool:
+def switchover_in(
+    monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, *, stays: bool = False, log: switchover.Log = lambda _: None
+) -> bool:
     monkeypatch.setattr(config_module, "ask", cluster.ask)
-    config = replace(CONFIG, host=host)
-    return Switchover(config, log=lambda _text: None, clock=cluster.clock, pause=cluster.pause).run()
+    config = replace(CONFIG, host=HOSTS[0])
+    return Switchover(config, stays=stays, log=log, clock=cluster.clock, pause=cluster.pause).run()
 
 
 def test_writes_are_held_back_before_the_choice_and_the_old_primary_follows_the_new_one(
@@ -93,7 +96,36 @@ def test_a_failover_that_somebody_else_began_is_awaited(monkeypatch: pytest.Monk
 
     cluster = fake_cluster(on_failover=under_way)
     assert switchover_in(monkeypatch, cluster)
-    assert cluster.commands[-4:] == FOLLOW
+    assert cluster.commands[-len(FOLLOW) :] == FOLLOW
+
+
+def test_a_member_that_stays_takes_writes_again_whatever_came_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = fake_cluster(on_failover=promote(HOSTS[1]))
+    assert switchover_in(monkeypatch, cluster, stays=True)
+    assert cluster.commands == [PAUSE, FAILOVER, *FOLLOW, UNPAUSE]
+    refused, told = replace(fake_cluster(), names={}), list[str]()
+    assert not switchover_in(monkeypatch, refused, stays=True, log=told.append)
+    assert refused.commands == [PAUSE, UNPAUSE]
+    assert told == ["not done: no Sentinel made another member primary"]
+
+    def interrupt(_: FakeCluster) -> None:
+        raise KeyboardInterrupt
+
+    interrupted = fake_cluster(on_failover=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        switchover_in(monkeypatch, interrupted, stays=True)
+    assert interrupted.commands == [PAUSE, FAILOVER, UNPAUSE]
+
+
+def test_a_replica_that_is_asked_for_a_switchover_says_that_it_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replica = fake_cluster({HOSTS[0]: Member(HOSTS[1]), HOSTS[1]: Member(), HOSTS[2]: Member(HOSTS[1])})
+    monkeypatch.setattr(config_module, "ask", replica.ask)
+    monkeypatch.setattr(switchover, "load_config", lambda: CONFIG)
+    assert switchover.main(now=True) == 1
+    assert capsys.readouterr().err == "not done: this member is not a primary with replicas\n"
+    assert replica.commands == []
 
 
 def test_all_of_it_takes_less_than_the_pods_grace() -> None:
