@@ -120,17 +120,34 @@ def timestamps(skew_ms: int, clock: Callable[[], int] | None = None) -> Callable
 def profiles(options: ClientOptions) -> dict[Any, ExecutionProfile]:
     """Return the two ways to execute a statement; each has policies of its own, since policies keep state."""
     delay = options.speculative_delay_ms
-    speculation = ConstantSpeculativeExecutionPolicy(delay / 1000, SPECULATIVE_REQUESTS) if delay else None
-    return {DIRECT_PROFILE: _profile(None), SERVICE_PROFILE: _profile(speculation)}
+    return {DIRECT_PROFILE: _profile(), SERVICE_PROFILE: _profile(delay)}
 
 
-def _profile(speculation: ConstantSpeculativeExecutionPolicy | None) -> ExecutionProfile:
+def _profile(delay_ms: int | None = None) -> ExecutionProfile:
+    """Return a profile; delay_ms: what is idempotent goes to another member too after so long, None: never."""
     return ExecutionProfile(
         load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=DATA_CENTRE)),
-        retry_policy=FallthroughRetryPolicy(),  # the default retries some time-outs and unavailables
-        speculative_execution_policy=speculation,
+        # the default retries some time-outs and unavailables
+        retry_policy=ClosedRetryPolicy() if delay_ms else FallthroughRetryPolicy(),
+        speculative_execution_policy=ConstantSpeculativeExecutionPolicy(delay_ms / 1000, SPECULATIVE_REQUESTS)
+        if delay_ms
+        else None,
         row_factory=tuple_factory,
     )
+
+
+class ClosedRetryPolicy(FallthroughRetryPolicy):  # type: ignore[misc]  # the driver has no types
+    """Asks another member what was under way on a connection that broke, once, if it may be sent twice.
+
+    Without it a connection that breaks before the speculative request is sent, or answered, leaves an error.
+    """
+
+    def on_request_error(
+        self, query: Any, consistency: Any, error: Exception, retry_num: int
+    ) -> tuple[int, int | None]:
+        """Return the driver's decision, and the level to retry at: None, as before."""
+        again = isinstance(error, ConnectionException) and query.is_idempotent and retry_num == 0
+        return (self.RETRY_NEXT_HOST if again else self.RETHROW), None
 
 
 def send(

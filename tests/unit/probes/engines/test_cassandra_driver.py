@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,12 +14,15 @@ from caplab_probes.engines.cassandra.driver import DIRECT_PROFILE, SERVICE_PROFI
 from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits
 from cassandra import OperationTimedOut
 from cassandra.cluster import Cluster
+from cassandra.connection import ConnectionShutdown
 from cassandra.policies import (
     ConstantSpeculativeExecutionPolicy,
     DCAwareRoundRobinPolicy,
     FallthroughRetryPolicy,
+    RetryPolicy,
     TokenAwarePolicy,
 )
+from cassandra.protocol import OverloadedErrorMessage
 from support.databases.fake_cassandra import Bound, FakeRing, Planted, Session
 
 
@@ -74,6 +78,26 @@ def test_only_an_application_speculates_and_only_where_it_is_asked_for() -> None
     policy = asked[SERVICE_PROFILE].speculative_execution_policy
     assert type(policy) is ConstantSpeculativeExecutionPolicy
     assert (policy.delay, policy.max_attempts) == (0.05, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "idempotent", "retry_num", "again"),
+    [
+        (ConnectionShutdown("closed"), True, 0, True),
+        (ConnectionShutdown("closed"), True, 1, False),  # once
+        (ConnectionShutdown("closed"), False, 0, False),  # an increment may have been done
+        (OverloadedErrorMessage(0x1001, "overloaded", None), True, 0, False),  # the server's own refusals stay
+    ],
+)
+def test_what_was_under_way_on_a_connection_that_broke_is_asked_of_another_where_clients_hedge(
+    error: Exception, idempotent: bool, retry_num: int, again: bool
+) -> None:
+    asked = profiles(ClientOptions(speculative_delay_ms=50))
+    policy, query = asked[SERVICE_PROFILE].retry_policy, SimpleNamespace(is_idempotent=idempotent)
+    decision = RetryPolicy.RETRY_NEXT_HOST if again else RetryPolicy.RETHROW
+    assert policy.on_request_error(query, None, error, retry_num) == (decision, None)
+    assert policy.on_write_timeout(query, None, None, 2, 1, 0) == (RetryPolicy.RETHROW, None)
+    assert type(asked[DIRECT_PROFILE].retry_policy) is FallthroughRetryPolicy
 
 
 def test_who_stamps_writes_is_the_sessions_choice() -> None:
