@@ -45,7 +45,7 @@ class Replica:
     offset: int
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Switchover:
     """A switchover from a member; pause and clock are those of the module time.
 
@@ -188,11 +188,11 @@ def main(now: bool) -> int:
     another member is primary.
     """
     if now:
-        done = Switchover(load_config(), stays=True, log=lambda text: print(text, file=sys.stderr)).run()
+        done = Switchover(config=load_config(), stays=True, log=lambda text: print(text, file=sys.stderr)).run()
         return 0 if done else 1
     try:
         with open("/proc/1/fd/1", "w", buffering=1) as log:  # noqa: PTH123
-            Switchover(load_config(), log=lambda text: print(f"switchover: {text}", file=log)).run()
+            Switchover(config=load_config(), log=lambda text: print(f"switchover: {text}", file=log)).run()
     except (OSError, KeyError, ValueError) as error:
         print(f"switchover: {error}")
     return 0

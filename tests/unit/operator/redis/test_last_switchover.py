@@ -27,7 +27,7 @@ def switchover_in(
 ) -> bool:
     monkeypatch.setattr(config_module, "ask", cluster.ask)
     config = replace(CONFIG, host=HOSTS[0])
-    return Switchover(config, stays=stays, log=log, clock=cluster.clock, pause=cluster.pause).run()
+    return Switchover(config=config, stays=stays, log=log, clock=cluster.clock, pause=cluster.pause).run()
 
 
 def test_writes_are_held_back_before_the_choice_and_the_old_primary_follows_the_new_one(
