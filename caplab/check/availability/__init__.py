@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from caplab.check.checker import SHARE, Checker, Property
-from caplab.check.columns import among
+from caplab.check.columns import NEVER, among, integers
 from caplab.check.finding import Context, Finding, State
 from caplab.check.series import Series, split
 from caplab.model.fields import Json
@@ -27,7 +27,8 @@ def check(history: Table, context: Context) -> Finding:
     the injection. It is given for the worst and the best vantage, and for the worst of each route, over the series that
     show how the cluster as a whole served (SeriesAvailability.of_cluster); that of the other series is
     member_outage_seconds. write_outage_seconds and read_outage_seconds are the same, for writes and for reads alone.
-    Later outages are counted separately. Each of the three is among lower_bounds if the history ended in that outage.
+    Later outages are counted separately. Each of the three is among lower_bounds if it is not known when that outage
+    ended: the history ended in it, or its client was away. What a client that died may have sent is left out.
     Each series' first_ack_seconds is for a comparison with another clock, see outages.first_ack_ns.
 
     Figures of the fault itself, from the injection to heal (InFault; None without a fault): writes_served_seconds and
@@ -38,7 +39,7 @@ def check(history: Table, context: Context) -> Finding:
     Violated by any outage (what a fault may cost is a matter of expectations). Unknown with fewer than context.enough
     operations, or if a vantage with operations before the injection scheduled none after it.
     """
-    whole = list(split(history))
+    whole = list(split(_known(history)))
     every = (
         whole if context.steady_ns is None else [part for series in whole if (part := series.since(context.steady_ns))]
     )
@@ -48,8 +49,7 @@ def check(history: Table, context: Context) -> Finding:
         reason = f"{few}; {context.enough:,} {are(context.enough)} needed to judge availability."
         return Finding(property=NAME, state=State.UNKNOWN, reason=reason)
     origin_ns = min(int(series.scheduled_ns[0]) for series in every)
-    end_ns = max(series.end_ns for series in every)
-    availabilities = [_availability_of(series, context, origin_ns, end_ns) for series in every]
+    availabilities = [_availability_of(series, context, origin_ns) for series in every]
     figures = {
         **figures_of(availabilities, context.sides),
         "warm_up_operations": sum(len(series.acked) for series in whole) - total,
@@ -66,7 +66,13 @@ def applies(history: Table) -> str:
     return "" if (~among(history, "op", ["scan"])).any() else "all operations are scans"
 
 
-def _availability_of(series: Series, context: Context, origin_ns: int, end_ns: int) -> SeriesAvailability:
+def _known(history: Table) -> Table:
+    """Leave out what a client that died may have sent, or not: it says nothing of who was served."""
+    made_up = (integers(history, "session", 0) < 0) & (integers(history, "return_ns", NEVER) == NEVER)
+    return history.filter(~made_up) if made_up.any() else history
+
+
+def _availability_of(series: Series, context: Context, origin_ns: int) -> SeriesAvailability:
     injected, healed = context.injected_ns, context.healed_ns
     # Windows are counted from the injection where there is one, so that none straddles it.
     outages = find(series, origin_ns if injected is None else injected, injected)
@@ -74,8 +80,7 @@ def _availability_of(series: Series, context: Context, origin_ns: int, end_ns: i
     phase = phase_of(series, parts, injected, healed, context.settled_ns)
     failover_ns = 0
     if injected is not None and parts.failover:
-        last = parts.failover[-1].end_ns
-        failover_ns = (end_ns if last is None else last) - injected
+        failover_ns = max(0, parts.failover[-1].seen_ns - injected)
     first_ack_ns = _first_ack_after_ns(series, parts, injected)
     in_fault = None if injected is None else InFault.of(series, injected, healed)
     return SeriesAvailability(

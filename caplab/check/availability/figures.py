@@ -54,8 +54,8 @@ class SeriesAvailability:
 
     @property
     def open(self) -> bool:
-        """Whether the history ended in the outage that makes up the failover time."""
-        return any(outage.end_ns is None for outage in self.parts.failover)
+        """Whether it is not known when the outage that makes up the failover time ended."""
+        return bool(self.parts.failover) and self.parts.failover[-1].open
 
 
 def figures_of(availabilities: Sequence[SeriesAvailability], sides: Mapping[str, Sequence[str]]) -> dict[str, Json]:

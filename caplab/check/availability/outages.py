@@ -7,21 +7,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from caplab.check.columns import NEVER, Integers
+from caplab.check.columns import NEVER, Integers, Mask
 from caplab.check.series import Series
 
 WINDOW_NS = 100_000_000
+SILENCE_NS = (
+    1_000_000_000  # a client that schedules nothing for so long, and for SILENCE_TIMES its usual pause, was away
+)
+SILENCE_TIMES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
     """An outage, from the scheduled start of its first unacked operation to the first ack after its last one.
 
-    end_ns None: the history ends within it.
+    end_ns None: the history ends within it. seen_ns: until when it was seen to last. This is end_ns, unless the history
+    ended, or the client was away (SILENCE_NS) before that ack: then it is the last moment of which the client knows.
     """
 
     start_ns: int
     end_ns: int | None
+    seen_ns: int
+
+    @property
+    def open(self) -> bool:
+        """Whether it is not known how long it lasted, only for how long at least."""
+        return self.seen_ns != self.end_ns
 
 
 def find(series: Series, origin_ns: int, injected_ns: int | None) -> list[Outage]:
@@ -38,7 +49,8 @@ def find(series: Series, origin_ns: int, injected_ns: int | None) -> list[Outage
     last = unacked[np.searchsorted(unacked, end_row) - 1]
     starts = series.scheduled_ns[first]
     ends = _first_ack_from(series, injected_ns)[last + 1]
-    return _joined(starts.tolist(), ends.tolist())
+    seen = np.where(_was_away_after(series, last), series.scheduled_ns[last], np.minimum(ends, series.end_ns))
+    return _joined(starts.tolist(), ends.tolist(), seen.tolist())
 
 
 def first_ack_ns(series: Series, outages: Sequence[Outage], injected_ns: int) -> int | None:
@@ -80,11 +92,22 @@ def _first_ack_from(series: Series, injected_ns: int | None) -> Integers:
     return np.minimum.accumulate(returns[::-1])[::-1]
 
 
-def _joined(starts: list[int], ends: list[int]) -> list[Outage]:
-    joined: list[tuple[int, int]] = []
-    for start, end in zip(starts, ends, strict=True):
+def _was_away_after(series: Series, rows: Integers) -> Mask:
+    """Return for each of these rows whether the client was away between it and the next one."""
+    pauses_ns = np.diff(series.scheduled_ns)
+    if not len(pauses_ns):
+        return np.zeros(len(rows), dtype=bool)
+    limit_ns = max(SILENCE_NS, SILENCE_TIMES * int(np.median(pauses_ns)))
+    away = np.append(pauses_ns > limit_ns, False)  # after its last row a client is not away but done
+    return away[rows]
+
+
+def _joined(starts: list[int], ends: list[int], seen: list[int]) -> list[Outage]:
+    joined: list[tuple[int, int, int]] = []
+    for start, end, known in zip(starts, ends, seen, strict=True):
         if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+            first, before, known_before = joined[-1]
+            joined[-1] = (first, end, known) if end >= before else (first, before, known_before)
         else:
-            joined.append((start, end))
-    return [Outage(start, None if end == NEVER else end) for start, end in joined]
+            joined.append((start, end, known))
+    return [Outage(start, None if end == NEVER else end, known) for start, end, known in joined]

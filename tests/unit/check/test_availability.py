@@ -196,6 +196,34 @@ def test_phases_are_told_apart_by_vantage_and_latencies_are_given_for_each_route
     assert of_route["read", "before"]["latency_p99_seconds"] == 0.009
 
 
+def test_an_outage_in_which_its_client_was_away_lasted_at_least_while_it_was_seen() -> None:
+    """A prober that dies and comes back 5 s later does not make an outage of 5 s."""
+    away = [row for row in load([(1000, 2000)]) if not at(1500) <= row["scheduled_ns"] < at(6500)]
+    figures = figures_of(away)
+    assert outages_of(figures) == [(at(1000), at(6502))]  # somewhere in between it ended
+    assert figures["failover_seconds"] == 0.49
+    assert figures["lower_bounds"] == ["failover_seconds", "write_outage_seconds"]
+    back = [row for row in load([(1000, 6600)]) if not at(1500) <= row["scheduled_ns"] < at(6500)]
+    assert (figures_of(back)["failover_seconds"], figures_of(back)["lower_bounds"]) == (5.602, [])
+    gone = [*load([(1000, 2000)], last_ms=1500), *load([(1000, 3000)], vantage="b")]
+    assert figures_of(gone)["failover_seconds"] == 2.002
+    assert figures_of(gone)["lower_bounds"] == ["failover_seconds", "write_outage_seconds"]
+
+
+def test_a_pause_that_is_usual_for_a_client_is_no_absence() -> None:
+    figures = figures_of(load([(1000, 3000)], every_ms=500))
+    assert (outages_of(figures), figures["lower_bounds"]) == ([(at(1000), at(3002))], [])
+
+
+def test_what_a_client_that_died_may_have_sent_says_nothing_of_who_was_served() -> None:
+    rows = load()
+    made_up = [operation(ms, "info", None, session=-1 - ms) for ms in range(3005, 3505, 10)]
+    for row in made_up:
+        row["return_ns"] = None
+    figures = figures_of([*rows, *made_up])
+    assert (figures["outages"], figures["operations"]) == (0, len(rows))
+
+
 def test_a_series_has_its_acks_and_its_own_lower_bound() -> None:
     figures = figures_of(load([(1000, 10_000)]) + load(op="read"))
     read, write = figures["series"]

@@ -247,7 +247,7 @@ def test_a_run_without_evidence_or_scan_claims_nothing_about_what_survived() -> 
     assert "  - There is no evidence that the kill of pg-0 was live." in lines
     assert ["acked writes lost", "forbidden", "not measured", "unknown"] in table_of(lines, "promised")
     rows = table_of(lines, "every vantage")
-    assert rows[0][3:9] == ["≥ 19.993 s", "1,000", "334", "?", "?", "?"]
+    assert rows[0][3:9] == ["≥ 19.973 s", "1,000", "334", "?", "?", "?"]
     assert "no stamp from the server; probes' first ack not seen (no commit was" in "\n".join(lines)
     assert rows[0][9:] == ["100 %", "0 %", "-", "-", "-"]
 
