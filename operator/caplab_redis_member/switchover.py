@@ -2,15 +2,20 @@
 
 It takes the same steps as the operator's own switchover (handlers/redis/switchover.py): writes are paused, the replicas
 catch up, a Sentinel promotes one of them, the old primary follows it, and its clients are disconnected. So no
-acknowledged write is lost. If a step does not succeed in time, a member that ends does so as it would have without a
-switchover, with writes still paused; with `now` it goes on as the primary.
+acknowledged write is lost. One Sentinel is told, once; whatever it answers, from then on another member may be primary,
+and the pause is ended only when this one follows it, or when all Sentinels say that no failover is under way.
+
+If a step does not succeed in time, a member that ends does so as it would have without a switchover, with writes still
+paused. With `now` it begins only if every other member has all data, and goes on as the primary if nobody took over.
 """
 
 from __future__ import annotations
 
+import signal
+import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -23,14 +28,21 @@ from .config import MASTER, REDIS_PORT, SENTINEL_PORT, MemberConfig, load_config
 _ALL_CAUGHT_UP_SECONDS = 3.0  # a linked replica takes milliseconds
 _ONE_CAUGHT_UP_SECONDS = 10.0  # from the beginning; by then Sentinels, which ask once a second, know the furthest one
 _PROMOTED_SECONDS = 8.0
+# A paused primary does not pass on what Sentinels publish by it, and after downAfter they miss it: so a member that
+# stays does not keep writes back for long before a Sentinel is told.
+_STAYING_CAUGHT_UP_SECONDS = 0.5
 _PAUSE_MILLISECONDS = 60_000  # longer than a pod that ends still lives
+_STAYING_PAUSE_MILLISECONDS = 30_000  # longer than all that is waited for
+_TAKEN_UP_SECONDS = 1.0  # until a Sentinel that was slow to answer shows that it has begun
 _POLL_SECONDS = 0.05
+_FOLLOWING_SECONDS = 5.0
 # Within this each node's Services lead to the new primary, as the operator has it. A client that reconnects sooner
 # reaches the old one, so it is sent away several times.
 _SERVICES_FOLLOW_SECONDS = 0.5
 _SENT_AWAY_EVERY_SECONDS = 0.125
 _SEND_AWAY = ("CLIENT", "KILL", "TYPE", "normal")
-_FAILING_OVER = "INPROG"  # a failover is already under way
+_IN_PROGRESS = "INPROG"  # a failover is already under way
+_FAILING_OVER = "failover_in_progress"
 
 Log = Callable[[str], None]
 _T = TypeVar("_T")
@@ -43,6 +55,14 @@ class Replica:
     host: str
     linked: bool
     offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinel:
+    """Whom a Sentinel names as primary, and whether it is making another one."""
+
+    names: str | None
+    fails_over: bool
 
 
 @dataclass(kw_only=True)
@@ -58,88 +78,150 @@ class Switchover:
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
     _began: float = field(init=False, default=0.0)
+    _told: bool = field(init=False, default=False)  # a failover may be under way
+    _follows: bool = field(init=False, default=False)  # this member follows the new primary
 
     def run(self) -> bool:
-        """Switch over, and return whether another member is primary now."""
+        """Switch over, and return whether another member is primary now, and this one follows it."""
         self._began = self.clock()
         if not self._is_primary():
             if self.stays:
                 self.log("not done: this member is not a primary with replicas")
             return False
-        if not self._replicas():
-            self.log("not done: no replica answered")
+        if problem := self._objection():
+            self.log(f"not done: {problem}")
             return False
-        self._command(("CLIENT", "PAUSE", str(_PAUSE_MILLISECONDS), "WRITE"))
+        milliseconds = _STAYING_PAUSE_MILLISECONDS if self.stays else _PAUSE_MILLISECONDS
         try:
-            new, problem = self._hand_over()
-            if new is None:
-                self.log(f"not done: {problem}")
+            is_paused = self._command(("CLIENT", "PAUSE", str(milliseconds), "WRITE"))
+            if self.stays and not is_paused:
+                self.log("not done: writes could not be held back")
                 return False
-            self._follow(new)
+            new, problem = self._hand_over()
+            if new:
+                self._follow(new)
         finally:
             if self.stays:
-                self._command(("CLIENT", "UNPAUSE"))
+                self._take_writes_again()
+        if not self._follows:
+            self.log(f"not done: {problem or f'this member does not follow {new}'}")
+            return False
         self.log(f"{new} is primary now, after {self.clock() - self._began:.1f} s")
         return True
-
-    def _hand_over(self) -> tuple[str | None, str]:
-        """Have a Sentinel promote a replica that has everything. Returns its host, or None and why none is."""
-        if not self._await_caught_up():
-            return None, "no replica has caught up"
-        new = self._await_promotion() if self._begin_failover() else None
-        return new, "" if new else "no Sentinel made another member primary"
 
     def _is_primary(self) -> bool:
         own = self._info(self.config.host)
         return own is not None and own.get("role") == "master" and len(self.config.members) > 1
 
-    def _await_caught_up(self) -> bool:
-        """Wait until all replicas have caught up; after 3 s, until one has."""
-        for elapsed in self._poll_until(self._began + _ONE_CAUGHT_UP_SECONDS):
+    def _objection(self) -> str:
+        """Return what speaks against it before anything is changed; '' if nothing does."""
+        replicas = self._replicas()
+        if not replicas:
+            return "no replica answered"
+        if not self.stays:
+            return ""
+        linked = {replica.host for replica in replicas if replica.linked}
+        if lacking := [host for host in self.config.others if host not in linked]:
+            return f"{lacking[0].partition('.')[0]} is no replica that follows"
+        sentinels = self._sentinels()
+        if sum(each.names == self.config.host for each in sentinels.values()) * 2 <= len(self.config.sentinels):
+            return "most Sentinels do not name this member as primary"
+        return "a failover is under way already" if any(each.fails_over for each in sentinels.values()) else ""
+
+    def _hand_over(self) -> tuple[str | None, str]:
+        """Have a Sentinel promote a replica that has everything. Returns its host, or None and why none is."""
+        complete = self._await_caught_up()
+        if not complete:
+            return None, "no replica has caught up"
+        new = self._await_promotion(complete) if self._begin_failover() else None
+        return new, "" if new else "no Sentinel made another member primary"
+
+    def _await_caught_up(self) -> Collection[str]:
+        """Wait until all replicas have caught up; after 3 s, until one has. Returns those that have.
+
+        A member that stays waits for all, and for less.
+        """
+        wait = _STAYING_CAUGHT_UP_SECONDS if self.stays else _ONE_CAUGHT_UP_SECONDS
+        for elapsed in self._poll_until(self.clock() + wait):
             own, replicas = self._info(self.config.host), self._replicas()
-            if own is None or not replicas:
+            if own is None or own.get("role") != "master" or not replicas:
+                return ()
+            ready = {each.host for each in replicas if each.linked and each.offset >= int(own["master_repl_offset"])}
+            enough = len(self.config.others) if self.stays else len(replicas)
+            if len(ready) >= enough or (ready and not self.stays and elapsed > _ALL_CAUGHT_UP_SECONDS):
+                return ready
+        return ()
+
+    def _begin_failover(self) -> bool:
+        """Ask one Sentinel that still names this member to begin a failover; whether one may be under way.
+
+        A Sentinel that is told asks no other for its vote, so no second one is told if the first may have begun.
+        """
+        for _ in self._poll_until(self.clock() + _PROMOTED_SECONDS / 2):
+            sentinels = self._sentinels()
+            if not sentinels:
                 return False
-            ready = [replica.linked and replica.offset >= int(own["master_repl_offset"]) for replica in replicas]
-            if all(ready) or (any(ready) and elapsed > _ALL_CAUGHT_UP_SECONDS):
+            if any(each.fails_over or each.names != self.config.host for each in sentinels.values()):
+                self._told = True
+                return True
+            if self._fail_over(min(sentinels)):
                 return True
         return False
 
-    def _begin_failover(self) -> bool:
-        """Ask a Sentinel that still names this member to begin a failover; whether one is under way."""
-        for _ in self._poll_until(self.clock() + _PROMOTED_SECONDS / 2):
-            names = self._ask_each(self.config.sentinels, self._named_by)
-            if not names:
-                return False
-            for sentinel in [host for host, named in names.items() if named == self.config.host]:
-                if self._fail_over(sentinel):
-                    return True
-            if any(named and named != self.config.host for named in names.values()):
-                return True  # a failover is already under way
-        return False
-
     def _fail_over(self, sentinel: str) -> bool:
+        """Tell a Sentinel to fail over, and return whether it may do so. No answer does not mean that it does not."""
+        self._told = True
         try:
             self.config.ask(sentinel, ("SENTINEL", "FAILOVER", MASTER), port=SENTINEL_PORT)
         except Refusal as refusal:
-            return _FAILING_OVER in str(refusal)
+            self._told = _IN_PROGRESS in str(refusal)
+        except (ConnectionRefusedError, socket.gaierror):  # it was not sent
+            self._told = False
         except OSError:
-            return False
-        return True
+            pass
+        return self._told
 
-    def _await_promotion(self) -> str | None:
-        for _ in self._poll_until(self.clock() + _PROMOTED_SECONDS):
-            infos = self._ask_each(self.config.others, self._info)
+    def _await_promotion(self, complete: Collection[str]) -> str | None:
+        """Wait until a replica that had everything is a primary; another one's role tells nothing."""
+        told = self.clock()
+        for _ in self._poll_until(told + _PROMOTED_SECONDS):
+            infos = self._ask_each(tuple(sorted(complete)), self._info)
             if new := next((host for host, info in infos.items() if info["role"] == "master"), None):
                 return new
-            if not infos:
+            if not infos and not self.stays:
+                return None
+            if self.stays and self.clock() > told + _TAKEN_UP_SECONDS and self._is_over():
                 return None
         return None
 
     def _follow(self, new: str) -> None:
-        self._command(("REPLICAOF", new, str(REDIS_PORT)), ("CONFIG", "REWRITE"), _SEND_AWAY)
+        """Follow the new primary, and send clients away to it."""
+        for _ in self._poll_until(self.clock() + _FOLLOWING_SECONDS):
+            self._command(("REPLICAOF", new, str(REDIS_PORT)), ("CONFIG", "REWRITE"), _SEND_AWAY)
+            own = self._info(self.config.host) or {}
+            if own.get("role") == "slave" and own.get("master_host") == new:
+                self._follows = True
+                break
         for _ in range(round(_SERVICES_FOLLOW_SECONDS / _SENT_AWAY_EVERY_SECONDS)):
             self.pause(_SENT_AWAY_EVERY_SECONDS)
             self._command(_SEND_AWAY)
+
+    def _take_writes_again(self) -> None:
+        """End the pause, unless another member may become primary while this one still is."""
+        if self._told and not self._follows and not self._is_over():
+            seconds = _STAYING_PAUSE_MILLISECONDS // 1000
+            self.log(f"a failover may still be under way: writes are held back for up to {seconds} s more")
+            return
+        for _ in self._poll_until(self.clock() + _FOLLOWING_SECONDS):
+            if self._command(("CLIENT", "UNPAUSE")):
+                return
+
+    def _is_over(self) -> bool:
+        """Check whether every Sentinel names this member, and none makes another one primary."""
+        sentinels = self._sentinels()
+        return len(sentinels) == len(self.config.sentinels) and not any(
+            each.fails_over or each.names != self.config.host for each in sentinels.values()
+        )
 
     def _replicas(self) -> list[Replica]:
         infos = self._ask_each(self.config.others, self._info)
@@ -156,23 +238,30 @@ class Switchover:
             return None
         return info if "role" in info else None
 
-    def _named_by(self, sentinel: str) -> str | None:
+    def _sentinels(self) -> dict[str, Sentinel]:
+        """Return what each Sentinel that answers says of the primary."""
+        return self._ask_each(self.config.sentinels, self._sentinel)
+
+    def _sentinel(self, host: str) -> Sentinel | None:
         try:
-            master = pairs(self.config.ask(sentinel, ("SENTINEL", "MASTER", MASTER), port=SENTINEL_PORT)[0])
+            master = pairs(self.config.ask(host, ("SENTINEL", "MASTER", MASTER), port=SENTINEL_PORT)[0])
         except (OSError, Refusal):
             return None
-        return master.get("ip")
+        return Sentinel(master.get("ip"), _FAILING_OVER in str(master.get("flags", "")).split(","))
 
     def _ask_each(self, hosts: tuple[str, ...], answer: Callable[[str], _T | None]) -> dict[str, _T]:
         with ThreadPoolExecutor(max(1, len(hosts))) as pool:
             answers = dict(zip(hosts, pool.map(answer, hosts), strict=True))
         return {host: value for host, value in answers.items() if value is not None}
 
-    def _command(self, *commands: tuple[str, ...]) -> None:
+    def _command(self, *commands: tuple[str, ...]) -> bool:
+        """Have this member do something, and return whether it said that it did."""
         try:
             self.config.ask(self.config.host, *commands)
         except (OSError, Refusal) as refusal:
             self.log(f"refused: {refusal}")
+            return False
+        return True
 
     def _poll_until(self, end: float) -> Iterator[float]:
         """Yield the seconds since the switchover began, again and again until end, a time of the clock."""
@@ -188,6 +277,7 @@ def main(now: bool) -> int:
     another member is primary.
     """
     if now:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that writes are taken again
         done = Switchover(config=load_config(), stays=True, log=lambda text: print(text, file=sys.stderr)).run()
         return 0 if done else 1
     try:

@@ -54,6 +54,7 @@ class FakeCluster:
     flags: str = "master"  # of the primary, as Sentinels have them
     records: dict[str, str] = field(default_factory=dict)  # the waiting members' records
     commands: list[str] = field(default_factory=list)
+    deaf_to: tuple[str, ...] = ()  # commands that get no answer, and are not done
     now: float = 0.0
 
     def ask(
@@ -71,6 +72,10 @@ class FakeCluster:
         if command == "INFO replication":
             return self.members[host].info()
         self.commands.append(f"{host.partition('.')[0]} {command}")
+        if any(command.startswith(deaf) for deaf in self.deaf_to):
+            raise TimeoutError
+        if command.startswith("REPLICAOF "):
+            self.members[host].follows = command.split()[1]
         return "OK"
 
     def _sentinel(self, host: str, command: str) -> Answer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -99,22 +101,100 @@ def test_a_failover_that_somebody_else_began_is_awaited(monkeypatch: pytest.Monk
     assert cluster.commands[-len(FOLLOW) :] == FOLLOW
 
 
-def test_a_member_that_stays_takes_writes_again_whatever_came_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+STAYING_PAUSE = "rd-0 CLIENT PAUSE 30000 WRITE"
+
+
+def test_a_member_that_stays_takes_writes_again_once_it_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = fake_cluster(on_failover=promote(HOSTS[1]))
     assert switchover_in(monkeypatch, cluster, stays=True)
-    assert cluster.commands == [PAUSE, FAILOVER, *FOLLOW, UNPAUSE]
-    refused, told = replace(fake_cluster(), names={}), list[str]()
-    assert not switchover_in(monkeypatch, refused, stays=True, log=told.append)
-    assert refused.commands == [PAUSE, UNPAUSE]
-    assert told == ["not done: no Sentinel made another member primary"]
+    assert cluster.commands == [STAYING_PAUSE, FAILOVER, *FOLLOW, UNPAUSE]
 
-    def interrupt(_: FakeCluster) -> None:
-        raise KeyboardInterrupt
 
-    interrupted = fake_cluster(on_failover=interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        switchover_in(monkeypatch, interrupted, stays=True)
-    assert interrupted.commands == [PAUSE, FAILOVER, UNPAUSE]
+BEHIND = {HOSTS[0]: Member(), HOSTS[1]: Member(HOSTS[0]), HOSTS[2]: Member(HOSTS[0], offset=40)}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "commands", "why"),
+    [
+        (replace(fake_cluster(), names={}), [], "most Sentinels do not name this member as primary"),
+        (fake_cluster(names=HOSTS[1]), [], "most Sentinels do not name this member as primary"),
+        (fake_cluster(flags="master,failover_in_progress"), [], "a failover is under way already"),
+        (fake_cluster({HOSTS[0]: Member(), HOSTS[1]: Member(HOSTS[0])}), [], "rd-2 is no replica that follows"),
+        (fake_cluster(deaf_to=("CLIENT PAUSE",)), [STAYING_PAUSE], "writes could not be held back"),
+        (fake_cluster(BEHIND), [STAYING_PAUSE], "no replica has caught up"),
+        (fake_cluster(on_failover=refuse("NOGOODSLAVE")), [STAYING_PAUSE], "no Sentinel made another member primary"),
+    ],
+    ids=["no Sentinels", "another is named", "under way", "a replica is away", "deaf", "behind", "refused"],
+)
+def test_a_member_that_stays_takes_writes_again_where_nobody_can_have_taken_over(
+    monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, commands: list[str], why: str
+) -> None:
+    told: list[str] = []
+    assert not switchover_in(monkeypatch, cluster, stays=True, log=told.append)
+    assert [each for each in cluster.commands if each != FAILOVER] == [*commands, *[UNPAUSE] * bool(commands)]
+    assert told[-1] == f"not done: {why}"
+
+
+def under_way(cluster: FakeCluster) -> None:
+    cluster.flags = "master,failover_in_progress"
+
+
+def under_way_and_over(cluster: FakeCluster) -> None:
+    under_way(cluster)
+    end = cluster.now + 3
+
+    def later(now: FakeCluster) -> None:
+        if now.now > end:
+            now.flags = "master"
+
+    cluster.each_pause = later
+
+
+def interrupted(cluster: FakeCluster) -> None:
+    under_way(cluster)
+    raise KeyboardInterrupt
+
+
+def unanswered(cluster: FakeCluster) -> None:
+    under_way(cluster)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("happens", [under_way, interrupted, unanswered])
+def test_writes_stay_held_back_while_another_may_become_primary(
+    monkeypatch: pytest.MonkeyPatch, happens: Callable[[FakeCluster], None]
+) -> None:
+    cluster, told = fake_cluster(on_failover=happens), list[str]()
+    with contextlib.suppress(KeyboardInterrupt):
+        assert not switchover_in(monkeypatch, cluster, stays=True, log=told.append)
+    assert cluster.commands == [STAYING_PAUSE, FAILOVER]  # one Sentinel was told, once
+    assert "a failover may still be under way: writes are held back for up to 30 s more" in told
+
+
+def test_a_former_primary_that_is_back_is_not_taken_for_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def promote_later(cluster: FakeCluster) -> None:
+        cluster.each_pause = promote(HOSTS[1])
+
+    back = {HOSTS[0]: Member(), HOSTS[1]: Member(HOSTS[0]), HOSTS[2]: Member(offset=40)}
+    cluster = fake_cluster(back, on_failover=promote_later)
+    assert switchover_in(monkeypatch, cluster)
+    assert cluster.commands == [PAUSE, FAILOVER, *FOLLOW]
+
+
+def test_a_failover_that_came_to_nothing_lets_a_member_that_stays_take_writes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = fake_cluster(on_failover=under_way_and_over)
+    assert not switchover_in(monkeypatch, cluster, stays=True)
+    assert cluster.commands == [STAYING_PAUSE, FAILOVER, UNPAUSE]
+    assert 3 < cluster.now < 5
+
+
+def test_a_member_that_cannot_follow_takes_no_writes_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, told = fake_cluster(on_failover=promote(HOSTS[1]), deaf_to=("REPLICAOF",)), list[str]()
+    assert not switchover_in(monkeypatch, cluster, stays=True, log=told.append)
+    assert UNPAUSE not in cluster.commands
+    assert told[-1] == f"not done: this member does not follow {HOSTS[1]}"
 
 
 def test_a_replica_that_is_asked_for_a_switchover_says_that_it_is_none(

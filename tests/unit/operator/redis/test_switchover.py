@@ -44,6 +44,9 @@ class Cluster:
     lag: int = 2
     promotes: bool = True
     refuses: str = ""
+    fails_over: bool = False  # the Sentinel says that it goes on with it
+    deaf_to: str = ""  # a command that the old primary does not do
+    alone: bool = False  # the replica does not answer
     sent: list[str] = field(default_factory=list)
     _looks_to_promotion: int | None = None
 
@@ -65,14 +68,15 @@ class Cluster:
             settings={},
         )
         names = "rd-1" if new else "rd-0"
-        sentinel = Sentinel(names=names, flags=frozenset({"master"}), replicas=(), others=0, settings={}, periods={})
-        return ObservedRedis(
-            place=PLACE, began=0.0, members={"rd-0": old, "rd-1": other}, sentinels={"rd-sentinel-0": sentinel}
-        )
+        flags = frozenset({"master", "failover_in_progress"} if self.fails_over else {"master"})
+        sentinel = Sentinel(names=names, flags=flags, replicas=(), others=0, settings={}, periods={})
+        members = {"rd-0": old} if self.alone else {"rd-0": old, "rd-1": other}
+        return ObservedRedis(place=PLACE, began=0.0, members=members, sentinels={"rd-sentinel-0": sentinel})
 
     def send_to_member(self, _place: Place, to: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
         self.sent += [f"{to.name} {' '.join(command)}" for command in commands]
-        return []
+        deaf = self.deaf_to and any(" ".join(command).startswith(self.deaf_to) for command in commands)
+        return ["timed out"] if deaf else []
 
     def send_to_sentinel(self, _place: Place, _to: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
         self.sent += [" ".join(command) for command in commands]
@@ -90,13 +94,14 @@ def carry_out(
         monkeypatch.setattr(observe, name, getattr(cluster, name))
     monkeypatch.setattr(redis_switchover, "_CATCH_UP_SECONDS", step_seconds)
     monkeypatch.setattr(redis_switchover, "_SWITCHOVER_SECONDS", step_seconds)
+    monkeypatch.setattr(redis_switchover, "_FOLLOW_SECONDS", step_seconds)
     monkeypatch.setattr(redis_switchover, "_SERVICES_FOLLOW_SECONDS", 0)
     shown: list[ObservedRedis] = []
     began = replace(cluster.look(PLACE), began=0.0)
     return switch_over(SPEC, began, PLACE.sentinels[0], shown.append), shown
 
 
-PAUSE, UNPAUSE = "rd-0 CLIENT PAUSE 6000 WRITE", "rd-0 CLIENT UNPAUSE"
+PAUSE, UNPAUSE = "rd-0 CLIENT PAUSE 30000 WRITE", "rd-0 CLIENT UNPAUSE"
 FAILOVER = "SENTINEL FAILOVER caplab"
 
 
@@ -122,10 +127,18 @@ def test_no_write_is_taken_from_before_the_choice_until_the_old_primary_follows(
     ("cluster", "expected"),
     [
         (Cluster(lag=10_000), [PAUSE, UNPAUSE]),
-        (Cluster(refuses="-INPROG"), [PAUSE, FAILOVER, UNPAUSE]),
+        (Cluster(lag=0, alone=True), [PAUSE, UNPAUSE]),
+        (Cluster(refuses="NOGOODSLAVE No suitable replica to promote"), [PAUSE, FAILOVER, UNPAUSE]),
         (Cluster(promotes=False), [PAUSE, FAILOVER, UNPAUSE]),
+        (Cluster(deaf_to="CLIENT PAUSE"), [PAUSE]),
     ],
-    ids=["a replica does not catch up", "the Sentinel refuses", "nobody is promoted"],
+    ids=[
+        "a replica does not catch up",
+        "no replica answers",
+        "the Sentinel refuses",
+        "nobody is promoted",
+        "writes are not held back",
+    ],
 )
 def test_where_it_does_not_come_to_that_the_primary_takes_writes_again(
     monkeypatch: pytest.MonkeyPatch, cluster: Cluster, expected: list[str]
@@ -133,3 +146,22 @@ def test_where_it_does_not_come_to_that_the_primary_takes_writes_again(
     done, _ = carry_out(monkeypatch, cluster, step_seconds=0.2)
     assert not done
     assert cluster.sent == expected
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        Cluster(promotes=False, fails_over=True),
+        Cluster(refuses="INPROG Failover already in progress", fails_over=True),  # somebody else's
+        Cluster(refuses="timed out", fails_over=True),  # it may have begun all the same
+        Cluster(deaf_to="REPLICAOF"),
+    ],
+    ids=["it goes on", "another began it", "the Sentinel does not answer", "the old primary does not follow"],
+)
+def test_writes_stay_held_back_while_another_may_become_primary(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster
+) -> None:
+    done, _ = carry_out(monkeypatch, cluster, step_seconds=0.2)
+    assert not done
+    assert UNPAUSE not in cluster.sent
+    assert cluster.sent.count(FAILOVER) == 1
