@@ -71,7 +71,8 @@ class Prepared:
 class Sent:
     """A statement as sent: its levels, its profile, and its host (None: the driver's choice).
 
-    stamp: the client's time in microseconds since 1970; None if the coordinator stamps it.
+    stamp: the client's time in microseconds since 1970; None if the coordinator stamps it. idempotent: what the
+    statement was marked as when it was sent.
     """
 
     bound: Bound
@@ -79,14 +80,16 @@ class Sent:
     host: Host | None
     seconds: float
     stamp: int | None = None
+    idempotent: bool = False
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A planted result instead of an answer: an error, after so many coordinators; or none at all (hang)."""
+    """A planted result instead of an answer: an error, after so many coordinators and retries; or none (hang)."""
 
     error: Exception | None = None
     asked: int = 1
+    retries: int = 0
     hang: bool = False
 
 
@@ -95,6 +98,7 @@ class Request:
 
     def __init__(self) -> None:
         self.attempted_hosts: list[Host] = []
+        self._query_retries = 0
         self.coordinator_host: Host | None = None
         self.has_more_pages = False
         self._paging_state: bytes | None = None
@@ -121,6 +125,7 @@ class FakeRing:
     tables: set[str] = field(default_factory=lambda: set(TABLES))
     keyspace: bool = True
     agreed: bool = True
+    client_timestamps: bool = True
     refused: list[Exception] = field(default_factory=list)  # instead of connections
     connecting: threading.Event | None = None  # connections wait for it
     down: set[str] = field(default_factory=set)
@@ -294,7 +299,7 @@ class Session:
     def __init__(self, ring: FakeRing, cluster: Any = None) -> None:
         self._ring = ring
         self._cluster = cluster
-        self.use_client_timestamp = cluster is not None
+        self.use_client_timestamp = ring.client_timestamps
 
     def prepare(self, text: str) -> Prepared:
         if not any(f"{KEYSPACE}.{table}" in text for table in self._ring.tables):
@@ -317,11 +322,18 @@ class Session:
         self, bound: Bound, timeout: float, execution_profile: object, host: Host | None, paging_state: bytes | None
     ) -> Request:
         # The driver's own session stamps a request in the same way, for any statement.
-        stamp = self._cluster.timestamp_generator() if self.use_client_timestamp else None
+        stamp = self._cluster.timestamp_generator() if self.use_client_timestamp and self._cluster else None
         ring, request, sent = (
             self._ring,
             Request(),
-            Sent(bound=bound, profile=execution_profile, host=host, seconds=timeout, stamp=stamp),
+            Sent(
+                bound=bound,
+                profile=execution_profile,
+                host=host,
+                seconds=timeout,
+                stamp=stamp,
+                idempotent=bound.is_idempotent,
+            ),
         )
         ring.sent.append(sent)
         planted = ring.planted.pop(0) if ring.planted else None
@@ -329,6 +341,7 @@ class Session:
             planted = Planted(NoHostAvailable("down", {}), 0)
         hosts = [host] if host else [Host(address) for address in ring.addresses if address not in ring.down]
         request.attempted_hosts = [host for host in hosts if host][: planted.asked if planted else 1]
+        request._query_retries = planted.retries if planted else 0
         if planted and planted.hang:
             ring.hanging.append(request)
         elif planted:

@@ -51,8 +51,10 @@ class DriverConnection:
             return None
         bound = prepared.bind(statement.values)
         bound.consistency_level = statement.level
-        # What is idempotent may be sent speculatively; an increment and a lightweight transaction may not.
-        bound.is_idempotent = statement.kind in (Kind.READ, Kind.WRITE)
+        # What is idempotent may be sent to another coordinator too. An increment and a lightweight transaction are not,
+        # nor is a write that its coordinator stamps: the second one would stamp it later, and newer.
+        is_same_write = statement.kind is Kind.WRITE and self.session.use_client_timestamp
+        bound.is_idempotent = statement.kind is Kind.READ or is_same_write
         if statement.serial is not None:
             bound.serial_consistency_level = statement.serial
         return bound

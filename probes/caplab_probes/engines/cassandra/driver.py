@@ -1,4 +1,4 @@
-"""cassandra-driver, set up so that nothing is retried or hidden, and its answers brought to asyncio.
+"""cassandra-driver, set up so that nothing is hidden or retried unasked, and its answers brought to asyncio.
 
 The driver has threads of its own: one that reads and writes for all clusters, one for heartbeats, and some that
 connect. A function here that blocks says so, and belongs in a thread; the others may be called from the event loop.
@@ -163,6 +163,7 @@ def send(
     request = session.execute_async(bound, timeout=seconds, execution_profile=profile, host=host, paging_state=more)
 
     def deliver(rows: Any, error: Exception | None = None) -> None:  # in one of the driver's threads
+        bound.is_idempotent = False  # it is answered: a connection that breaks later has nothing to be sent again
         answer = _answer(request, rows, error)
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(_resolve, future, answer)
@@ -180,6 +181,8 @@ def _answer(request: Any, rows: Any, error: Exception | None) -> Answer:
     asked = request.attempted_hosts
     server = request.coordinator_host or (asked[-1] if asked else None)
     more = ResultSet(request, rows).paging_state if error is None and request.has_more_pages else None
+    # A host is appended after the statement was sent to it, in another thread: a retry counts from its decision on.
+    count = len(asked) + request._query_retries
     return Answer(
-        rows=tuple(rows or ()), error=error, asked=len(asked), server=server.address if server else None, more=more
+        rows=tuple(rows or ()), error=error, asked=count, server=server.address if server else None, more=more
     )

@@ -85,7 +85,7 @@ def test_a_level_goes_with_each_write_and_a_serial_one_is_a_transaction(level: s
         serial = request.bound.serial_consistency_level
         assert (serial and ConsistencyLevel.value_to_name[serial]) == (level if level in commit else None)
         # A transaction that is sent twice might not find what its first half did.
-        assert request.bound.is_idempotent == (level not in commit)
+        assert request.idempotent == (level not in commit)
 
 
 @pytest.mark.parametrize("level", [*READ_LEVELS, None])
@@ -93,7 +93,22 @@ def test_a_level_goes_with_each_read(level: str | None) -> None:
     ring = FakeRing()
     asyncio.run(perform(ring, replace(READ, level=level)))
     assert ConsistencyLevel.value_to_name[ring.sent[0].bound.consistency_level] == (level or "QUORUM")
-    assert ring.sent[0].bound.is_idempotent
+    assert ring.sent[0].idempotent
+
+
+def test_a_write_that_its_coordinator_stamps_is_not_sent_to_another_one() -> None:
+    """The second one's stamp would be newer than that of a write in between."""
+    ring = FakeRing(client_timestamps=False)
+    asyncio.run(perform(ring, WRITE, READ))
+    assert [request.idempotent for request in ring.sent] == [False, True]
+
+
+def test_what_is_answered_is_not_sent_again_when_its_connection_breaks() -> None:
+    """The driver would ask another member then, although the operation is over."""
+    ring = FakeRing()
+    asyncio.run(perform(ring, WRITE))
+    assert ring.sent[0].idempotent
+    assert not ring.sent[0].bound.is_idempotent
 
 
 def test_a_transaction_writes_a_register_that_is_new_then_a_newer_value_and_never_an_older_one() -> None:
@@ -128,7 +143,7 @@ def test_a_compare_and_set_shows_what_it_found() -> None:
     assert [result.observed for result in (first, second, third, absent)] == [None, CAS.value, 99, None]
     assert read.value == 99
     assert {request.bound.serial_consistency_level for request in ring.sent[:4]} == {ConsistencyLevel.SERIAL}
-    assert not any(request.bound.is_idempotent for request in ring.sent[:4])
+    assert not any(request.idempotent for request in ring.sent[:4])
 
 
 def test_a_register_that_all_write_takes_any_value_whatever_is_there() -> None:
@@ -151,7 +166,7 @@ def test_a_counter_counts_at_its_level_and_is_never_sent_twice() -> None:
         "QUORUM",
         "ONE",
     ]
-    assert [request.bound.is_idempotent for request in ring.sent] == [False, False, True]
+    assert [request.idempotent for request in ring.sent] == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +228,7 @@ def test_no_second_step_is_sent_when_the_first_was_not_answered() -> None:
     [
         (Planted(Unavailable("not enough")), Outcome("fail", "no-quorum"), "cs-0"),
         (Planted(Unavailable("not enough"), asked=2), Outcome("info", "no-quorum"), "cs-1"),
+        (Planted(Unavailable("not enough"), retries=1), Outcome("info", "no-quorum"), "cs-0"),  # of the retry
         (Planted(ConnectionShutdown("closed")), Outcome("info", "closed"), "cs-0"),
         (Planted(NoHostAvailable("nobody", {}), asked=0), REFUSED, None),
     ],
