@@ -312,19 +312,33 @@ def slow_outages(rows: list[Row], origin: int, injected: int | None) -> list[Slo
         failed = [row["scheduled_ns"] for row in run if row["outcome"] != "ok"]
         acks = [row["return_ns"] for row in rows if row["scheduled_ns"] > failed[-1] and ends_outages(row, injected)]
         end = min(acks, default=float("inf"))
-        outages.append((failed[0], end, failed[-1] if away_after(rows, failed[-1]) else min(end, last_of(rows))))
-    return slow_joined(outages)
+        outages.append((failed[0], end, end))
+    return [(start, end, slow_seen(rows, start, end)) for start, end, _ in slow_joined(outages)]
 
 
-def last_of(rows: list[Row]) -> int:
-    return max(max(row["scheduled_ns"], row["return_ns"] or 0) for row in rows)
+def slow_seen(rows: list[Row], start: float, end: float) -> float:
+    """Return until when the rows of a vantage show that an outage lasted."""
+    seen = min(end, last_of(rows))
+    for gone, back in slow_absences(rows):
+        if start <= gone and back <= end < back + 2_000_000_000:
+            seen = max(row["scheduled_ns"] for row in rows if row["outcome"] != "ok" and row["scheduled_ns"] <= gone)
+    return seen
 
 
-def away_after(rows: list[Row], when: int) -> bool:
+def last_of(rows: list[Row]) -> float:
+    return float(max(max(row["scheduled_ns"], row["return_ns"] or 0) for row in rows))
+
+
+def slow_absences(rows: list[Row]) -> list[tuple[int, int]]:
     times = sorted(row["scheduled_ns"] for row in rows)
     pauses = [other - one for one, other in pairwise(times)]
-    following = [time for time in times if time > when]
-    return bool(following) and following[0] - when > max(1_000_000_000, 10 * int(median(pauses)))
+    found: list[tuple[int, int]] = []
+    for time in times[1:]:
+        earlier = [row for row in rows if row["scheduled_ns"] < time]
+        there = max(max(row["scheduled_ns"], row["return_ns"] or 0) for row in earlier)
+        if time - there > max(1_000_000_000, 10 * int(median(pauses))):
+            found.append((there, time))
+    return found
 
 
 def ends_outages(row: Row, injected: int | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from caplab.check.checker import SHARE, Checker, Property
 from caplab.check.columns import NEVER, among, integers
@@ -14,7 +14,7 @@ from caplab.nouns import are, counted
 
 from .fault import InFault
 from .figures import SeriesAvailability, figures_of
-from .outages import find, first_ack_ns
+from .outages import Absence, absences, find, first_ack_ns
 from .phases import Sorted, phase_of, sort_outages
 
 NAME = "availability"
@@ -28,7 +28,8 @@ def check(history: Table, context: Context) -> Finding:
     show how the cluster as a whole served (SeriesAvailability.of_cluster); that of the other series is
     member_outage_seconds. write_outage_seconds and read_outage_seconds are the same, for writes and for reads alone.
     Later outages are counted separately. Each of the three is among lower_bounds if it is not known when that outage
-    ended: the history ended in it, or its client was away. What a client that died may have sent is left out.
+    ended: the history ended in it, or its clients were away (outages.absences). What a client that died may have sent
+    is left out.
     Each series' first_ack_seconds is for a comparison with another clock, see outages.first_ack_ns.
 
     Figures of the fault itself, from the injection to heal (InFault; None without a fault): writes_served_seconds and
@@ -39,7 +40,7 @@ def check(history: Table, context: Context) -> Finding:
     Violated by any outage (what a fault may cost is a matter of expectations). Unknown with fewer than context.enough
     operations, or if a vantage with operations before the injection scheduled none after it.
     """
-    whole = list(split(_known(history)))
+    whole = list(split(history if context.standalone else _known(history)))
     every = (
         whole if context.steady_ns is None else [part for series in whole if (part := series.since(context.steady_ns))]
     )
@@ -49,7 +50,11 @@ def check(history: Table, context: Context) -> Finding:
         reason = f"{few}; {context.enough:,} {are(context.enough)} needed to judge availability."
         return Finding(property=NAME, state=State.UNKNOWN, reason=reason)
     origin_ns = min(int(series.scheduled_ns[0]) for series in every)
-    availabilities = [_availability_of(series, context, origin_ns) for series in every]
+    away = {
+        vantage: absences([series for series in every if series.vantage == vantage])
+        for vantage in {series.vantage for series in every}
+    }
+    availabilities = [_availability_of(series, context, origin_ns, away[series.vantage]) for series in every]
     figures = {
         **figures_of(availabilities, context.sides),
         "warm_up_operations": sum(len(series.acked) for series in whole) - total,
@@ -72,10 +77,10 @@ def _known(history: Table) -> Table:
     return history.filter(~made_up) if made_up.any() else history
 
 
-def _availability_of(series: Series, context: Context, origin_ns: int) -> SeriesAvailability:
+def _availability_of(series: Series, context: Context, origin_ns: int, away: Sequence[Absence]) -> SeriesAvailability:
     injected, healed = context.injected_ns, context.healed_ns
     # Windows are counted from the injection where there is one, so that none straddles it.
-    outages = find(series, origin_ns if injected is None else injected, injected)
+    outages = find(series, origin_ns if injected is None else injected, injected, away)
     parts = sort_outages(outages, injected, healed)
     phase = phase_of(series, parts, injected, healed, context.settled_ns)
     failover_ns = 0

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from caplab.check.columns import NEVER, Integers, Mask
+from caplab.check.columns import NEVER, Integers
 from caplab.check.series import Series
 
 WINDOW_NS = 100_000_000
-SILENCE_NS = (
-    1_000_000_000  # a client that schedules nothing for so long, and for SILENCE_TIMES its usual pause, was away
-)
-SILENCE_TIMES = 10
+ABSENCE_NS = 1_000_000_000  # clients that do nothing for so long, and for ABSENCE_TIMES their usual pause, were away
+ABSENCE_TIMES = 10
+RETURN_NS = 2_000_000_000  # for clients that are back to connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,8 @@ class Outage:
     """An outage, from the scheduled start of its first unacked operation to the first ack after its last one.
 
     end_ns None: the history ends within it. seen_ns: until when it was seen to last. This is end_ns, unless the history
-    ended, or the client was away (SILENCE_NS) before that ack: then it is the last moment of which the client knows.
+    ended, or the clients were away and found it over when they were back, or within RETURN_NS: then it is the last
+    operation before their absence that was not acked.
     """
 
     start_ns: int
@@ -35,13 +35,50 @@ class Outage:
         return self.seen_ns != self.end_ns
 
 
-def find(series: Series, origin_ns: int, injected_ns: int | None) -> list[Outage]:
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A time in which the clients of a vantage did nothing: they had died, say."""
+
+    start_ns: int
+    end_ns: int
+
+
+def absences(every: Sequence[Series]) -> list[Absence]:
+    """Return when the clients of these series, which are one vantage's, were away between two operations.
+
+    Who waits for an answer is there: the time from the latest return to the next operation counts.
+    """
+    first_ns = min(int(series.scheduled_ns[0]) for series in every)
+    last_ns = max(int(series.scheduled_ns[-1]) for series in every)
+    if any(_is_there_throughout(series, first_ns, last_ns) for series in every):
+        return []  # quick, since sorting all of them is not
+    scheduled_ns = np.concatenate([series.scheduled_ns for series in every])
+    returned_ns = np.concatenate([series.return_ns for series in every])
+    order = np.argsort(scheduled_ns, kind="stable")
+    if len(order) < 2:
+        return []
+    scheduled_ns, returned_ns = scheduled_ns[order], returned_ns[order]
+    done_ns = np.where(returned_ns == NEVER, scheduled_ns, np.maximum(scheduled_ns, returned_ns))
+    there_ns = np.maximum.accumulate(done_ns)
+    limit_ns = max(ABSENCE_NS, ABSENCE_TIMES * int(np.median(np.diff(scheduled_ns))))
+    rows = np.flatnonzero(scheduled_ns[1:] - there_ns[:-1] > limit_ns)
+    return [Absence(int(there_ns[row]), int(scheduled_ns[row + 1])) for row in rows]
+
+
+def _is_there_throughout(series: Series, first_ns: int, last_ns: int) -> bool:
+    """Return whether this series alone has an operation at least every ABSENCE_NS."""
+    due_ns = series.scheduled_ns
+    edges = int(due_ns[0]) - first_ns <= ABSENCE_NS and last_ns - int(due_ns[-1]) <= ABSENCE_NS
+    return edges and not bool((np.diff(due_ns) > ABSENCE_NS).any())
+
+
+def find(series: Series, origin_ns: int, injected_ns: int | None, away: Sequence[Absence] = ()) -> list[Outage]:
     """Return the series' outages in order, by windows of WINDOW_NS counted from origin_ns.
 
     A window is bad when fewer than 95 % of the operations scheduled in it were acked; a window in
     which none was scheduled says nothing, and neither ends nor begins an outage. Bad windows in a
     row are one outage, whose edges are then refined to operations; outages that touch are one. An ack
-    that came after the injection ends an outage only if it was invoked after the injection.
+    that came after the injection ends an outage only if it was invoked after the injection. away: of the vantage.
     """
     first_row, end_row = _bad_rows(series, origin_ns)
     unacked = np.flatnonzero(~series.acked)
@@ -49,8 +86,7 @@ def find(series: Series, origin_ns: int, injected_ns: int | None) -> list[Outage
     last = unacked[np.searchsorted(unacked, end_row) - 1]
     starts = series.scheduled_ns[first]
     ends = _first_ack_from(series, injected_ns)[last + 1]
-    seen = np.where(_was_away_after(series, last), series.scheduled_ns[last], np.minimum(ends, series.end_ns))
-    return _joined(starts.tolist(), ends.tolist(), seen.tolist())
+    return [_seen(series, start, end, away) for start, end in _joined(starts.tolist(), ends.tolist())]
 
 
 def first_ack_ns(series: Series, outages: Sequence[Outage], injected_ns: int) -> int | None:
@@ -92,22 +128,21 @@ def _first_ack_from(series: Series, injected_ns: int | None) -> Integers:
     return np.minimum.accumulate(returns[::-1])[::-1]
 
 
-def _was_away_after(series: Series, rows: Integers) -> Mask:
-    """Return for each of these rows whether the client was away between it and the next one."""
-    pauses_ns = np.diff(series.scheduled_ns)
-    if not len(pauses_ns):
-        return np.zeros(len(rows), dtype=bool)
-    limit_ns = max(SILENCE_NS, SILENCE_TIMES * int(np.median(pauses_ns)))
-    away = np.append(pauses_ns > limit_ns, False)  # after its last row a client is not away but done
-    return away[rows]
-
-
-def _joined(starts: list[int], ends: list[int], seen: list[int]) -> list[Outage]:
-    joined: list[tuple[int, int, int]] = []
-    for start, end, known in zip(starts, ends, seen, strict=True):
+def _joined(starts: list[int], ends: list[int]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for start, end in zip(starts, ends, strict=True):
         if joined and start <= joined[-1][1]:
-            first, before, known_before = joined[-1]
-            joined[-1] = (first, end, known) if end >= before else (first, before, known_before)
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:
-            joined.append((start, end, known))
-    return [Outage(start, None if end == NEVER else end, known) for start, end, known in joined]
+            joined.append((start, end))
+    return joined
+
+
+def _seen(series: Series, start_ns: int, end_ns: int, away: Sequence[Absence]) -> Outage:
+    """Return the outage, with the time until when it was seen to last."""
+    seen_ns = min(end_ns, series.end_ns)
+    for absence in away:
+        if start_ns <= absence.start_ns and absence.end_ns <= end_ns < absence.end_ns + RETURN_NS:
+            unacked = ~series.acked & (series.scheduled_ns <= absence.start_ns)
+            seen_ns = int(series.scheduled_ns[unacked][-1])
+    return Outage(start_ns, None if end_ns == NEVER else end_ns, seen_ns)
