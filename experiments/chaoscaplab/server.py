@@ -20,6 +20,7 @@ from caplab.run_lease import Leases
 
 # Five times the compressed history of eight hours at 1,000 operations a second.
 _MAX_HISTORY_BYTES = 1 << 30
+_SWITCHOVER_SECONDS = 30.0  # Redis ends one after 27 s, Postgres after 12
 _SECONDS_FOR_A_HISTORY = 600.0
 
 
@@ -124,6 +125,10 @@ class Server(Leases):
     def execute(self, namespace: str, pod: str, *command: str) -> str:
         """Run a command in a pod. Returns its output. Raises ExecFailed, with its error output, unless it exits 0."""
         return self._client.execute(namespace, pod, command)
+
+    def switch_over(self, namespace: str, pod: str) -> None:
+        """Have a primary hand over (images/*/switchover), which has limits of its own. Raises ExecFailed as execute."""
+        self._client.limited(read_seconds=_SWITCHOVER_SECONDS).execute(namespace, pod, ("switchover", "now"))
 
     def fetch(self, vantage: str, path: str) -> bytes:
         """Fetch what the prober of a zone serves at a path; it answers only with the probers' token."""

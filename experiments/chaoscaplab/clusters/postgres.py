@@ -105,7 +105,7 @@ def _behind(server: Server, namespace: str, member: str, reached: str) -> str:
 
 def switch_over(server: Server, namespace: str, body: Body) -> None:
     """Have Patroni hand over to the replica that it prefers."""
-    server.execute(namespace, body["status"]["primary"], "switchover", "now")  # images/postgres/switchover
+    server.switch_over(namespace, body["status"]["primary"])
 
 
 def first_commit(server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:

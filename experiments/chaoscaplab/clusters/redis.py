@@ -140,7 +140,7 @@ def short_of(pod: str, replica: Mapping[str, str], primary: Mapping[str, str]) -
 def switch_over(server: Server, namespace: str, body: Body) -> None:
     """Have the primary hand over; without the fast path, a Sentinel promote a replica as if the primary were down."""
     if cluster_status.fast_path(server, namespace, meta.name_of(body))["fastPath"]:
-        server.execute(namespace, body["status"]["primary"], "switchover", "now")  # images/redis/switchover
+        server.switch_over(namespace, body["status"]["primary"])
         return
     sentinel = body["status"]["sentinels"][0]["name"]
     ask(server, namespace, sentinel, "SENTINEL", "FAILOVER", _PRIMARY)

@@ -58,6 +58,9 @@ class FakeServer:
         if not self.stubborn:
             self.uids[name] = "second"
 
+    def switch_over(self, namespace: str, pod: str) -> None:
+        self.execute(namespace, pod, "switchover", "now")
+
     def execute(self, _namespace: str, pod: str, *command: str) -> str:
         words = " ".join(command).removeprefix("lab-redis-cli -e ")
         self.asked.append((pod, " ".join(words.split())))
