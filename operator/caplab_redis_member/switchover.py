@@ -39,6 +39,7 @@ _FOLLOWING_SECONDS = 5.0
 # Within this each node's Services lead to the new primary, as the operator has it. A client that reconnects sooner
 # reaches the old one, so it is sent away several times.
 _SERVICES_FOLLOW_SECONDS = 0.5
+_STAYING_SERVICES_FOLLOW_SECONDS = 2.0  # a busy machine takes longer, and nothing else waits for this member
 _SENT_AWAY_EVERY_SECONDS = 0.125
 _SEND_AWAY = ("CLIENT", "KILL", "TYPE", "normal")
 _IN_PROGRESS = "INPROG"  # a failover is already under way
@@ -202,7 +203,8 @@ class Switchover:
             if own.get("role") == "slave" and own.get("master_host") == new:
                 self._follows = True
                 break
-        for _ in range(round(_SERVICES_FOLLOW_SECONDS / _SENT_AWAY_EVERY_SECONDS)):
+        seconds = _STAYING_SERVICES_FOLLOW_SECONDS if self.stays else _SERVICES_FOLLOW_SECONDS
+        for _ in range(round(seconds / _SENT_AWAY_EVERY_SECONDS)):
             self.pause(_SENT_AWAY_EVERY_SECONDS)
             self._command(_SEND_AWAY)
 

@@ -107,7 +107,7 @@ STAYING_PAUSE = "rd-0 CLIENT PAUSE 30000 WRITE"
 def test_a_member_that_stays_takes_writes_again_once_it_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = fake_cluster(on_failover=promote(HOSTS[1]))
     assert switchover_in(monkeypatch, cluster, stays=True)
-    assert cluster.commands == [STAYING_PAUSE, FAILOVER, *FOLLOW, UNPAUSE]
+    assert cluster.commands == [STAYING_PAUSE, FAILOVER, *FOLLOW, *[SEND_AWAY] * 12, UNPAUSE]
 
 
 BEHIND = {HOSTS[0]: Member(), HOSTS[1]: Member(HOSTS[0]), HOSTS[2]: Member(HOSTS[0], offset=40)}
