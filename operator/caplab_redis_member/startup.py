@@ -21,11 +21,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
-from caplab_wire.resp import Refusal, information, pairs
+from caplab_wire.resp import Refusal, information
 
 from .config import MASTER, RECORD_PORT, SENTINEL_PORT, MemberConfig, data_folder, load_config
 from .publishing import RECORD, published
 from .record import Record, read_record
+from .sentinels import ask_sentinel
 
 # How long to wait for members that do not publish their records: a pod that restarts takes some seconds.
 RECORDS_TIMEOUT_SECONDS = 30.0
@@ -37,7 +38,6 @@ _NOTICED_UP_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 _FAILOVER_RETRY_SECONDS = 2.0
 _MASTER, _REPLICA = "master", "slave"  # roles in INFO
-_FAILING_OVER, _DOWN = "failover_in_progress", frozenset({"s_down", "o_down"})  # flags in SENTINEL MASTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +224,7 @@ def _request_failover(config: MemberConfig) -> None:
 
 def observe(config: MemberConfig, own: Record, pool: ThreadPoolExecutor) -> ClusterView:
     """Ask all members and Sentinels in parallel; own: the record of this member."""
-    sentinels = [pool.submit(_ask_sentinel, config, host) for host in config.sentinels]
+    sentinels = [pool.submit(ask_sentinel, config, host) for host in config.sentinels]
     roles = {host: pool.submit(_ask_role, config, host) for host in config.others}
     records = {host: pool.submit(_ask_record, config, host) for host in config.others}
     masters = [master for answer in sentinels if (master := answer.result())]
@@ -235,28 +235,11 @@ def observe(config: MemberConfig, own: Record, pool: ThreadPoolExecutor) -> Clus
     return ClusterView(
         named=agreed,
         decided=any(master.epoch > 0 for master in masters if master.host == agreed),
-        being_replaced=frozenset(master.host for master in masters if _FAILING_OVER in master.flags),
-        considered_down=frozenset(master.host for master in masters if master.flags & _DOWN),
+        being_replaced=frozenset(master.host for master in masters if master.is_being_replaced),
+        considered_down=frozenset(master.host for master in masters if master.is_down),
         roles=runs,
         records={**waits, own.host: own},
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Master:
-    """The primary that a Sentinel names."""
-
-    host: str
-    epoch: int
-    flags: frozenset[str]
-
-
-def _ask_sentinel(config: MemberConfig, sentinel: str) -> _Master | None:
-    try:
-        fields = pairs(config.ask(sentinel, ("SENTINEL", "MASTER", MASTER), port=SENTINEL_PORT)[0])
-        return _Master(fields["ip"], int(fields["config-epoch"]), frozenset(fields["flags"].split(",")))
-    except (OSError, Refusal, KeyError, ValueError):
-        return None
 
 
 def _ask_role(config: MemberConfig, host: str) -> str | None:

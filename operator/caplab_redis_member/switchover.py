@@ -15,14 +15,16 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
-from caplab_wire.resp import Refusal, information, pairs
+from caplab_wire.resp import Refusal, information
 
 from .config import MASTER, REDIS_PORT, SENTINEL_PORT, MemberConfig, load_config
+from .sentinels import NamedPrimary, ask_sentinel
 
 # In all, these are less than the pod's grace period (engines/redis/manifests.py), after which it is killed.
 _ALL_CAUGHT_UP_SECONDS = 3.0  # a linked replica takes milliseconds
@@ -43,7 +45,6 @@ _STAYING_SERVICES_FOLLOW_SECONDS = 2.0  # a busy machine takes longer, and nothi
 _SENT_AWAY_EVERY_SECONDS = 0.125
 _SEND_AWAY = ("CLIENT", "KILL", "TYPE", "normal")
 _IN_PROGRESS = "INPROG"  # a failover is already under way
-_FAILING_OVER = "failover_in_progress"
 
 Log = Callable[[str], None]
 _T = TypeVar("_T")
@@ -56,14 +57,6 @@ class Replica:
     host: str
     linked: bool
     offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sentinel:
-    """Whom a Sentinel names as primary, and whether it is making another one."""
-
-    names: str | None
-    fails_over: bool
 
 
 @dataclass(kw_only=True)
@@ -124,10 +117,10 @@ class Switchover:
         linked = {replica.host for replica in replicas if replica.linked}
         if lacking := [host for host in self.config.others if host not in linked]:
             return f"{lacking[0].partition('.')[0]} is no replica that follows"
-        sentinels = self._sentinels()
-        if sum(each.names == self.config.host for each in sentinels.values()) * 2 <= len(self.config.sentinels):
+        named = self._named_by_sentinels().values()
+        if sum(primary.host == self.config.host for primary in named) * 2 <= len(self.config.sentinels):
             return "most Sentinels do not name this member as primary"
-        return "a failover is under way already" if any(each.fails_over for each in sentinels.values()) else ""
+        return "a failover is under way already" if any(primary.is_being_replaced for primary in named) else ""
 
     def _hand_over(self) -> tuple[str | None, str]:
         """Have a Sentinel promote a replica that has everything. Returns its host, or None and why none is."""
@@ -159,13 +152,13 @@ class Switchover:
         A Sentinel that is told asks no other for its vote, so no second one is told if the first may have begun.
         """
         for _ in self._poll_until(self.clock() + _PROMOTED_SECONDS / 2):
-            sentinels = self._sentinels()
-            if not sentinels:
+            named = self._named_by_sentinels()
+            if not named:
                 return False
-            if any(each.fails_over or each.names != self.config.host for each in sentinels.values()):
+            if self._is_challenged(named.values()):
                 self._told = True
                 return True
-            if self._fail_over(min(sentinels)):
+            if self._fail_over(min(named)):
                 return True
         return False
 
@@ -220,10 +213,12 @@ class Switchover:
 
     def _is_over(self) -> bool:
         """Check whether every Sentinel names this member, and none makes another one primary."""
-        sentinels = self._sentinels()
-        return len(sentinels) == len(self.config.sentinels) and not any(
-            each.fails_over or each.names != self.config.host for each in sentinels.values()
-        )
+        named = self._named_by_sentinels()
+        return len(named) == len(self.config.sentinels) and not self._is_challenged(named.values())
+
+    def _is_challenged(self, named: Iterable[NamedPrimary]) -> bool:
+        """Check whether a Sentinel names another member, or makes another one primary."""
+        return any(primary.is_being_replaced or primary.host != self.config.host for primary in named)
 
     def _replicas(self) -> list[Replica]:
         infos = self._ask_each(self.config.others, self._info)
@@ -240,16 +235,9 @@ class Switchover:
             return None
         return info if "role" in info else None
 
-    def _sentinels(self) -> dict[str, Sentinel]:
-        """Return what each Sentinel that answers says of the primary."""
-        return self._ask_each(self.config.sentinels, self._sentinel)
-
-    def _sentinel(self, host: str) -> Sentinel | None:
-        try:
-            master = pairs(self.config.ask(host, ("SENTINEL", "MASTER", MASTER), port=SENTINEL_PORT)[0])
-        except (OSError, Refusal):
-            return None
-        return Sentinel(master.get("ip"), _FAILING_OVER in str(master.get("flags", "")).split(","))
+    def _named_by_sentinels(self) -> dict[str, NamedPrimary]:
+        """Return the primary that each Sentinel names, of those that answer."""
+        return self._ask_each(self.config.sentinels, partial(ask_sentinel, self.config))
 
     def _ask_each(self, hosts: tuple[str, ...], answer: Callable[[str], _T | None]) -> dict[str, _T]:
         with ThreadPoolExecutor(max(1, len(hosts))) as pool:

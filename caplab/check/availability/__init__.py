@@ -40,7 +40,7 @@ def check(history: Table, context: Context) -> Finding:
     Violated by any outage (what a fault may cost is a matter of expectations). Unknown with fewer than context.enough
     operations, or if a vantage with operations before the injection scheduled none after it.
     """
-    whole = list(split(history if context.standalone else _known(history)))
+    whole = list(split(history if context.standalone else _recorded(history)))
     every = (
         whole if context.steady_ns is None else [part for series in whole if (part := series.since(context.steady_ns))]
     )
@@ -71,7 +71,7 @@ def applies(history: Table) -> str:
     return "" if (~among(history, "op", ["scan"])).any() else "all operations are scans"
 
 
-def _known(history: Table) -> Table:
+def _recorded(history: Table) -> Table:
     """Leave out what a client that died may have sent, or not: it says nothing of who was served."""
     made_up = (integers(history, "session", 0) < 0) & (integers(history, "return_ns", NEVER) == NEVER)
     return history.filter(~made_up) if made_up.any() else history

@@ -13,7 +13,7 @@ from caplab.check.series import Series
 WINDOW_NS = 100_000_000
 ABSENCE_NS = 1_000_000_000  # clients that do nothing for so long, and for ABSENCE_TIMES their usual pause, were away
 ABSENCE_TIMES = 10
-RETURN_NS = 2_000_000_000  # for clients that are back to connect
+RECONNECT_NS = 2_000_000_000  # for clients that are back to connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Outage:
     """An outage, from the scheduled start of its first unacked operation to the first ack after its last one.
 
     end_ns None: the history ends within it. seen_ns: until when it was seen to last. This is end_ns, unless the history
-    ended, or the clients were away and found it over when they were back, or within RETURN_NS: then it is the last
+    ended, or the clients were away and found it over when they were back, or within RECONNECT_NS: then it is the last
     operation before their absence that was not acked.
     """
 
@@ -86,7 +86,7 @@ def find(series: Series, origin_ns: int, injected_ns: int | None, away: Sequence
     last = unacked[np.searchsorted(unacked, end_row) - 1]
     starts = series.scheduled_ns[first]
     ends = _first_ack_from(series, injected_ns)[last + 1]
-    return [_seen(series, start, end, away) for start, end in _joined(starts.tolist(), ends.tolist())]
+    return [_as_seen(series, start, end, away) for start, end in _joined(starts.tolist(), ends.tolist())]
 
 
 def first_ack_ns(series: Series, outages: Sequence[Outage], injected_ns: int) -> int | None:
@@ -138,11 +138,11 @@ def _joined(starts: list[int], ends: list[int]) -> list[tuple[int, int]]:
     return joined
 
 
-def _seen(series: Series, start_ns: int, end_ns: int, away: Sequence[Absence]) -> Outage:
-    """Return the outage, with the time until when it was seen to last."""
+def _as_seen(series: Series, start_ns: int, end_ns: int, away: Sequence[Absence]) -> Outage:
+    """Return an outage with the time until which its clients saw it last."""
     seen_ns = min(end_ns, series.end_ns)
     for absence in away:
-        if start_ns <= absence.start_ns and absence.end_ns <= end_ns < absence.end_ns + RETURN_NS:
+        if start_ns <= absence.start_ns and absence.end_ns <= end_ns < absence.end_ns + RECONNECT_NS:
             unacked = ~series.acked & (series.scheduled_ns <= absence.start_ns)
             seen_ns = int(series.scheduled_ns[unacked][-1])
     return Outage(start_ns, None if end_ns == NEVER else end_ns, seen_ns)

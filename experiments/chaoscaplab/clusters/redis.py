@@ -138,7 +138,7 @@ def short_of(pod: str, replica: Mapping[str, str], primary: Mapping[str, str]) -
 
 
 def switch_over(server: Server, namespace: str, body: Body) -> None:
-    """Have the primary hand over; without the fast path, a Sentinel promote a replica as if the primary were down."""
+    """Have the primary hand over; without the fast path, have a Sentinel fail over from it as if it were down."""
     if cluster_status.fast_path(server, namespace, meta.name_of(body))["fastPath"]:
         server.switch_over(namespace, body["status"]["primary"])
         return

@@ -41,20 +41,20 @@ def switch_over(
     when no failover can be under way: else it would take writes that are lost.
     """
     former = next(pod for pod in observed.place.members if pod.name == primary_of(observed))
-    if not _done(spec, observed, former, ("CLIENT", "PAUSE", str(_PAUSE_MILLISECONDS), "WRITE")):
+    if not _command(spec, observed, former, ("CLIENT", "PAUSE", str(_PAUSE_MILLISECONDS), "WRITE")):
         return False
     complete = _all_caught_up(observed, former.name)
     begun = bool(complete) and _begin(spec, observed, sentinel)
     new = _await_another(observed, complete, on_look) if begun else None
-    if new and _follows(spec, observed, former, new):
+    if new and _follow(spec, observed, former, new):
         time.sleep(_SERVICES_FOLLOW_SECONDS)  # no node reports when its rules are updated
-        _done(spec, observed, former, _SEND_AWAY, _UNPAUSE)
+        _command(spec, observed, former, _SEND_AWAY, _UNPAUSE)
         return True
     if new or not _is_over(observe.look(observed.place), former.name):
         seconds = _PAUSE_MILLISECONDS // 1000
         _log.warning("%s/%s: writes are held back for up to %d s more", spec.namespace, former.name, seconds)
     else:
-        _done(spec, observed, former, _UNPAUSE)
+        _command(spec, observed, former, _UNPAUSE)
     return False
 
 
@@ -101,19 +101,19 @@ def _await_another(
     return None
 
 
-def _follows(spec: RedisSpec, observed: ObservedRedis, former: Pod, new: str) -> bool:
+def _follow(spec: RedisSpec, observed: ObservedRedis, former: Pod, new: str) -> bool:
     """Have the old primary follow the new one, and return whether it does."""
     follow = ("REPLICAOF", manifests.member_host(spec, new), str(manifests.REDIS_PORT))
     end = time.monotonic() + _FOLLOW_SECONDS
     while time.monotonic() < end:
-        if _done(spec, observed, former, follow):
-            _done(spec, observed, former, ("CONFIG", "REWRITE"), _SEND_AWAY)
+        if _command(spec, observed, former, follow):
+            _command(spec, observed, former, ("CONFIG", "REWRITE"), _SEND_AWAY)
             return True
         time.sleep(_LOOK_SECONDS)
     return False
 
 
-def _done(spec: RedisSpec, observed: ObservedRedis, pod: Pod, *commands: Command) -> bool:
+def _command(spec: RedisSpec, observed: ObservedRedis, pod: Pod, *commands: Command) -> bool:
     """Have a member do something, and return whether it said that it did."""
     if refused := observe.send_to_member(observed.place, pod, commands):
         _log.warning("%s/%s refused in a switchover: %s", spec.namespace, pod.name, "; ".join(refused))

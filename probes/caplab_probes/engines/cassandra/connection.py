@@ -86,7 +86,9 @@ class DriverConnection:
 
         retry_ms: after how many milliseconds a coordinator reads from another replica too; None: as by default.
         """
-        self._execute([text for name, text in TABLES.items() if name not in self._tables()])
+        self._agree()
+        missing = TABLES.keys() - self._tables().keys()
+        self._execute([text for name, text in TABLES.items() if name in missing])
         when, tables = speculative_retry(retry_ms), self._tables()
         # All probers of a run ask for the same, and a later run may ask for another time.
         self._execute([retry_after(name, when) for name in RETRIED if tables[name].options[_RETRY] != when])
@@ -102,7 +104,7 @@ class DriverConnection:
             self.lost = True
 
     def _tables(self) -> Mapping[str, Any]:
-        self._agree()
+        """Return the tables by the driver's metadata, which is as new as the last _agree. Raises NotDone."""
         keyspace = self.cluster.metadata.keyspaces.get(KEYSPACE)
         if keyspace is None:
             raise NotDone(f"there is no keyspace {KEYSPACE} yet")
@@ -110,6 +112,7 @@ class DriverConnection:
         return tables
 
     def _execute(self, texts: Sequence[str]) -> None:
+        """Change the schema, and wait until all members know of it, if there is anything to change."""
         for text in texts:
             with suppress(AlreadyExists):  # another prober made it first
                 self.session.execute(text, timeout=2 * AGREEMENT_SECONDS)

@@ -125,13 +125,12 @@ def profiles(options: ClientOptions) -> dict[Any, ExecutionProfile]:
 
 def _profile(delay_ms: int | None = None) -> ExecutionProfile:
     """Return a profile; delay_ms: what is idempotent goes to another member too after so long, None: never."""
+    speculation = ConstantSpeculativeExecutionPolicy(delay_ms / 1000, SPECULATIVE_REQUESTS) if delay_ms else None
     return ExecutionProfile(
         load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=DATA_CENTRE)),
-        # the default retries some time-outs and unavailables
+        # The driver's default retries some time-outs and unavailables.
         retry_policy=ClosedRetryPolicy() if delay_ms else FallthroughRetryPolicy(),
-        speculative_execution_policy=ConstantSpeculativeExecutionPolicy(delay_ms / 1000, SPECULATIVE_REQUESTS)
-        if delay_ms
-        else None,
+        speculative_execution_policy=speculation,
         row_factory=tuple_factory,
     )
 
